@@ -1,0 +1,62 @@
+# Two commands are enough: `make demo` and `make test`. Both set up first, once.
+PYTHON ?= python3
+BIN := .venv/bin
+# the simulator's matrix products are small: more threads than one only cost
+export OPENBLAS_NUM_THREADS ?= 1
+
+.PHONY: demo test ui bench clean setup lock lint types arrows dbt-parse
+
+setup: .venv/.ready .env
+
+.venv/.ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up .venv (once; about a minute) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# `dagster` reads .env in the folder that it is started from; without a home it forgets its history
+.env: dagster.yaml
+	@mkdir -p .dagster && cp dagster.yaml .dagster/dagster.yaml
+	@printf 'DAGSTER_HOME=%s\n' '$(CURDIR)/.dagster' > .env
+
+demo: setup
+	@$(BIN)/sprint demo
+
+test: setup
+	@$(MAKE) --no-print-directory lint types arrows dbt-parse
+	@$(BIN)/python -m pytest
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy sprint_platform
+
+arrows:
+	$(BIN)/lint-imports
+
+dbt-parse:
+	SPRINT_DATA_DIR="$${SPRINT_DATA_DIR:-$(CURDIR)/data}" DBT_PROFILES_DIR=sprint_dbt \
+	  $(BIN)/dbt --quiet parse --project-dir sprint_dbt --target-path "$(CURDIR)/.cache/dbt-parse" \
+	  --log-path "$(CURDIR)/.cache/dbt-parse"
+
+ui: setup
+	@$(BIN)/sprint ui
+
+bench: setup
+	@$(BIN)/python -m bench
+
+clean:
+	rm -rf .venv .env .dagster .cache build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find data -mindepth 1 ! -name README.md -delete
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# writes requirements.txt anew from pyproject.toml; needs uv
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-annotate --no-strip-extras --no-header \
+	  --output-file requirements.txt

@@ -1,0 +1,27 @@
+{# What a title changes in names. Both are read while dbt parses: each title has a target folder of
+   its own. #}
+
+{% macro title() -%}
+    {{ return(env_var('SPRINT_TITLE', 'sprint')) }}
+{%- endmacro %}
+
+{# `<title>_stage`, `<title>_mart`, `<title>_dim` for what is tagged `title`; another domain's schema
+   is used as it is written. #}
+{% macro generate_schema_name(custom_schema_name, node) -%}
+    {%- if custom_schema_name is none -%}
+        {{ target.schema }}
+    {%- elif 'title' in node.config.tags -%}
+        {{ title() }}_{{ custom_schema_name | trim }}
+    {%- else -%}
+        {{ custom_schema_name | trim }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# In a title whose word is `conflict`, every `encounter` in a table's name becomes `conflict`. #}
+{% macro generate_alias_name(custom_alias_name=none, node=none) -%}
+    {%- set alias = default__generate_alias_name(custom_alias_name, node) | trim -%}
+    {%- if 'title' in node.config.tags and node.resource_type == 'model' -%}
+        {%- set alias = alias | replace('encounter', env_var('SPRINT_WORD', 'encounter')) -%}
+    {%- endif -%}
+    {{ return(alias) }}
+{%- endmacro %}

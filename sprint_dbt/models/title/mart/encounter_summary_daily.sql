@@ -1,0 +1,13 @@
+-- One row is a pair of teams in a session that met at least once.
+select
+    session_id,
+    team_1_id,
+    team_2_id,
+    event_date as calendar_day,
+    cast(count(*) as integer) as daily_encounter_count,
+    cast(
+        sum({{ epoch_seconds('encounter_end') }} - {{ epoch_seconds('encounter_start') }}) as bigint
+    ) as total_encounter_seconds
+from {{ ref('stage_encounters') }}
+where {{ in_window('event_date') }}
+group by session_id, team_1_id, team_2_id, event_date

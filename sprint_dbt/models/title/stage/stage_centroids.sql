@@ -1,0 +1,98 @@
+-- One row is a team at a beat: the mean position of its players that have a heartbeat in that beat.
+{% set beat_microseconds = env_var('SPRINT_HEARTBEAT_SECONDS', '30') | int * 1000000 %}
+{% set heartbeat_time %}
+    session_clocks.session_start + {{ beat_microseconds }} * cast(
+        floor(
+            cast({{ epoch_microseconds('heartbeats.event_datetime') }} - session_clocks.session_start as double)
+            / {{ beat_microseconds }}
+        ) as bigint
+    )
+{% endset %}
+
+with session_records as (
+    select event_date, session_id, min(started_at) as started_at
+    from {{ ref('fact_session') }}
+    where {{ in_window('event_date') }}
+    group by event_date, session_id
+),
+
+session_heartbeats as (
+    select
+        event_date,
+        session_id,
+        min(event_datetime) as first_heartbeat,
+        -- where all of a session's heartbeats lie whole beats apart, no player has two in one beat
+        min(mod({{ epoch_microseconds('event_datetime') }}, {{ beat_microseconds }}))
+        = max(mod({{ epoch_microseconds('event_datetime') }}, {{ beat_microseconds }})) as is_regular
+    from {{ ref('event_heartbeat') }}
+    where {{ in_window('event_date') }}
+    group by event_date, session_id
+),
+
+-- a session starts with its earliest record; without any, with its first heartbeat
+session_clocks as (
+    select
+        session_heartbeats.event_date,
+        session_heartbeats.session_id,
+        session_heartbeats.is_regular,
+        {{ epoch_microseconds('coalesce(session_records.started_at, session_heartbeats.first_heartbeat)') }}
+            as session_start
+    from session_heartbeats
+    left join session_records
+        on session_heartbeats.session_id = session_records.session_id
+        and session_heartbeats.event_date = session_records.event_date
+),
+
+-- Of two heartbeats of a player in one beat the later counts. Only sessions that may have two pay
+-- for finding it: over all heartbeats it would more than double this model's time.
+counted_heartbeats as (
+    select
+        heartbeats.event_date,
+        heartbeats.session_id,
+        heartbeats.team_id,
+        {{ heartbeat_time }} as beat_time,
+        heartbeats.position_x,
+        heartbeats.position_y,
+        heartbeats.position_z
+    from {{ ref('event_heartbeat') }} as heartbeats
+    inner join session_clocks
+        on heartbeats.session_id = session_clocks.session_id
+        and heartbeats.event_date = session_clocks.event_date
+    where {{ in_window('heartbeats.event_date') }}
+        and session_clocks.is_regular
+
+    union all
+
+    select
+        heartbeats.event_date,
+        heartbeats.session_id,
+        max_by(heartbeats.team_id, heartbeats.event_datetime) as team_id,
+        {{ heartbeat_time }} as beat_time,
+        max_by(heartbeats.position_x, heartbeats.event_datetime) as position_x,
+        max_by(heartbeats.position_y, heartbeats.event_datetime) as position_y,
+        max_by(heartbeats.position_z, heartbeats.event_datetime) as position_z
+    from {{ ref('event_heartbeat') }} as heartbeats
+    inner join session_clocks
+        on heartbeats.session_id = session_clocks.session_id
+        and heartbeats.event_date = session_clocks.event_date
+    where {{ in_window('heartbeats.event_date') }}
+        and not session_clocks.is_regular
+    group by
+        heartbeats.event_date,
+        heartbeats.session_id,
+        heartbeats.player_id,
+        {{ heartbeat_time }}
+)
+
+select
+    session_id,
+    team_id,
+    {{ timestamp_of_epoch_microseconds('beat_time') }} as event_datetime,
+    -- positions are decimals: their sum is exact, whatever order they come in
+    round(cast(sum(position_x) as double) / count(*), 4) as centroid_x,
+    round(cast(sum(position_y) as double) / count(*), 4) as centroid_y,
+    round(cast(sum(position_z) as double) / count(*), 4) as centroid_z,
+    cast(count(*) as integer) as players,
+    event_date
+from counted_heartbeats
+group by event_date, session_id, team_id, beat_time

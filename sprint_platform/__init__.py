@@ -1,0 +1,1 @@
+"""Sprint Platform: a live-service game in a box, and the analytics platform that runs it."""

@@ -1,0 +1,1 @@
+"""The Dagster graph, and nothing else: assets, checks, dbt, jobs, schedules, resources."""

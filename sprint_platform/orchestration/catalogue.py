@@ -1,0 +1,123 @@
+"""The product catalogue: one asset for every simulated title, kept as a dbt seed."""
+
+# no `from __future__ import annotations`: Dagster reads the annotations of an asset's parameters
+
+import csv
+import os
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import dagster as dg
+from pydantic import Field
+
+from sprint_platform.orchestration.policies import OWNERS
+from sprint_platform.places import catalogue_path
+from sprint_platform.telemetry.contracts import DATASETS, Column
+from sprint_platform.telemetry.partitions import PartitionError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PRODUCTS_KEY = dg.AssetKey("products")
+
+
+class CatalogueConfig(dg.Config):
+    """How large the shop is."""
+
+    count: int = Field(default=40, ge=30, le=50, description="How many products, 30 to 50.")
+
+
+def build_catalogue_asset() -> dg.AssetsDefinition:
+    """The unpartitioned asset ``products``, which writes the seed ``dim_products.csv``."""
+
+    spec = dg.AssetSpec(
+        PRODUCTS_KEY,
+        group_name="catalogue",
+        kinds={"python", "csv"},
+        owners=OWNERS,
+        description=(
+            "The shop's products, one catalogue for every simulated title. Writes"
+            " `sprint_dbt/seeds/dim_products.csv`; each title's `dim_products` loads it."
+        ),
+    )
+
+    @dg.multi_asset(name="products", specs=[spec], backfill_policy=dg.BackfillPolicy.single_run())
+    def products(config: CatalogueConfig) -> dg.MaterializeResult:
+        # numpy and what the simulation imports with it: only when a catalogue is made
+        from sprint_platform.simulation.products import catalogue
+
+        table = catalogue(config.count)
+        write_catalogue(table)
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": table.num_rows,
+                "bytes": catalogue_path().stat().st_size,
+                "path": dg.MetadataValue.path(str(catalogue_path())),
+            }
+        )
+
+    return products
+
+
+def write_catalogue(products: "pa.Table") -> None:
+    """Replaces the seed file by the products, at once: a reader finds the old file or the new."""
+    path = catalogue_path()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(products.schema.names)
+        writer.writerows(
+            [_as_text(value) for value in row.values()] for row in products.to_pylist()
+        )
+    os.replace(temporary, path)
+
+
+def read_catalogue() -> "pa.Table":
+    """The seed file's products, as the contract's ``products``; people may have edited it.
+
+    Raises PartitionError, in one line, for a missing file or a value that is none of its column's.
+    """
+    import pyarrow as pa
+
+    path, contract = catalogue_path(), DATASETS["products"]
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            told = list(csv.DictReader(file))
+    except FileNotFoundError as error:
+        raise PartitionError(f"{path} is missing: materialize the asset products first") from error
+    columns = []
+    for column in contract.columns:
+        try:
+            values = [_from_text(row[column.name], column) for row in told]
+            columns.append(pa.array(values, column.arrow_type))
+        except KeyError as error:
+            raise PartitionError(f"{path}: there is no column {column.name}") from error
+        except (ValueError, ArithmeticError) as error:
+            raise PartitionError(f"{path}: {column.name} is no {column.type}: {error}") from error
+    return pa.table(columns, schema=contract.arrow_schema)
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _from_text(text: str, column: Column) -> object:
+    if column.nullable and not text:
+        return None
+    return _READ[column.type](text)
+
+
+_READ: dict[str, Callable[[str], object]] = {
+    "uuid": UUID,
+    "text": str,
+    "money": Decimal,
+    "flag": lambda text: {"true": True, "false": False}.get(text.lower(), text),
+    "timestamp": datetime.fromisoformat,
+}

@@ -1,0 +1,205 @@
+"""Asset checks on the datasets, as SQL that counts what is wrong.
+
+They look at the run's days, or at everything when a check is launched alone. They belong to the
+asset's own step (raw_assets.py): a check that fails then fails the step, and everything downstream
+waits. A step of their own would not hold dbt back: dbt's step tests the same tables, and Dagster
+exempts a step that checks an asset from that asset's other checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import dagster as dg
+import duckdb
+
+from sprint_platform.orchestration.window import Window
+from sprint_platform.places import raw_dir
+from sprint_platform.telemetry.contracts import DATASETS
+from sprint_platform.telemetry.partitions import read_manifest
+from sprint_platform.title import Title
+
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a check asks of a dataset. ``violations`` is a query of the rows that break it, with
+    ``{window}`` for the condition on the partition's day, ``{raw}`` and ``{dim}`` for the schemas.
+    """
+
+    description: str
+    violations: str
+
+
+ROWS_MATCH_MANIFEST = "The table holds as many rows of a day as the day's partition files."
+
+KILLS_EQUAL_DEATHS = Rule(
+    "In every session as many kills are credited as players die.",
+    "select session_id, event_date, sum(kills) as kills, sum(deaths) as deaths"
+    " from {raw}.event_session where {window}"
+    " group by session_id, event_date having sum(kills) <> sum(deaths)",
+)
+
+# dataset -> the rule on its keys; a heartbeat's is asked once per player and session, not per beat
+NO_ORPHAN_KEYS = {
+    "signons": Rule(
+        "Every player who signs on is in dim_players.",
+        "select player_id, event_date from {raw}.event_signons where {window}"
+        " and player_id not in (select player_id from {dim}.dim_players)",
+    ),
+    "sessions": Rule(
+        "Every player of a session signed on that day.",
+        "select session_id, player_id, event_date from {raw}.event_session as child where {window}"
+        " and not exists (select 1 from {raw}.event_signons as parent"
+        " where parent.event_date = child.event_date and parent.player_id = child.player_id)",
+    ),
+    "heartbeats": Rule(
+        "Every heartbeat belongs to a player's part in a session of that day.",
+        "select session_id, player_id, event_date from (select distinct session_id, player_id,"
+        " event_date from {raw}.event_heartbeat where {window}) as child"
+        " where not exists (select 1 from {raw}.event_session as parent"
+        " where parent.event_date = child.event_date and parent.session_id = child.session_id"
+        " and parent.player_id = child.player_id)",
+    ),
+    "transactions": Rule(
+        "Every player who buys is in dim_players.",
+        "select transaction_id, player_id, event_date from {raw}.event_transaction where {window}"
+        " and player_id not in (select player_id from {dim}.dim_players)",
+    ),
+}
+
+DATES_INSIDE_PARTITION = {
+    "dim_players": Rule(
+        "Players signed up on their partition's UTC day.",
+        "select player_id, signup_date, signed_up_at from {dim}.dim_players where {window}"
+        " and signed_up_at::date <> signup_date",
+    ),
+    "signons": Rule(
+        "Sign-ons happened on their partition's UTC day.",
+        "select player_id, event_date, signed_on_at from {raw}.event_signons where {window}"
+        " and signed_on_at::date <> event_date",
+    ),
+    "sessions": Rule(
+        "Sessions started on their partition's UTC day; a later player may join after midnight.",
+        "select session_id, event_date, min(started_at) as started_at from {raw}.event_session"
+        " where {window} group by session_id, event_date"
+        " having min(started_at)::date <> event_date",
+    ),
+    "heartbeats": Rule(
+        "Heartbeats come from a session of their partition's UTC day, and the next at most.",
+        "select session_id, player_id, event_date, event_datetime from {raw}.event_heartbeat"
+        " where {window} and event_datetime::date not in (event_date, event_date + 1)",
+    ),
+    "transactions": Rule(
+        "Purchases were paid on their partition's UTC day.",
+        "select transaction_id, event_date, event_datetime from {raw}.event_transaction"
+        " where {window} and event_datetime::date <> event_date",
+    ),
+}
+
+
+def rules(title: Title, dataset: str) -> dict[str, Rule | None]:
+    """The dataset's checks by name. None stands for ``rows_match_manifest``, which reads files.
+
+    Landed telemetry has no sign-ons or players of its own, and credits kills as it pleases.
+    """
+    found: dict[str, Rule | None] = {
+        "rows_match_manifest": None,
+        "dates_inside_partition": DATES_INSIDE_PARTITION[dataset],
+    }
+    if dataset == "heartbeats" or (title.source == "simulated" and dataset in NO_ORPHAN_KEYS):
+        found["no_orphan_keys"] = NO_ORPHAN_KEYS[dataset]
+    if title.source == "simulated" and dataset == "sessions":
+        found["kills_equal_deaths"] = KILLS_EQUAL_DEATHS
+    return found
+
+
+def check_specs(title: Title, dataset: str) -> list[dg.AssetCheckSpec]:
+    """The dataset's checks. An error blocks what is downstream."""
+    return [
+        dg.AssetCheckSpec(
+            name,
+            asset=dg.AssetKey([title.name, dataset]),
+            description=rule.description if rule else ROWS_MATCH_MANIFEST,
+            blocking=True,
+        )
+        for name, rule in rules(title, dataset).items()
+    ]
+
+
+def run_checks(
+    con: duckdb.DuckDBPyConnection,
+    title: Title,
+    dataset: str,
+    names: Iterable[str],
+    window: Window | None,
+) -> Iterator[dg.AssetCheckResult]:
+    """The results of the named checks over the window, or over everything without one."""
+    asked = rules(title, dataset)
+    for name in sorted(names):
+        rule = asked[name]
+        if rule is None:
+            wrong, examples = _rows_off_manifest(con, title, dataset, window)
+        else:
+            wrong, examples = _violations(con, title, dataset, rule, window)
+        yield dg.AssetCheckResult(
+            asset_key=dg.AssetKey([title.name, dataset]),
+            check_name=name,
+            passed=not wrong,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=f"{wrong:,} wrong, for example {'; '.join(examples)}" if wrong else None,
+            metadata={"wrong": wrong, "days": str(window) if window else "all"},
+        )
+
+
+def _condition(dataset: str, window: Window | None) -> str:
+    column = DATASETS[dataset].partition_column
+    if window is None:
+        return "true"
+    return f"{column} >= date '{window.start}' and {column} < date '{window.end}'"
+
+
+def _violations(
+    con: duckdb.DuckDBPyConnection, title: Title, dataset: str, rule: Rule, window: Window | None
+) -> tuple[int, list[str]]:
+    query = rule.violations.format(
+        window=_condition(dataset, window), raw=f"{title.name}_raw", dim=f"{title.name}_dim"
+    )
+    con.execute(f"select *, count(*) over () from ({query}) limit {EXAMPLES}")
+    columns = [column[0] for column in con.description or []][:-1]
+    found = con.fetchall()
+    told = [", ".join(f"{c} {v}" for c, v in zip(columns, row, strict=False)) for row in found]
+    return (found[0][-1] if found else 0), told
+
+
+def _rows_off_manifest(
+    con: duckdb.DuckDBPyConnection, title: Title, dataset: str, window: Window | None
+) -> tuple[int, list[str]]:
+    """The days whose table has other rows than their partition file."""
+    contract = DATASETS[dataset]
+    column = contract.partition_column
+    stored: dict[date, int] = dict(
+        con.execute(
+            f"select {column}, count(*) from {contract.relation(title.name)}"
+            f" where {_condition(dataset, window)} group by {column}"
+        ).fetchall()
+    )
+    days = window.days if window else sorted({*stored, *_written_days(title, dataset)})
+    wrong = []
+    for day in days:
+        manifest = read_manifest(title.name, dataset, day)
+        written = manifest.rows if manifest else 0
+        if stored.get(day, 0) != written:
+            wrong.append(f"{day} has {stored.get(day, 0):,} rows of {written:,}")
+    return len(wrong), wrong[:EXAMPLES]
+
+
+def _written_days(title: Title, dataset: str) -> list[date]:
+    """The days that have a partition folder."""
+    return [
+        date.fromisoformat(path.parent.name.removeprefix("event_date="))
+        for path in raw_dir(title.name, dataset).glob("event_date=*/manifest.json")
+    ]

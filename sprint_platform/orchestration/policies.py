@@ -1,0 +1,29 @@
+"""What holds for every asset of a title: who owns it, how its days are cut, when it is stale."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import dagster as dg
+
+from sprint_platform.title import Title
+
+OWNERS = ["team:sprint-platform"]
+
+# The daily schedule runs a few hours after midnight; a day and a half without data is a missed run.
+FRESHNESS = dg.FreshnessPolicy.time_window(
+    fail_window=timedelta(hours=36), warn_window=timedelta(hours=28)
+)
+
+
+def daily_partitions(title: Title) -> dg.DailyPartitionsDefinition:
+    """UTC days from the title's launch on.
+
+    A simulated day needs no waiting: today can be made today. A landed day is over before its files
+    are whole, so it ends yesterday.
+    """
+    return dg.DailyPartitionsDefinition(
+        start_date=title.launch_date.isoformat(),
+        timezone="UTC",
+        end_offset=1 if title.source == "simulated" else 0,
+    )

@@ -1,0 +1,40 @@
+"""The days that a run is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import dagster as dg
+
+
+@dataclass(frozen=True)
+class Window:
+    """Days from ``start`` up to, and without, ``end``."""
+
+    start: date
+    end: date
+
+    @property
+    def days(self) -> list[date]:
+        return [self.start + timedelta(days=n) for n in range((self.end - self.start).days)]
+
+    def __str__(self) -> str:
+        last = self.end - timedelta(days=1)
+        return str(self.start) if self.start == last else f"{self.start} to {last}"
+
+
+def run_window(context: dg.AssetExecutionContext) -> Window | None:
+    """The run's days, or None for a run without partitions (a check launched alone)."""
+    # has_partition_key alone is False in a range run, which would then lose its window
+    if not (context.has_partition_key or context.has_partition_key_range):
+        return None
+    window = context.partition_time_window
+    return Window(window.start.date(), window.end.date())
+
+
+def described(days: list[date]) -> str:
+    """Days in words, short however many there are."""
+    if len(days) == 1:
+        return str(days[0])
+    return f"{days[0]} (and {len(days) - 1} more, up to {days[-1]})"

@@ -1,0 +1,204 @@
+"""Where players are, every 30 s of their sessions: integer hundredths of a unit inside the grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sprint_platform.draws import (
+    cosine,
+    mix,
+    pick,
+    picker,
+    remix,
+    stream_key,
+    threshold,
+)
+from sprint_platform.simulation.columns import (
+    MICROSECONDS,
+    decimal_column,
+    midnight,
+    table_of,
+    timestamp_column,
+    uuid_column,
+)
+from sprint_platform.simulation.matches import PlayerSessions
+from sprint_platform.simulation.movement.registry import Model, models
+from sprint_platform.title import Title, TitleError
+
+I32 = npt.NDArray[np.int32]
+
+# Players whose paths are made at a time: the three axes of 60 beats then stay in the cache.
+PLAYERS_PER_STEP = 1_024
+# 32 levels of cohesion: with a grid of 2,000 units and 240 beats a path's difference times 32 is
+# still below 2^31.
+COHESION_BITS = 5
+# Teams spawn on a circle around the middle, this far out; teammates this many hundredths apart.
+SPAWN_RADIUS = 0.7
+CLOSEST_TEAMMATES, FARTHEST_TEAMMATES = 120, 200
+_CIRCLE = 1024
+
+
+class Paths:
+    """Makes the positions of player-sessions of one title."""
+
+    def __init__(self, title: Title) -> None:
+        assert title.simulation is not None
+        self.title = title
+        self.movement = title.simulation.movement
+        known = models()
+        for name in self.movement.models:
+            if name not in known:
+                raise TitleError(
+                    f"title {title.name}: simulation.movement.models: '{name}' is not one of"
+                    f" {', '.join(known)}"
+                )
+        chosen = [(name, w) for name, w in sorted(self.movement.models.items()) if w > 0]
+        self._models: list[Model] = [known[name] for name, _ in chosen]
+        self._choice = picker([weight for _, weight in chosen])
+        grid = (title.grid.x, title.grid.y, title.grid.z)
+        self._low = [low * 100 for low, _ in grid]
+        self._extent = [(high - low) * 100 for low, high in grid]
+        # reach is a share of half the grid, in hundredths
+        share = threshold(self.movement.reach)
+        x, y, z = ((extent * share) >> 33 for extent in self._extent)
+        self._reach = (x, y, z)
+        self._cohesion = (threshold(self.movement.cohesion) << COHESION_BITS) >> 32
+
+    def beats(self, rows: PlayerSessions) -> npt.NDArray[np.int64]:
+        """How many positions each player-session has: floor(length / heartbeat)."""
+        return rows.length // self.title.heartbeat_seconds
+
+    def tables(
+        self,
+        rows: PlayerSessions,
+        day: date,
+        session_ids: npt.NDArray[np.void],
+        player_ids: npt.NDArray[np.void],
+    ) -> pa.Table:
+        """The heartbeats of these player-sessions as one table of the contract's ``heartbeats``."""
+        beats = self.beats(rows)
+        total = int(beats.sum())
+        axes = [np.empty(total, np.int32) for _ in range(3)]
+        moment = np.empty(total, np.int64)
+        # sessions of a like length are made together, so that few of the dense beats are unused
+        session_of = np.cumsum(np.r_[False, rows.session[1:] != rows.session[:-1]])
+        order = np.lexsort((rows.session, rows.session_length))
+        done = 0
+        for step in _whole_sessions(session_of[order], PLAYERS_PER_STEP):
+            part = order[step]
+            count = beats[part]
+            stop = done + int(count.sum())
+            self._positions(rows, part, count, day, [axis[done:stop] for axis in axes])
+            start = midnight(day) + rows.start[part] * MICROSECONDS
+            first = np.cumsum(count) - count
+            beat = np.arange(stop - done) - np.repeat(first, count)
+            np.add(
+                np.repeat(start, count),
+                beat * (self.title.heartbeat_seconds * MICROSECONDS),
+                out=moment[done:stop],
+            )
+            done = stop
+        counts = beats[order]
+        return table_of(
+            "heartbeats",
+            [
+                uuid_column(np.repeat(session_ids[order], counts)),
+                uuid_column(np.repeat(player_ids[order], counts)),
+                pa.array(np.repeat(rows.team[order], counts)),
+                timestamp_column(moment),
+                *(decimal_column(axis, 7) for axis in axes),
+            ],
+        )
+
+    def _positions(
+        self,
+        rows: PlayerSessions,
+        part: npt.NDArray[np.int64],
+        count: npt.NDArray[np.int64],
+        day: date,
+        out: list[I32],
+    ) -> None:
+        """Fills ``out`` with the x, y and z of the rows ``part`` (whole sessions), row by row."""
+        beats = int(count.max(initial=1))
+        seed, ordinal = self.title.seed, day.toordinal()
+        entity = rows.number[part] * 8 + rows.around[part]
+        key = mix(stream_key(seed, "path", ordinal), entity)
+        choice = pick(self._choice, key)
+        way = np.empty((3, part.size, beats), np.int32)
+        for index, model in enumerate(self._models):
+            which = np.flatnonzero(choice == index)
+            if which.size:
+                way[:, which] = model(remix(key[which], index), beats, self._reach)
+
+        place = np.empty(len(rows), np.int64)
+        place[part] = np.arange(part.size)
+        leader = place[rows.leader[part]]
+        follows = np.flatnonzero(leader != np.arange(part.size))
+        spawn = self._spawn(rows, part, day)
+        dense = (np.arange(beats) < count[:, None]).reshape(-1)
+        where = np.flatnonzero(dense)
+        for axis in range(3):
+            path = way[axis]
+            if follows.size:
+                # what a follower does of its own gives way to what the leader does
+                own, led = path[follows], path[leader[follows]]
+                path[follows] = own + (((led - own) * np.int32(self._cohesion)) >> COHESION_BITS)
+            path += spawn[axis][:, None]
+            _reflect(path, self._extent[axis])
+            path += np.int32(self._low[axis])
+            np.take(path.reshape(-1), where, out=out[axis])
+
+    def _spawn(
+        self, rows: PlayerSessions, part: npt.NDArray[np.int64], day: date
+    ) -> tuple[I32, I32, I32]:
+        """Where each player starts, in hundredths from the grid's low corner.
+
+        Teams stand evenly on a circle that is turned per session; a team's second player stands
+        1.2 to 2 units beside the first. On the smallest grid (20 units) the nearest teams are still
+        4 units apart, and nobody starts beyond a wall.
+        """
+        key = mix(stream_key(self.title.seed, "spawn", day.toordinal()), rows.session[part])
+        turn = (key >> np.uint64(54)).astype(np.int64)
+        team = rows.team[part].astype(np.int64) - 1
+        angle = (turn + team * _CIRCLE // np.maximum(rows.teams[part], 1)) % _CIRCLE
+        height = ((key >> np.uint64(32)) & np.uint64(0xFFFF)).astype(np.int64)
+        member = rows.seat[part] // np.maximum(rows.teams[part], 1)
+        gap = CLOSEST_TEAMMATES + (
+            ((key >> np.uint64(16)) & np.uint64(0xFFFF)).astype(np.int64)
+            * (FARTHEST_TEAMMATES - CLOSEST_TEAMMATES)
+            >> 16
+        )
+        across, along, up = self._extent
+        cos = np.rint(cosine(_CIRCLE) * (1 << 14)).astype(np.int64)
+        radius_x, radius_y = (int(extent * SPAWN_RADIUS) // 2 for extent in (across, along))
+        x = across // 2 + ((cos[angle] * radius_x) >> 14) + member * gap
+        y = along // 2 + ((cos[(angle - _CIRCLE // 4) % _CIRCLE] * radius_y) >> 14)
+        z = up // 4 + ((height * (up // 2)) >> 16)
+        return x.astype(np.int32), y.astype(np.int32), z.astype(np.int32)
+
+
+def _whole_sessions(session: npt.NDArray[np.int64], players: int) -> Iterator[slice]:
+    """Slices of about ``players`` rows that never cut a session (rows of one stand together)."""
+    start = 0
+    while start < session.size:
+        stop = min(start + players, session.size)
+        while stop < session.size and session[stop] == session[stop - 1]:
+            stop += 1
+        yield slice(start, stop)
+        start = stop
+
+
+def _reflect(path: I32, extent: int) -> None:
+    """Folds positions into [0, extent] as walls would, in place: a triangle wave of them."""
+    period = np.int32(2 * extent)
+    # x - 2e * floor(x / 2e), then the second half mirrored; numpy divides by a scalar without
+    # dividing, its remainder does not
+    path -= np.floor_divide(path, period) * period
+    path -= np.int32(extent)
+    np.abs(path, out=path)
+    np.subtract(np.int32(extent), path, out=path)

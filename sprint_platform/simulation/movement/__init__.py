@@ -1,0 +1,12 @@
+"""Movement models: how a player leaves the spawn point, one module a model.
+
+To add a model, add a module here with a function
+
+    paths(key, beats, reach) -> int32 array of shape (3, players, beats)
+
+``key`` holds one 64-bit draw per player-session, ``beats`` is how many positions are wanted, and
+``reach`` is how far the model should lead from the start on each axis, in hundredths of a unit. The
+result is the displacement from the spawn point in hundredths, 0 at beat 0; walls and teammates are
+not its business. Its name is the module's name, and a title's YAML weighs it under
+``simulation.movement.models``.
+"""

@@ -1,0 +1,238 @@
+"""Every dataset's columns: type, unit, range, meaning. The single source of what a record is.
+
+The simulator writes these columns, partition files are checked against them, DuckDB tables are
+created from them, and dbt's sources describe them. ``CONTRACT_VERSION`` is part of every
+partition's digest: raise it when a column changes its name, type or meaning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from sprint_platform.title import ARCHETYPES, PLATFORMS, SPENDER_CLUSTERS
+
+CONTRACT_VERSION = 1
+
+TRANSACTION_TYPES = ("BattlePass", "Skin", "Emote")
+TIERS = ("Premium", "Standard")
+CYCLES = ("M", "Y")
+UNKNOWN_COUNTRY = "ZZ"
+
+# logical type -> (Arrow type, DuckDB type). Ids are flat Arrow uuids: polars would turn them into
+# plain blobs, and dictionary<uuid> loses its values in Parquet without an error.
+TYPES: dict[str, tuple[pa.DataType, str]] = {
+    "uuid": (pa.uuid(), "uuid"),
+    "text": (pa.string(), "varchar"),
+    "timestamp": (pa.timestamp("us"), "timestamp"),
+    "date": (pa.date32(), "date"),
+    "position": (pa.decimal32(7, 2), "decimal(7,2)"),
+    "money": (pa.decimal32(9, 2), "decimal(9,2)"),
+    "integer": (pa.int32(), "integer"),
+    "small": (pa.int16(), "smallint"),
+    "flag": (pa.bool_(), "boolean"),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its logical type (a key of ``TYPES``), what it means, and what it may hold.
+
+    ``low`` and ``high`` are inclusive, in the column's unit. ``None`` means no bound.
+    """
+
+    name: str
+    type: str
+    meaning: str
+    unit: str | None = None
+    low: float | None = None
+    high: float | None = None
+    values: tuple[str, ...] | None = None
+    nullable: bool = False
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        return TYPES[self.type][0]
+
+    @property
+    def duckdb_type(self) -> str:
+        return TYPES[self.type][1]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One dataset of a title: its table, the grain of a row, and its columns.
+
+    ``partition_column`` is the UTC day that names a row's partition; it is a column of the DuckDB
+    table and of no file (the folder says it).
+    """
+
+    name: str
+    schema: Literal["raw", "dim"]
+    table: str
+    one_row_is: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    partition_column: str | None = "event_date"
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """The columns of a partition file, in order (the partition column is not among them)."""
+        return pa.schema(
+            [pa.field(c.name, c.arrow_type, nullable=c.nullable) for c in self.columns]
+        )
+
+    def schema_name(self, title: str) -> str:
+        return f"{title}_{self.schema}"
+
+    def relation(self, title: str) -> str:
+        """The table's qualified name, for example ``sprint_raw.event_heartbeat``."""
+        return f"{self.schema_name(title)}.{self.table}"
+
+    def create_table_sql(self, title: str) -> str:
+        """DDL that creates the (empty) table where it is missing."""
+        columns = [
+            f"{c.name} {c.duckdb_type}{'' if c.nullable else ' not null'}" for c in self.columns
+        ]
+        if self.partition_column:
+            columns.append(f"{self.partition_column} date not null")
+        return f"create table if not exists {self.relation(title)} ({', '.join(columns)})"
+
+
+_PLAYER_ID = Column("player_id", "uuid", "the player")
+_SESSION_ID = Column("session_id", "uuid", "the session (a lobby's match)")
+_TEAM_ID = Column("team_id", "small", "the team's number within its session", low=1)
+_COUNTRY = Column("country", "text", "ISO 3166 country of the player; ZZ where it is not known")
+_CYCLE = Column(
+    "cycle", "text", "how often it renews: monthly or yearly", values=CYCLES, nullable=True
+)
+_TYPE = Column("transaction_type", "text", "what kind of product", values=TRANSACTION_TYPES)
+_POSITIONS = tuple(
+    Column(
+        f"position_{axis}",
+        "position",
+        f"position on the {axis} axis",
+        unit="grid units",
+        low=-99_999.99,
+        high=99_999.99,
+    )
+    for axis in "xyz"
+)
+
+DATASETS: dict[str, Dataset] = {
+    d.name: d
+    for d in (
+        Dataset(
+            name="products",
+            schema="dim",
+            table="dim_products",
+            one_row_is="a product of the shop",
+            key=("product_id",),
+            partition_column=None,
+            columns=(
+                Column("product_id", "uuid", "the product"),
+                Column("product_sku", "text", "stock keeping unit, SKU-1000 and up"),
+                Column("product_name", "text", "the name that the shop shows"),
+                Column("tier", "text", "price tier", values=TIERS),
+                Column("purchase_price", "money", "list price", unit="USD", low=0),
+                _TYPE,
+                Column("is_recurring", "flag", "whether a purchase renews by itself"),
+                _CYCLE,
+                Column("created_at", "timestamp", "when the product was added", unit="UTC"),
+                Column("last_modified_at", "timestamp", "when it last changed", unit="UTC"),
+            ),
+        ),
+        Dataset(
+            name="dim_players",
+            schema="dim",
+            table="dim_players",
+            one_row_is="a player, in the partition of the sign-up day",
+            key=("player_id",),
+            partition_column="signup_date",
+            columns=(
+                _PLAYER_ID,
+                Column("display_name", "text", "the name that other players see"),
+                _COUNTRY,
+                Column("language", "text", "BCP 47 language tag"),
+                Column("time_zone", "text", "IANA time zone"),
+                Column("platform", "text", "where the player plays", values=PLATFORMS),
+                Column("birth_year", "small", "year of birth", unit="years", low=1900, high=2100),
+                Column("archetype", "text", "sign-on habit", values=ARCHETYPES),
+                Column("spender_cluster", "text", "spending habit", values=SPENDER_CLUSTERS),
+                Column("signed_up_at", "timestamp", "when the player signed up", unit="UTC"),
+            ),
+        ),
+        Dataset(
+            name="signons",
+            schema="raw",
+            table="event_signons",
+            one_row_is="a player who was active that day",
+            key=("player_id",),
+            columns=(
+                _PLAYER_ID,
+                _COUNTRY,
+                Column("platform", "text", "where the player plays", values=PLATFORMS),
+                Column("signed_on_at", "timestamp", "the day's first sign-on", unit="UTC"),
+            ),
+        ),
+        Dataset(
+            name="sessions",
+            schema="raw",
+            table="event_session",
+            one_row_is="a player's part in a session",
+            key=("session_id", "player_id"),
+            columns=(
+                _SESSION_ID,
+                _PLAYER_ID,
+                _TEAM_ID,
+                _COUNTRY,
+                Column("started_at", "timestamp", "when the player's part began", unit="UTC"),
+                Column("event_datetime", "timestamp", "when it ended", unit="UTC"),
+                Column(
+                    "event_length_seconds",
+                    "integer",
+                    "how long it lasted",
+                    unit="s",
+                    low=0,
+                    high=86_400,
+                ),
+                Column("kills", "integer", "kills credited to the player", low=0),
+                Column("deaths", "integer", "deaths of the player", low=0),
+            ),
+        ),
+        Dataset(
+            name="heartbeats",
+            schema="raw",
+            table="event_heartbeat",
+            one_row_is="a player's position, every 30 s of a session",
+            key=("session_id", "player_id", "event_datetime"),
+            columns=(
+                _SESSION_ID,
+                _PLAYER_ID,
+                _TEAM_ID,
+                Column("event_datetime", "timestamp", "when the position was sent", unit="UTC"),
+                *_POSITIONS,
+            ),
+        ),
+        Dataset(
+            name="transactions",
+            schema="raw",
+            table="event_transaction",
+            one_row_is="a purchase",
+            key=("transaction_id",),
+            columns=(
+                Column("transaction_id", "uuid", "the purchase"),
+                _PLAYER_ID,
+                Column("event_datetime", "timestamp", "when it was paid", unit="UTC"),
+                Column("purchase_item", "text", "the product's SKU"),
+                Column("purchase_price", "money", "what was paid", unit="currency", low=0),
+                Column("currency", "text", "ISO 4217 currency"),
+                Column("is_recurring", "flag", "whether it renews by itself"),
+                _CYCLE,
+                _TYPE,
+            ),
+        ),
+    )
+}

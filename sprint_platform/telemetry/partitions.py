@@ -1,0 +1,230 @@
+"""Partition files: one day of one dataset as Parquet parts, with a manifest as the commit point.
+
+``data/raw/<title>/<dataset>/event_date=D/`` holds parts whose names carry their digest, and
+``manifest.json``, which is renamed into place last. Readers open only what the manifest lists; a
+part that no manifest lists is left from a crash or an older version and goes at the next write.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock
+
+from sprint_platform.places import raw_dir
+from sprint_platform.telemetry.contracts import CONTRACT_VERSION, DATASETS
+from sprint_platform.telemetry.digest import Digest, digest_table
+
+FORMAT_VERSION = 1
+# A part is closed after this many rows: small enough to be held while it is written, large enough
+# that a day of a million players is some tens of files.
+ROWS_PER_PART = 4_000_000
+# DuckDB reads row groups in parallel and skips them by their statistics.
+ROWS_PER_GROUP = 262_144
+
+
+class PartitionError(Exception):
+    """A partition that is missing, damaged or of another contract. The message is one line."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of a partition; ``name`` is relative to the partition's folder."""
+
+    name: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a partition holds. ``source`` says what made it (a simulated title's fingerprint)."""
+
+    rows: int
+    bytes: int
+    digest: str
+    source: str
+    parts: tuple[Part, ...]
+    contract_version: int = CONTRACT_VERSION
+    format_version: int = FORMAT_VERSION
+    folder: Path = field(default=Path(), compare=False)
+
+    @property
+    def paths(self) -> list[Path]:
+        return [self.folder / part.name for part in self.parts]
+
+
+def partition_dir(title: str, dataset: str, day: date) -> Path:
+    """The folder of one partition."""
+    return raw_dir(title, dataset) / f"event_date={day.isoformat()}"
+
+
+def write_partition(
+    title: str, dataset: str, day: date, tables: Iterable[pa.Table], source: str
+) -> Manifest:
+    """Writes the day's records, chunk by chunk, and replaces what the partition held.
+
+    The old partition stays readable until the new manifest is in place; an exception on the way
+    leaves it as it was. Tables must have the contract's schema. Raises PartitionError otherwise.
+    """
+    folder = partition_dir(title, dataset, day)
+    folder.mkdir(parents=True, exist_ok=True)
+    # two writers of one day (a backfill and a schedule) would sweep away each other's parts
+    with FileLock(folder / ".lock"):
+        listed = read_manifest(title, dataset, day, missing_ok=True)
+        _sweep(folder, listed)
+        parts: list[Part] = []
+        total = Digest()
+        writer = _PartWriter(folder, dataset)
+        try:
+            for table in tables:
+                digest = writer.write(table)
+                total += digest
+                if writer.rows >= ROWS_PER_PART:
+                    parts.append(writer.close(len(parts)))
+                    writer = _PartWriter(folder, dataset)
+            if writer.rows:
+                parts.append(writer.close(len(parts)))
+        finally:
+            writer.discard()
+        manifest = Manifest(
+            rows=total.rows,
+            bytes=sum(part.bytes for part in parts),
+            digest=str(total),
+            source=source,
+            parts=tuple(parts),
+            folder=folder,
+        )
+        told = asdict(manifest)
+        del told["folder"]
+        temporary = folder / f".manifest-{os.getpid()}.tmp"
+        temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        os.replace(temporary, folder / "manifest.json")
+        return manifest
+
+
+class _PartWriter:
+    """One Parquet file under a temporary name, opened at its first row."""
+
+    def __init__(self, folder: Path, dataset: str) -> None:
+        self.schema = DATASETS[dataset].arrow_schema
+        self.temporary = folder / f".part-{os.getpid()}-{time.monotonic_ns()}.tmp"
+        self.rows = 0
+        self.digest = Digest()
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, table: pa.Table) -> Digest:
+        if table.schema != self.schema:
+            raise PartitionError(
+                f"{self.temporary.parent}: records have the columns [{_told(table.schema)}], but"
+                f" the contract says [{_told(self.schema)}]"
+            )
+        digest = digest_table(table)
+        if table.num_rows:
+            if self._writer is None:
+                self._writer = pq.ParquetWriter(
+                    self.temporary, self.schema, compression="zstd", compression_level=1
+                )
+            self._writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+            self.rows += table.num_rows
+            self.digest += digest
+        return digest
+
+    def close(self, number: int) -> Part:
+        assert self._writer is not None  # only parts with rows are closed
+        self._writer.close()
+        self._writer = None
+        self._check_counts()
+        name = f"part-{number:05d}-{self.digest.first:016x}.parquet"
+        size = self.temporary.stat().st_size
+        os.replace(self.temporary, self.temporary.parent / name)
+        return Part(name, self.rows, size)
+
+    def discard(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self.temporary.unlink(missing_ok=True)
+
+    def _check_counts(self) -> None:
+        """Every column of the file holds as many values as there were rows. A writer once dropped
+        all values of a column without an error; this costs a read of the file's footer."""
+        footer = pq.read_metadata(self.temporary)
+        for index, column in enumerate(self.schema):
+            groups = [footer.row_group(g).column(index) for g in range(footer.num_row_groups)]
+            values = sum(group.num_values for group in groups)
+            nulls = sum(group.statistics.null_count for group in groups if group.statistics)
+            if values != self.rows or (nulls and not column.nullable):
+                raise PartitionError(
+                    f"{self.temporary.parent}: column {column.name} was written with"
+                    f" {values - nulls} values for {self.rows} rows; nothing was replaced"
+                )
+
+
+def _told(schema: pa.Schema) -> str:
+    return ", ".join(f"{column.name} {column.type}" for column in schema)
+
+
+def _sweep(folder: Path, listed: Manifest | None) -> None:
+    """Removes files that the manifest does not list."""
+    keep = {part.name for part in listed.parts} if listed else set()
+    for path in folder.iterdir():
+        if path.name not in keep and path.suffix in (".parquet", ".tmp"):
+            path.unlink(missing_ok=True)
+
+
+def read_manifest(
+    title: str, dataset: str, day: date, *, missing_ok: bool = True
+) -> Manifest | None:
+    """The partition's manifest, or None where it was never written (PartitionError with
+    ``missing_ok=False``). A manifest of another contract or format version counts as missing: the
+    partition must be made again."""
+    folder = partition_dir(title, dataset, day)
+    try:
+        told = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        told = None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise PartitionError(
+            f"{folder / 'manifest.json'} is damaged: materialize {title}/{dataset} for {day} again"
+        ) from error
+    if told is not None and (told["contract_version"], told["format_version"]) == (
+        CONTRACT_VERSION,
+        FORMAT_VERSION,
+    ):
+        told["parts"] = tuple(Part(**part) for part in told["parts"])
+        return Manifest(**told, folder=folder)
+    if missing_ok:
+        return None
+    raise PartitionError(f"there is no partition {day} of {title}/{dataset}: materialize it first")
+
+
+def read_partition(title: str, dataset: str, day: date) -> Iterator[pa.Table]:
+    """The partition's records, one table per row group. Raises PartitionError where it is missing
+    or a part is not as its manifest says."""
+    manifest = read_manifest(title, dataset, day, missing_ok=False)
+    assert manifest is not None
+    schema = DATASETS[dataset].arrow_schema
+    for path in checked_paths(manifest, f"{title}/{dataset}", day):
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                # the file's schema is the contract's, except that Parquet widens decimal32
+                yield file.read_row_group(group).cast(schema)
+
+
+def checked_paths(manifest: Manifest, asset: str, day: date) -> list[Path]:
+    """The partition's files, each of the size that the manifest gives. A power cut may leave a
+    renamed file short; the size shows it before half a day is loaded."""
+    for part, path in zip(manifest.parts, manifest.paths, strict=True):
+        size = path.stat().st_size if path.exists() else None
+        if size != part.bytes:
+            what = "is missing" if size is None else f"has {size} bytes, not {part.bytes}"
+            raise PartitionError(f"{path} {what}: materialize {asset} for {day} again")
+    return manifest.paths

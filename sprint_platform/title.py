@@ -1,0 +1,393 @@
+"""A title: the checked model of one game's YAML file, and its only reader."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import date
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from sprint_platform.places import title_dirs
+
+# Raise when the simulation makes other rows from the same YAML: partitions that an older version
+# made are then known as such, and the golden digests change with it.
+SIMULATION_VERSION = 1
+
+ARCHETYPES = ("daily", "weekday", "cyclical")
+SPENDER_CLUSTERS = ("none", "minnow", "dolphin", "whale")
+PLATFORMS = ("pc", "playstation", "xbox", "switch", "mobile")
+# The countries that people can come from; who they are there is in profiles.py.
+COUNTRIES = ("US", "BR", "MX", "FR", "ES", "DE")
+
+# Schemas of other domains and of DuckDB itself; a title of that name would write into them.
+RESERVED_NAMES = {"eventlog", "storefront", "bronze", "silver", "gold", "main", "products", "temp"}
+
+
+class TitleError(ValueError):
+    """A title that does not exist or whose YAML is wrong. The message is one line."""
+
+
+def _between(low: float, high: float) -> Callable[[Any], Any]:
+    """A validator that names both ends of the range, not only the one that was missed."""
+
+    def check(value: Any) -> Any:
+        if not low <= value <= high:
+            raise ValueError(f"must be between {low:g} and {high:g}")
+        return value
+
+    return check
+
+
+Share = Annotated[float, AfterValidator(_between(0, 1))]
+Count = Annotated[int, AfterValidator(_between(1, 10_000_000_000))]
+Seed = Annotated[int, AfterValidator(_between(0, 2**63 - 1))]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _shares(known: tuple[str, ...]) -> Callable[[dict[str, float]], dict[str, float]]:
+    def check(value: dict[str, float]) -> dict[str, float]:
+        for name, share in value.items():
+            if name not in known:
+                raise ValueError(f"'{name}' is not one of {', '.join(known)}")
+            if not 0 <= share <= 1:
+                raise ValueError(f"the share of '{name}' must be between 0 and 1")
+        total = sum(Fraction(str(share)) for share in value.values())
+        if total != 1:
+            raise ValueError(f"shares must add up to 1, not {float(total):g}")
+        return value
+
+    return check
+
+
+class CompoundGrowth(_Part):
+    """Sign-ups and churn as shares of the living population, from a starting population."""
+
+    kind: Literal["compound"]
+    starting_players: Count
+    daily_growth: Share
+    daily_decay: Share
+
+
+class TargetGrowth(_Part):
+    """``players`` sign-ups within ``days`` days: a launch wave that fades, over a steady stream.
+
+    ``launch_share`` of them come with the wave, whose day d brings (d + 1) ** -``launch_fade`` of
+    its first day (0.58 is the exponent of 68 launches' players on day 0 to 30).
+    """
+
+    kind: Literal["target"]
+    players: Count
+    days: Annotated[int, AfterValidator(_between(1, 36_500))]
+    launch_share: Share = 0.5
+    launch_fade: Annotated[float, AfterValidator(_between(0, 3))] = 0.58
+
+
+class Retention(_Part):
+    """Classic retention: the share of a cohort that signs on exactly 1, 7 and 30 days later."""
+
+    d1: Share
+    d7: Share
+    d30: Share
+
+    @model_validator(mode="after")
+    def _falls(self) -> Retention:
+        if not self.d1 >= self.d7 >= self.d30 > 0:
+            raise ValueError("must fall from d1 over d7 to d30, and d30 must be above 0")
+        return self
+
+
+class Signons(_Part):
+    """Who plays on a day. ``weekly_cycle`` scales the habit, Monday to Sunday (mean 1)."""
+
+    weekly_cycle: tuple[float, float, float, float, float, float, float] = (
+        0.98, 0.97, 0.96, 0.96, 1.0, 1.06, 1.07,
+    )  # fmt: skip
+
+    @field_validator("weekly_cycle")
+    @classmethod
+    def _mean_one(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0.5 <= factor <= 1.1 for factor in value):
+            raise ValueError("every factor must be between 0.5 and 1.1")
+        if sum(Fraction(str(factor)) for factor in value) != 7:
+            raise ValueError(f"factors must add up to 7 (mean 1), not {sum(value):g}")
+        return value
+
+
+class Sessions(_Part):
+    """Matches. ``lobbies`` weighs the lobby shapes, "teams x players a team", at most 5x2."""
+
+    play_share: Share = 0.9
+    per_day: Annotated[int, AfterValidator(_between(1, 8))] = 1
+    replay_share: Share = 0.5
+    stay_share: Share = 0.75
+    shortest_seconds: Annotated[int, AfterValidator(_between(30, 7200))] = 120
+    typical_seconds: Annotated[int, AfterValidator(_between(30, 7200))] = 1080
+    longest_seconds: Annotated[int, AfterValidator(_between(30, 7200))] = 1800
+    kills: tuple[int, int] = (10, 60)
+    lobbies: dict[str, float] = Field(
+        default={"5x2": 0.45, "4x2": 0.2, "3x2": 0.12, "2x2": 0.1, "5x1": 0.08, "2x1": 0.05}
+    )
+
+    @field_validator("lobbies")
+    @classmethod
+    def _shapes(cls, value: dict[str, float]) -> dict[str, float]:
+        allowed = {f"{teams}x{size}" for teams in range(1, 6) for size in (1, 2)}
+        for shape, weight in value.items():
+            if shape not in allowed:
+                raise ValueError(f"'{shape}' is not a lobby from 1x1 to 5x2 (teams x players)")
+            if weight < 0:
+                raise ValueError(f"the weight of '{shape}' must be 0 or more")
+        if not any(value.values()):
+            raise ValueError("at least one lobby shape needs a weight above 0")
+        return value
+
+    @model_validator(mode="after")
+    def _order(self) -> Sessions:
+        if not self.shortest_seconds <= self.typical_seconds <= self.longest_seconds:
+            raise ValueError("needs shortest_seconds <= typical_seconds <= longest_seconds")
+        low, high = self.kills
+        if not 0 <= low <= high <= 1000:
+            raise ValueError("kills must be a range [low, high] within 0 to 1000")
+        return self
+
+
+class Movement(_Part):
+    """How players move. ``models`` weighs the movement models; ``cohesion`` 0 … 1 is how closely a
+    player follows the team's leader; ``reach`` is how far a path leads, as a share of the grid."""
+
+    models: dict[str, float]
+    cohesion: Share = 0.7
+    reach: Annotated[float, AfterValidator(_between(0.05, 1))] = 0.6
+
+    @field_validator("models")
+    @classmethod
+    def _weights(cls, value: dict[str, float]) -> dict[str, float]:
+        if any(weight < 0 for weight in value.values()) or not any(value.values()):
+            raise ValueError("weights must be 0 or more, and one of them above 0")
+        return value
+
+
+class Spender(_Part):
+    """One spending cluster: its share of players, and what one of them does on a day of play."""
+
+    share: Share
+    chance: Share = 0.0
+    purchases: tuple[int, int] = (0, 0)
+    price: tuple[float, float] = (0, 0)
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Spender:
+        low, high = self.purchases
+        if not 0 <= low <= high <= 20:
+            raise ValueError("purchases must be a range [low, high] within 0 to 20")
+        if not 0 <= self.price[0] <= self.price[1]:
+            raise ValueError("price must be a range [low, high] from 0 up")
+        return self
+
+
+class Spending(_Part):
+    """Purchases. ``pass_share`` of the players subscribe to a recurring battle pass in their first
+    ``pass_within_days`` days of play."""
+
+    clusters: dict[str, Spender]
+    pass_share: Share = 0.05
+    pass_within_days: Annotated[int, AfterValidator(_between(1, 365))] = 14
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "USD"
+
+    @field_validator("clusters")
+    @classmethod
+    def _cluster_shares(cls, value: dict[str, Spender]) -> dict[str, Spender]:
+        _shares(SPENDER_CLUSTERS)({name: cluster.share for name, cluster in value.items()})
+        return value
+
+
+class Simulation(_Part):
+    """Everything that only a simulated title needs."""
+
+    growth: Annotated[CompoundGrowth | TargetGrowth, Field(discriminator="kind")]
+    retention: Retention | None = None
+    archetypes: Annotated[dict[str, float], AfterValidator(_shares(ARCHETYPES))]
+    countries: dict[str, float]
+    platforms: Annotated[dict[str, float], AfterValidator(_shares(PLATFORMS))]
+    signons: Signons = Signons()
+    sessions: Sessions = Sessions()
+    movement: Movement
+    spending: Spending
+
+    @field_validator("countries")
+    @classmethod
+    def _countries(cls, value: dict[str, float]) -> dict[str, float]:
+        return _shares(COUNTRIES)(value)
+
+    @model_validator(mode="after")
+    def _one_survival(self) -> Simulation:
+        if isinstance(self.growth, CompoundGrowth) and self.retention is not None:
+            raise ValueError("compound growth has its own daily_decay: leave retention out")
+        if isinstance(self.growth, TargetGrowth) and self.retention is None:
+            raise ValueError("target growth needs retention (d1, d7, d30)")
+        return self
+
+
+Extent = tuple[int, int]
+
+
+class Grid(_Part):
+    """The playing field's walls, in units, per axis."""
+
+    x: Extent = (-100, 100)
+    y: Extent = (-100, 100)
+    z: Extent = (-100, 100)
+
+    @field_validator("x", "y", "z")
+    @classmethod
+    def _fits(cls, value: Extent) -> Extent:
+        low, high = value
+        if not (-99_999 <= low < high <= 99_999 and high - low >= 20):
+            raise ValueError("must be [low, high] within -99999 to 99999, at least 20 units wide")
+        return value
+
+
+class Encounters(_Part):
+    """When two teams are close: centroids at most ``distance`` units apart; close beats up to
+    ``gap_seconds`` apart are one encounter. ``word`` names the tables."""
+
+    distance: Annotated[float, AfterValidator(_between(0, 200_000))]
+    gap_seconds: Annotated[int, AfterValidator(_between(0, 86_400))]
+    word: Annotated[str, Field(pattern="^(encounter|conflict)$")] = "encounter"
+
+
+class Title(_Part):
+    """One game. ``name`` is also the prefix of its schemas and asset keys."""
+
+    name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,30}$")]
+    description: str = ""
+    launch_date: date
+    seed: Seed
+    source: Literal["simulated", "landing"] = "simulated"
+    heartbeat_seconds: Annotated[int, AfterValidator(_between(1, 3600))] = 30
+    grid: Grid = Grid()
+    encounters: Encounters
+    simulation: Simulation | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, value: str, _: ValidationInfo) -> str:
+        if value in RESERVED_NAMES:
+            raise ValueError(f"'{value}' is taken by the platform itself; choose another name")
+        return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> Title:
+        if (self.source == "simulated") != (self.simulation is not None):
+            raise ValueError("a simulated title needs a simulation section, and a landed one none")
+        if self.simulation is not None:
+            for axis in ("x", "y", "z"):
+                low, high = getattr(self.grid, axis)
+                if high - low > 2000:
+                    raise ValueError(
+                        f"grid.{axis}: a simulated grid is at most 2000 units wide,"
+                        f" not {high - low}"
+                    )
+            beats = self.simulation.sessions.longest_seconds // self.heartbeat_seconds
+            if not 1 <= beats <= 240:
+                raise ValueError(
+                    "simulation.sessions.longest_seconds / heartbeat_seconds must be between"
+                    f" 1 and 240 beats, not {beats}"
+                )
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """What the title's data comes from, as 16 hex digits: a partition made from another seed,
+        YAML or version of the simulation has another one. How encounters are counted is not part
+        of it: that changes no partition."""
+        told = self.model_dump_json(exclude={"encounters", "description"})
+        return hashlib.blake2b(f"{SIMULATION_VERSION}:{told}".encode(), digest_size=8).hexdigest()
+
+    @staticmethod
+    def load(name: str) -> Title:
+        """The title of that name. Raises TitleError with one line when it is unknown or wrong."""
+        path = _title_files().get(name)
+        if path is None:
+            known = ", ".join(title_names()) or "none"
+            raise TitleError(
+                f"unknown title '{name}': there is no {name}.yaml in the titles folders"
+                f" (known titles: {known}); SPRINT_TITLES_DIR adds a folder"
+            )
+        return read_title(path)
+
+
+def title_names() -> list[str]:
+    """Every title that has a YAML file, sorted."""
+    return sorted(_title_files())
+
+
+def _title_files() -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for folder in title_dirs():
+        if not folder.is_dir():
+            raise TitleError(f"SPRINT_TITLES_DIR: {folder} is not a folder")
+        for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+            files[path.stem] = path
+    return files
+
+
+def read_title(path: Path) -> Title:
+    """The title in a YAML file. Raises TitleError: one line with the file, the value's path in it,
+    what is wrong and what is allowed."""
+    stat = path.stat()
+    return _read_title(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=64)
+def _read_title(path: Path, _changed: int, _size: int) -> Title:
+    try:
+        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" line {where.line + 1}" if where else ""
+        reason = getattr(error, "problem", None) or "it is not UTF-8 text"
+        raise TitleError(f"{path}:{line} is not YAML: {reason}") from error
+    if not isinstance(told, dict):
+        raise TitleError(f"{path}: a title is a mapping of settings, this file holds none")
+    try:
+        title = Title.model_validate(told)
+    except ValidationError as error:
+        raise TitleError(f"{path}: {_first_problem(error)}") from error
+    if title.name != path.stem:
+        raise TitleError(f"{path}: name: is '{title.name}', but the file's name says '{path.stem}'")
+    return title
+
+
+def _first_problem(error: ValidationError) -> str:
+    """The first problem as ``path.to.value: reason (got …)``, and how many more there are."""
+    first = error.errors()[0]
+    # the discriminator's tag ('compound') stands in pydantic's location, but not in the YAML
+    steps = [str(step) for step in first["loc"] if step not in ("compound", "target")]
+    where = ".".join(steps) or "the title"
+    reason = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        reason = "there is no such setting"
+    got = first.get("input")
+    if first["type"] != "missing" and isinstance(got, str | int | float):
+        reason += f" (it is {got!r})"
+    more = error.error_count() - 1
+    return f"{where}: {reason}" + (f" (and {more} more)" if more else "")

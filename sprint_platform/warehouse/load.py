@@ -1,0 +1,123 @@
+"""Loading partition files into DuckDB: a window of days in one transaction."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+
+from sprint_platform.telemetry.contracts import DATASETS, Dataset
+from sprint_platform.telemetry.partitions import Manifest, checked_paths
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a load did: rows inserted, days replaced, days that were loaded already."""
+
+    rows: int
+    loaded_days: tuple[date, ...]
+    unchanged_days: tuple[date, ...]
+    seconds: float
+
+
+def ensure_title_schemas(con: duckdb.DuckDBPyConnection, title: str) -> None:
+    """Creates the title's schemas and empty typed tables where they are missing, so that dbt and
+    readers find every table of the contract whatever was materialized so far.
+
+    ``dim_products`` is not among them: it is a dbt seed, and dbt creates it.
+    """
+    for part in ("raw", "dim", "stage", "mart"):
+        con.execute(f"create schema if not exists {title}_{part}")
+    for dataset in DATASETS.values():
+        if dataset.partition_column:
+            con.execute(dataset.create_table_sql(title))
+    con.execute(
+        f"create table if not exists {_ledger(title)} ("
+        " dataset varchar not null, partition_date date not null, digest varchar not null,"
+        " rows bigint not null, source varchar not null, primary key (dataset, partition_date))"
+    )
+
+
+def _ledger(title: str) -> str:
+    return f"{title}_raw.loaded_partitions"
+
+
+def load_partitions(
+    con: duckdb.DuckDBPyConnection, title: str, dataset: str, manifests: dict[date, Manifest]
+) -> LoadReport:
+    """Makes the table hold exactly these days' partitions, in one transaction.
+
+    A day whose loaded digest is the manifest's is left alone; any other is deleted and inserted. A
+    failure leaves table and ledger as they were. Raises PartitionError for a damaged file.
+    """
+    began = time.perf_counter()
+    contract = DATASETS[dataset]
+    con.begin()
+    try:
+        ensure_title_schemas(con, title)
+        loaded = dict(
+            con.execute(
+                f"select partition_date, digest from {_ledger(title)} where dataset = ?", [dataset]
+            ).fetchall()
+        )
+        changed = {d: m for d, m in sorted(manifests.items()) if loaded.get(d) != m.digest}
+        rows = _replace_days(con, contract, title, changed, present=set(loaded))
+        if changed:
+            con.executemany(
+                f"insert or replace into {_ledger(title)} values (?, ?, ?, ?, ?)",
+                [[dataset, day, m.digest, m.rows, m.source] for day, m in changed.items()],
+            )
+        con.commit()
+    except BaseException:
+        con.rollback()
+        raise
+    return LoadReport(
+        rows=rows,
+        loaded_days=tuple(changed),
+        unchanged_days=tuple(day for day in sorted(manifests) if day not in changed),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _replace_days(
+    con: duckdb.DuckDBPyConnection,
+    contract: Dataset,
+    title: str,
+    changed: dict[date, Manifest],
+    present: set[date],
+) -> int:
+    relation, day_column = contract.relation(title), contract.partition_column
+    stale = [day for day in changed if day in present]
+    if stale:
+        con.execute(f"delete from {relation} where {day_column} in (select unnest(?))", [stale])
+    columns = ", ".join(column.name for column in contract.columns)
+    files = {
+        str(path): day
+        for day, manifest in changed.items()
+        for path in checked_paths(manifest, f"{title}/{contract.name}", day)
+    }
+    if not files:
+        return 0
+    # the partition's day is in the folder's name; hive parsing would guess its type from the text
+    day_of_file = "cast(regexp_extract(filename, 'event_date=([0-9-]{10})', 1) as date)"
+    con.execute(
+        f"insert into {relation} ({columns}, {day_column})"
+        f" select {columns}, {day_of_file}"
+        " from read_parquet(?, filename = true, hive_partitioning = false)",
+        [list(files)],
+    )
+    expected = sum(manifest.rows for manifest in changed.values())
+    inserted = con.execute(
+        f"select count(*) from {relation} where {day_column} between ? and ?"
+        f" and {day_column} in (select unnest(?))",
+        [min(changed), max(changed), list(changed)],
+    ).fetchone()
+    assert inserted is not None
+    if inserted[0] != expected:
+        raise duckdb.Error(
+            f"{relation}: {inserted[0]} rows after the load of {len(changed)} days, but their"
+            f" manifests say {expected}; the load was undone"
+        )
+    return expected
