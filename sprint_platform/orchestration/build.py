@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import dagster as dg
 
 from sprint_platform.orchestration.catalogue import build_catalogue_asset
+from sprint_platform.orchestration.dbt_assets import build_dbt_assets, build_seed_assets
+from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.orchestration.policies import daily_partitions
 from sprint_platform.orchestration.raw_assets import build_raw_assets
 from sprint_platform.orchestration.resources import Warehouse
@@ -20,11 +22,15 @@ def build_definitions(
     """Assets, checks, jobs and schedules of the titles (without any: of all that have a YAML)."""
     assets: list[dg.AssetsDefinition] = [build_catalogue_asset()]
     jobs, schedules = [], []
+    manifest = graph_manifest()
     for title in loaded_titles() if titles is None else titles:
         partitions = daily_partitions(title)
-        daily = [*build_raw_assets(title, partitions)]
+        daily = [
+            *build_raw_assets(title, partitions),
+            build_dbt_assets(title, manifest, partitions),
+        ]
         job = build_daily_job(title, daily, partitions)
-        assets += daily
+        assets += [*daily, build_seed_assets(title, manifest)]
         jobs.append(job)
         schedules.append(build_daily_schedule(job))
     return dg.Definitions(

@@ -1,4 +1,4 @@
-"""Expected failures as one clear line in the run's log."""
+"""Expected failures: one clear line in the run's log, not a stack trace."""
 
 from __future__ import annotations
 
@@ -6,19 +6,41 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+from dagster._core.errors import DagsterUserCodeProcessError
+from dagster_shared.error import SerializableErrorInfo
 
 from sprint_platform.telemetry.partitions import PartitionError
 from sprint_platform.title import TitleError
 from sprint_platform.warehouse.lease import LeaseError
 
 
+class ClearFailure(dg.Failure, DagsterUserCodeProcessError):
+    """A failure that a person can act on, said in one line.
+
+    Dagster writes twenty lines of its own frames under a plain ``Failure``, twice. An error from
+    another process it writes as that process told it: so this one brings its line along.
+    """
+
+    def __init__(self, line: str) -> None:
+        DagsterUserCodeProcessError.__init__(
+            self,
+            line,
+            user_code_process_error_infos=[
+                SerializableErrorInfo(message=line, stack=[], cls_name="Failure")
+            ],
+        )
+        self.description = line
+        self.metadata = {}
+        self.allow_retries = False
+
+
 @contextmanager
 def told_in_one_line() -> Iterator[None]:
-    """Turns the errors that tell a person what to do into a Dagster failure with that line.
+    """Turns the errors that tell a person what to do into a failure of that line.
 
     Anything else stays as it is: a bug deserves its stack trace.
     """
     try:
         yield
     except (LeaseError, PartitionError, TitleError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+        raise ClearFailure(str(error)) from None

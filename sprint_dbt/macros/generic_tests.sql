@@ -1,0 +1,78 @@
+{# Tests that models and sources share. Each reads its model once, within the run's window
+   (tests_in_window.sql), and returns the rows that are wrong. #}
+
+{# No two rows agree in all of these columns. A repeated hash only makes a suspect, which is then
+   compared in full: half the time and memory of grouping by long keys. #}
+{% test unique_combination(model, columns) %}
+with suspects as (
+    select suspect
+    from (select {{ row_hash(columns) }} as suspect from {{ model }}) as hashed
+    group by suspect
+    having count(*) > 1
+)
+
+select {{ columns | join(', ') }}, count(*) as copies
+from {{ model }}
+where {{ row_hash(columns) }} in (select suspect from suspects)
+group by {{ columns | join(', ') }}
+having count(*) > 1
+{% endtest %}
+
+{# Every rule (what must hold: its condition) holds in every row; null counts as broken. A failing
+   row names the first rule that it breaks. #}
+{% test valid_rows(model, rules) %}
+select *
+from (
+    select
+        *,
+        case
+            {%- for rule, condition in rules.items() %}
+            when not coalesce({{ condition }}, false) then '{{ rule | replace("'", "''") }}'
+            {%- endfor %}
+        end as broken_rule
+    from {{ model }}
+) as judged
+where broken_rule is not null
+{% endtest %}
+
+{# The model's sums agree with those of the relation it is made from.
+
+   to        the relation it is made from
+   to_date   its date column: it is read for the periods that the window touches (`period`)
+   keys      the columns to sum by: {expression of the model: expression of `to`}
+   sums      what to sum: {expression of the model: expression of `to`} #}
+{% test reconciles_with(model, to, to_date, keys, sums, period='day') %}
+{%- set key_names = keys.keys() | list %}
+select
+    {%- for key in key_names %}
+    {{ key }},
+    {%- endfor %}
+    {%- for sum in sums %}
+    sum(difference_{{ loop.index }}) as difference_{{ loop.index }}{{ ',' if not loop.last }}
+    {%- endfor %}
+from (
+    select
+        {%- for key in key_names %}
+        {{ key }},
+        {%- endfor %}
+        {%- for here in sums.keys() %}
+        {{ here }} as difference_{{ loop.index }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ model }}
+    union all
+    select
+        {%- for there in keys.values() %}
+        {{ there }},
+        {%- endfor %}
+        {%- for there in sums.values() %}
+        -({{ there }}) as difference_{{ loop.index }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ to }}
+    where {{ in_window(to_date, period) }}
+) as both_sides
+group by {{ key_names | join(', ') }}
+having
+    {%- for sum in sums %}
+    {{ 'or ' if not loop.first }}sum(difference_{{ loop.index }}) <> 0
+    {%- endfor %}
+{% endtest %}

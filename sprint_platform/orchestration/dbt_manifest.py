@@ -1,0 +1,91 @@
+"""dbt's manifest for Dagster's graph: what models there are, for all titles.
+
+It is parsed when there is none for the project as it is. Runs never use it: schemas and names
+freeze in a manifest, and another title's models would be built into this one's schemas.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from sprint_platform.orchestration.dbt_runner import dbt_result, told_on_one_line
+from sprint_platform.places import data_dir, dbt_project_dir
+
+# A parse takes seconds; whoever waits this long waits for something that hangs.
+PARSE_TIMEOUT_SECONDS = 300
+# What dbt writes into a project, and what it never reads.
+NOT_THE_PROJECT = {"target", "logs", "dbt_packages", ".user.yml", "__pycache__"}
+
+
+class ManifestError(Exception):
+    """The dbt project could not be parsed. The message is one line."""
+
+
+def graph_manifest() -> dict[str, Any]:
+    """The parsed project, from the data folder where it is there, else after a parse.
+
+    Raises ManifestError with dbt's own words when the project is wrong.
+    """
+    folder = data_dir() / "dbt" / "graph"
+    path = folder / f"manifest-{project_fingerprint()}.json"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        # the web server, the daemon and a run may all find it missing at once
+        with FileLock(folder / ".lock", timeout=PARSE_TIMEOUT_SECONDS):
+            if not path.exists():
+                _parse_to(path)
+    return json.loads(path.read_bytes())  # type: ignore[no-any-return]
+
+
+def project_fingerprint() -> str:
+    """16 hex digits over the project's files and dbt's versions.
+
+    Of a seed only the name counts: its rows change nothing in the graph, and the catalogue's may
+    change with every run of the asset ``products``.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    digest.update(f"{version('dbt-core')} {version('dbt-duckdb')}".encode())
+    for path in _project_files(dbt_project_dir()):
+        digest.update(f"\0{path.relative_to(dbt_project_dir())}\0".encode())
+        if path.suffix != ".csv":
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _project_files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.name in NOT_THE_PROJECT or path.suffix == ".tmp":
+            continue
+        if path.is_dir():
+            yield from _project_files(path)
+        else:
+            yield path
+
+
+def _parse_to(path: Path) -> None:
+    target = path.parent / "target"
+    result = dbt_result(
+        [
+            "--quiet",
+            "parse",
+            *("--project-dir", str(dbt_project_dir())),
+            *("--target-path", str(target)),
+            *("--log-path", str(target / "logs")),
+        ],
+        # no title: the graph's translator gives every title its own names
+        {"DBT_PROFILES_DIR": str(dbt_project_dir()), "SPRINT_DATA_DIR": str(data_dir())},
+    )
+    if not result.success:
+        raise ManifestError(f"{dbt_project_dir()} is wrong: {told_on_one_line(result.exception)}")
+    os.replace(target / "manifest.json", path)
+    for older in path.parent.glob("manifest-*.json"):
+        if older != path:
+            older.unlink(missing_ok=True)

@@ -1,0 +1,169 @@
+"""Running dbt in this process: the environment, the arguments, one invocation, its events.
+
+The dbt command would cost its imports again, and dagster-dbt's CLI resource two dbt commands.
+dbt itself is imported late, by whoever runs it.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sprint_platform.orchestration.window import Window
+from sprint_platform.places import data_dir, dbt_project_dir, dbt_target_dir
+from sprint_platform.title import Title
+
+if TYPE_CHECKING:
+    from dbt.artifacts.schemas.results import NodeResult
+    from dbt.cli.main import dbtRunnerResult
+    from dbt_common.events.base_types import EventMsg
+
+# What a person is told of many failures.
+FAILURES_TOLD = 5
+RESULT_EVENTS = {"LogModelResult", "LogSeedResult", "LogTestResult"}
+
+
+def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
+    """The environment of a dbt run for the title; without a window it is about everything."""
+    environment = {
+        "DBT_PROFILES_DIR": str(dbt_project_dir()),
+        "SPRINT_DATA_DIR": str(data_dir()),
+        "SPRINT_TITLE": title.name,
+        "SPRINT_WORD": title.encounters.word,
+        "SPRINT_ENCOUNTER_DISTANCE": f"{title.encounters.distance:g}",
+        "SPRINT_ENCOUNTER_GAP_SECONDS": str(title.encounters.gap_seconds),
+        "SPRINT_HEARTBEAT_SECONDS": str(title.heartbeat_seconds),
+    }
+    if window is not None:
+        environment["SPRINT_WINDOW_START"] = window.start.isoformat()
+        environment["SPRINT_WINDOW_END"] = window.end.isoformat()
+    return environment
+
+
+def build_arguments(title: Title, nodes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The arguments of ``dbt build`` for just these nodes of the manifest, models and tests.
+
+    Every node is named, and nothing comes along: dbt's own ways to pick tests for models either
+    leave the sources' tests out or take those of assets that nobody selected.
+    """
+    target = dbt_target_dir(title.name)
+    return [
+        "build",
+        *("--project-dir", str(dbt_project_dir())),
+        *("--target-path", str(target)),
+        *("--log-path", str(target / "logs")),
+        # the default file log is of every query, and costs a tenth of the run
+        *("--log-level-file", "info"),
+        "--no-use-colors",
+        *("--indirect-selection", "empty"),
+        *("--exclude-resource-type", "unit_test"),
+        "--select",
+        *sorted("fqn:" + ".".join(node["fqn"]) for node in nodes),
+    ]
+
+
+def dbt_result(
+    arguments: list[str],
+    environment: Mapping[str, str],
+    callbacks: list[Callable[[EventMsg], None]] | None = None,
+) -> dbtRunnerResult:
+    """Runs dbt. Its database connections are closed afterwards: they would keep the file locked."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    with _environment(environment):
+        try:
+            # never with manifest=: names would be those of the title it was parsed for
+            return dbtRunner(callbacks=callbacks).invoke(arguments)
+        finally:
+            DuckDBConnectionManager.close_all_connections()
+
+
+def dbt_events(
+    arguments: list[str], environment: Mapping[str, str]
+) -> Generator[dict[str, Any], None, dbtRunnerResult]:
+    """Runs dbt, and yields every model's and test's result as it comes; returns dbt's result.
+
+    dbt works in a thread of its own, so that its next model runs while Dagster stores what the last
+    one told. A run that is stopped waits for the models that are being built.
+    """
+    from google.protobuf.json_format import MessageToDict
+
+    waiting: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+    finished: list[dbtRunnerResult] = []
+
+    def told(event: EventMsg) -> None:
+        if event.info.name in RESULT_EVENTS:
+            waiting.put(MessageToDict(event, preserving_proto_field_name=True))
+
+    def run() -> None:
+        try:
+            finished.append(dbt_result(arguments, environment, [told]))
+        finally:
+            waiting.put(None)
+
+    thread = threading.Thread(target=run, name="dbt")
+    thread.start()
+    try:
+        while (event := waiting.get()) is not None:
+            yield event
+    finally:
+        thread.join()
+    return finished[0]
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """dbt reads its settings from the process's environment: these, for the time of the block."""
+    # a window that somebody exported for dbt's own command line is not this run's
+    names = {*values, "SPRINT_WINDOW_START", "SPRINT_WINDOW_END"}
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    try:
+        for name in names:
+            os.environ.pop(name, None)
+        os.environ.update(values)
+        yield
+    finally:
+        for name in names:
+            os.environ.pop(name, None)
+        os.environ.update(before)
+
+
+def failure_line(title: Title, result: dbtRunnerResult) -> str | None:
+    """What went wrong, in one line that names the models and tests; None when nothing did."""
+    if result.success:
+        return None
+    if result.exception is not None or not result.result:
+        return f"dbt failed for {title.name}: {told_on_one_line(result.exception)}"
+    results = result.result.results
+    failed = [r for r in results if r.status in ("error", "fail", "runtime error")]
+    told = "; ".join(_told_failure(r) for r in failed[:FAILURES_TOLD])
+    more = f"; and {len(failed) - FAILURES_TOLD} more" if len(failed) > FAILURES_TOLD else ""
+    skipped = sum(r.status == "skipped" for r in results)
+    downstream = f" ({skipped} downstream were skipped)" if skipped else ""
+    return f"dbt: {len(failed)} of {len(results)} failed for {title.name}: {told}{more}{downstream}"
+
+
+def _told_failure(result: NodeResult) -> str:
+    kind, name = str(result.node.resource_type), result.node.name
+    return f"{kind} {name}: {told_on_one_line(result.message)}"
+
+
+def told_on_one_line(error: object) -> str:
+    """An error's text without its line breaks, at most some lines long."""
+    return " ".join(str(error or "no reason was given").split())[:600]
+
+
+def stray_relations(title: Title, result: dbtRunnerResult) -> list[str]:
+    """Relations that the run built outside the title's schemas: names of another title, frozen by a
+    parse that should not have been used."""
+    schemas = {f"{title.name}_{part}" for part in ("raw", "dim", "stage", "mart")}
+    return sorted(
+        r.node.relation_name
+        for r in result.result.results
+        if r.node.resource_type in ("model", "seed") and r.node.schema not in schemas
+    )

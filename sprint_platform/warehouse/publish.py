@@ -1,0 +1,130 @@
+"""Publishing: what readers (notebooks, BI tools, dashboards) open while runs write the database.
+
+``data/published/<title>/<mart>/<period>.parquet`` holds a mart by its period, and
+``data/published/sprint.duckdb`` is a small database of views over those files and over the
+heartbeat partition files. A reader therefore never waits for the lease, and never holds it.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+
+from sprint_platform.places import published_dir, raw_dir
+from sprint_platform.telemetry.contracts import DATASETS
+from sprint_platform.telemetry.partitions import read_manifest
+
+# What a mart's period column is called, and the period that it names. A mart without one of them
+# (player_stats_lifetime) is one file.
+PERIOD_COLUMNS = {
+    "calendar_day": "day",
+    "calendar_date": "day",
+    "event_date": "day",
+    "year_week": "week",
+    "year_month": "month",
+}
+# Every mart has this file of no rows, so that its view knows the columns when no period has any.
+_EMPTY = "columns.parquet"
+
+
+def publish(
+    con: duckdb.DuckDBPyConnection, title: str, relations: list[str], window: tuple[date, date]
+) -> int:
+    """Publishes the periods of these marts that the window [start, end) touches; returns how many
+    files were written. ``con`` is the warehouse, opened under the lease.
+
+    Each file is replaced in one step; a period without rows loses its file.
+    """
+    written = 0
+    for relation in relations:
+        folder = published_dir() / title / relation.split(".")[1]
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(con, f"select * from {relation} limit 0", folder / _EMPTY)
+        columns = [row[0] for row in con.execute(f"describe {relation}").fetchall()]
+        column = next((name for name in columns if name in PERIOD_COLUMNS), None)
+        if column is None:
+            _write(con, f"select * from {relation}", folder / "all.parquet")
+            written += 1
+            continue
+        first, end = _whole_periods(window, PERIOD_COLUMNS[column])
+        within = f"{column} >= date '{first}' and {column} < date '{end}'"
+        found = con.execute(f"select distinct {column} from {relation} where {within}").fetchall()
+        periods = {row[0] for row in found}
+        for period in sorted(periods):
+            query = f"select * from {relation} where {column} = date '{period}'"
+            _write(con, query, folder / f"{period}.parquet")
+            written += 1
+        for path in folder.glob("????-??-??.parquet"):
+            named = date.fromisoformat(path.stem)
+            if first <= named < end and named not in periods:
+                path.unlink(missing_ok=True)
+    publish_views()
+    return written
+
+
+def _whole_periods(window: tuple[date, date], period: str) -> tuple[date, date]:
+    """The window widened to whole periods, half-open."""
+    first, last = window[0], window[1] - timedelta(days=1)
+    if period == "week":
+        first -= timedelta(days=first.weekday())
+        last += timedelta(days=6 - last.weekday())
+    elif period == "month":
+        first = first.replace(day=1)
+        last = (last.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+    return first, last + timedelta(days=1)
+
+
+def _write(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        con.execute(f"copy ({query}) to '{_quoted(temporary)}' (format parquet, compression zstd)")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def publish_views() -> None:
+    """Writes ``published/sprint.duckdb`` anew: a view per published mart, and per simulated or
+    landed title ``<title>_raw.event_heartbeat`` over its partition files."""
+    root = published_dir()
+    root.mkdir(parents=True, exist_ok=True)
+    temporary = root / f".sprint.{os.getpid()}.tmp"
+    temporary.unlink(missing_ok=True)
+    try:
+        with duckdb.connect(str(temporary)) as con:
+            for folder in sorted(path for path in root.glob("*/*") if path.is_dir()):
+                title, mart = folder.parent.name, folder.name
+                con.execute(f"create schema if not exists {title}_mart")
+                con.execute(
+                    f"create view {title}_mart.{mart} as"
+                    f" select * from read_parquet('{_quoted(folder)}/*.parquet')"
+                )
+            for title in sorted(path.name for path in root.iterdir() if path.is_dir()):
+                _heartbeat_view(con, title)
+        os.replace(temporary, root / "sprint.duckdb")
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _heartbeat_view(con: duckdb.DuckDBPyConnection, title: str) -> None:
+    """Only the files that manifests list: a folder may hold a replaced part until its next write,
+    which is also what keeps an older view readable until then."""
+    files = []
+    for folder in sorted(raw_dir(title, "heartbeats").glob("event_date=*")):
+        day = date.fromisoformat(folder.name.removeprefix("event_date="))
+        manifest = read_manifest(title, "heartbeats", day)
+        files += [f"'{_quoted(path)}'" for path in manifest.paths] if manifest else []
+    if files:
+        contract = DATASETS["heartbeats"]
+        con.execute(f"create schema if not exists {contract.schema_name(title)}")
+        con.execute(
+            f"create view {contract.relation(title)} as select * from read_parquet("
+            f"[{', '.join(files)}], hive_partitioning = true, hive_types = {{'event_date': date}})"
+        )
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
