@@ -1,42 +1,54 @@
 {# Encounters between the teams of a session.
 
-   centroids     a relation or CTE of team positions at the session's beats: event_date, session_id,
-                 team_id, event_datetime (the beat's time), centroid_x, centroid_y, centroid_z
+   centroids     the relation of team positions at the session's beats: event_date, session_id,
+                 team_id, event_datetime (the beat's time), centroid_x, centroid_y, centroid_z (rounded
+                 to 4 decimals), players
+   condition     which rows of it to read
    distance      two teams are close at a beat when their centroids are at most so many units apart
    gap_seconds   close beats up to so far apart belong to one encounter
    heartbeat_seconds   how long a beat lasts: an encounter ends with its last close beat
 
    Returns one row per encounter. Beats that are not close, or where a team has nobody, only count as
-   time that passes. #}
-{% macro compute_encounters(centroids, distance, gap_seconds, heartbeat_seconds) %}
-{#- Centroids have four decimals. As doubles 50.1 - 0.1 may miss 50 by a hair, so that a pair exactly
-    `distance` apart would be close or not by luck; whole ten-thousandths are exact (up to 9,000 units). -#}
-{%- set scale = 10000 -%}
-{%- set pair = 'event_date, session_id, team_1_id, team_2_id' -%}
-with positions as (
-    select
-        event_date,
-        session_id,
-        team_id,
-        event_datetime,
-        round(centroid_x * {{ scale }}) as x,
-        round(centroid_y * {{ scale }}) as y,
-        round(centroid_z * {{ scale }}) as z
-    from {{ centroids }}
-),
+   time that passes.
 
-pairs as (
+   Distances are exact. As doubles 64.01 - 14.01 is more than 50, so that one in seven pairs exactly 50
+   apart would not be close. Positions are whole hundredths: a centroid of 4 decimals and its number
+   of players (up to 99) give back the sum they come from, and with both teams' sums s and players n
+   distance * n1 * n2 is the length of s1 * n2 - s2 * n1, in whole numbers. Rounding a centroid hence
+   decides nothing, and moves no distance. #}
+{% macro compute_encounters(centroids, condition, distance, gap_seconds, heartbeat_seconds) %}
+{%- set pair = 'event_date, session_id, team_1_id, team_2_id' -%}
+{#- written out twice below: DuckDB would make a copy of a CTE that is read twice -#}
+{%- set position_sums -%}
+        select
+            event_date,
+            session_id,
+            team_id,
+            event_datetime,
+            players,
+            round(centroid_x * players * 100) as x,
+            round(centroid_y * players * 100) as y,
+            round(centroid_z * players * 100) as z
+        from {{ centroids }}
+        where {{ condition }}
+{%- endset -%}
+with pairs as (
     select
         one.event_date,
         one.session_id,
         one.team_id as team_1_id,
         two.team_id as team_2_id,
         one.event_datetime,
-        (one.x - two.x) * (one.x - two.x)
-        + (one.y - two.y) * (one.y - two.y)
-        + (one.z - two.z) * (one.z - two.z) as squared_distance
-    from positions as one
-    inner join positions as two
+        cast(one.players * two.players as double) as scale,
+        one.x * two.players - two.x * one.players as x,
+        one.y * two.players - two.y * one.players as y,
+        one.z * two.players - two.z * one.players as z
+    from (
+        {{ position_sums }}
+    ) as one
+    inner join (
+        {{ position_sums }}
+    ) as two
         on one.session_id = two.session_id
         and one.event_datetime = two.event_datetime
         and one.event_date = two.event_date
@@ -44,9 +56,15 @@ pairs as (
 ),
 
 close_beats as (
-    select *
+    select
+        event_date,
+        session_id,
+        team_1_id,
+        team_2_id,
+        event_datetime,
+        (x * x + y * y + z * z) / (scale * scale) as squared_hundredths
     from pairs
-    where squared_distance <= {{ (distance | float * scale) ** 2 }}
+    where x * x + y * y + z * z <= scale * scale * {{ (distance | float * 100) ** 2 }}
 ),
 
 marked_beats as (
@@ -78,7 +96,7 @@ select
     min(event_datetime) as encounter_start,
     {{ dbt.dateadd('second', heartbeat_seconds | int, 'max(event_datetime)') }} as encounter_end,
     cast(count(*) as integer) as close_heartbeats,
-    round(sqrt(min(squared_distance)) / {{ scale }}, 4) as min_distance,
+    round(sqrt(min(squared_hundredths)) / 100, 4) as min_distance,
     event_date
 from numbered_beats
 group by {{ pair }}, encounter_number

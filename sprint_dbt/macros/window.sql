@@ -21,7 +21,7 @@
             ~ " SPRINT_WINDOW_START and SPRINT_WINDOW_END to rebuild everything"
         ) %}
     {% endif %}
-    {% set iso_date = '^\d{4}-\d{2}-\d{2}$' %}
+    {% set iso_date = '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' %}
     {% if not modules.re.match(iso_date, start) or not modules.re.match(iso_date, end) or start >= end %}
         {% do exceptions.raise_compiler_error(
             "SPRINT_WINDOW_START must be a day before SPRINT_WINDOW_END, both as YYYY-MM-DD (they are '"

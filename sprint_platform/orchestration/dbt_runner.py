@@ -56,8 +56,9 @@ def build_arguments(title: Title, nodes: Iterable[Mapping[str, Any]]) -> list[st
         *("--project-dir", str(dbt_project_dir())),
         *("--target-path", str(target)),
         *("--log-path", str(target / "logs")),
-        # the default file log is of every query, and costs a tenth of the run
+        # a file log of every query and artifacts that nobody reads cost a tenth of a small run
         *("--log-level-file", "info"),
+        "--no-write-json",
         "--no-use-colors",
         *("--indirect-selection", "empty"),
         *("--exclude-resource-type", "unit_test"),

@@ -246,3 +246,10 @@ def checked_paths(manifest: Manifest, asset: str, day: date) -> list[Path]:
             what = "is missing" if size is None else f"has {size} bytes, not {part.bytes}"
             raise PartitionError(f"{path} {what}: materialize {asset} for {day} again")
     return manifest.paths
+
+
+def partition_days(title: str, dataset: str) -> list[date]:
+    """The days that have a partition of this contract and format, ascending."""
+    folders = sorted(raw_dir(title, dataset).glob("event_date=*"))
+    days = [date.fromisoformat(folder.name.removeprefix("event_date=")) for folder in folders]
+    return [day for day in days if read_manifest(title, dataset, day) is not None]

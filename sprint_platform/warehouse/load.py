@@ -40,6 +40,15 @@ def ensure_title_schemas(con: duckdb.DuckDBPyConnection, title: str) -> None:
     )
 
 
+def loaded_digests(con: duckdb.DuckDBPyConnection, title: str, dataset: str) -> dict[date, str]:
+    """The digest of each day's partition that the table holds, by day."""
+    ensure_title_schemas(con, title)
+    found = con.execute(
+        f"select partition_date, digest from {_ledger(title)} where dataset = ?", [dataset]
+    )
+    return dict(found.fetchall())
+
+
 def _ledger(title: str) -> str:
     return f"{title}_raw.loaded_partitions"
 
@@ -56,12 +65,7 @@ def load_partitions(
     contract = DATASETS[dataset]
     con.begin()
     try:
-        ensure_title_schemas(con, title)
-        loaded = dict(
-            con.execute(
-                f"select partition_date, digest from {_ledger(title)} where dataset = ?", [dataset]
-            ).fetchall()
-        )
+        loaded = loaded_digests(con, title, dataset)
         changed = {d: m for d, m in sorted(manifests.items()) if loaded.get(d) != m.digest}
         rows = _replace_days(con, contract, title, changed, present=set(loaded))
         if changed:

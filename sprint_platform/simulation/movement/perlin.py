@@ -31,14 +31,16 @@ def paths(
 
 @lru_cache(maxsize=512)
 def _basis(beats: int) -> npt.NDArray[np.float32]:
-    """The weight of each gradient at each beat, octave after octave."""
+    """The weight of each gradient at each beat, in the order in which a path meets them."""
     beat = np.arange(beats)
     rows = []
-    for period, amplitude in OCTAVES:
+    for octave, (period, amplitude) in enumerate(OCTAVES):
         lattice, t = beat // period, (beat % period) / period
         fade = t * t * t * (t * (t * 6.0 - 15.0) + 10.0)
         values = np.zeros((-(-beats // period) + 1, beats))
         values[lattice, beat] = amplitude * (1.0 - fade) * t
         values[lattice + 1, beat] = amplitude * fade * (t - 1.0)
-        rows += list(values)
-    return basis_table(rows)
+        rows += [((point - 1) * period, octave, row) for point, row in enumerate(values)]
+    # not octave after octave: a longer path would then read the second one's gradients from other
+    # coefficients, and a player's path would depend on who else is made in the same step
+    return basis_table([row for _, _, row in sorted(rows, key=lambda entry: entry[:2])])

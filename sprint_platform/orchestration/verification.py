@@ -1,0 +1,66 @@
+"""`sprint verify`: is what lies in files and warehouse what the title's seed says?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from sprint_platform.orchestration.catalogue import read_catalogue
+from sprint_platform.orchestration.dbt_runner import dbt_environment, dbt_result, failure_line
+from sprint_platform.places import dbt_project_dir, dbt_target_dir
+from sprint_platform.simulation.world import World
+from sprint_platform.telemetry.contracts import DATASETS
+from sprint_platform.telemetry.digest import Digest, digest_table
+from sprint_platform.telemetry.partitions import read_manifest, read_partition
+from sprint_platform.title import Title
+from sprint_platform.warehouse.database import connect
+from sprint_platform.warehouse.lease import lease
+from sprint_platform.warehouse.load import loaded_digests
+
+
+def verify_days(title: Title, days: list[date]) -> Iterator[tuple[date, list[str]]]:
+    """For each day, one line per partition that is not what the simulation makes now.
+
+    A partition is simulated again, read back from its files, and compared with what the warehouse
+    says it has loaded. Partitions that were never made are not missed.
+    """
+    datasets = [dataset for dataset in DATASETS.values() if dataset.partition_column]
+    with lease(f"sprint verify of {title.name}"), connect() as con:
+        loaded = {
+            dataset.name: loaded_digests(con, title.name, dataset.name) for dataset in datasets
+        }
+    world = World(title, read_catalogue())
+    for day in days:
+        lines = []
+        for dataset in datasets:
+            manifest = read_manifest(title.name, dataset.name, day)
+            if manifest is None:
+                continue
+            simulated = _digest(getattr(world, dataset.name)(day))
+            filed = _digest(read_partition(title.name, dataset.name, day))
+            where = f"{title.name}/{dataset.name} {day}"
+            if filed != simulated:
+                lines.append(f"{where}: its files hold {filed}, simulated again it is {simulated}")
+            elif manifest.digest != filed:
+                lines.append(f"{where}: its manifest says {manifest.digest}, its files {filed}")
+            if loaded[dataset.name].get(day) != manifest.digest:
+                told = loaded[dataset.name].get(day, "nothing")
+                lines.append(f"{where}: the warehouse has {told}, its files {manifest.digest}")
+        yield day, lines
+
+
+def _digest(tables: Iterator) -> str:
+    return str(sum((digest_table(table) for table in tables), Digest()))
+
+
+def verify_models(title: Title) -> str | None:
+    """Runs every dbt test of the title over everything, not only a run's window. Returns what is
+    wrong in one line, or None."""
+    target = dbt_target_dir(title.name)
+    arguments = [
+        *("test", "--project-dir", str(dbt_project_dir())),
+        *("--target-path", str(target), "--log-path", str(target / "logs")),
+        *("--quiet", "--select", "tag:title", "--exclude-resource-type", "unit_test"),
+    ]
+    with lease(f"sprint verify --deep of {title.name}"):
+        return failure_line(title, dbt_result(arguments, dbt_environment(title, None)))

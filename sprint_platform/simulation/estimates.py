@@ -1,0 +1,88 @@
+"""What a range of days will come to, before anything is made: rows and bytes, from the curves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from sprint_platform.simulation.population import Population
+from sprint_platform.title import Title
+
+# Measured on the shipped titles: bytes of partition files and of the database per row, and rows
+# per second that are made, written and loaded on two cores (`make bench` prints the current ones).
+FILE_BYTES = {
+    "dim_players": 75,
+    "signons": 30,
+    "sessions": 60,
+    "heartbeats": 9.1,
+    "transactions": 50,
+}
+DATABASE_BYTES = {
+    "dim_players": 90,
+    "signons": 40,
+    "sessions": 70,
+    "heartbeats": 14,
+    "transactions": 60,
+}
+ROWS_PER_SECOND = {
+    "dim_players": 700_000,
+    "signons": 1_500_000,
+    "sessions": 700_000,
+    "heartbeats": 1_900_000,
+    "transactions": 900_000,
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """About how much one dataset will be. ``seconds`` are those of its making and loading."""
+
+    dataset: str
+    rows: int
+    file_bytes: int
+    database_bytes: int
+    seconds: float
+
+
+def estimate(title: Title, days: Iterable[date]) -> list[Estimate]:
+    """About how many rows, bytes and seconds each dataset of a simulated title takes for the days.
+
+    Expected values from growth, retention, habits and settings; no draw is made.
+    """
+    assert title.simulation is not None
+    population = Population(title)
+    sessions, spending = title.simulation.sessions, title.simulation.spending
+    rounds = sum(sessions.replay_share**n for n in range(sessions.per_day))
+    # a triangle's mean; who leaves early stays, on average, half of what is beyond the shortest
+    full = (sessions.shortest_seconds + sessions.typical_seconds + sessions.longest_seconds) / 3
+    left = (sessions.shortest_seconds + full) / 2
+    seconds = sessions.stay_share * full + (1 - sessions.stay_share) * left
+    beats = seconds / title.heartbeat_seconds - 0.5
+    bought = sum(
+        cluster.share * cluster.chance * sum(cluster.purchases) / 2
+        for cluster in spending.clusters.values()
+    )
+    rows = dict.fromkeys(FILE_BYTES, 0.0)
+    for day in days:
+        age = (day - title.launch_date).days
+        signups = population.signed_up_by(age) - population.signed_up_by(age - 1)
+        # everybody signs on on the day of the sign-up
+        habit = float(population.mean_habit)
+        active = population.expected_active(day) + signups * (1 - habit)
+        played = active * sessions.play_share * rounds
+        rows["dim_players"] += signups
+        rows["signons"] += active
+        rows["sessions"] += played
+        rows["heartbeats"] += played * beats
+        rows["transactions"] += active * bought
+    return [
+        Estimate(
+            dataset=dataset,
+            rows=round(count),
+            file_bytes=round(count * FILE_BYTES[dataset]),
+            database_bytes=round(count * DATABASE_BYTES[dataset]),
+            seconds=count / ROWS_PER_SECOND[dataset],
+        )
+        for dataset, count in rows.items()
+    ]

@@ -1,0 +1,140 @@
+"""Real dbt runs for tests: records written straight into DuckDB, dbt in this process, rows read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from sprint_platform.orchestration.dbt_runner import dbt_environment, dbt_result
+from sprint_platform.orchestration.window import Window
+from sprint_platform.places import dbt_project_dir
+from sprint_platform.telemetry.contracts import DATASETS
+from sprint_platform.title import Encounters, Title
+
+Value = UUID | str | int | float | bool | Decimal | date | datetime | None
+Row = dict[str, Value]
+
+
+def landed_title(name: str, distance: float, gap_seconds: int, word: str = "encounter") -> Title:
+    """A title whose records the test writes itself."""
+    return Title(
+        name=name,
+        launch_date=date(2025, 1, 1),
+        seed=1,
+        source="landing",
+        encounters=Encounters(distance=distance, gap_seconds=gap_seconds, word=word),
+    )
+
+
+@dataclass(frozen=True)
+class DbtRun:
+    """What a dbt invocation did: its status by node (a model, seed or test), and its log."""
+
+    success: bool
+    status: dict[str, str]
+    messages: dict[str, str]
+    error: str
+    log: str
+
+    @property
+    def unsuccessful(self) -> set[str]:
+        """Nodes that failed, warned or were skipped."""
+        return {name for name, status in self.status.items() if status not in ("success", "pass")}
+
+
+@dataclass(frozen=True)
+class DbtWarehouse:
+    """A data folder with a database of its own, and dbt's target folders in it."""
+
+    folder: Path
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        return duckdb.connect(str(self.folder / "sprint.duckdb"))
+
+    def create_tables(self, title: Title) -> None:
+        """The empty tables that a load would create."""
+        with self.connect() as con:
+            for dataset in DATASETS.values():
+                if dataset.name != "products":
+                    con.execute(f"create schema if not exists {dataset.schema_name(title.name)}")
+                    con.execute(dataset.create_table_sql(title.name))
+
+    def replace(self, title: Title, dataset: str, day: date, rows: Iterable[Row]) -> None:
+        """Replaces the dataset's rows of the day, as a load would."""
+        contract = DATASETS[dataset]
+        day_column = contract.partition_column
+        told = list(rows)
+        columns = [
+            pa.array([_plain(row[c.name]) for row in told], _PLAIN_TYPES.get(c.type, c.arrow_type))
+            for c in contract.columns
+        ]
+        names = [c.name for c in contract.columns]
+        with self.connect() as con:
+            con.execute(f"delete from {contract.relation(title.name)} where {day_column} = ?", [day])
+            con.register("told", pa.table(columns, names))
+            con.execute(
+                f"insert into {contract.relation(title.name)} ({', '.join(names)}, {day_column})"
+                f" select *, date '{day}' from told"
+            )
+
+    def rows(self, relation: str, where: str = "true") -> list[Row]:
+        """A table's rows, sorted by all columns (their order in a table means nothing)."""
+        with self.connect() as con:
+            con.execute(f"select * from {relation} where {where} order by all")
+            names = [column[0] for column in con.description or []]
+            return [dict(zip(names, row, strict=True)) for row in con.fetchall()]
+
+    def relations(self) -> set[str]:
+        """Every table and view of the database."""
+        with self.connect() as con:
+            con.execute("select table_schema || '.' || table_name from information_schema.tables")
+            return {name for (name,) in con.fetchall()}
+
+    def dbt(
+        self,
+        title: Title,
+        *command: str,
+        window: tuple[date, date] | None = None,
+        project: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> DbtRun:
+        """One dbt invocation for the title; ``window`` is half-open, None is everything."""
+        target = self.folder / "dbt" / (project.name if project else title.name)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SPRINT_DATA_DIR", str(self.folder))
+            told = dbt_environment(title, Window(*window) if window else None)
+        result = dbt_result(
+            [
+                *("--quiet", "--no-use-colors"),
+                *command,
+                *("--project-dir", str(project or dbt_project_dir())),
+                *("--target-path", str(target)),
+                *("--log-path", str(target)),
+            ],
+            {**told, **(environment or {})},
+        )
+        results = result.result.results if hasattr(result.result, "results") else []
+        return DbtRun(
+            success=result.success,
+            status={r.node.name: str(r.status) for r in results},
+            messages={r.node.name: str(r.message) for r in results},
+            error=str(result.exception or ""),
+            log=(target / "dbt.log").read_text(encoding="utf-8"),
+        )
+
+
+# uuids go in as text: DuckDB casts them, and Arrow makes no uuid from Python's
+_PLAIN_TYPES: dict[str, Any] = {"uuid": pa.string()}
+
+
+def _plain(value: Value) -> Value:
+    return str(value) if isinstance(value, UUID) else value

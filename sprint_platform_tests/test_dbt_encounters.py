@@ -1,0 +1,355 @@
+"""Encounters in dbt against brute force: random sessions, and real trajectories where they are."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+from collections import defaultdict
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import polars as pl
+import pytest
+
+from sprint_platform.places import project_root
+from sprint_platform_tests.dbt_runs import DbtRun, DbtWarehouse, Row, landed_title
+
+REAL = project_root().parent / "shared" / "telemetry" / "rocket_league"
+ARENA = landed_title("arena", distance=50, gap_seconds=180)
+BEAT = timedelta(seconds=30)
+FIRST_DAY = date(2031, 5, 29)
+DAYS = 4
+
+
+def hashed_id(*told: object) -> UUID:
+    """A UUID of version 8 that depends on nothing but what it is told."""
+    bits = int.from_bytes(hashlib.blake2b(repr(told).encode(), digest_size=16).digest())
+    return UUID(int=bits & ~(0xF << 76) & ~(0x3 << 62) | 8 << 76 | 2 << 62)
+
+
+# --- random sessions -----------------------------------------------------------------------------
+
+
+def random_session(rng: np.random.Generator, number: int) -> tuple[list[Row], list[Row]]:
+    """A session's records and heartbeats: teams on a random walk who lose beats, and players who come
+    late, leave, send twice in a beat, change sides, and play on after midnight."""
+    day = FIRST_DAY + timedelta(days=int(rng.integers(DAYS)))
+    start = datetime.combine(day, datetime.min.time()) + timedelta(
+        # one in three starts so late that it ends on the next day; some off the whole second
+        seconds=int(rng.integers(86_000, 86_400) if number % 3 == 0 else rng.integers(80_000)),
+        microseconds=int(rng.choice([0, 0, 250_000])),
+    )
+    session, beats = hashed_id("session", number), int(rng.integers(1, 90))
+    teams = int(rng.integers(1, 6))
+    # on a coarse lattice many pairs are exactly 50 apart (30-40-0); on a fine one few are
+    step = int(rng.choice([1000, 1000, 1]))
+    jittered = number % 4 == 1
+    records: list[Row] = []
+    heartbeats: list[Row] = []
+    for team in range(1, teams + 1):
+        spawn = rng.integers(-4, 5, 3) * 1000
+        for seat in range(int(rng.integers(1, 6))):
+            player = hashed_id("player", number, team, seat)
+            path = spawn + np.cumsum(rng.integers(-1, 2, (beats, 3)) * step, axis=0)
+            path = np.clip(path, -10_000, 10_000)
+            joins, leaves = sorted(rng.integers(0, beats + 1, 2)) if rng.random() < 0.3 else (0, beats)
+            for beat in range(int(joins), int(leaves)):
+                if rng.random() < 0.15:
+                    continue
+                at = start + beat * BEAT
+                if jittered:
+                    at += timedelta(microseconds=int(rng.integers(30_000_000)))
+                times = {at}
+                if rng.random() < 0.05:
+                    times.add(at + timedelta(seconds=int(rng.integers(1, 30))))
+                for n, when in enumerate(sorted(times)):
+                    x, y, z = (Decimal(int(v) + n * 700) / 100 for v in path[beat])
+                    heartbeats.append(
+                        {
+                            "session_id": session,
+                            "player_id": player,
+                            "team_id": team if rng.random() > 0.01 else team % teams + 1,
+                            "event_datetime": when,
+                            "position_x": x,
+                            "position_y": y,
+                            "position_z": z,
+                            "event_date": day,
+                        }
+                    )
+            # every seventh session has no record at all: its clock starts with its first heartbeat
+            if number % 7 != 6:
+                records.append(
+                    {
+                        "session_id": session,
+                        "player_id": player,
+                        "team_id": team,
+                        "country": "ZZ",
+                        "started_at": start + int(joins) * BEAT,
+                        "event_datetime": start + int(leaves) * BEAT,
+                        "event_length_seconds": int(leaves - joins) * 30,
+                        "kills": 0,
+                        "deaths": 0,
+                        "event_date": day,
+                    }
+                )
+    return records, heartbeats
+
+
+def four_decimals(exact: Fraction) -> float:
+    """Rounded to 4 decimals."""
+    return float(round(Decimal(exact.numerator) / Decimal(exact.denominator), 4))
+
+
+def brute_force(
+    records: list[Row], heartbeats: list[Row], distance: int, gap_seconds: int
+) -> tuple[list[Row], list[Row]]:
+    """Centroids and encounters by the definition's words, in plain loops and exact numbers."""
+    centroids: list[Row] = []
+    encounters: list[Row] = []
+    of_session: dict[UUID, list[Row]] = defaultdict(list)
+    for heartbeat in heartbeats:
+        of_session[heartbeat["session_id"]].append(heartbeat)
+    starts: dict[UUID, datetime] = {}
+    for record in records:
+        earliest = starts.get(record["session_id"], record["started_at"])
+        starts[record["session_id"]] = min(earliest, record["started_at"])
+    for session, told in of_session.items():
+        start = starts.get(session) or min(h["event_datetime"] for h in told)
+        latest: dict[tuple[int, UUID], Row] = {}
+        for heartbeat in sorted(told, key=lambda h: h["event_datetime"]):
+            beat = (heartbeat["event_datetime"] - start) // BEAT
+            latest[beat, heartbeat["player_id"]] = heartbeat
+        members: dict[tuple[int, int], list[Row]] = defaultdict(list)
+        for (beat, _), heartbeat in latest.items():
+            members[beat, heartbeat["team_id"]].append(heartbeat)
+        centroid: dict[tuple[int, int], tuple[Fraction, ...]] = {}
+        for (beat, team), present in members.items():
+            centroid[beat, team] = tuple(
+                sum(Fraction(h[axis]) for h in present) / len(present)
+                for axis in ("position_x", "position_y", "position_z")
+            )
+            x, y, z = (four_decimals(value) for value in centroid[beat, team])
+            centroids.append(
+                {
+                    "session_id": session,
+                    "team_id": team,
+                    "event_datetime": start + beat * BEAT,
+                    "centroid_x": x,
+                    "centroid_y": y,
+                    "centroid_z": z,
+                    "players": len(present),
+                    "event_date": told[0]["event_date"],
+                }
+            )
+        teams = sorted({team for _, team in centroid})
+        for one in teams:
+            for two in teams:
+                if one >= two:
+                    continue
+                runs: list[list[tuple[int, Fraction]]] = []
+                for beat in sorted({beat for beat, _ in centroid}):
+                    if (beat, one) not in centroid or (beat, two) not in centroid:
+                        continue
+                    squared = sum(
+                        (a - b) ** 2
+                        for a, b in zip(centroid[beat, one], centroid[beat, two], strict=True)
+                    )
+                    if squared > distance**2:
+                        continue
+                    if not runs or (beat - runs[-1][-1][0]) * 30 > gap_seconds:
+                        runs.append([])
+                    runs[-1].append((beat, squared))
+                for run in runs:
+                    encounters.append(
+                        {
+                            "session_id": session,
+                            "team_1_id": one,
+                            "team_2_id": two,
+                            "encounter_start": start + run[0][0] * BEAT,
+                            "encounter_end": start + (run[-1][0] + 1) * BEAT,
+                            "close_heartbeats": len(run),
+                            "min_distance": round(math.sqrt(min(s for _, s in run)), 4),
+                            "event_date": told[0]["event_date"],
+                        }
+                    )
+    return centroids, encounters
+
+
+def in_order(rows: list[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: tuple(str(value) for value in row.values()))
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> DbtWarehouse:
+    made = DbtWarehouse(tmp_path_factory.mktemp("encounters"))
+    made.create_tables(ARENA)
+    return made
+
+
+@pytest.fixture(scope="module")
+def random_sessions(warehouse: DbtWarehouse) -> tuple[list[Row], list[Row]]:
+    """Records and heartbeats of 120 random sessions, built by dbt as far as encounters."""
+    rng = np.random.default_rng(20250101)
+    records: list[Row] = []
+    heartbeats: list[Row] = []
+    for number in range(120):
+        more_records, more_heartbeats = random_session(rng, number)
+        records += more_records
+        heartbeats += more_heartbeats
+    for n in range(DAYS):
+        day = FIRST_DAY + timedelta(days=n)
+        for dataset, rows in (("sessions", records), ("heartbeats", heartbeats)):
+            warehouse.replace(ARENA, dataset, day, [r for r in rows if r["event_date"] == day])
+    window = (FIRST_DAY, FIRST_DAY + timedelta(days=DAYS))
+    run = warehouse.dbt(ARENA, "run", "--select", "+stage_encounters", window=window)
+    assert run.success, run.messages
+    return records, heartbeats
+
+
+def test_encounters_equal_brute_force(
+    warehouse: DbtWarehouse, random_sessions: tuple[list[Row], list[Row]]
+) -> None:
+    records, heartbeats = random_sessions
+    centroids, encounters = brute_force(records, heartbeats, 50, 180)
+    assert len(encounters) > 500
+    # the cases are there: exactly 50 apart, over midnight, without a record, two in a beat
+    assert any(e["min_distance"] == 50 for e in encounters)
+    assert any(e["encounter_start"].date() < e["encounter_end"].date() for e in encounters)
+    assert {e["session_id"] for e in encounters} - {r["session_id"] for r in records}
+    assert sum(c["players"] for c in centroids) < len(heartbeats)
+
+    of_random = f"event_date >= date '{FIRST_DAY}'"
+    built = warehouse.rows("arena_stage.stage_centroids", of_random)
+    assert in_order(built) == in_order(centroids)
+    built = warehouse.rows("arena_stage.stage_encounters", of_random)
+    assert in_order(built) == in_order(encounters)
+
+
+def test_dbt_unit_tests_pass(
+    warehouse: DbtWarehouse, random_sessions: tuple[list[Row], list[Row]]
+) -> None:
+    run = warehouse.dbt(ARENA, "test", "--select", "test_type:unit")
+    assert run.success, run.messages
+    assert len(run.status) >= 7
+
+
+# --- real trajectories ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def real_telemetry(warehouse: DbtWarehouse) -> DbtRun:
+    """The Rocket League sessions as the arena's records (ids hashed, country ZZ, teams numbered in
+    their labels' order, no player dimension), built in one invocation over the whole range."""
+    if not REAL.exists():
+        pytest.skip(f"there is no real telemetry at {REAL}")
+    heartbeats = pl.read_parquet(REAL / "heartbeats.parquet").rows(named=True)
+    with (REAL / "sessions.csv").open(encoding="utf-8") as file:
+        sessions = list(csv.DictReader(file))
+    labels: dict[str, set[str]] = defaultdict(set)
+    starts: dict[str, datetime] = {}
+    for told in sessions:
+        started_at = datetime.fromisoformat(told["started_at"])
+        labels[told["session_id"]].add(told["team_id"])
+        starts[told["session_id"]] = min(starts.get(told["session_id"], started_at), started_at)
+    team = {
+        label: number for of in labels.values() for number, label in enumerate(sorted(of), start=1)
+    }
+    records: dict[date, list[Row]] = defaultdict(list)
+    for told in sessions:
+        records[starts[told["session_id"]].date()].append(
+            {
+                "session_id": hashed_id("session", told["session_id"]),
+                "player_id": hashed_id("player", told["player_id"]),
+                "team_id": team[told["team_id"]],
+                "country": "ZZ",
+                "started_at": datetime.fromisoformat(told["started_at"]),
+                "event_datetime": datetime.fromisoformat(told["event_datetime"]),
+                "event_length_seconds": int(told["event_length_seconds"]),
+                "kills": int(told["kills"]),
+                "deaths": int(told["deaths"]),
+            }
+        )
+    positions: dict[date, list[Row]] = defaultdict(list)
+    for told in heartbeats:
+        positions[starts[told["session_id"]].date()].append(
+            {
+                "session_id": hashed_id("session", told["session_id"]),
+                "player_id": hashed_id("player", told["player_id"]),
+                "team_id": team[told["team_id"]],
+                "event_datetime": told["event_datetime"],
+                **{
+                    axis: Decimal(round(told[axis] * 100)) / 100
+                    for axis in ("position_x", "position_y", "position_z")
+                },
+            }
+        )
+    for day in records:
+        warehouse.replace(ARENA, "sessions", day, records[day])
+        warehouse.replace(ARENA, "heartbeats", day, positions[day])
+    window = (min(records), max(records) + timedelta(days=1))
+    run = warehouse.dbt(ARENA, "build", "--exclude-resource-type", "unit_test", window=window)
+    assert run.success, run.messages
+    return run
+
+
+def expected_real_encounters(path: Path) -> list[Row]:
+    with path.open(encoding="utf-8") as file:
+        told = list(csv.DictReader(file))
+    labels: dict[str, set[str]] = defaultdict(set)
+    with (REAL / "sessions.csv").open(encoding="utf-8") as file:
+        for session in csv.DictReader(file):
+            labels[session["session_id"]].add(session["team_id"])
+    team = {
+        label: number for of in labels.values() for number, label in enumerate(sorted(of), start=1)
+    }
+    return [
+        {
+            "session_id": hashed_id("session", row["session_id"]),
+            "team_1_id": team[row["team_1_id"]],
+            "team_2_id": team[row["team_2_id"]],
+            "encounter_start": datetime.fromisoformat(row["encounter_start"]),
+            "encounter_end": datetime.fromisoformat(row["encounter_end"]),
+            "close_heartbeats": int(row["close_heartbeats"]),
+            "min_distance": float(row["min_distance"]),
+        }
+        for row in told
+    ]
+
+
+def built_real_encounters(warehouse: DbtWarehouse) -> list[Row]:
+    rows = warehouse.rows("arena_stage.stage_encounters", f"event_date < date '{FIRST_DAY}'")
+    return [{name: row[name] for name in row if name != "event_date"} for row in rows]
+
+
+def test_real_telemetry_gives_its_encounters(
+    warehouse: DbtWarehouse, real_telemetry: DbtRun
+) -> None:
+    """266 encounters row for row, with every test of the project passing on the way."""
+    expected = expected_real_encounters(REAL / "encounters_d50_g180.csv")
+    assert len(expected) == 266
+    assert in_order(built_real_encounters(warehouse)) == in_order(expected)
+    assert sum(
+        row["total_encounter_seconds"]
+        for row in warehouse.rows(
+            "arena_mart.session_close_encounters_daily", f"calendar_day < date '{FIRST_DAY}'"
+        )
+    ) == 254_700
+    assert {row["country"] for row in warehouse.rows("arena_mart.player_stats_lifetime")} == {"ZZ"}
+
+
+@pytest.mark.parametrize(("distance", "gap_seconds", "count"), [(30, 60, 730), (10, 180, 276)])
+def test_real_telemetry_at_other_distances(
+    warehouse: DbtWarehouse, real_telemetry: DbtRun, distance: int, gap_seconds: int, count: int
+) -> None:
+    title = landed_title(ARENA.name, distance, gap_seconds)
+    window = (date(2016, 1, 1), FIRST_DAY)
+    run = warehouse.dbt(title, "run", "--select", "stage_encounters", window=window)
+    assert run.success, run.messages
+    expected = expected_real_encounters(REAL / f"encounters_d{distance}_g{gap_seconds}.csv")
+    assert len(expected) == count
+    assert in_order(built_real_encounters(warehouse)) == in_order(expected)
