@@ -48,7 +48,7 @@ ui: setup
 	@$(BIN)/sprint ui
 
 bench: setup
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m sprint_platform_tests.bench
 
 clean:
 	rm -rf .venv .env .dagster .cache build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

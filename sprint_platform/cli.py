@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from enum import StrEnum
@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from sprint_platform.places import data_dir, database_path, project_root, published_dir, title_dirs
@@ -186,7 +193,7 @@ def _run_and_tell(game: Title, days: list[date], entrypoint: Entrypoint, reuse: 
 
 
 @contextmanager
-def _progress(game: Title, days: list[date]) -> Iterator[object]:
+def _progress(game: Title, days: list[date]) -> Iterator[Callable[[str, date, int], None]]:
     """A bar per dataset, with rows/s and the time that is left, and one for dbt."""
     from sprint_platform.simulation.estimates import estimate
 
@@ -203,7 +210,7 @@ def _progress(game: Title, days: list[date]) -> Iterator[object]:
         console=out,
         transient=True,
     )
-    tasks: dict[str, tuple[int, float]] = {}
+    tasks: dict[str, tuple[TaskID, float]] = {}
 
     def watch(asset: str, day: date, rows: int) -> None:
         if asset not in tasks:
@@ -226,9 +233,15 @@ def _progress(game: Title, days: list[date]) -> Iterator[object]:
 
 def _built(game: Title, days: list[date], report: GraphRun) -> Table:
     """What is in the warehouse now for these days: rows per table, and the seconds of its step."""
+    from sprint_platform.telemetry.contracts import DATASETS as CONTRACTS
     from sprint_platform.warehouse.database import connect
     from sprint_platform.warehouse.lease import lease
 
+    asset_of: dict[tuple[str, str], str] = {
+        (contract.schema, contract.table): name for name, contract in CONTRACTS.items()
+    }
+    # the catalogue's table is made by the dbt seed of that name
+    del asset_of["dim", "dim_products"]
     table = Table(title=f"{game.name}: built in {report.seconds:.1f} s")
     table.add_column("table")
     table.add_column("rows", justify="right")
@@ -239,29 +252,17 @@ def _built(game: Title, days: list[date], report: GraphRun) -> Table:
             " where table_schema in (?, ?, ?, ?) order by all",
             [f"{game.name}_{part}" for part in ("dim", "raw", "stage", "mart")],
         ).fetchall()
-        seconds = _seconds_by_table(game, report)
         for part in ("dim", "raw", "stage", "mart"):
             for schema, name in found:
                 if schema == f"{game.name}_{part}" and name != "loaded_partitions":
                     rows = con.execute(f"select count(*) from {schema}.{name}").fetchone()
-                    took = seconds.get(f"{schema}.{name}")
+                    took = report.seconds_of.get(f"{game.name}/{asset_of.get((part, name), name)}")
                     table.add_row(
                         f"{schema}.{name}",
                         f"{rows[0]:,}" if rows else "",
                         f"{took:.2f}" if took is not None else "",
                     )
     return table
-
-
-def _seconds_by_table(game: Title, report: GraphRun) -> dict[str, float]:
-    from sprint_platform.telemetry.contracts import DATASETS as CONTRACTS
-
-    return {
-        CONTRACTS[dataset].relation(game.name): report.step_seconds[step]
-        for dataset in DATASETS
-        for step in report.step_seconds
-        if step == f"{game.name}_{dataset}"
-    } | report.model_seconds
 
 
 @app.command()
@@ -278,19 +279,20 @@ def demo() -> None:
 
 ANSWERS = (
     (
-        "Who plays most, by country?",
-        "select country, round(sum(total_play_time_seconds) / 3600) as hours"
-        " from {title}_mart.country_monthly_playtime group by country order by hours desc limit 3",
+        "Where is the game played most?",
+        "select country, round(sum(total_play_time_seconds) / 3600) as hours_played"
+        " from {title}_mart.country_monthly_playtime group by country order by 2 desc limit 3",
     ),
     (
-        "How close do teams get?",
-        "select calendar_day as day, round(avg(close_encounter_count), 2) as encounters_per_session"
-        " from {title}_mart.session_close_encounters_daily group by day order by day limit 3",
+        "How often do teams meet?",
+        "select calendar_day as day, count(*) as sessions_with_encounters,"
+        " round(avg(close_encounter_count), 2) as encounters_per_session"
+        " from {title}_mart.session_close_encounters_daily group by 1 order by 1 limit 3",
     ),
     (
-        "What does a week bring in?",
-        "select year_week as week, sum(total_revenue) as usd"
-        " from {title}_mart.country_weekly_revenue group by week order by week limit 3",
+        "How many days in a row do players play?",
+        "select max_consecutive_days_played as longest_streak_in_days, count(*) as players"
+        " from {title}_mart.player_consecutive_days_monthly group by 1 order by 1 desc limit 3",
     ),
 )
 
@@ -302,12 +304,13 @@ def _answers(game: Title) -> None:
     with duckdb.connect(str(published_dir() / "sprint.duckdb"), read_only=True) as con:
         for question, query in ANSWERS:
             result = con.execute(query.format(title=game.name))
-            names = [column[0] for column in result.description]
-            said = [
-                ", ".join(f"{name} {value}" for name, value in zip(names, row, strict=True))
-                for row in result.fetchall()
-            ]
-            out.print(f"\n[bold]{question}[/]  " + "; ".join(said), highlight=False)
+            answer = Table(title=question, title_justify="left", title_style="bold")
+            for column in result.description:
+                answer.add_column(column[0].replace("_", " "), justify="right")
+            for row in result.fetchall():
+                answer.add_row(*(f"{v:,g}" if isinstance(v, float) else str(v) for v in row))
+            out.print()
+            out.print(answer)
 
 
 @app.command()

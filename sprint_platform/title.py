@@ -59,7 +59,8 @@ Seed = Annotated[int, AfterValidator(_between(0, 2**63 - 1))]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # YAML knows .inf and .nan; no setting means either
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def _shares(known: tuple[str, ...]) -> Callable[[dict[str, float]], dict[str, float]]:
@@ -361,10 +362,13 @@ def read_title(path: Path) -> Title:
 def _read_title(path: Path, _changed: int, _size: int) -> Title:
     try:
         told = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" line {where.line + 1}" if where else ""
-        reason = getattr(error, "problem", None) or "it is not UTF-8 text"
+        # a ValueError of YAML's own is a date that no calendar has (2025-13-01)
+        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        if isinstance(error, UnicodeDecodeError):
+            reason = "it is not UTF-8 text"
         raise TitleError(f"{path}:{line} is not YAML: {reason}") from error
     if not isinstance(told, dict):
         raise TitleError(f"{path}: a title is a mapping of settings, this file holds none")

@@ -1,14 +1,12 @@
-"""Real dbt runs for tests: records written straight into DuckDB, dbt in this process, rows read back."""
+"""Real dbt runs for tests: records written into DuckDB, dbt in this process, rows read back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import date
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import duckdb
 import pyarrow as pa
@@ -20,8 +18,7 @@ from sprint_platform.places import dbt_project_dir
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Encounters, Title
 
-Value = UUID | str | int | float | bool | Decimal | date | datetime | None
-Row = dict[str, Value]
+Row = dict[str, Any]
 
 
 def landed_title(name: str, distance: float, gap_seconds: int, word: str = "encounter") -> Title:
@@ -37,7 +34,7 @@ def landed_title(name: str, distance: float, gap_seconds: int, word: str = "enco
 
 @dataclass(frozen=True)
 class DbtRun:
-    """What a dbt invocation did: its status by node (a model, seed or test), and its log."""
+    """What a dbt invocation did: status and message by node (model, seed, test), and its log."""
 
     success: bool
     status: dict[str, str]
@@ -68,22 +65,29 @@ class DbtWarehouse:
                     con.execute(f"create schema if not exists {dataset.schema_name(title.name)}")
                     con.execute(dataset.create_table_sql(title.name))
 
-    def replace(self, title: Title, dataset: str, day: date, rows: Iterable[Row]) -> None:
-        """Replaces the dataset's rows of the day, as a load would."""
+    def load(self, title: Title, dataset: str, days: Mapping[date, Iterable[Row]]) -> None:
+        """Replaces the dataset's rows of these days, as a load would."""
         contract = DATASETS[dataset]
         day_column = contract.partition_column
-        told = list(rows)
-        columns = [
-            pa.array([_plain(row[c.name]) for row in told], _PLAIN_TYPES.get(c.type, c.arrow_type))
+        told = [{**row, "day": day} for day, rows in days.items() for row in rows]
+        # uuids go in as text: DuckDB casts them, and Arrow makes none from Python's
+        names = [column.name for column in contract.columns]
+        arrays = [
+            pa.array([str(row[c.name]) for row in told], pa.string())
+            if c.type == "uuid"
+            else pa.array([row[c.name] for row in told], c.arrow_type)
             for c in contract.columns
         ]
-        names = [c.name for c in contract.columns]
         with self.connect() as con:
-            con.execute(f"delete from {contract.relation(title.name)} where {day_column} = ?", [day])
-            con.register("told", pa.table(columns, names))
+            days_told = pa.array([row["day"] for row in told], pa.date32())
+            con.register("told", pa.table([*arrays, days_told], [*names, "day"]))
+            con.executemany(
+                f"delete from {contract.relation(title.name)} where {day_column} = ?",
+                [[day] for day in days],
+            )
             con.execute(
                 f"insert into {contract.relation(title.name)} ({', '.join(names)}, {day_column})"
-                f" select *, date '{day}' from told"
+                " select * from told"
             )
 
     def rows(self, relation: str, where: str = "true") -> list[Row]:
@@ -122,19 +126,12 @@ class DbtWarehouse:
             ],
             {**told, **(environment or {})},
         )
-        results = result.result.results if hasattr(result.result, "results") else []
+        # a command that stopped before its first node has no results
+        results = getattr(result.result, "results", [])
         return DbtRun(
             success=result.success,
             status={r.node.name: str(r.status) for r in results},
             messages={r.node.name: str(r.message) for r in results},
             error=str(result.exception or ""),
-            log=(target / "dbt.log").read_text(encoding="utf-8"),
+            log=(target / "dbt.log").read_text(encoding="utf-8").rpartition("Running with dbt=")[2],
         )
-
-
-# uuids go in as text: DuckDB casts them, and Arrow makes no uuid from Python's
-_PLAIN_TYPES: dict[str, Any] = {"uuid": pa.string()}
-
-
-def _plain(value: Value) -> Value:
-    return str(value) if isinstance(value, UUID) else value

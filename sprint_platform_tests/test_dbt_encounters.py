@@ -36,8 +36,8 @@ def hashed_id(*told: object) -> UUID:
 
 
 def random_session(rng: np.random.Generator, number: int) -> tuple[list[Row], list[Row]]:
-    """A session's records and heartbeats: teams on a random walk who lose beats, and players who come
-    late, leave, send twice in a beat, change sides, and play on after midnight."""
+    """A session's records and heartbeats: teams on a random walk who lose beats, and players who
+    come late, leave, send twice in a beat, change sides, and play on after midnight."""
     day = FIRST_DAY + timedelta(days=int(rng.integers(DAYS)))
     start = datetime.combine(day, datetime.min.time()) + timedelta(
         # one in three starts so late that it ends on the next day; some off the whole second
@@ -57,8 +57,10 @@ def random_session(rng: np.random.Generator, number: int) -> tuple[list[Row], li
             player = hashed_id("player", number, team, seat)
             path = spawn + np.cumsum(rng.integers(-1, 2, (beats, 3)) * step, axis=0)
             path = np.clip(path, -10_000, 10_000)
-            joins, leaves = sorted(rng.integers(0, beats + 1, 2)) if rng.random() < 0.3 else (0, beats)
-            for beat in range(int(joins), int(leaves)):
+            joins, leaves = (
+                sorted(rng.integers(0, beats + 1, 2)) if rng.random() < 0.3 else (0, beats)
+            )
+            for beat in range(joins, leaves):
                 if rng.random() < 0.15:
                     continue
                 at = start + beat * BEAT
@@ -89,9 +91,9 @@ def random_session(rng: np.random.Generator, number: int) -> tuple[list[Row], li
                         "player_id": player,
                         "team_id": team,
                         "country": "ZZ",
-                        "started_at": start + int(joins) * BEAT,
-                        "event_datetime": start + int(leaves) * BEAT,
-                        "event_length_seconds": int(leaves - joins) * 30,
+                        "started_at": start + joins * BEAT,
+                        "event_datetime": start + leaves * BEAT,
+                        "event_length_seconds": (leaves - joins) * 30,
                         "kills": 0,
                         "deaths": 0,
                         "event_date": day,
@@ -130,7 +132,7 @@ def brute_force(
         centroid: dict[tuple[int, int], tuple[Fraction, ...]] = {}
         for (beat, team), present in members.items():
             centroid[beat, team] = tuple(
-                sum(Fraction(h[axis]) for h in present) / len(present)
+                sum((Fraction(h[axis]) for h in present), Fraction(0)) / len(present)
                 for axis in ("position_x", "position_y", "position_z")
             )
             x, y, z = (four_decimals(value) for value in centroid[beat, team])
@@ -155,10 +157,9 @@ def brute_force(
                 for beat in sorted({beat for beat, _ in centroid}):
                     if (beat, one) not in centroid or (beat, two) not in centroid:
                         continue
-                    squared = sum(
-                        (a - b) ** 2
-                        for a, b in zip(centroid[beat, one], centroid[beat, two], strict=True)
-                    )
+                    squared = Fraction(0)
+                    for a, b in zip(centroid[beat, one], centroid[beat, two], strict=True):
+                        squared += (a - b) ** 2
                     if squared > distance**2:
                         continue
                     if not runs or (beat - runs[-1][-1][0]) * 30 > gap_seconds:
@@ -201,10 +202,11 @@ def random_sessions(warehouse: DbtWarehouse) -> tuple[list[Row], list[Row]]:
         more_records, more_heartbeats = random_session(rng, number)
         records += more_records
         heartbeats += more_heartbeats
-    for n in range(DAYS):
-        day = FIRST_DAY + timedelta(days=n)
-        for dataset, rows in (("sessions", records), ("heartbeats", heartbeats)):
-            warehouse.replace(ARENA, dataset, day, [r for r in rows if r["event_date"] == day])
+    for dataset, rows in (("sessions", records), ("heartbeats", heartbeats)):
+        days: dict[date, list[Row]] = defaultdict(list)
+        for row in rows:
+            days[row["event_date"]].append(row)
+        warehouse.load(ARENA, dataset, days)
     window = (FIRST_DAY, FIRST_DAY + timedelta(days=DAYS))
     run = warehouse.dbt(ARENA, "run", "--select", "+stage_encounters", window=window)
     assert run.success, run.messages
@@ -288,9 +290,8 @@ def real_telemetry(warehouse: DbtWarehouse) -> DbtRun:
                 },
             }
         )
-    for day in records:
-        warehouse.replace(ARENA, "sessions", day, records[day])
-        warehouse.replace(ARENA, "heartbeats", day, positions[day])
+    warehouse.load(ARENA, "sessions", records)
+    warehouse.load(ARENA, "heartbeats", positions)
     window = (min(records), max(records) + timedelta(days=1))
     run = warehouse.dbt(ARENA, "build", "--exclude-resource-type", "unit_test", window=window)
     assert run.success, run.messages
@@ -333,12 +334,15 @@ def test_real_telemetry_gives_its_encounters(
     expected = expected_real_encounters(REAL / "encounters_d50_g180.csv")
     assert len(expected) == 266
     assert in_order(built_real_encounters(warehouse)) == in_order(expected)
-    assert sum(
-        row["total_encounter_seconds"]
-        for row in warehouse.rows(
-            "arena_mart.session_close_encounters_daily", f"calendar_day < date '{FIRST_DAY}'"
+    assert (
+        sum(
+            row["total_encounter_seconds"]
+            for row in warehouse.rows(
+                "arena_mart.session_close_encounters_daily", f"calendar_day < date '{FIRST_DAY}'"
+            )
         )
-    ) == 254_700
+        == 254_700
+    )
     assert {row["country"] for row in warehouse.rows("arena_mart.player_stats_lifetime")} == {"ZZ"}
 
 

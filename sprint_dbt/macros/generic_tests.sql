@@ -24,12 +24,12 @@ having count(*) > 1
 select *
 from (
     select
-        *,
         case
             {%- for rule, condition in rules.items() %}
             when not coalesce({{ condition }}, false) then '{{ rule | replace("'", "''") }}'
             {%- endfor %}
-        end as broken_rule
+        end as broken_rule,
+        *
     from {{ model }}
 ) as judged
 where broken_rule is not null
@@ -39,24 +39,23 @@ where broken_rule is not null
 
    to        the relation it is made from
    to_date   its date column: it is read for the periods that the window touches (`period`)
-   keys      the columns to sum by: {expression of the model: expression of `to`}
-   sums      what to sum: {expression of the model: expression of `to`} #}
+   keys      the columns to sum by: {column of the model: expression of `to`}
+   sums      what to sum: {column of the model: expression of `to`} #}
 {% test reconciles_with(model, to, to_date, keys, sums, period='day') %}
-{%- set key_names = keys.keys() | list %}
 select
-    {%- for key in key_names %}
+    {%- for key in keys %}
     {{ key }},
     {%- endfor %}
-    {%- for sum in sums %}
-    sum(difference_{{ loop.index }}) as difference_{{ loop.index }}{{ ',' if not loop.last }}
+    {%- for here in sums %}
+    sum({{ here }}_difference) as {{ here }}_difference{{ ',' if not loop.last }}
     {%- endfor %}
 from (
     select
-        {%- for key in key_names %}
+        {%- for key in keys %}
         {{ key }},
         {%- endfor %}
-        {%- for here in sums.keys() %}
-        {{ here }} as difference_{{ loop.index }}{{ ',' if not loop.last }}
+        {%- for here in sums %}
+        {{ here }} as {{ here }}_difference{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ model }}
     union all
@@ -65,14 +64,14 @@ from (
         {{ there }},
         {%- endfor %}
         {%- for there in sums.values() %}
-        -({{ there }}) as difference_{{ loop.index }}{{ ',' if not loop.last }}
+        -({{ there }}){{ ',' if not loop.last }}
         {%- endfor %}
     from {{ to }}
     where {{ in_window(to_date, period) }}
 ) as both_sides
-group by {{ key_names | join(', ') }}
+group by {{ keys | join(', ') }}
 having
-    {%- for sum in sums %}
-    {{ 'or ' if not loop.first }}sum(difference_{{ loop.index }}) <> 0
+    {%- for here in sums %}
+    {{ 'or ' if not loop.first }}sum({{ here }}_difference) <> 0
     {%- endfor %}
 {% endtest %}

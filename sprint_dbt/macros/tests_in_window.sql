@@ -14,7 +14,7 @@
         {%- do conditions.append(meta_in_window(tested.node.config.meta)) -%}
     {%- endif -%}
     {%- if conditions -%}
-        {{ return("(select * from " ~ relation ~ " where (" ~ conditions | join(') and (') ~ ")) dbt_subquery") }}
+        {{ return("(select * from " ~ relation ~ " where (" ~ conditions | join(') and (') ~ ")) as dbt_subquery") }}
     {%- else -%}
         {{ return(relation) }}
     {%- endif -%}

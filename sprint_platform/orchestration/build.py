@@ -10,26 +10,31 @@ from sprint_platform.orchestration.catalogue import build_catalogue_asset
 from sprint_platform.orchestration.dbt_assets import build_dbt_assets, build_seed_assets
 from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.orchestration.policies import daily_partitions
-from sprint_platform.orchestration.raw_assets import build_raw_assets
+from sprint_platform.orchestration.raw_assets import Watch, build_raw_assets
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.schedules import build_daily_job, build_daily_schedule
 from sprint_platform.title import Title, TitleError, title_names
 
 
 def build_definitions(
-    titles: Iterable[Title] | None = None, warehouse: Warehouse | None = None
+    titles: Iterable[Title] | None = None,
+    warehouse: Warehouse | None = None,
+    watch: Watch | None = None,
 ) -> dg.Definitions:
-    """Assets, checks, jobs and schedules of the titles (without any: of all that have a YAML)."""
+    """Assets, checks, jobs and schedules of the titles (without any: of all that have a YAML).
+
+    ``watch`` hears of each chunk of rows that is made, and of each of dbt's results.
+    """
     assets: list[dg.AssetsDefinition] = [build_catalogue_asset()]
     jobs, schedules = [], []
     manifest = graph_manifest()
     for title in loaded_titles() if titles is None else titles:
         partitions = daily_partitions(title)
         daily = [
-            *build_raw_assets(title, partitions),
-            build_dbt_assets(title, manifest, partitions),
+            *build_raw_assets(title, partitions, watch),
+            build_dbt_assets(title, manifest, partitions, watch),
         ]
-        job = build_daily_job(title, daily, partitions)
+        job = build_daily_job(title, daily)
         assets += [*daily, build_seed_assets(title, manifest)]
         jobs.append(job)
         schedules.append(build_daily_schedule(job))

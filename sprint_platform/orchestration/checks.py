@@ -16,9 +16,8 @@ import dagster as dg
 import duckdb
 
 from sprint_platform.orchestration.window import Window
-from sprint_platform.places import raw_dir
 from sprint_platform.telemetry.contracts import DATASETS
-from sprint_platform.telemetry.partitions import read_manifest
+from sprint_platform.telemetry.partitions import partition_days, read_manifest
 from sprint_platform.title import Title
 
 EXAMPLES = 3
@@ -187,7 +186,7 @@ def _rows_off_manifest(
             f" where {_condition(dataset, window)} group by {column}"
         ).fetchall()
     )
-    days = window.days if window else sorted({*stored, *_written_days(title, dataset)})
+    days = window.days if window else sorted({*stored, *partition_days(title.name, dataset)})
     wrong = []
     for day in days:
         manifest = read_manifest(title.name, dataset, day)
@@ -195,11 +194,3 @@ def _rows_off_manifest(
         if stored.get(day, 0) != written:
             wrong.append(f"{day} has {stored.get(day, 0):,} rows of {written:,}")
     return len(wrong), wrong[:EXAMPLES]
-
-
-def _written_days(title: Title, dataset: str) -> list[date]:
-    """The days that have a partition folder."""
-    return [
-        date.fromisoformat(path.parent.name.removeprefix("event_date="))
-        for path in raw_dir(title.name, dataset).glob("event_date=*/manifest.json")
-    ]

@@ -35,17 +35,17 @@ def graph_manifest() -> dict[str, Any]:
     Raises ManifestError with dbt's own words when the project is wrong.
     """
     folder = data_dir() / "dbt" / "graph"
-    path = folder / f"manifest-{project_fingerprint()}.json"
+    path = folder / f"manifest-{project_fingerprint(dbt_project_dir())}.json"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         # the web server, the daemon and a run may all find it missing at once
         with FileLock(folder / ".lock", timeout=PARSE_TIMEOUT_SECONDS):
             if not path.exists():
                 _parse_to(path)
-    return json.loads(path.read_bytes())  # type: ignore[no-any-return]
+    return json.loads(path.read_bytes())
 
 
-def project_fingerprint() -> str:
+def project_fingerprint(project: Path) -> str:
     """16 hex digits over the project's files and dbt's versions.
 
     Of a seed only the name counts: its rows change nothing in the graph, and the catalogue's may
@@ -53,8 +53,8 @@ def project_fingerprint() -> str:
     """
     digest = hashlib.blake2b(digest_size=8)
     digest.update(f"{version('dbt-core')} {version('dbt-duckdb')}".encode())
-    for path in _project_files(dbt_project_dir()):
-        digest.update(f"\0{path.relative_to(dbt_project_dir())}\0".encode())
+    for path in _project_files(project):
+        digest.update(f"\0{path.relative_to(project)}\0".encode())
         if path.suffix != ".csv":
             digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -92,14 +92,14 @@ def dbt_events(
     dbt works in a thread of its own, so that its next model runs while Dagster stores what the last
     one told. A run that is stopped waits for the models that are being built.
     """
-    from google.protobuf.json_format import MessageToDict
+    from dbt_common.events.functions import msg_to_dict
 
     waiting: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
     finished: list[dbtRunnerResult] = []
 
     def told(event: EventMsg) -> None:
         if event.info.name in RESULT_EVENTS:
-            waiting.put(MessageToDict(event, preserving_proto_field_name=True))
+            waiting.put(msg_to_dict(event))
 
     def run() -> None:
         try:
@@ -138,15 +138,20 @@ def failure_line(title: Title, result: dbtRunnerResult) -> str | None:
     """What went wrong, in one line that names the models and tests; None when nothing did."""
     if result.success:
         return None
-    if result.exception is not None or not result.result:
+    results = node_results(result)
+    if result.exception is not None or not results:
         return f"dbt failed for {title.name}: {told_on_one_line(result.exception)}"
-    results = result.result.results
     failed = [r for r in results if r.status in ("error", "fail", "runtime error")]
     told = "; ".join(_told_failure(r) for r in failed[:FAILURES_TOLD])
     more = f"; and {len(failed) - FAILURES_TOLD} more" if len(failed) > FAILURES_TOLD else ""
     skipped = sum(r.status == "skipped" for r in results)
     downstream = f" ({skipped} downstream were skipped)" if skipped else ""
     return f"dbt: {len(failed)} of {len(results)} failed for {title.name}: {told}{more}{downstream}"
+
+
+def node_results(result: dbtRunnerResult) -> list[NodeResult]:
+    """The results of the models, seeds and tests; none when dbt failed before them."""
+    return list(getattr(result.result, "results", []))
 
 
 def _told_failure(result: NodeResult) -> str:
@@ -164,7 +169,7 @@ def stray_relations(title: Title, result: dbtRunnerResult) -> list[str]:
     parse that should not have been used."""
     schemas = {f"{title.name}_{part}" for part in ("raw", "dim", "stage", "mart")}
     return sorted(
-        r.node.relation_name
-        for r in result.result.results
+        str(r.node.relation_name)
+        for r in node_results(result)
         if r.node.resource_type in ("model", "seed") and r.node.schema not in schemas
     )

@@ -3,7 +3,7 @@
 # no `from __future__ import annotations`: Dagster reads the annotations of an asset's parameters
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,14 @@ from sprint_platform.orchestration.checks import check_specs, run_checks
 from sprint_platform.orchestration.failures import told_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
 from sprint_platform.orchestration.resources import Warehouse
-from sprint_platform.orchestration.window import Window, described, run_window
+from sprint_platform.orchestration.upstream import (
+    LANDED_ALWAYS,
+    UPSTREAM,
+    missing_days,
+    require,
+    upstream_datasets,
+)
+from sprint_platform.orchestration.window import Window, run_window
 from sprint_platform.telemetry.contracts import DATASETS, Column
 from sprint_platform.telemetry.partitions import (
     Manifest,
@@ -23,39 +30,23 @@ from sprint_platform.telemetry.partitions import (
     write_partition,
 )
 from sprint_platform.title import Title
-from sprint_platform.warehouse.load import load_partitions
+from sprint_platform.warehouse.load import ensure_title_schemas, load_partitions
 
 if TYPE_CHECKING:
-    from sprint_platform.simulation.world import World
+    import pyarrow as pa
 
-# What each dataset is made from. Of dim_players every sign-up day so far must be there, or facts
-# would name players that nobody knows; of the others the same day.
-UPSTREAM: dict[str, tuple[str, ...]] = {
-    "dim_players": (),
-    "signons": ("dim_players",),
-    "sessions": ("dim_players", "signons"),
-    "heartbeats": ("sessions",),
-    "transactions": ("dim_players",),
-}
-# Landed files stand for themselves; a heartbeat without its session still means nothing.
-LANDED_UPSTREAM: dict[str, tuple[str, ...]] = {
-    dataset: ("sessions",) if dataset == "heartbeats" else () for dataset in UPSTREAM
-}
-# What a landed title must have for a day; who plays and who pays is often not told.
-LANDED_ALWAYS = ("sessions", "heartbeats")
 SECONDS_BETWEEN_PROGRESS = 10.0
-
-
-def upstream_datasets(title: Title, dataset: str) -> tuple[str, ...]:
-    """The datasets that this one is made from."""
-    return (UPSTREAM if title.source == "simulated" else LANDED_UPSTREAM)[dataset]
+# A run tagged so keeps partitions that are there and come from the same title, and only loads them.
+EXISTING_TAG, REUSE = "sprint/existing", "reuse"
+# Hears of every chunk of rows that is made: (asset, day, rows).
+Watch = Callable[[str, date, int], None]
 
 
 def build_raw_assets(
-    title: Title, partitions: dg.PartitionsDefinition
+    title: Title, partitions: dg.PartitionsDefinition, watch: Watch | None = None
 ) -> list[dg.AssetsDefinition]:
     """One asset per dataset of the title, each in a step of its own."""
-    return [_raw_asset(title, dataset, partitions) for dataset in UPSTREAM]
+    return [_raw_asset(title, dataset, partitions, watch) for dataset in UPSTREAM]
 
 
 def raw_asset_spec(title: Title, dataset: str) -> dg.AssetSpec:
@@ -93,7 +84,7 @@ def _meaning(column: Column) -> str:
 
 
 def _raw_asset(
-    title: Title, dataset: str, partitions: dg.PartitionsDefinition
+    title: Title, dataset: str, partitions: dg.PartitionsDefinition, watch: Watch | None
 ) -> dg.AssetsDefinition:
     spec = raw_asset_spec(title, dataset)
 
@@ -111,21 +102,23 @@ def _raw_asset(
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         window = run_window(context)
         checks = [check.name for check in context.selected_asset_check_keys]
-        holder = f"{title.name}/{dataset} of run {context.run_id}"
+        holder = f"{title.name}/{dataset} of run {context.run.run_id}"
         with told_in_one_line():
-            manifests = {}
+            made = None
             if window and context.selected_asset_keys:
-                manifests = _partitions(context, title, dataset, window)
+                require(title, dataset, upstream_datasets(title, dataset), window)
+                made = _partitions(context, title, dataset, window, watch)
             with warehouse.get_connection(holder) as con:
-                if window and manifests:
-                    report = load_partitions(con, title.name, dataset, manifests)
+                ensure_title_schemas(con, title.name)
+                if window and made is not None:
+                    report = load_partitions(con, title.name, dataset, made)
                     context.log.info(
                         f"{report.rows:,} rows of {len(report.loaded_days)} days loaded in"
                         f" {report.seconds:.2f} s; the other {len(report.unchanged_days)} days were"
                         " loaded already"
                     )
                     # earlier sign-up days came with it
-                    window = Window(min(manifests), window.end)
+                    window = Window(min([window.start, *made]), window.end)
                     yield dg.MaterializeResult(asset_key=spec.key)
                 yield from run_checks(con, title, dataset, checks, window)
 
@@ -133,117 +126,95 @@ def _raw_asset(
 
 
 def _partitions(
-    context: dg.AssetExecutionContext, title: Title, dataset: str, window: Window
+    context: dg.AssetExecutionContext,
+    title: Title,
+    dataset: str,
+    window: Window,
+    watch: Watch | None,
 ) -> dict[date, Manifest]:
-    """The partition files of the window, made where the title is simulated; with their metadata
-    told to Dagster."""
-    require_upstream(title, dataset, window)
+    """The window's partition files, made where the title is simulated; and what Dagster is to know
+    of each. Players come with the earlier sign-up days that are missing."""
+    key = dg.AssetKey([title.name, dataset])
     if title.source == "simulated":
-        return _simulated(context, title, dataset, window)
-    return _landed(context, title, dataset, window)
-
-
-def require_upstream(title: Title, dataset: str, window: Window) -> None:
-    """Raises PartitionError, naming what to materialize first, when a partition that the window is
-    made from is missing or comes from another version of the title."""
-    for upstream in upstream_datasets(title, dataset):
-        missing = missing_days(title, upstream, needed_days(title, upstream, window))
-        if missing:
-            raise PartitionError(
-                f"{title.name}/{dataset} for {window} needs {title.name}/{upstream} for"
-                f" {described(missing)}: materialize {title.name}/{upstream} for"
-                f" {missing[0] if len(missing) == 1 else f'{missing[0]}...{missing[-1]}'} first"
-            )
-
-
-def needed_days(title: Title, upstream: str, window: Window) -> list[date]:
-    """The days of an upstream dataset that a window downstream of it stands on."""
-    if upstream == "dim_players" and title.source == "simulated":
-        return Window(title.launch_date, window.end).days
-    return window.days
-
-
-def missing_days(title: Title, dataset: str, days: Iterable[date]) -> list[date]:
-    """Those of the days that have no partition, or one from another version of the title."""
-    missing = []
-    for day in days:
-        manifest = read_manifest(title.name, dataset, day)
-        # a simulated source is the title's fingerprint, and more where the catalogue matters
-        if manifest is None or (
-            title.source == "simulated" and not manifest.source.startswith(title.fingerprint)
-        ):
-            missing.append(day)
-    return missing
-
-
-def _simulated(
-    context: dg.AssetExecutionContext, title: Title, dataset: str, window: Window
-) -> dict[date, Manifest]:
-    # numpy, polars and the name lists: only when something is simulated
-    from sprint_platform.simulation.world import World
-
-    world = World(title, read_catalogue() if dataset == "transactions" else None)
-    earlier: list[date] = []
-    if dataset == "dim_players":
-        earlier = missing_days(title, dataset, Window(title.launch_date, window.start).days)
+        partitions = _simulated(context, title, dataset, window, watch)
+    else:
+        partitions = _landed(title, dataset, window)
     manifests = {}
-    for day in _with_progress(context, [*earlier, *window.days]):
-        manifest, metadata = _simulate_day(world, dataset, day)
+    for day, manifest, seconds in partitions:
         manifests[day] = manifest
+        metadata = _told(manifest, seconds)
         if day < window.start:
-            # Dagster knows only of the run's own partitions by itself
+            # Dagster itself records the run's own partitions only
+            metadata["made_for"] = f"the run of {window}"
             context.log_event(
-                dg.AssetMaterialization(
-                    asset_key=dg.AssetKey([title.name, dataset]),
-                    partition=day.isoformat(),
-                    metadata={**metadata, "made for": f"the run of {window}"},
-                )
+                dg.AssetMaterialization(key, partition=day.isoformat(), metadata=metadata)
             )
         else:
-            context.add_asset_metadata(
-                metadata,
-                asset_key=dg.AssetKey([title.name, dataset]),
-                partition_key=day.isoformat(),
-            )
+            context.add_asset_metadata(metadata, key, partition_key=day.isoformat())
     return manifests
 
 
-def _simulate_day(world: "World", dataset: str, day: date) -> tuple[Manifest, dict[str, Any]]:
-    title = world.title
-    began = time.perf_counter()
-    # the world's methods have the datasets' names
-    tables = getattr(world, dataset)(day)
-    manifest = write_partition(title.name, dataset, day, tables, source=world.source(dataset))
-    seconds = time.perf_counter() - began
-    return manifest, {
-        **_told(manifest),
-        "seconds": round(seconds, 3),
-        "rows_per_second": round(manifest.rows / seconds),
-    }
-
-
-def _told(manifest: Manifest) -> dict[str, Any]:
-    return {
+def _told(manifest: Manifest, seconds: float | None) -> dict[str, Any]:
+    told: dict[str, Any] = {
         "dagster/partition_row_count": manifest.rows,
         "bytes": manifest.bytes,
         "digest": manifest.digest,
     }
+    if seconds is not None:
+        told["seconds"] = round(seconds, 3)
+        told["rows_per_second"] = round(manifest.rows / seconds)
+    return told
+
+
+def _simulated(
+    context: dg.AssetExecutionContext,
+    title: Title,
+    dataset: str,
+    window: Window,
+    watch: Watch | None,
+) -> Iterator[tuple[date, Manifest, float | None]]:
+    # numpy and the name lists: only when something is simulated
+    from sprint_platform.simulation.world import World
+
+    world = World(title, read_catalogue() if dataset == "transactions" else None)
+    source = world.source(dataset)
+    earlier: list[date] = []
+    if dataset == "dim_players":
+        earlier = missing_days(title, dataset, Window(title.launch_date, window.start).days)
+    keep = context.run.tags.get(EXISTING_TAG) == REUSE
+    for day in _with_progress(context, [*earlier, *window.days]):
+        existing = read_manifest(title.name, dataset, day) if keep else None
+        if existing and existing.source == source:
+            yield day, existing, None
+            continue
+        began = time.perf_counter()
+        # the world's methods have the datasets' names
+        tables = getattr(world, dataset)(day)
+        if watch:
+            tables = _watched(tables, f"{title.name}/{dataset}", day, watch)
+        manifest = write_partition(title.name, dataset, day, tables, source=source)
+        yield day, manifest, time.perf_counter() - began
+
+
+def _watched(
+    tables: Iterable["pa.Table"], asset: str, day: date, watch: Watch
+) -> Iterator["pa.Table"]:
+    for table in tables:
+        yield table
+        watch(asset, day, table.num_rows)
 
 
 def _landed(
-    context: dg.AssetExecutionContext, title: Title, dataset: str, window: Window
-) -> dict[date, Manifest]:
-    manifests = {}
+    title: Title, dataset: str, window: Window
+) -> Iterator[tuple[date, Manifest, float | None]]:
     for day in window.days:
-        manifest = read_manifest(title.name, dataset, day, missing_ok=dataset not in LANDED_ALWAYS)
+        manifest = read_manifest(title.name, dataset, day)
         if manifest:
-            manifests[day] = manifest
-            context.add_asset_metadata(
-                _told(manifest),
-                asset_key=dg.AssetKey([title.name, dataset]),
-                partition_key=day.isoformat(),
+            yield day, manifest, None
+        elif dataset in LANDED_ALWAYS:
+            raise PartitionError(
+                f"{title.name} has no landed {dataset} for {day}: land that day's files first"
             )
-    return manifests
 
 
 def _with_progress(context: dg.AssetExecutionContext, days: list[date]) -> Iterator[date]:

@@ -13,14 +13,13 @@ HOUR_UTC = 2
 
 
 def build_daily_job(
-    title: Title, assets: Iterable[dg.AssetsDefinition], partitions: dg.PartitionsDefinition
+    title: Title, assets: Iterable[dg.AssetsDefinition]
 ) -> dg.UnresolvedAssetJobDefinition:
     """One day of everything that is daily: datasets, models, marts and their checks. The seeds are
     not in it: they change when somebody changes them."""
     return dg.define_asset_job(
         f"{title.name}_daily",
         selection=dg.AssetSelection.assets(*assets),
-        partitions_def=partitions,
         description=f"One day of {title.name}: every dataset, model and check.",
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Context, Decimal
+from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 from functools import cached_property
 
@@ -86,7 +86,14 @@ class Population:
         # u0: rounds the whole curve once, so a cohort is a difference and nothing is lost
         u0 = stream_key(self.title.seed, "cohorts") >> 32
         while len(self._signed_up) <= age:
-            self._signed_up.append((self._growth.cumulative(len(self._signed_up)) + u0) >> 32)
+            day = len(self._signed_up)
+            self._signed_up.append((self._growth.cumulative(day) + u0) >> 32)
+            # shares of a cohort are 32-bit fractions of it, in 64-bit integers
+            if self._signed_up[day] >> 31:
+                raise TitleError(
+                    f"title {self.title.name}: simulation.growth: more than {2**31:,} players have"
+                    f" signed up {day} days after the launch, more than can be simulated"
+                )
         return self._signed_up[age]
 
     def cohort(self, signup: int) -> tuple[int, list[int]]:
@@ -174,13 +181,15 @@ class Population:
                     f" {float(habit):.3f}, the share of days on which its archetypes sign on;"
                     " lower it, or give more players the daily archetype"
                 )
-        logs = {age: _ln(Fraction(str(share)) / habit) for age, share in points.items()}
-        table = [ONE]
-        for age in range(1, length + 1):
-            low, high = (1, 7) if age < 7 else (7, 30)
-            slope = (logs[high] - logs[low]) / (_ln(high) - _ln(low))
-            value = _EXACT.exp(logs[low] + slope * (_ln(age) - _ln(low)))
-            table.append(min(table[-1], int(value * ONE)))
+        # every operation in the exact context: the thread's own is anybody's to set
+        with localcontext(_EXACT):
+            logs = {age: _ln(Fraction(str(share)) / habit) for age, share in points.items()}
+            table = [ONE]
+            for age in range(1, length + 1):
+                low, high = (1, 7) if age < 7 else (7, 30)
+                slope = (logs[high] - logs[low]) / (_ln(high) - _ln(low))
+                value = (logs[low] + slope * (_ln(age) - _ln(low))).exp()
+                table.append(min(table[-1], int(value * ONE)))
         return table
 
     # -- who signs on ------------------------------------------------------------------------------
@@ -232,9 +241,11 @@ class Population:
     @cached_property
     def mean_habit(self) -> Fraction:
         """The share of days on which a living player signs on, over archetypes, week and year."""
+        cycle = [Fraction(str(factor)) for factor in self.simulation.signons.weekly_cycle]
         means = (
             Fraction(str(DAILY)),
-            (5 * Fraction(str(WEEKDAY)) + 2 * Fraction(str(WEEKEND))) / 7,
+            # the cycle's mean is 1, but not over the working days alone
+            (Fraction(str(WEEKDAY)) * sum(cycle[:5]) + Fraction(str(WEEKEND)) * sum(cycle[5:])) / 7,
             Fraction(CYCLE_MEAN),
         )
         shares = [Fraction(str(self.simulation.archetypes.get(name, 0))) for name in ARCHETYPES]
@@ -316,7 +327,8 @@ class _TargetSignups:
         self._launch = Fraction(str(growth.launch_share))
 
     def _extend(self, day: int) -> None:
-        weight = int(_EXACT.exp(-self._fade * _ln(day + 1)) * ONE)
+        with localcontext(_EXACT):
+            weight = int((-self._fade * _ln(day + 1)).exp() * ONE)
         self._wave.append((self._wave[-1] if self._wave else 0) + weight)
 
     def cumulative(self, day: int) -> int:

@@ -1,5 +1,6 @@
--- What is bought is in the catalogue, and is what the catalogue says it is. A row here is a kind of
--- purchase that is not. A warning: a landed title may sell what our catalogue does not know.
+-- What revenue counts is in the catalogue, and is what the catalogue says it is. A row here is a kind
+-- of purchase that is not. A warning: a landed title may sell what our catalogue does not know.
+-- depends_on: {{ ref('country_weekly_revenue') }}
 {{ config(severity='warn', meta={'dagster': {'ref': {'name': 'country_weekly_revenue'}}}) }}
 
 select

@@ -1,7 +1,8 @@
 """Gradient noise (Perlin 1985) over time, per axis: wandering without a destination.
 
 Two octaves. Between two lattice points the value blends what their gradients say with Perlin's
-fade 6t^5 - 15t^4 + 10t^3; it is linear in the gradients, and 0 at the first lattice point.
+fade 6t^5 - 15t^4 + 10t^3; it is linear in the gradients. A path is how far the value has come since
+beat 0.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from sprint_platform.simulation.movement.linear import (
     random_coefficients,
 )
 
-# (beats between lattice points, amplitude): slow wandering, and a quicker one on top
-OCTAVES = ((15, 2.5), (5, 0.6))
+# (beats between lattice points, beats from one to the start, amplitude): slow wandering, and a
+# quicker one on top. The noise is 0 at every lattice point, so a walk that began at one, or whose
+# octaves meet theirs together, would bring everybody back to one spot at the same beat.
+OCTAVES = ((17, 8, 3.0), (7, 3, 1.4))
 
 
 def paths(
@@ -34,13 +37,14 @@ def _basis(beats: int) -> npt.NDArray[np.float32]:
     """The weight of each gradient at each beat, in the order in which a path meets them."""
     beat = np.arange(beats)
     rows = []
-    for octave, (period, amplitude) in enumerate(OCTAVES):
-        lattice, t = beat // period, (beat % period) / period
+    for octave, (period, start, amplitude) in enumerate(OCTAVES):
+        lattice, t = (beat + start) // period, ((beat + start) % period) / period
         fade = t * t * t * (t * (t * 6.0 - 15.0) + 10.0)
-        values = np.zeros((-(-beats // period) + 1, beats))
+        values = np.zeros((int(lattice[-1]) + 2, beats))
         values[lattice, beat] = amplitude * (1.0 - fade) * t
         values[lattice + 1, beat] = amplitude * fade * (t - 1.0)
-        rows += [((point - 1) * period, octave, row) for point, row in enumerate(values)]
+        for point, row in enumerate(values):
+            rows.append(((point - 1) * period - start, octave, row - row[0]))
     # not octave after octave: a longer path would then read the second one's gradients from other
     # coefficients, and a player's path would depend on who else is made in the same step
     return basis_table([row for _, _, row in sorted(rows, key=lambda entry: entry[:2])])

@@ -21,7 +21,8 @@ session_heartbeats as (
         event_date,
         session_id,
         min(event_datetime) as first_heartbeat,
-        -- where all of a session's heartbeats lie whole beats apart, no player has two in one beat
+        -- Where a session's heartbeats all lie whole beats apart, no player has two in one beat (nor
+        -- two at one time: that is the key of the source, which is tested before this is built).
         min(mod({{ epoch_microseconds('event_datetime') }}, {{ beat_microseconds }}))
         = max(mod({{ epoch_microseconds('event_datetime') }}, {{ beat_microseconds }})) as is_regular
     from {{ ref('event_heartbeat') }}

@@ -1,0 +1,17 @@
+{# dbt says of a failing test only how many rows are wrong. This says which, for example: the first
+   three, with the rule that a row breaks where a test has several. #}
+{% materialization test, adapter='duckdb' %}
+    {%- set outcome = dbt.materialization_test_default() -%}
+    {%- set wrong = load_result('main').table.rows[0][0] -%}
+    {%- if wrong -%}
+        {%- set examples = run_query("select * from (" ~ sql ~ ") as wrong_rows limit 3") -%}
+        {%- for row in examples.rows -%}
+            {%- set told = [] -%}
+            {%- for column, value in row.dict().items() -%}
+                {%- do told.append(column ~ " " ~ value) -%}
+            {%- endfor -%}
+            {%- do log(model.name ~ " (" ~ loop.index ~ " of " ~ wrong ~ "): " ~ told | join(", "), info=true) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(outcome) }}
+{% endmaterialization %}

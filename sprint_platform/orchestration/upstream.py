@@ -1,0 +1,66 @@
+"""What a partition stands on, and a clear word when that is not there yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+
+from sprint_platform.orchestration.window import Window, described
+from sprint_platform.telemetry.partitions import PartitionError, read_manifest
+from sprint_platform.title import Title
+
+# What each dataset is made from, in the order in which they are made.
+UPSTREAM: dict[str, tuple[str, ...]] = {
+    "dim_players": (),
+    "signons": ("dim_players",),
+    "sessions": ("dim_players", "signons"),
+    "heartbeats": ("sessions",),
+    "transactions": ("dim_players",),
+}
+# Landed files stand for themselves; but a heartbeat without its session means nothing.
+LANDED_UPSTREAM: dict[str, tuple[str, ...]] = {
+    dataset: ("sessions",) if dataset == "heartbeats" else () for dataset in UPSTREAM
+}
+# What a landed title must have for a day; who plays and who pays is often not told.
+LANDED_ALWAYS = ("sessions", "heartbeats")
+
+
+def upstream_datasets(title: Title, dataset: str) -> tuple[str, ...]:
+    """The datasets that this one is made from."""
+    return (UPSTREAM if title.source == "simulated" else LANDED_UPSTREAM)[dataset]
+
+
+def require(title: Title, table: str, datasets: Iterable[str], window: Window) -> None:
+    """Raises PartitionError, naming what to materialize first, when partitions of the datasets that
+    the title's table stands on in the window are missing, or come from another version of the
+    title."""
+    for dataset in datasets:
+        missing = missing_days(title, dataset, needed_days(title, dataset, window))
+        if missing and (title.source == "simulated" or dataset in LANDED_ALWAYS):
+            asset = f"{title.name}/{dataset}"
+            last = "" if len(missing) == 1 else f"...{missing[-1]}"
+            raise PartitionError(
+                f"{title.name}/{table} for {window} needs {asset} for {described(missing)}:"
+                f" materialize {asset} for {missing[0]}{last} first"
+            )
+
+
+def needed_days(title: Title, dataset: str, window: Window) -> list[date]:
+    """The days of a dataset that a window downstream of it stands on: its own, and for players
+    every sign-up day so far, or facts would name players that nobody knows."""
+    if dataset == "dim_players" and title.source == "simulated":
+        return Window(title.launch_date, window.end).days
+    return window.days
+
+
+def missing_days(title: Title, dataset: str, days: Iterable[date]) -> list[date]:
+    """Those of the days that have no partition, or one from another version of the title."""
+    missing = []
+    for day in days:
+        manifest = read_manifest(title.name, dataset, day)
+        # a simulated source begins with the title's fingerprint; the catalogue's may follow
+        if manifest is None or (
+            title.source == "simulated" and not manifest.source.startswith(title.fingerprint)
+        ):
+            missing.append(day)
+    return missing

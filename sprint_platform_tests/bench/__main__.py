@@ -1,0 +1,102 @@
+"""`python -m sprint_platform_tests.bench`: prints the table, and writes it as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Annotated
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import psutil
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sprint_platform_tests.bench import graph_runs, rates
+
+
+def main(
+    only: Annotated[str, typer.Option(help="rates, graph or all.")] = "all",
+    json_file: Annotated[Path | None, typer.Option(help="Where to write the JSON.")] = None,
+) -> None:
+    """Measures, prints a table, and writes the same as JSON."""
+    table = Table(title="Sprint Platform, measured")
+    for heading in ("what", "figure", "promise", "against the seed's 8,400/s"):
+        table.add_column(heading, justify="left" if heading == "what" else "right")
+    told: dict[str, object] = {
+        "machine": {
+            "cores": os.cpu_count(),
+            "memory_gib": round(psutil.virtual_memory().total / 2**30),
+            "python": platform.python_version(),
+            "processor": platform.machine(),
+        }
+    }
+
+    def add(key: str, what: str, value: float, shown: str, promise: str, seed: str = "") -> None:
+        told[key] = value
+        table.add_row(what, shown, promise, seed)
+
+    if only in ("all", "rates"):
+        with graph_runs.fresh_folders():
+            for rate in rates.measure():
+                seed = f"{rate.over_seed:,.0f} x" if rate.over_seed else ""
+                promise = f">= {rate.target / 1e6:g} M/s" if rate.target else ""
+                add(
+                    rate.name.replace(" ", "_") + "_rows_per_cpu_second",
+                    f"{rate.name}, rows per CPU-second",
+                    rate.per_second,
+                    f"{rate.per_second / 1e6:.1f} M/s",
+                    promise,
+                    seed,
+                )
+            signed_up, active, seconds = rates.active_set_seconds()
+            add(
+                "active_set_seconds",
+                f"a day's active set ({active:,}) out of {signed_up:,} players, CPU-seconds",
+                seconds,
+                f"{seconds:.3f} s",
+                "<= 0.1 s",
+            )
+    if only in ("all", "graph"):
+        graph, bare, ratio = graph_runs.one_day_ratio()
+        add("one_day_seconds", "one day of 1,000 players, whole graph", graph, f"{graph:.1f} s", "")
+        add(
+            "bare_seconds",
+            "dagster --version + dbt run, nothing selected",
+            bare,
+            f"{bare:.1f} s",
+            "",
+        )
+        add("one_day_ratio", "their ratio", ratio, f"{ratio:.2f}", "<= 2.5")
+        real, noop, own = graph_runs.a_year()
+        add("year_seconds", "365 days of 1,000 players, one run", real, f"{real:.1f} s", "")
+        add("year_noop_seconds", "the same with no-op assets", noop, f"{noop:.1f} s", "")
+        add(
+            "year_above_noop_seconds", "above no-op", real - noop, f"{real - noop:.1f} s", "<= 60 s"
+        )
+        add("year_steps_seconds", "in our steps", own, f"{own:.1f} s", "<= 60 s")
+        process, stages, rows = graph_runs.large_day()
+        peak = process.peak_bytes / 2**30
+        beats = rows["bench_raw.event_heartbeat"]
+        add(
+            "large_day_peak_gib",
+            f"a day of 200,000 active players ({beats:,} heartbeats), peak memory",
+            peak,
+            f"{peak:.2f} GiB",
+            "< 2 GiB",
+        )
+        add("large_day_seconds", "the same, wall clock", process.wall, f"{process.wall:.1f} s", "")
+        for stage, seconds in stages.items():
+            add(f"large_day_{stage}_seconds", f"  {stage}", seconds, f"{seconds:.1f} s", "")
+    Console().print(table)
+    path = json_file or Path(".cache") / "bench.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(told, indent=1) + "\n")
+    Console().print(f"The same as JSON: {path}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

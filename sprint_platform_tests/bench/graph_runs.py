@@ -1,0 +1,200 @@
+"""The graph through `dagster asset materialize`, as whole processes: seconds and peak memory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+import psutil
+
+from sprint_platform.places import dbt_project_dir, dbt_target_dir, project_root
+
+BIN = Path(sys.executable).parent
+GRAPH = "sprint_platform.definitions"
+NOOP = "sprint_platform_tests.bench.noop_graph"
+
+
+@dataclass(frozen=True)
+class Process:
+    """How a command ended: wall seconds, CPU-seconds, and the most memory that it and its children
+    held at one time (proportional set size, so shared pages count once)."""
+
+    wall: float
+    peak_bytes: int
+    output: str = field(repr=False)
+
+
+@contextmanager
+def fresh_folders() -> Iterator[dict[str, str]]:
+    """The environment of commands that write to a new data folder and a new Dagster home."""
+    folder = Path(tempfile.mkdtemp(prefix="sprint-bench-"))
+    (folder / "home").mkdir()
+    (folder / "data").mkdir()
+    shutil.copy(project_root() / "dagster.yaml", folder / "home" / "dagster.yaml")
+    mine = {"SPRINT_DATA_DIR": str(folder / "data"), "DAGSTER_HOME": str(folder / "home")}
+    before = {name: os.environ.get(name) for name in mine}
+    os.environ.update(mine)
+    try:
+        yield {
+            **os.environ,
+            "DBT_PROFILES_DIR": str(dbt_project_dir()),
+            "PYTHONPATH": str(project_root()),
+        }
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        shutil.rmtree(folder)
+
+
+def run(command: list[str], environment: dict[str, str], *, watch_memory: bool = False) -> Process:
+    """Runs a command of the virtual environment from the project's root. Raises RuntimeError with
+    the end of what it printed when it fails."""
+    began = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(
+            [str(BIN / command[0]), *command[1:]],
+            cwd=project_root(),
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        peak = 0
+        while process.poll() is None:
+            if watch_memory:
+                peak = max(peak, _memory(process.pid))
+            time.sleep(0.05)
+        wall = time.perf_counter() - began
+        output.seek(0)
+        told = output.read()
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{told[-3000:]}")
+    return Process(wall, peak, told)
+
+
+def _memory(pid: int) -> int:
+    total = 0
+    try:
+        parent = psutil.Process(pid)
+        for process in [parent, *parent.children(recursive=True)]:
+            total += process.memory_full_info().pss
+    except psutil.NoSuchProcess:
+        pass
+    return total
+
+
+def materialize(module: str, title: str, first: date, last: date | None = None) -> list[str]:
+    """The command that materializes everything of a title for a day or a range of days."""
+    days = (
+        ["--partition", first.isoformat()]
+        if last is None
+        else ["--partition-range", f"{first}...{last}"]
+    )
+    return ["dagster", "asset", "materialize", "-m", module, "--select", f'key:"{title}/*"', *days]
+
+
+def one_day_ratio(runs: int = 3) -> tuple[float, float, float]:
+    """(seconds of one day of the whole graph, seconds of `dagster --version` plus a dbt run that
+    selects nothing, their ratio): medians of alternating runs with a warm parse."""
+    days = iter(date(2025, 1, 1) + timedelta(days=n) for n in range(runs + 1))
+    graph, bare = [], []
+    with fresh_folders() as environment:
+        target = str(dbt_target_dir("sprint"))
+        nothing = ["dbt", "run", "--select", "nothing", "--project-dir", str(dbt_project_dir())]
+        nothing += ["--target-path", target, "--log-path", target]
+        run(materialize(GRAPH, "sprint", next(days)), environment)
+        run(nothing, environment)
+        for day in days:
+            graph.append(run(materialize(GRAPH, "sprint", day), environment).wall)
+            bare.append(
+                run(["dagster", "--version"], environment).wall + run(nothing, environment).wall
+            )
+    ratios = [a / b for a, b in zip(graph, bare, strict=True)]
+    return statistics.median(graph), statistics.median(bare), statistics.median(ratios)
+
+
+def a_year() -> tuple[float, float, float]:
+    """(wall seconds of 365 days in one run, those of the same graph with no-op assets, seconds
+    spent in our own stages)."""
+    first, last = date(2025, 1, 1), date(2025, 12, 31)
+    with fresh_folders() as environment:
+        real = run(materialize(GRAPH, "sprint", first, last), environment)
+        own = sum(seconds_by_stage().values())
+    with fresh_folders() as environment:
+        noop = run(materialize(NOOP, "sprint", first, last), environment)
+    return real.wall, noop.wall, own
+
+
+TITLE = """\
+name: bench
+description: A day of 200,000 active players
+launch_date: 2025-01-01
+seed: 7
+encounters: {distance: 50, gap_seconds: 180}
+simulation:
+  growth: {kind: compound, starting_players: 200000, daily_growth: 0.001, daily_decay: 0.0007}
+  archetypes: {daily: 0.5, weekday: 0.3, cyclical: 0.2}
+  countries: {US: 0.4, BR: 0.16, MX: 0.12, FR: 0.1, ES: 0.1, DE: 0.12}
+  platforms: {pc: 0.35, playstation: 0.25, xbox: 0.15, switch: 0.1, mobile: 0.15}
+  sessions: {play_share: 1.0, lobbies: {5x2: 1.0}}
+  movement: {models: {lorentzian: 0.4, bezier: 0.3, lissajous: 0.1, perlin: 0.2}}
+  spending:
+    clusters:
+      none: {share: 0.70}
+      minnow: {share: 0.25, chance: 1.0, purchases: [1, 2], price: [1, 10]}
+      whale: {share: 0.05, chance: 1.0, purchases: [2, 5], price: [10, 50]}
+"""
+
+
+def large_day() -> tuple[Process, dict[str, float], dict[str, int]]:
+    """The launch day of 200,000 players, all of them active, through the whole graph: the process,
+    seconds by stage, rows by table."""
+    with fresh_folders() as environment:
+        titles = Path(environment["SPRINT_DATA_DIR"]) / "titles"
+        titles.mkdir()
+        (titles / "bench.yaml").write_text(TITLE)
+        environment["SPRINT_TITLES_DIR"] = str(titles)
+        process = run(materialize(GRAPH, "bench", date(2025, 1, 1)), environment, watch_memory=True)
+        return process, seconds_by_stage(), rows_by_table("bench")
+
+
+def seconds_by_stage() -> dict[str, float]:
+    """Seconds of each step of the latest run, from Dagster's own history."""
+    import dagster as dg
+
+    with dg.DagsterInstance.get() as instance:
+        latest = instance.get_runs(limit=1)[0].run_id
+        return {
+            step.step_key: step.end_time - step.start_time
+            for step in instance.get_run_step_stats(latest)
+            if step.start_time and step.end_time
+        }
+
+
+def rows_by_table(title: str) -> dict[str, int]:
+    """Rows of the title's tables."""
+    from sprint_platform.warehouse.database import connect
+
+    with connect(read_only=True) as con:
+        tables = con.execute(
+            "select table_schema || '.' || table_name from information_schema.tables"
+            " where table_schema like ? order by all",
+            [f"{title}_%"],
+        ).fetchall()
+        rows = {}
+        for (table,) in tables:
+            found = con.execute(f"select count(*) from {table}").fetchone()
+            rows[table] = found[0] if found else 0
+        return rows

@@ -1,0 +1,242 @@
+"""Random records of a small game, and every mart of theirs by brute force in plain Python."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from sprint_platform.places import catalogue_path
+from sprint_platform.title import Title
+from sprint_platform_tests.dbt_runs import DbtWarehouse, Row
+
+PLAYERS = [UUID(int=8 << 76 | 2 << 62 | n) for n in range(24)]
+PRODUCTS = list(csv.DictReader(catalogue_path().read_text(encoding="utf-8").splitlines()))
+COUNTRIES = ["US", "BR", "MX", "FR", "ES", "DE", "ZZ"]
+
+
+@dataclass
+class Records:
+    """A title's records by dataset and day, as they were loaded."""
+
+    of: dict[str, dict[date, list[Row]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
+
+    def add(self, dataset: str, day: date, row: Row) -> None:
+        self.of[dataset][day].append(row)
+
+    def all(self, dataset: str) -> Iterator[tuple[date, Row]]:
+        for day, rows in self.of[dataset].items():
+            for row in rows:
+                yield day, row
+
+    def load(self, warehouse: DbtWarehouse, title: Title, days: list[date]) -> None:
+        """Loads what is recorded of these days, also that it is nothing."""
+        for dataset in ("sessions", "heartbeats", "transactions"):
+            warehouse.load(title, dataset, {day: self.of[dataset][day] for day in days})
+
+
+def add_random_day(
+    records: Records, rng: np.random.Generator, day: date, players: list[UUID]
+) -> None:
+    """Two to four sessions of two teams, with heartbeats; some players play twice. One to three
+    purchases, also by players whom no dimension knows."""
+    for number in range(int(rng.integers(2, 5))):
+        seated = rng.permutation(len(players))[: int(rng.integers(2, 7))]
+        session = UUID(int=day.toordinal() << 80 | 8 << 76 | 2 << 62 | number)
+        start = datetime.combine(day, datetime.min.time()) + timedelta(hours=5 + 5 * number)
+        for seat, index in enumerate(int(i) for i in seated):
+            beats = int(rng.integers(4, 12))
+            records.add(
+                "sessions",
+                day,
+                {
+                    "session_id": session,
+                    "player_id": players[index],
+                    "team_id": seat % 2 + 1,
+                    "country": COUNTRIES[(index + (rng.random() < 0.1)) % len(COUNTRIES)],
+                    "started_at": start,
+                    "event_datetime": start + timedelta(seconds=30 * beats + 7),
+                    "event_length_seconds": 30 * beats + 7,
+                    "kills": int(rng.integers(0, 9)),
+                    "deaths": int(rng.integers(0, 3)),
+                },
+            )
+            for beat in range(beats):
+                x, y, z = (Decimal(int(v)) / 100 for v in rng.integers(-4000, 4001, 3))
+                records.add(
+                    "heartbeats",
+                    day,
+                    {
+                        "session_id": session,
+                        "player_id": players[index],
+                        "team_id": seat % 2 + 1,
+                        "event_datetime": start + timedelta(seconds=30 * beat),
+                        "position_x": x,
+                        "position_y": y,
+                        "position_z": z,
+                    },
+                )
+    for number in range(int(rng.integers(1, 4))):
+        product = PRODUCTS[int(rng.integers(len(PRODUCTS)))]
+        records.add(
+            "transactions",
+            day,
+            {
+                "transaction_id": UUID(int=day.toordinal() << 80 | 8 << 76 | 2 << 62 | number),
+                "player_id": PLAYERS[int(rng.integers(len(PLAYERS)))],
+                "event_datetime": datetime.combine(day, datetime.min.time()),
+                "purchase_item": product["product_sku"],
+                "purchase_price": Decimal(int(rng.integers(99, 5000))) / 100,
+                "currency": "USD",
+                "is_recurring": product["is_recurring"] == "true",
+                "cycle": product["cycle"] or None,
+                "transaction_type": product["transaction_type"],
+            },
+        )
+
+
+def known_players() -> list[Row]:
+    """The player dimension: all but the last four players."""
+    return [
+        {
+            "player_id": player,
+            "display_name": f"player {n}",
+            "country": COUNTRIES[n % 6],
+            "language": "en",
+            "time_zone": "UTC",
+            "platform": "pc",
+            "birth_year": 1990,
+            "archetype": "daily",
+            "spender_cluster": "none",
+            "signed_up_at": datetime(2024, 1, 1),
+        }
+        for n, player in enumerate(PLAYERS[:-4])
+    ]
+
+
+# --- the marts by hand ---------------------------------------------------------------------------
+
+
+def ratio(kills: int, deaths: int) -> float | None:
+    return kills / deaths if deaths else None
+
+
+def expected_marts(records: Records, encounters: list[Row]) -> dict[str, list[Row]]:
+    """Every mart, recomputed from the records (and the encounter marts from the encounters)."""
+    sessions_of: dict[tuple[UUID, date], list[Row]] = defaultdict(list)
+    for day, row in records.all("sessions"):
+        sessions_of[row["player_id"], day].append(row)
+    activity: list[Row] = []
+    for (player, day), rows in sessions_of.items():
+        last = max(rows, key=lambda r: (r["started_at"], r["session_id"]))
+        kills, deaths = sum(r["kills"] for r in rows), sum(r["deaths"] for r in rows)
+        activity.append(
+            {
+                "player_id": player,
+                "calendar_date": day,
+                "country": last["country"],
+                "total_play_time_seconds": sum(r["event_length_seconds"] for r in rows),
+                "sessions_count": len(rows),
+                "total_kills": kills,
+                "total_deaths": deaths,
+                "kill_death_ratio": ratio(kills, deaths),
+            }
+        )
+    playtime: Counter[tuple[str, date]] = Counter()
+    days_of: dict[UUID, dict[date, Row]] = defaultdict(dict)
+    for row in activity:
+        day = row["calendar_date"]
+        playtime[row["country"], day.replace(day=1)] += row["total_play_time_seconds"]
+        days_of[row["player_id"]][day] = row
+    streaks: list[Row] = []
+    lifetimes: list[Row] = []
+    for player, days in days_of.items():
+        for month in sorted({day.replace(day=1) for day in days}):
+            played = sorted(day for day in days if day.replace(day=1) == month)
+            longest = run = 0
+            for n, day in enumerate(played):
+                follows = n > 0 and played[n - 1] == day - timedelta(days=1)
+                run = run + 1 if follows else 1
+                longest = max(longest, run)
+            streaks.append(
+                {
+                    "player_id": player,
+                    "year_month": month,
+                    "country": days[played[-1]]["country"],
+                    "max_consecutive_days_played": longest,
+                }
+            )
+        kills = sum(row["total_kills"] for row in days.values())
+        deaths = sum(row["total_deaths"] for row in days.values())
+        lifetimes.append(
+            {
+                "player_id": player,
+                "country": days[max(days)]["country"],
+                "total_kills": kills,
+                "total_deaths": deaths,
+                "kill_death_ratio": ratio(kills, deaths),
+                "first_played": min(days),
+                "last_played": max(days),
+            }
+        )
+    home = {row["player_id"]: row["country"] for row in known_players()}
+    revenue: dict[tuple[str, date], Decimal] = defaultdict(Decimal)
+    for day, row in records.all("transactions"):
+        week = day - timedelta(days=day.weekday())
+        revenue[home.get(row["player_id"], "ZZ"), week] += row["purchase_price"]
+    pairs: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    meetings: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in encounters:
+        key = (row["session_id"], row["team_1_id"], row["team_2_id"], row["event_date"])
+        pairs[key].append(row)
+        meetings[row["session_id"], row["event_date"]].append(row)
+    return {
+        "player_activity_daily": activity,
+        "country_monthly_playtime": [
+            {"country": country, "year_month": month, "total_play_time_seconds": seconds}
+            for (country, month), seconds in playtime.items()
+        ],
+        "country_weekly_revenue": [
+            {"country": country, "year_week": week, "total_revenue": amount}
+            for (country, week), amount in revenue.items()
+        ],
+        "player_consecutive_days_monthly": streaks,
+        "player_stats_lifetime": lifetimes,
+        "encounter_summary_daily": [
+            {
+                "session_id": session,
+                "team_1_id": one,
+                "team_2_id": two,
+                "calendar_day": day,
+                "daily_encounter_count": len(rows),
+                "total_encounter_seconds": seconds_of(rows),
+            }
+            for (session, one, two, day), rows in pairs.items()
+        ],
+        "session_close_encounters_daily": [
+            {
+                "session_id": session,
+                "calendar_day": day,
+                "close_encounter_count": len(rows),
+                "total_encounter_seconds": seconds_of(rows),
+            }
+            for (session, day), rows in meetings.items()
+        ],
+    }
+
+
+def seconds_of(encounters: list[Row]) -> int:
+    return sum(int((e["encounter_end"] - e["encounter_start"]).total_seconds()) for e in encounters)
+
+
+def in_order(rows: list[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: tuple(str(value) for value in row.values()))

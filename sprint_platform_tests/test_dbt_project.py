@@ -1,0 +1,304 @@
+"""What dbt's own tests catch, what the project promises its readers, and how it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from sprint_platform.places import dbt_project_dir
+from sprint_platform.telemetry.contracts import DATASETS
+from sprint_platform_tests.dbt_runs import DbtWarehouse, landed_title
+from sprint_platform_tests.game_records import PLAYERS, Records, add_random_day, known_players
+
+SPRINT = landed_title("sprint", distance=50, gap_seconds=180)
+LEAP = landed_title("leap", distance=30, gap_seconds=60, word="conflict")
+DAY = timedelta(days=1)
+# ten days in January, and two in March that nothing is done to
+JANUARY = [date(2025, 1, 1) + n * DAY for n in range(10)]
+MARCH = [date(2025, 3, 10), date(2025, 3, 11)]
+
+SIX_OF_THE_SEEDS = {
+    "no_zero_duration_encounters",
+    "country_referential_integrity",
+    "non_negative_playtime",
+    "revenue_consistency_weekly",
+    "test_activity_matches_heartbeats",
+    "test_consecutive_days_within_month",
+}
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> DbtWarehouse:
+    """Sprint and Leap, each built whole: from the same records."""
+    made = DbtWarehouse(tmp_path_factory.mktemp("project"))
+    rng = np.random.default_rng(20250101)
+    records = Records()
+    for day in JANUARY:
+        add_random_day(records, rng, day, PLAYERS[:12])
+    for day in MARCH:
+        add_random_day(records, rng, day, PLAYERS[12:])
+    for title in (SPRINT, LEAP):
+        made.create_tables(title)
+        records.load(made, title, [*JANUARY, *MARCH])
+        made.load(title, "dim_players", {JANUARY[0]: known_players()})
+        run = made.dbt(title, "build", "--exclude-resource-type", "unit_test")
+        assert not run.unsuccessful, run.messages
+    return made
+
+
+@pytest.fixture
+def manifest(warehouse: DbtWarehouse) -> dict[str, Any]:
+    """The project as dbt parsed it for Sprint."""
+    return json.loads((warehouse.folder / "dbt" / "sprint" / "manifest.json").read_bytes())
+
+
+def data_tests(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {n["name"]: n for n in manifest["nodes"].values() if n["resource_type"] == "test"}
+
+
+# --- titles --------------------------------------------------------------------------------------
+
+
+def test_leaps_tables_take_its_word(warehouse: DbtWarehouse) -> None:
+    """And only its tables: the columns' names stay, and Sprint's tables are Sprint's."""
+    built = {name for name in warehouse.relations() if "_raw." not in name}
+    sprints = {name.removeprefix("sprint_") for name in built if name.startswith("sprint_")}
+    leaps = {name.removeprefix("leap_") for name in built if name.startswith("leap_")}
+    assert {"stage.stage_encounters", "mart.session_close_encounters_daily"} < sprints
+    assert leaps == {name.replace("encounter", "conflict") for name in sprints}
+    assert len(built) == len(sprints) + len(leaps)
+    # 30 units and 60 s find other meetings than 50 units and 180 s
+    conflicts = warehouse.rows("leap_stage.stage_conflicts")
+    assert {"encounter_start", "encounter_end"} < conflicts[0].keys()
+    assert max(row["min_distance"] for row in conflicts) <= 30
+    encounters = warehouse.rows("sprint_stage.stage_encounters")
+    assert 30 < max(row["min_distance"] for row in encounters) <= 50
+
+
+# --- what is promised ----------------------------------------------------------------------------
+
+
+def test_sources_are_the_contracts_datasets() -> None:
+    told = yaml.safe_load((dbt_project_dir() / "models" / "title" / "sources.yml").read_text())
+    tables = {
+        (source["name"], table["name"]): table
+        for source in told["sources"]
+        for table in source["tables"]
+    }
+    datasets = {(d.schema, d.table): d for d in DATASETS.values() if d.name != "products"}
+    assert tables.keys() == datasets.keys()
+    for name, dataset in datasets.items():
+        columns = {column["name"]: column["data_type"] for column in tables[name]["columns"]}
+        expected = {column.name: column.duckdb_type for column in dataset.columns}
+        assert columns == {**expected, str(dataset.partition_column): "date"}, name
+        assert tables[name]["config"]["meta"]["period_column"] == dataset.partition_column
+
+
+def test_catalogue_seed_has_the_contracts_types(manifest: dict[str, Any]) -> None:
+    seed = manifest["nodes"]["seed.sprint_dbt.dim_products"]
+    assert seed["config"]["column_types"] == {
+        column.name: column.duckdb_type for column in DATASETS["products"].columns
+    }
+
+
+def test_everything_is_described_keyed_and_under_contract(manifest: dict[str, Any]) -> None:
+    keyed = {
+        node["attached_node"]
+        for node in data_tests(manifest).values()
+        if node.get("test_metadata", {}).get("name") == "unique_combination"
+    }
+    nodes = [n for n in manifest["nodes"].values() if n["resource_type"] in ("model", "seed")]
+    for node in (*nodes, *manifest["sources"].values()):
+        name = node["name"]
+        assert node["description"].strip(), name
+        undescribed = [c["name"] for c in node["columns"].values() if not c["description"].strip()]
+        assert not undescribed, (name, undescribed)
+        assert "title" in node["config"]["tags"], name
+    for node in nodes:
+        assert node["unique_id"] in keyed, node["name"]
+        if node["resource_type"] == "model":
+            assert node["config"]["contract"]["enforced"], node["name"]
+            assert node["config"]["on_schema_change"] == "fail", node["name"]
+
+
+def test_every_data_test_belongs_to_one_asset(manifest: dict[str, Any]) -> None:
+    """Dagster attaches a generic test to its model, and a singular one to its only parent; with
+    several, meta.dagster.ref must name one that the test reads."""
+    assert data_tests(manifest).keys() >= SIX_OF_THE_SEEDS
+    for name, node in data_tests(manifest).items():
+        parents = node["depends_on"]["nodes"]
+        if node.get("attached_node") or len(parents) == 1:
+            continue
+        ref = node["config"]["meta"]["dagster"]["ref"]["name"]
+        assert ref in {parent.rpartition(".")[2] for parent in parents}, name
+
+
+# --- what dbt's tests catch ----------------------------------------------------------------------
+
+DUPLICATED = {
+    "sprint_raw.event_signons": "event_date",
+    "sprint_raw.event_session": "event_date",
+    "sprint_raw.event_heartbeat": "event_date",
+    "sprint_raw.event_transaction": "event_date",
+    "sprint_dim.dim_players": "signup_date",
+    "sprint_stage.stage_centroids": "event_date",
+    "sprint_stage.stage_encounters": "event_date",
+    "sprint_mart.encounter_summary_daily": "calendar_day",
+    "sprint_mart.session_close_encounters_daily": "calendar_day",
+    "sprint_mart.player_activity_daily": "calendar_date",
+    "sprint_mart.country_monthly_playtime": "year_month",
+    "sprint_mart.country_weekly_revenue": "year_week",
+    "sprint_mart.player_consecutive_days_monthly": "year_month",
+    "sprint_mart.player_stats_lifetime": "first_played",
+    "sprint_dim.dim_countries": None,
+    "sprint_dim.dim_products": None,
+}
+# every one breaks another test; all in January
+FAULTS = (
+    "update sprint_raw.event_signons set platform = 'abacus' where event_date < '2025-01-09'",
+    "update sprint_raw.event_session set kills = -1 where event_date = '2025-01-04'",
+    "update sprint_raw.event_heartbeat set team_id = 0 where event_date = '2025-01-05'",
+    "update sprint_raw.event_transaction set purchase_item = 'SKU-1', purchase_price = -1"
+    " where event_date = '2025-01-03'",
+    "update sprint_dim.dim_players set birth_year = 19 where signup_date = '2025-01-01'",
+    "update sprint_dim.dim_products set tier = 'Gold' where product_sku = 'SKU-1001'",
+    "update sprint_stage.stage_encounters set encounter_end = encounter_start"
+    " where event_date = '2025-01-02'",
+    "delete from sprint_raw.event_heartbeat where event_date = '2025-01-06'",
+    "update sprint_mart.player_activity_daily set total_play_time_seconds = -1"
+    " where calendar_date = '2025-01-07'",
+    "update sprint_mart.country_weekly_revenue set country = 'XX' where year_week < '2025-01-05'",
+    "update sprint_mart.player_consecutive_days_monthly set max_consecutive_days_played = 31"
+    " where year_month = '2025-01-01'",
+    "update sprint_mart.player_stats_lifetime set total_kills = total_kills + 1"
+    " where last_played < '2025-02-01'",
+)
+
+
+@pytest.fixture
+def spoilt(warehouse: DbtWarehouse) -> Any:
+    """The warehouse with faults in January, which are gone after the test."""
+    database = warehouse.folder / "sprint.duckdb"
+    sound = shutil.copy(database, warehouse.folder / "sound.duckdb")
+    with warehouse.connect() as con:
+        con.execute(
+            "insert into sprint_raw.event_signons"
+            " select player_id, any_value(country), 'pc', min(started_at), event_date"
+            " from sprint_raw.event_session group by player_id, event_date"
+        )
+        for fault in FAULTS:
+            con.execute(fault)
+        for relation, column in DUPLICATED.items():
+            january = f"where {column} between '2024-12-30' and '2025-01-10'" if column else ""
+            con.execute(f"insert into {relation} select * from {relation} {january} limit 1")
+    yield warehouse
+    shutil.move(sound, database)
+
+
+def test_every_data_test_fails_on_its_fault(spoilt: DbtWarehouse, manifest: dict[str, Any]) -> None:
+    tests = data_tests(manifest).keys()
+    january = (JANUARY[0], JANUARY[-1] + DAY)
+    command = ("test", "--exclude-resource-type", "unit_test")
+    run = spoilt.dbt(SPRINT, *command, window=january)
+    assert run.status.keys() == tests
+    assert run.unsuccessful == tests
+    warned = {name for name, status in run.status.items() if status == "warn"}
+    assert warned == {"purchases_of_known_products"}
+    # what is wrong is told, not only how much
+    assert "event_session_source_rows (1 of " in run.log
+    assert "broken_rule kills and deaths are not negative" in run.log
+
+    # a run sees its own days: in March all is well, but for the seeds, which have no days
+    run = spoilt.dbt(SPRINT, *command, window=(MARCH[0], MARCH[-1] + DAY))
+    assert run.status.keys() == tests
+    seeds_tests = {"dim_countries_key", "dim_products_key", "dim_products_rows"}
+    assert run.unsuccessful == seeds_tests
+
+    # without a window everything is looked at
+    run = spoilt.dbt(SPRINT, *command)
+    assert run.unsuccessful == tests
+
+
+def test_nothing_is_built_on_a_faulty_source(spoilt: DbtWarehouse) -> None:
+    before = spoilt.rows("sprint_mart.player_activity_daily")
+    run = spoilt.dbt(
+        SPRINT,
+        *("build", "--select", "source:raw.event_session+", "--exclude-resource-type", "unit_test"),
+        window=(JANUARY[0], JANUARY[-1] + DAY),
+    )
+    assert run.status["event_session_source_rows"] == "fail"
+    assert run.status["player_activity_daily"] == run.status["stage_encounters"] == "skipped"
+    assert spoilt.rows("sprint_mart.player_activity_daily") == before
+
+
+# --- how it refuses ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environment", "flags", "reason"),
+    [
+        ({"SPRINT_WINDOW_START": "2025-01-01"}, [], "belong together"),
+        (
+            {"SPRINT_WINDOW_START": "2025-01-02", "SPRINT_WINDOW_END": "2025-01-02"},
+            [],
+            "must be a day before",
+        ),
+        (
+            {"SPRINT_WINDOW_START": "yesterday", "SPRINT_WINDOW_END": "2025-01-02"},
+            [],
+            "as YYYY-MM-DD",
+        ),
+        (
+            {"SPRINT_WINDOW_START": "2025-01-01", "SPRINT_WINDOW_END": "2025-01-02"},
+            ["--full-refresh"],
+            "would keep the window's rows only",
+        ),
+    ],
+)
+def test_a_wrong_window_is_refused(
+    warehouse: DbtWarehouse, environment: dict[str, str], flags: list[str], reason: str
+) -> None:
+    before = warehouse.rows("sprint_mart.player_activity_daily")
+    run = warehouse.dbt(
+        SPRINT, "run", "--select", "player_activity_daily", *flags, environment=environment
+    )
+    assert not run.success
+    assert reason in run.messages["player_activity_daily"]
+    assert warehouse.rows("sprint_mart.player_activity_daily") == before
+
+
+def test_rows_outside_the_window_are_refused(warehouse: DbtWarehouse, tmp_path: Path) -> None:
+    """A model that forgets the window's filter fails, and its table stays as it was."""
+    project = tmp_path / "forgetful"
+    shutil.copytree(dbt_project_dir(), project, ignore=shutil.ignore_patterns("seeds", "tests"))
+    stage = project / "models" / "title" / "stage"
+    for path in (project / "models" / "title").rglob("*.*"):
+        if path.stem not in ("fact_session", "sources", "terms"):
+            path.unlink()
+    (stage / "forgetful.sql").write_text(
+        "select session_id, event_date from {{ ref('fact_session') }}"
+    )
+    columns = [
+        {"name": "session_id", "data_type": "uuid"},
+        {"name": "event_date", "data_type": "date"},
+    ]
+    model = {
+        "name": "forgetful",
+        "config": {"meta": {"period_column": "event_date", "period": "day"}},
+        "columns": columns,
+    }
+    (stage / "forgetful.yml").write_text(yaml.safe_dump({"models": [model]}))
+    command = ("run", "--select", "forgetful")
+    assert warehouse.dbt(SPRINT, *command, project=project).success
+    before = warehouse.rows("sprint_stage.forgetful")
+    run = warehouse.dbt(SPRINT, *command, project=project, window=(JANUARY[3], JANUARY[4]))
+    assert "lie outside the window's periods" in run.messages["forgetful"]
+    assert "filter the model with in_window('event_date')" in run.messages["forgetful"]
+    assert warehouse.rows("sprint_stage.forgetful") == before

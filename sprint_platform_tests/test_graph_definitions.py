@@ -1,0 +1,259 @@
+"""The graph as Dagster loads it: keys, groups, checks, policies, jobs; and a title that is wrong."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.partitions.context import partition_loading_context
+
+from sprint_platform.orchestration.build import build_definitions
+from sprint_platform.orchestration.dbt_assets import TitleTranslator
+from sprint_platform.orchestration.dbt_manifest import graph_manifest, project_fingerprint
+from sprint_platform.orchestration.dbt_runner import build_arguments, dbt_environment
+from sprint_platform.orchestration.window import Window
+from sprint_platform.places import dbt_project_dir, project_root
+from sprint_platform.title import Title
+
+GROUPS = {
+    "raw": {"signons", "sessions", "heartbeats", "transactions"},
+    "dim": {"dim_players", "dim_products", "dim_countries"},
+    "stage": {"event_heartbeat", "fact_session", "stage_centroids", "stage_encounters"},
+    "mart": {
+        "country_monthly_playtime",
+        "country_weekly_revenue",
+        "encounter_summary_daily",
+        "player_activity_daily",
+        "player_consecutive_days_monthly",
+        "player_stats_lifetime",
+        "session_close_encounters_daily",
+    },
+}
+SEEDS = {"dim_products", "dim_countries"}
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.Definitions]:
+    """The shipped titles' graph, from a data folder without a manifest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPRINT_DATA_DIR", str(tmp_path_factory.mktemp("graph")))
+        patch.delenv("SPRINT_TITLES_DIR", raising=False)
+        yield build_definitions()
+
+
+@pytest.fixture(scope="module")
+def graph(definitions: dg.Definitions) -> dg.AssetGraph:
+    return definitions.resolve_asset_graph()
+
+
+def words(title: str, names: set[str]) -> set[str]:
+    """The names in that title: leap calls an encounter a conflict."""
+    return {name.replace("encounter", "conflict") if title == "leap" else name for name in names}
+
+
+@pytest.mark.parametrize("title", ["sprint", "leap"])
+def test_assets_lie_in_the_group_of_their_schema(graph: dg.AssetGraph, title: str) -> None:
+    found: dict[str, set[str]] = {}
+    for key in graph.get_all_asset_keys():
+        if key.path[0] == title:
+            found.setdefault(graph.get(key).group_name, set()).add(key.path[1])
+    assert found == {f"{title}_{part}": words(title, names) for part, names in GROUPS.items()}
+
+
+def test_one_catalogue_feeds_every_title(graph: dg.AssetGraph) -> None:
+    assert graph.get(dg.AssetKey("products")).child_keys == {
+        dg.AssetKey([title, asset])
+        for title in ("sprint", "leap")
+        for asset in ("dim_products", "transactions")
+    }
+
+
+def test_models_hang_below_the_datasets(graph: dg.AssetGraph) -> None:
+    assert dg.AssetKey(["leap", "heartbeats"]) in graph.get_ancestor_asset_keys(
+        dg.AssetKey(["leap", "session_close_conflicts_daily"])
+    )
+    for key in graph.get_all_asset_keys():
+        assert graph.get(key).is_executable, f"{key} is only referred to: its name must be wrong"
+
+
+@pytest.mark.parametrize("title", ["sprint", "leap"])
+def test_every_dbt_test_is_a_check(graph: dg.AssetGraph, title: str) -> None:
+    tests = {node["name"] for node in manifest_nodes() if node["resource_type"] == "test"}
+    python = {
+        "rows_match_manifest",
+        "dates_inside_partition",
+        "no_orphan_keys",
+        "kills_equal_deaths",
+    }
+    checks = {key.name for key in graph.asset_check_keys if key.asset_key.path[0] == title}
+    assert checks - python == tests
+    assert len(tests) > 25
+
+
+def manifest_nodes() -> list[dict]:
+    return list(graph_manifest()["nodes"].values())
+
+
+def test_python_checks_are_where_they_belong(graph: dg.AssetGraph) -> None:
+    found: dict[str, set[str]] = {}
+    for key in graph.asset_check_keys:
+        if key.asset_key.path[0] == "sprint":
+            found.setdefault(key.name, set()).add(key.asset_key.path[1])
+    facts = {"signons", "sessions", "heartbeats", "transactions"}
+    assert found["no_orphan_keys"] == facts
+    assert found["kills_equal_deaths"] == {"sessions"}
+    assert found["rows_match_manifest"] == facts | {"dim_players"}
+    assert found["dates_inside_partition"] == facts | {"dim_players"}
+
+
+def test_everything_daily_has_partitions_a_freshness_policy_and_an_owner(
+    graph: dg.AssetGraph,
+) -> None:
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.backfill_policy == dg.BackfillPolicy.single_run(), key
+        assert node.owners, key
+        assert node.description, key
+        daily = key.path[-1] not in SEEDS | {"products"}
+        assert (node.partitions_def is not None) == daily, key
+        assert (node.freshness_policy is not None) == daily, key
+
+
+def test_a_titles_days_begin_at_its_launch_and_reach_today(graph: dg.AssetGraph) -> None:
+    partitions = graph.get(dg.AssetKey(["sprint", "heartbeats"])).partitions_def
+    assert partitions is not None
+    with partition_loading_context(effective_dt=datetime(2025, 1, 3, 12, tzinfo=UTC)):
+        assert list(partitions.get_partition_keys()) == ["2025-01-01", "2025-01-02", "2025-01-03"]
+
+
+def test_the_daily_job_has_one_step_per_dataset_and_one_for_dbt(
+    definitions: dg.Definitions, graph: dg.AssetGraph
+) -> None:
+    job = definitions.resolve_job_def("leap_daily")
+    datasets = ["dim_players", "signons", "sessions", "heartbeats", "transactions"]
+    # a blocking check that closes a circle would cut dbt's step in parts, each an invocation
+    assert {node.name for node in job.nodes} == {f"leap_{d}" for d in datasets} | {"leap_dbt"}
+    assert job.asset_layer.selected_asset_keys == {
+        key
+        for key in graph.get_all_asset_keys()
+        if key.path[0] == "leap" and key.path[1] not in SEEDS
+    }
+
+
+def test_the_schedule_runs_the_job_every_day(definitions: dg.Definitions) -> None:
+    schedule = definitions.resolve_schedule_def("sprint_daily_schedule")
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "UTC")
+    with dg.build_schedule_context(
+        scheduled_execution_time=datetime(2025, 3, 1, 2, tzinfo=UTC)
+    ) as context:
+        [request] = schedule.evaluate_tick(context).run_requests or []
+    assert request.partition_key == "2025-03-01"
+
+
+def test_a_wrong_title_is_told_in_one_line_and_the_others_load(
+    titles_folder: Path, data_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sprint = (project_root() / "sprint_platform/titles/sprint.yaml").read_text()
+    wrong = sprint.replace("name: sprint", "name: broken").replace(
+        "play_share: 0.9", "play_share: 9"
+    )
+    (titles_folder / "broken.yaml").write_text(wrong)
+    loaded = build_definitions()
+    [told] = [record.message for record in caplog.records if "broken" in record.message]
+    assert str(titles_folder / "broken.yaml") in told
+    assert "simulation.sessions.play_share" in told
+    assert "between 0 and 1" in told
+    assert "\n" not in told
+    titles = {key.path[0] for key in loaded.resolve_asset_graph().get_all_asset_keys()}
+    assert titles == {"sprint", "leap", "products"}
+
+
+def test_a_title_is_a_yaml_and_no_code(titles_folder: Path, data_folder: Path) -> None:
+    sprint = (project_root() / "sprint_platform/titles/sprint.yaml").read_text()
+    (titles_folder / "mine.yaml").write_text(sprint.replace("name: sprint", "name: mine"))
+    keys = build_definitions().resolve_asset_graph().get_all_asset_keys()
+    of = {
+        title: {key.path[1] for key in keys if key.path[0] == title} for title in ("sprint", "mine")
+    }
+    assert of["mine"] == of["sprint"]
+
+
+def test_a_fresh_interpreter_loads_the_definitions_without_a_parse(
+    definitions: dg.Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = (
+        "import sys, sprint_platform.definitions as d; d.defs.get_repository_def();"
+        "print('dbt.cli.main' in sys.modules, 'sprint_platform.simulation' in sys.modules)"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:sprint_platform", "-c", program],
+        cwd=project_root(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert loaded.returncode == 0, loaded.stderr
+    assert loaded.stdout.split() == ["False", "False"]
+    assert loaded.stderr == ""
+
+
+def test_the_manifest_is_parsed_anew_when_the_project_changes(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(dbt_project_dir(), project)
+    before = project_fingerprint(project)
+    (project / "target").mkdir(exist_ok=True)
+    (project / "target" / "manifest.json").write_text("{}")
+    (project / "seeds" / "dim_products.csv").write_text("another catalogue\n")
+    assert project_fingerprint(project) == before
+    (project / "macros" / "more.sql").write_text("{# nothing #}\n")
+    assert project_fingerprint(project) != before
+
+
+def test_dbt_is_asked_for_just_the_selected_nodes() -> None:
+    nodes = [
+        {"fqn": ["sprint_dbt", "title", "mart", "player_activity_daily"]},
+        {"fqn": ["sprint_dbt", "title", "player_activity_daily_key"]},
+    ]
+    arguments = build_arguments(Title.load("sprint"), nodes)
+    assert arguments[0] == "build"
+    assert arguments[arguments.index("--select") + 1 :] == [
+        "fqn:sprint_dbt.title.mart.player_activity_daily",
+        "fqn:sprint_dbt.title.player_activity_daily_key",
+    ]
+    assert arguments[arguments.index("--indirect-selection") + 1] == "empty"
+    assert arguments[arguments.index("--exclude-resource-type") + 1] == "unit_test"
+
+
+def test_two_titles_never_share_a_dbt_target() -> None:
+    targets = {
+        arguments[arguments.index("--target-path") + 1]
+        for arguments in (build_arguments(Title.load(name), []) for name in ("sprint", "leap"))
+    }
+    assert len(targets) == 2
+
+
+def test_the_dbt_environment_is_the_titles() -> None:
+    window = Window(date(2025, 1, 1), date(2025, 1, 8))
+    environment = dbt_environment(Title.load("leap"), window)
+    assert environment["SPRINT_TITLE"] == "leap"
+    assert environment["SPRINT_WORD"] == "conflict"
+    assert environment["SPRINT_ENCOUNTER_DISTANCE"] == "30"
+    assert environment["SPRINT_ENCOUNTER_GAP_SECONDS"] == "60"
+    assert environment["SPRINT_WINDOW_START"] == "2025-01-01"
+    assert environment["SPRINT_WINDOW_END"] == "2025-01-08"
+    assert "SPRINT_WINDOW_START" not in dbt_environment(Title.load("leap"), None)
+
+
+def test_a_models_relation_is_the_titles_own(definitions: dg.Definitions) -> None:
+    [node] = [n for n in manifest_nodes() if n["name"] == "session_close_encounters_daily"]
+    relations = {TitleTranslator(Title.load(t)).relation(node) for t in ("sprint", "leap")}
+    assert relations == {
+        "sprint_mart.session_close_encounters_daily",
+        "leap_mart.session_close_conflicts_daily",
+    }

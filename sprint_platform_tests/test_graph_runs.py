@@ -1,0 +1,424 @@
+"""Runs of the graph: what each button of the UI does, and what it does not do."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+)
+
+from sprint_platform.orchestration.build import build_definitions
+from sprint_platform.orchestration.dbt_runner import dbt_environment, dbt_result, stray_relations
+from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE
+from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.places import database_path, project_root, published_dir, raw_dir
+from sprint_platform.telemetry.partitions import read_manifest
+from sprint_platform.title import Title
+from sprint_platform.warehouse.database import connect
+from sprint_platform.warehouse.lease import lease
+
+# Sixty players, of whom some join every day; its word is leap's.
+TINY = """\
+name: tiny
+launch_date: 2025-01-01
+seed: 11
+encounters: {distance: 50, gap_seconds: 180, word: conflict}
+simulation:
+  growth: {kind: compound, starting_players: 60, daily_growth: 0.05, daily_decay: 0.0007}
+  archetypes: {daily: 1.0}
+  countries: {US: 0.6, BR: 0.4}
+  platforms: {pc: 1.0}
+  movement: {models: {lorentzian: 0.5, bezier: 0.5}}
+  spending:
+    clusters:
+      none: {share: 0.5}
+      minnow: {share: 0.5, chance: 1.0, purchases: [1, 2], price: [1, 10]}
+"""
+DATASETS = ("dim_players", "signons", "sessions", "heartbeats", "transactions")
+STEP_OF_DBT = "tiny_dbt"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The tiny title's graph with a warehouse in which its first three days are built."""
+
+    definitions: dg.Definitions
+    environment: dict[str, str]
+    output: str
+
+    def run(
+        self,
+        selection: dg.AssetSelection,
+        first: str | None = None,
+        last: str | None = None,
+        tags: dict[str, str] | None = None,
+        warehouse: Warehouse | None = None,
+    ) -> dg.ExecuteInProcessResult:
+        """A run of the selection for a partition, a range of partitions, or without any."""
+        days = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+        return dg.materialize(
+            [a for a in self.definitions.assets or [] if isinstance(a, dg.AssetsDefinition)],
+            selection=selection,
+            partition_key=first if last is None else None,
+            tags={**(tags or {}), **({k: str(v) for k, v in days.items()} if last else {})},
+            resources={"warehouse": warehouse or Warehouse()},
+            raise_on_error=False,
+        )
+
+
+def key(name: str) -> dg.AssetKey:
+    return dg.AssetKey(["tiny", name])
+
+
+def assets(*names: str) -> dg.AssetSelection:
+    return dg.AssetSelection.assets(*(key(name) for name in names))
+
+
+def check(asset: str, name: str) -> dg.AssetSelection:
+    return dg.AssetSelection.checks(dg.AssetCheckKey(key(asset), name))
+
+
+def materializations(result: dg.ExecuteInProcessResult) -> list[dg.AssetMaterialization]:
+    events = result.filter_events(lambda event: event.is_step_materialization)
+    return [event.step_materialization_data.materialization for event in events]
+
+
+def built(result: dg.ExecuteInProcessResult) -> set[tuple[str, str | None]]:
+    """(asset, partition) of every materialization of the run."""
+    return {(m.asset_key.path[-1], m.partition) for m in materializations(result)}
+
+
+def checked(result: dg.ExecuteInProcessResult) -> set[tuple[str, str]]:
+    """(asset, check) of every check of the run."""
+    return {
+        (found.asset_key.path[-1], found.check_name)
+        for found in result.get_asset_check_evaluations()
+    }
+
+
+def failures(result: dg.ExecuteInProcessResult) -> dict[str, str]:
+    """The failed steps' messages."""
+    return {
+        str(event.step_key): event.step_failure_data.error.message
+        for event in result.get_step_failure_events()
+        if event.step_failure_data.error
+    }
+
+
+def content() -> dict[str, tuple]:
+    """Every table and model of the title: its rows and a sum of their hashes."""
+    with connect(read_only=True) as con:
+        tables = con.execute(
+            "select table_schema || '.' || table_name from information_schema.tables"
+            " where table_schema like 'tiny\\_%' escape '\\'"
+        ).fetchall()
+        return {
+            table: con.execute(f"select count(*), sum(hash(t)) from {table} as t").fetchall()[0]
+            for (table,) in tables
+        }
+
+
+def rows(query: str) -> list[tuple]:
+    with connect() as con:
+        return con.execute(query).fetchall()
+
+
+def command(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """``dagster asset materialize`` from the project's root, with nothing but the environment."""
+    program = [str(Path(sys.executable).parent / "dagster"), "asset", "materialize"]
+    return subprocess.run(
+        [*program, "-m", "sprint_platform.definitions", *arguments],
+        cwd=project_root(),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "titles").mkdir()
+    (folder / "titles" / "tiny.yaml").write_text(TINY)
+    (folder / "home").mkdir()
+    shutil.copy(project_root() / "dagster.yaml", folder / "home" / "dagster.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPRINT_DATA_DIR", str(folder / "data"))
+        patch.setenv("SPRINT_TITLES_DIR", str(folder / "titles"))
+        environment = {**os.environ, "DAGSTER_HOME": str(folder / "home")}
+        done = command(
+            environment, "--select", 'key:"tiny/*"', "--partition-range", "2025-01-01...2025-01-03"
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        definitions = build_definitions([Title.load("tiny")])
+        yield Graph(definitions, environment, done.stdout + done.stderr)
+
+
+@pytest.fixture(autouse=True)
+def _same_warehouse(graph: Graph) -> Iterator[None]:
+    """Every test finds the three days as they were built, whatever another one spoilt."""
+    backup = database_path().with_suffix(".backup")
+    if not backup.exists():
+        shutil.copy(database_path(), backup)
+    yield
+    shutil.copy(backup, database_path())
+    for folder in raw_dir("tiny", "signons").parent.glob("*/event_date=*"):
+        if folder.name > "event_date=2025-01-03":
+            shutil.rmtree(folder)
+
+
+def test_the_command_line_builds_a_range_in_one_run(graph: Graph) -> None:
+    with dg.DagsterInstance.from_config(graph.environment["DAGSTER_HOME"]) as instance:
+        [run] = instance.get_runs()
+        assert run.status == dg.DagsterRunStatus.SUCCESS
+        days = {"2025-01-01", "2025-01-02", "2025-01-03"}
+        for asset in graph.definitions.resolve_asset_graph().get_all_asset_keys():
+            if asset.path[-1] in ("products", "dim_products", "dim_countries"):
+                continue
+            assert set(instance.get_materialized_partitions(asset)) == days, asset
+    # one for the seeds, one for all models of all days
+    assert len(re.findall("Running with dbt", graph.output)) == 2
+
+
+def test_each_partition_tells_its_rows_bytes_and_digest(graph: Graph) -> None:
+    with dg.DagsterInstance.from_config(graph.environment["DAGSTER_HOME"]) as instance:
+        records = instance.fetch_materializations(key("heartbeats"), limit=10).records
+    told = {}
+    for record in records:
+        materialization = record.asset_materialization
+        assert materialization is not None
+        metadata = {name: value.value for name, value in materialization.metadata.items()}
+        told[date.fromisoformat(str(materialization.partition))] = metadata
+    stored = dict(rows("select event_date, count(*) from tiny_raw.event_heartbeat group by all"))
+    assert {d: metadata["dagster/partition_row_count"] for d, metadata in told.items()} == stored
+    for day, metadata in told.items():
+        manifest = read_manifest("tiny", "heartbeats", day)
+        assert manifest is not None
+        assert (metadata["digest"], metadata["bytes"]) == (manifest.digest, manifest.bytes)
+        assert metadata["rows_per_second"] > 0
+
+
+def test_a_day_run_twice_leaves_the_warehouse_the_same(graph: Graph) -> None:
+    before = content()
+    result = graph.run(dg.AssetSelection.all() - dg.AssetSelection.assets("products"), "2025-01-02")
+    assert result.success
+    assert content() == before
+    assert before["tiny_stage.stage_conflicts"][0] > 0
+
+
+def test_one_mart_alone_builds_that_mart_and_its_tests(graph: Graph) -> None:
+    result = graph.run(assets("player_activity_daily"), "2025-01-02")
+    assert result.success, failures(result)
+    assert built(result) == {("player_activity_daily", "2025-01-02")}
+    assert {asset for asset, _ in checked(result)} == {"player_activity_daily"}
+    assert ("player_activity_daily", "non_negative_playtime") in checked(result)
+    assert (published_dir() / "tiny/player_activity_daily/2025-01-02.parquet").exists()
+
+
+def test_one_dataset_alone_builds_it_and_runs_its_own_checks(graph: Graph) -> None:
+    result = graph.run(assets("heartbeats"), "2025-01-02")
+    assert result.success, failures(result)
+    assert built(result) == {("heartbeats", "2025-01-02")}
+    assert checked(result) == {
+        ("heartbeats", name)
+        for name in (
+            "rows_match_manifest",
+            "dates_inside_partition",
+            "no_orphan_keys",
+            "event_heartbeat_source_key",
+            "event_heartbeat_source_rows",
+        )
+    }
+
+
+@pytest.mark.parametrize("name", ["kills_equal_deaths", "event_session_source_key"])
+def test_one_check_alone_runs_and_builds_nothing(graph: Graph, name: str) -> None:
+    result = graph.run(check("sessions", name))
+    assert result.success, failures(result)
+    assert built(result) == set()
+    assert checked(result) == {("sessions", name)}
+
+
+def test_a_check_alone_looks_at_everything(graph: Graph) -> None:
+    rows("update tiny_raw.event_session set kills = kills + 1 where event_date = '2025-01-02'")
+    [evaluation] = graph.run(check("sessions", "kills_equal_deaths")).get_asset_check_evaluations()
+    assert not evaluation.passed
+    assert "event_date 2025-01-02" in str(evaluation.description)
+
+
+def test_the_seeds_load_the_catalogue(graph: Graph) -> None:
+    rows("delete from tiny_dim.dim_products")
+    result = graph.run(assets("dim_products"))
+    assert result.success, failures(result)
+    assert built(result) == {("dim_products", None)}
+    assert rows("select count(*) from tiny_dim.dim_products")[0][0] >= 30
+
+
+def test_a_failed_check_blocks_everything_downstream(graph: Graph) -> None:
+    rows("update tiny_raw.event_session set kills = kills + 1 where event_date = '2025-01-02'")
+    result = graph.run(assets(*DATASETS, "fact_session", "player_activity_daily"), "2025-01-02")
+    assert not result.success
+    assert set(failures(result)) == {"tiny_sessions"}
+    assert "kills_equal_deaths" in failures(result)["tiny_sessions"]
+    assert {asset for asset, _ in built(result)} == {
+        "dim_players",
+        "signons",
+        "sessions",
+        "transactions",
+    }
+
+
+def test_a_failed_dbt_test_names_itself_and_blocks_what_stands_on_it(graph: Graph) -> None:
+    rows("update tiny_raw.event_session set country = 'XX' where event_date = '2025-01-02'")
+    models = ("fact_session", "player_activity_daily", "country_monthly_playtime")
+    result = graph.run(assets(*models), "2025-01-02")
+    line = failures(result)[STEP_OF_DBT]
+    assert "country_referential_integrity" in line
+    assert "\n" not in line.strip()
+    assert "country_monthly_playtime" not in {asset for asset, _ in built(result)}
+    failed = {e.check_name for e in result.get_asset_check_evaluations() if not e.passed}
+    assert "country_referential_integrity" in failed
+
+
+def test_a_partition_without_players_says_what_to_make_first(graph: Graph) -> None:
+    result = graph.run(assets("signons"), "2025-01-06")
+    assert failures(result)["tiny_signons"] == (
+        "tiny/signons for 2025-01-06 needs tiny/dim_players for 2025-01-04 (and 2 more, up to"
+        " 2025-01-06): materialize tiny/dim_players for 2025-01-04...2025-01-06 first"
+    )
+    assert built(result) == set()
+
+
+def test_a_model_without_its_dataset_says_what_to_make_first(graph: Graph) -> None:
+    result = graph.run(assets("player_activity_daily"), "2025-01-05")
+    assert failures(result)[STEP_OF_DBT] == (
+        "tiny/player_activity_daily for 2025-01-05 needs tiny/sessions for 2025-01-05:"
+        " materialize tiny/sessions for 2025-01-05 first"
+    )
+
+
+def test_a_model_without_the_model_below_says_what_to_make_first(graph: Graph) -> None:
+    rows("drop table tiny_stage.stage_conflicts cascade")
+    result = graph.run(assets("conflict_summary_daily"), "2025-01-02")
+    assert "needs tiny/stage_conflicts, which was never built" in failures(result)[STEP_OF_DBT]
+
+
+def test_players_of_a_later_day_come_with_those_of_the_days_between(graph: Graph) -> None:
+    result = graph.run(assets("dim_players"), "2025-01-06")
+    assert result.success, failures(result)
+    days = {"2025-01-04", "2025-01-05", "2025-01-06"}
+    assert built(result) == {("dim_players", day) for day in days}
+    between = [
+        materialization.metadata["made_for"].value
+        for materialization in materializations(result)
+        if materialization.partition != "2025-01-06"
+    ]
+    assert between == ["the run of 2025-01-06"] * 2
+    days_stored = rows("select distinct signup_date from tiny_dim.dim_players")
+    assert {str(day) for (day,) in days_stored} >= days
+
+
+def test_a_missing_range_is_one_run(graph: Graph) -> None:
+    result = graph.run(assets("dim_players", "signons"), "2025-01-04", "2025-01-06")
+    assert result.success, failures(result)
+    assert built(result) == {
+        (asset, f"2025-01-0{day}") for asset in ("dim_players", "signons") for day in (4, 5, 6)
+    }
+
+
+def test_reuse_keeps_the_files_that_are_there(graph: Graph) -> None:
+    def written() -> int:
+        return (raw_dir("tiny", "signons") / "event_date=2025-01-02/manifest.json").stat().st_ino
+
+    before = written()
+    assert graph.run(assets("signons"), "2025-01-02", tags={EXISTING_TAG: REUSE}).success
+    assert written() == before
+    assert graph.run(assets("signons"), "2025-01-02").success
+    assert written() != before
+
+
+def test_a_run_that_waits_too_long_names_the_holder(graph: Graph) -> None:
+    with lease("a long test"):
+        result = graph.run(
+            assets("dim_players"), "2025-01-02", warehouse=Warehouse(lease_timeout_seconds=0.2)
+        )
+    line = failures(result)["tiny_dim_players"]
+    assert "a long test" in line
+    assert str(os.getpid()) in line
+    assert "\n" not in line
+
+
+def test_a_killed_holder_frees_the_lease(graph: Graph) -> None:
+    program = (
+        "import sys\n"
+        "from sprint_platform.orchestration.resources import Warehouse\n"
+        "with Warehouse().get_connection('a run that will be killed'):\n"
+        "    print('held', flush=True); sys.stdin.read()\n"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=project_root(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    short = Warehouse(lease_timeout_seconds=0.2)
+    refused = graph.run(assets("signons"), "2025-01-02", warehouse=short)
+    assert "a run that will be killed" in failures(refused)["tiny_signons"]
+    holder.send_signal(signal.SIGKILL)
+    holder.communicate()
+    assert graph.run(assets("signons"), "2025-01-02").success
+
+
+def test_dbt_leaves_the_database_to_other_processes(graph: Graph) -> None:
+    assert graph.run(assets("player_stats_lifetime"), "2025-01-02").success
+    opened = subprocess.run(
+        [sys.executable, "-c", f"import duckdb; duckdb.connect({str(database_path())!r})"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert opened.returncode == 0, opened.stderr
+
+
+def test_relations_of_another_title_are_noticed(graph: Graph) -> None:
+    tiny = Title.load("tiny")
+    arguments = _arguments_for(graph, ["fact_session"])
+    result = dbt_result(arguments, dbt_environment(tiny, None))
+    assert result.success
+    assert stray_relations(tiny, result) == []
+    [stray] = stray_relations(Title.load("sprint"), result)
+    assert "tiny_stage" in stray
+
+
+def _arguments_for(graph: Graph, models: Sequence[str]) -> list[str]:
+    from sprint_platform.orchestration.dbt_manifest import graph_manifest
+    from sprint_platform.orchestration.dbt_runner import build_arguments
+
+    nodes = [n for n in graph_manifest()["nodes"].values() if n["name"] in models]
+    return build_arguments(Title.load("tiny"), nodes)
+
+
+def test_a_day_before_the_launch_is_refused_in_one_line(graph: Graph) -> None:
+    refused = command(
+        graph.environment, "--select", 'key:"tiny/sessions"', "--partition", "2024-12-31"
+    )
+    assert refused.returncode != 0
+    assert "partition key `2024-12-31`" in refused.stderr.strip().splitlines()[-1]
+    assert not (raw_dir("tiny", "sessions") / "event_date=2024-12-31").exists()

@@ -1,0 +1,268 @@
+"""Titles: what a wrong YAML says, where titles are found, and what a fingerprint covers."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sprint_platform.simulation.world import World
+from sprint_platform.title import Title, TitleError, read_title, title_names
+from sprint_platform_tests.worlds import title_like
+
+SHIPPED = Path(__file__).parent.parent / "sprint_platform" / "titles"
+
+
+def told(name: str = "sprint") -> dict[str, Any]:
+    """The settings of a shipped title, as its YAML has them."""
+    settings = yaml.safe_load((SHIPPED / f"{name}.yaml").read_text(encoding="utf-8"))
+    assert isinstance(settings, dict)
+    return settings
+
+
+def write(folder: Path, settings: Any, name: str = "mine") -> Path:
+    path = folder / f"{name}.yaml"
+    if isinstance(settings, dict):
+        settings = settings | {"name": name} if "name" in settings else settings
+        settings = yaml.safe_dump(settings)
+    path.write_text(settings, encoding="utf-8")
+    return path
+
+
+def changed(path: str, value: Any, name: str = "sprint") -> dict[str, Any]:
+    """A shipped title's settings with one replaced ('a.b.c') or, for ``del``, left out."""
+    settings = told(name)
+    *parents, last = path.split(".")
+    part = settings
+    for parent in parents:
+        part = part.setdefault(parent, {})
+    if value is del_:
+        del part[last]
+    else:
+        part[last] = value
+    return settings
+
+
+del_ = object()
+
+WRONG: list[tuple[str, Any, str]] = [
+    # (the setting, its value, what the message says is allowed)
+    ("seed", -1, "between 0 and"),
+    ("seed", 2**63, "between 0 and"),
+    ("seed", "seven", "valid integer"),
+    ("launch_date", "soon", "valid date"),
+    ("launch_date", del_, "required"),
+    ("heartbeat_seconds", 0, "between 1 and 3600"),
+    ("grid.x", [-100, 100, 200], "2 items"),
+    ("grid.y", [100, -100], "[low, high] within -99999 to 99999, at least 20"),
+    ("grid.z", [0, 19], "at least 20 units wide"),
+    ("encounters.distance", -1, "between 0 and 200000"),
+    ("encounters.distance", math.nan, ""),
+    ("encounters.gap_seconds", 86_401, "between 0 and 86400"),
+    ("encounters.word", "fight", "encounter|conflict"),
+    ("encounters", del_, "required"),
+    ("sourse", "simulated", "no such setting"),
+    ("source", "dreamt", "'simulated' or 'landing'"),
+    ("simulation.growth.starting_players", 0, "between 1 and"),
+    ("simulation.growth.starting_players", 10**12, "between 1 and"),
+    ("simulation.growth.daily_growth", 1.5, "between 0 and 1"),
+    ("simulation.growth.daily_decay", -0.1, "between 0 and 1"),
+    ("simulation.growth.kind", "magic", "'compound', 'target'"),
+    ("simulation.archetypes", {"daily": 0.5, "weekday": 0.3}, "add up to 1, not 0.8"),
+    ("simulation.archetypes", {"daily": 0.5, "hourly": 0.5}, "daily, weekday, cyclical"),
+    ("simulation.countries", {"US": 0.5, "XX": 0.5}, "US, BR, MX, FR, ES, DE"),
+    ("simulation.countries", {"US": 1.5, "BR": -0.5}, "between 0 and 1"),
+    ("simulation.platforms", {"pc": 0.5, "toaster": 0.5}, "pc, playstation, xbox, switch, mobile"),
+    ("simulation.signons.weekly_cycle", [1.0] * 6, "required"),
+    ("simulation.signons.weekly_cycle", [1.05] * 7, "add up to 7"),
+    ("simulation.signons.weekly_cycle", [2.0, 0, 1, 1, 1, 1, 1], "between 0.5 and 1.1"),
+    ("simulation.sessions.play_share", 1.01, "between 0 and 1"),
+    ("simulation.sessions.per_day", 9, "between 1 and 8"),
+    ("simulation.sessions.shortest_seconds", 29, "between 30 and 7200"),
+    ("simulation.sessions.shortest_seconds", 1700, "shortest_seconds <= typical_seconds <="),
+    ("simulation.sessions.longest_seconds", 7201, "between 30 and 7200"),
+    ("simulation.sessions.longest_seconds", 7200.5, "valid integer"),
+    ("simulation.sessions.kills", [60, 10], "[low, high] within 0 to 1000"),
+    ("simulation.sessions.lobbies", {"6x2": 1}, "1x1 to 5x2"),
+    ("simulation.sessions.lobbies", {"5x2": 0}, "a weight above 0"),
+    ("simulation.sessions.lobbies", {"5x2": -1}, "must be 0 or more"),
+    ("simulation.sessions.lobbies", {"5x2": math.inf}, "finite"),
+    ("simulation.movement.cohesion", 1.5, "between 0 and 1"),
+    ("simulation.movement.reach", 0.01, "between 0.05 and 1"),
+    ("simulation.movement.models", {"bezier": 0}, "one of them above 0"),
+    ("simulation.movement.models", {"bezier": math.inf}, "finite"),
+    ("simulation.movement", del_, "required"),
+    ("simulation.spending.clusters.whale.share", 0.5, "add up to 1"),
+    ("simulation.spending.clusters.whale.purchases", [5, 2], "[low, high] within 0 to 20"),
+    ("simulation.spending.clusters.whale.price", [50, 10], "[low, high] from 0 up"),
+    ("simulation.spending.clusters.whale.price", [10, math.inf], "finite"),
+    ("simulation.spending.clusters.kraken", {"share": 0}, "none, minnow, dolphin, whale"),
+    ("simulation.spending.pass_within_days", 0, "between 1 and 365"),
+    ("simulation.spending.currency", "dollars", "^[A-Z]{3}$"),
+    ("simulation", del_, "needs a simulation section"),
+    ("simulation.retention", {"d1": 0.4, "d7": 0.2, "d30": 0.1}, "leave retention out"),
+]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "allowed"), WRONG, ids=[f"{w[0]}-{i}" for i, w in enumerate(WRONG)]
+)
+def test_a_wrong_value_is_one_line_with_file_path_and_what_is_allowed(
+    titles_folder: Path, setting: str, value: Any, allowed: str
+) -> None:
+    path = write(titles_folder, changed(setting, value))
+    with pytest.raises(TitleError) as caught:
+        Title.load("mine")
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"{path}: ")
+    # a rule about a whole section is told at the section
+    told_path = message.removeprefix(f"{path}: ").split(":")[0]
+    assert setting.startswith(told_path) or told_path.startswith(setting) or told_path == "the title"
+    assert allowed in message
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "allowed"),
+    [
+        ("simulation.retention", {"d1": 0.2, "d7": 0.3, "d30": 0.1}, "fall from d1 over d7 to d30"),
+        ("simulation.retention", {"d1": 0.2, "d7": 0.1, "d30": 0}, "d30 must be above 0"),
+        ("simulation.retention", del_, "needs retention (d1, d7, d30)"),
+        ("simulation.growth.players", 0, "between 1 and"),
+        ("simulation.growth.days", 0, "between 1 and"),
+        ("simulation.growth.launch_share", 2, "between 0 and 1"),
+        ("simulation.growth.launch_fade", 4, "between 0 and 3"),
+    ],
+)
+def test_so_is_a_wrong_target_growth(
+    titles_folder: Path, setting: str, value: Any, allowed: str
+) -> None:
+    path = write(titles_folder, changed(setting, value, "leap"))
+    with pytest.raises(TitleError, match=r"^[^\n]+$") as caught:
+        Title.load("mine")
+    assert str(path) in str(caught.value)
+    assert allowed in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("name: [mine", "not YAML"),
+        ("name: mine\nlaunch_date: 2025-13-45\n", "not YAML"),
+        ("name: \x00", "not YAML"),
+        ("- a\n- b\n", "a mapping of settings"),
+        ("", "a mapping of settings"),
+    ],
+)
+def test_so_is_a_file_that_holds_no_settings(titles_folder: Path, text: str, reason: str) -> None:
+    path = write(titles_folder, text)
+    with pytest.raises(TitleError, match=r"^[^\n]+$") as caught:
+        Title.load("mine")
+    assert str(caught.value).startswith(f"{path}:")
+    assert reason in str(caught.value)
+
+
+def test_bytes_that_are_no_text_are_one_line(titles_folder: Path) -> None:
+    (titles_folder / "mine.yaml").write_bytes(b"name: \xff\xfe")
+    with pytest.raises(TitleError, match=r"^[^\n]*mine\.yaml: is not YAML: it is not UTF-8 text$"):
+        Title.load("mine")
+
+
+@pytest.mark.parametrize("name", ["gold", "bronze", "eventlog", "main", "products"])
+def test_a_title_cannot_take_a_schema_of_the_platform(titles_folder: Path, name: str) -> None:
+    write(titles_folder, told(), name)
+    with pytest.raises(TitleError, match=f"name: '{name}' is taken"):
+        Title.load(name)
+
+
+def test_a_file_and_its_title_have_one_name(titles_folder: Path) -> None:
+    path = titles_folder / "mine.yaml"
+    path.write_text((SHIPPED / "sprint.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(TitleError, match="name: is 'sprint', but the file's name says 'mine'"):
+        read_title(path)
+
+
+def test_several_problems_are_counted(titles_folder: Path) -> None:
+    settings = changed("seed", -1)
+    settings["heartbeat_seconds"] = 0
+    write(titles_folder, settings)
+    with pytest.raises(TitleError, match=r"seed: .* \(and 1 more\)$"):
+        Title.load("mine")
+
+
+def test_an_unknown_title_names_the_known_ones() -> None:
+    with pytest.raises(TitleError, match=r"unknown title 'spirnt'.*known titles: leap, sprint"):
+        Title.load("spirnt")
+
+
+def test_a_folder_adds_titles_and_overrides_shipped_ones(titles_folder: Path) -> None:
+    write(titles_folder, changed("seed", 7))
+    write(titles_folder, changed("seed", 8), "sprint")
+    assert title_names() == ["leap", "mine", "sprint"]
+    assert Title.load("mine").seed == 7
+    assert Title.load("sprint").seed == 8
+    assert Title.load("leap").seed == told("leap")["seed"]
+
+
+def test_an_edited_title_is_read_again(titles_folder: Path) -> None:
+    write(titles_folder, changed("seed", 7))
+    assert Title.load("mine").seed == 7
+    write(titles_folder, changed("seed", 123_456))
+    assert Title.load("mine").seed == 123_456
+
+
+def test_a_titles_folder_that_is_none_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPRINT_TITLES_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(TitleError, match=r"^SPRINT_TITLES_DIR: .*nowhere is not a folder$"):
+        title_names()
+
+
+def test_an_unknown_movement_model_names_the_known_ones() -> None:
+    title = title_like("sprint", simulation__movement__models={"bezier": 0.5, "teleport": 0.5})
+    with pytest.raises(
+        TitleError,
+        match=r"^title sprint: simulation\.movement\.models: 'teleport' is not one of"
+        r" bezier, lissajous, lorentzian, perlin$",
+    ):
+        World(title)
+
+
+def test_a_retention_above_the_sign_on_habit_is_one_line() -> None:
+    # the daily archetype signs on on 90 % of days: nobody can retain more than that
+    title = title_like("leap", simulation__retention={"d1": 0.95, "d7": 0.2, "d30": 0.1})
+    with pytest.raises(TitleError, match=r"^[^\n]*simulation\.retention\.d1: 0\.95 is above 0\.7"):
+        World(title)
+
+
+def test_a_price_range_without_products_is_one_line() -> None:
+    clusters = {
+        "none": {"share": 0.9},
+        "whale": {"share": 0.1, "chance": 1, "purchases": [1, 1], "price": [600, 700]},
+    }
+    with pytest.raises(TitleError, match=r"^[^\n]*clusters\.whale\.price: no product .* 600 to 700"):
+        World(title_like("sprint", simulation__spending__clusters=clusters))
+
+
+def test_a_landed_title_simulates_nothing() -> None:
+    title = title_like("sprint", source="landing", simulation=None)
+    with pytest.raises(TitleError, match="landed from files"):
+        World(title)
+
+
+def test_a_fingerprint_covers_what_makes_the_data_and_no_more() -> None:
+    title = Title.load("sprint")
+    counted_otherwise = title_like("sprint", encounters__distance=10, description="other words")
+    assert counted_otherwise.fingerprint == title.fingerprint
+    for other in (
+        title_like("sprint", seed=1),
+        title_like("sprint", heartbeat_seconds=20),
+        title_like("sprint", simulation__movement__cohesion=0.1),
+        title_like("sprint", launch_date="2025-01-02"),
+        Title.load("leap"),
+    ):
+        assert other.fingerprint != title.fingerprint
