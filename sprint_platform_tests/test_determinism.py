@@ -63,7 +63,7 @@ def alone(name: str, dataset: str, day: date) -> str:
 
 @pytest.mark.parametrize("name", ["sprint", "leap", "busy"])
 @given(order=st.permutations([(dataset, day) for dataset in SIMULATED for day in WEEK[::3]]))
-@settings(max_examples=6)
+@settings(max_examples=4)
 def test_a_day_is_the_same_alone_and_in_any_order(
     name: str, order: list[tuple[str, date]]
 ) -> None:
@@ -75,9 +75,9 @@ def test_a_day_is_the_same_alone_and_in_any_order(
 @pytest.mark.parametrize("name", ["sprint", "leap", "busy"])
 @pytest.mark.parametrize("dataset", SIMULATED)
 def test_a_range_is_its_days(name: str, dataset: str) -> None:
-    records = table(World(TITLES[name]), dataset, WEEK)
+    records = table(World(TITLES[name]), dataset, WEEK[:3])
     start = 0
-    for day in WEEK:
+    for day in WEEK[:3]:
         rows = table(World(TITLES[name]), dataset, day)
         assert records.slice(start, rows.num_rows).equals(rows)
         start += rows.num_rows
