@@ -285,7 +285,7 @@ ANSWERS = (
     ),
     (
         "How often do teams meet?",
-        "select calendar_day as day, count(*) as sessions_with_encounters,"
+        "select calendar_day as day, count(*) as sessions,"
         " round(avg(close_encounter_count), 2) as encounters_per_session"
         " from {title}_mart.session_close_encounters_daily group by 1 order by 1 limit 3",
     ),

@@ -20,6 +20,8 @@ from sprint_platform_tests.dbt_runs import DbtWarehouse, Row
 PLAYERS = [UUID(int=8 << 76 | 2 << 62 | n) for n in range(24)]
 PRODUCTS = list(csv.DictReader(catalogue_path().read_text(encoding="utf-8").splitlines()))
 COUNTRIES = ["US", "BR", "MX", "FR", "ES", "DE", "ZZ"]
+# the numbers of a day's session without heartbeats, and of its session without records
+BRIEF, UNRECORDED = 8, 9
 
 
 @dataclass
@@ -44,56 +46,83 @@ class Records:
             warehouse.load(title, dataset, {day: self.of[dataset][day] for day in days})
 
 
+def id_of(day: date, number: int) -> UUID:
+    return UUID(int=day.toordinal() << 80 | 8 << 76 | 2 << 62 | number)
+
+
+def add_record(
+    records: Records,
+    seat: Row,
+    start: datetime,
+    seconds: int,
+    kills: int,
+    deaths: int,
+    country: str,
+) -> None:
+    """A player's part in a session; ``seat`` is the session, the player and the team."""
+    records.add(
+        "sessions",
+        start.date(),
+        {
+            **seat,
+            "country": country,
+            "started_at": start,
+            "event_datetime": start + timedelta(seconds=seconds),
+            "event_length_seconds": seconds,
+            "kills": kills,
+            "deaths": deaths,
+        },
+    )
+
+
+def add_heartbeat(records: Records, rng: np.random.Generator, seat: Row, at: datetime) -> None:
+    """A heartbeat somewhere."""
+    x, y, z = (Decimal(int(v)) / 100 for v in rng.integers(-6000, 6001, 3))
+    records.add(
+        "heartbeats",
+        at.date(),
+        {**seat, "event_datetime": at, "position_x": x, "position_y": y, "position_z": z},
+    )
+
+
 def add_random_day(
     records: Records, rng: np.random.Generator, day: date, players: list[UUID]
 ) -> None:
-    """Two to four sessions of two teams, with heartbeats; some players play twice. One to three
-    purchases, also by players whom no dimension knows."""
+    """Two to four sessions of two teams, with heartbeats; some players play twice. One session that
+    was over before its first heartbeat, and one whose records are missing. One to three purchases,
+    also by players whom no dimension knows."""
+    midnight = datetime.combine(day, datetime.min.time())
     for number in range(int(rng.integers(2, 5))):
         seated = rng.permutation(len(players))[: int(rng.integers(2, 7))]
-        session = UUID(int=day.toordinal() << 80 | 8 << 76 | 2 << 62 | number)
-        start = datetime.combine(day, datetime.min.time()) + timedelta(hours=5 + 5 * number)
-        for seat, index in enumerate(int(i) for i in seated):
+        start = midnight + timedelta(hours=5 + 5 * number)
+        for place, index in enumerate(int(i) for i in seated):
+            seat = {
+                "session_id": id_of(day, number),
+                "player_id": players[index],
+                "team_id": place % 2 + 1,
+            }
             beats = int(rng.integers(4, 12))
-            records.add(
-                "sessions",
-                day,
-                {
-                    "session_id": session,
-                    "player_id": players[index],
-                    "team_id": seat % 2 + 1,
-                    "country": COUNTRIES[(index + (rng.random() < 0.1)) % len(COUNTRIES)],
-                    "started_at": start,
-                    "event_datetime": start + timedelta(seconds=30 * beats + 7),
-                    "event_length_seconds": 30 * beats + 7,
-                    "kills": int(rng.integers(0, 9)),
-                    "deaths": int(rng.integers(0, 3)),
-                },
-            )
+            country = COUNTRIES[(index + (rng.random() < 0.1)) % len(COUNTRIES)]
+            kills, deaths = int(rng.integers(0, 9)), int(rng.integers(0, 3))
+            add_record(records, seat, start, 30 * beats + 7, kills, deaths, country)
             for beat in range(beats):
-                x, y, z = (Decimal(int(v)) / 100 for v in rng.integers(-4000, 4001, 3))
-                records.add(
-                    "heartbeats",
-                    day,
-                    {
-                        "session_id": session,
-                        "player_id": players[index],
-                        "team_id": seat % 2 + 1,
-                        "event_datetime": start + timedelta(seconds=30 * beat),
-                        "position_x": x,
-                        "position_y": y,
-                        "position_z": z,
-                    },
-                )
+                add_heartbeat(records, rng, seat, start + timedelta(seconds=30 * beat))
+    # by players who have both that day, or test_activity_matches_heartbeats would fail
+    for row in records.of["sessions"][day][:2]:
+        seat = {"player_id": row["player_id"], "team_id": row["team_id"]}
+        brief = {**seat, "session_id": id_of(day, BRIEF)}
+        add_record(records, brief, midnight + timedelta(hours=1), 12, 0, 0, "ES")
+        unrecorded = {**seat, "session_id": id_of(day, UNRECORDED)}
+        add_heartbeat(records, rng, unrecorded, midnight + timedelta(hours=2))
     for number in range(int(rng.integers(1, 4))):
         product = PRODUCTS[int(rng.integers(len(PRODUCTS)))]
         records.add(
             "transactions",
             day,
             {
-                "transaction_id": UUID(int=day.toordinal() << 80 | 8 << 76 | 2 << 62 | number),
+                "transaction_id": id_of(day, number),
                 "player_id": PLAYERS[int(rng.integers(len(PLAYERS)))],
-                "event_datetime": datetime.combine(day, datetime.min.time()),
+                "event_datetime": midnight,
                 "purchase_item": product["product_sku"],
                 "purchase_price": Decimal(int(rng.integers(99, 5000))) / 100,
                 "currency": "USD",
@@ -199,6 +228,11 @@ def expected_marts(records: Records, encounters: list[Row]) -> dict[str, list[Ro
         key = (row["session_id"], row["team_1_id"], row["team_2_id"], row["event_date"])
         pairs[key].append(row)
         meetings[row["session_id"], row["event_date"]].append(row)
+    sessions = {
+        (row["session_id"], day)
+        for dataset in ("sessions", "heartbeats")
+        for day, row in records.all(dataset)
+    }
     return {
         "player_activity_daily": activity,
         "country_monthly_playtime": [
@@ -226,10 +260,10 @@ def expected_marts(records: Records, encounters: list[Row]) -> dict[str, list[Ro
             {
                 "session_id": session,
                 "calendar_day": day,
-                "close_encounter_count": len(rows),
-                "total_encounter_seconds": seconds_of(rows),
+                "close_encounter_count": len(meetings[session, day]),
+                "total_encounter_seconds": seconds_of(meetings[session, day]),
             }
-            for (session, day), rows in meetings.items()
+            for session, day in sessions
         ],
     }
 

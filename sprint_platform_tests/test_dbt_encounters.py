@@ -1,25 +1,20 @@
-"""Encounters in dbt against brute force: random sessions, and real trajectories where they are."""
+"""Encounters in dbt against brute force, on random sessions."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
 from collections import defaultdict
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 from uuid import UUID
 
 import numpy as np
-import polars as pl
 import pytest
 
-from sprint_platform.places import project_root
-from sprint_platform_tests.dbt_runs import DbtRun, DbtWarehouse, Row, landed_title
+from sprint_platform_tests.dbt_runs import DbtWarehouse, Row, landed_title
 
-REAL = project_root().parent / "shared" / "telemetry" / "rocket_league"
 ARENA = landed_title("arena", distance=50, gap_seconds=180)
 BEAT = timedelta(seconds=30)
 FIRST_DAY = date(2031, 5, 29)
@@ -238,122 +233,3 @@ def test_dbt_unit_tests_pass(
     run = warehouse.dbt(ARENA, "test", "--select", "test_type:unit")
     assert run.success, run.messages
     assert len(run.status) >= 7
-
-
-# --- real trajectories ---------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def real_telemetry(warehouse: DbtWarehouse) -> DbtRun:
-    """The Rocket League sessions as the arena's records (ids hashed, country ZZ, teams numbered in
-    their labels' order, no player dimension), built in one invocation over the whole range."""
-    if not REAL.exists():
-        pytest.skip(f"there is no real telemetry at {REAL}")
-    heartbeats = pl.read_parquet(REAL / "heartbeats.parquet").rows(named=True)
-    with (REAL / "sessions.csv").open(encoding="utf-8") as file:
-        sessions = list(csv.DictReader(file))
-    labels: dict[str, set[str]] = defaultdict(set)
-    starts: dict[str, datetime] = {}
-    for told in sessions:
-        started_at = datetime.fromisoformat(told["started_at"])
-        labels[told["session_id"]].add(told["team_id"])
-        starts[told["session_id"]] = min(starts.get(told["session_id"], started_at), started_at)
-    team = {
-        label: number for of in labels.values() for number, label in enumerate(sorted(of), start=1)
-    }
-    records: dict[date, list[Row]] = defaultdict(list)
-    for told in sessions:
-        records[starts[told["session_id"]].date()].append(
-            {
-                "session_id": hashed_id("session", told["session_id"]),
-                "player_id": hashed_id("player", told["player_id"]),
-                "team_id": team[told["team_id"]],
-                "country": "ZZ",
-                "started_at": datetime.fromisoformat(told["started_at"]),
-                "event_datetime": datetime.fromisoformat(told["event_datetime"]),
-                "event_length_seconds": int(told["event_length_seconds"]),
-                "kills": int(told["kills"]),
-                "deaths": int(told["deaths"]),
-            }
-        )
-    positions: dict[date, list[Row]] = defaultdict(list)
-    for told in heartbeats:
-        positions[starts[told["session_id"]].date()].append(
-            {
-                "session_id": hashed_id("session", told["session_id"]),
-                "player_id": hashed_id("player", told["player_id"]),
-                "team_id": team[told["team_id"]],
-                "event_datetime": told["event_datetime"],
-                **{
-                    axis: Decimal(round(told[axis] * 100)) / 100
-                    for axis in ("position_x", "position_y", "position_z")
-                },
-            }
-        )
-    warehouse.load(ARENA, "sessions", records)
-    warehouse.load(ARENA, "heartbeats", positions)
-    window = (min(records), max(records) + timedelta(days=1))
-    run = warehouse.dbt(ARENA, "build", "--exclude-resource-type", "unit_test", window=window)
-    assert run.success, run.messages
-    return run
-
-
-def expected_real_encounters(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8") as file:
-        told = list(csv.DictReader(file))
-    labels: dict[str, set[str]] = defaultdict(set)
-    with (REAL / "sessions.csv").open(encoding="utf-8") as file:
-        for session in csv.DictReader(file):
-            labels[session["session_id"]].add(session["team_id"])
-    team = {
-        label: number for of in labels.values() for number, label in enumerate(sorted(of), start=1)
-    }
-    return [
-        {
-            "session_id": hashed_id("session", row["session_id"]),
-            "team_1_id": team[row["team_1_id"]],
-            "team_2_id": team[row["team_2_id"]],
-            "encounter_start": datetime.fromisoformat(row["encounter_start"]),
-            "encounter_end": datetime.fromisoformat(row["encounter_end"]),
-            "close_heartbeats": int(row["close_heartbeats"]),
-            "min_distance": float(row["min_distance"]),
-        }
-        for row in told
-    ]
-
-
-def built_real_encounters(warehouse: DbtWarehouse) -> list[Row]:
-    rows = warehouse.rows("arena_stage.stage_encounters", f"event_date < date '{FIRST_DAY}'")
-    return [{name: row[name] for name in row if name != "event_date"} for row in rows]
-
-
-def test_real_telemetry_gives_its_encounters(
-    warehouse: DbtWarehouse, real_telemetry: DbtRun
-) -> None:
-    """266 encounters row for row, with every test of the project passing on the way."""
-    expected = expected_real_encounters(REAL / "encounters_d50_g180.csv")
-    assert len(expected) == 266
-    assert in_order(built_real_encounters(warehouse)) == in_order(expected)
-    assert (
-        sum(
-            row["total_encounter_seconds"]
-            for row in warehouse.rows(
-                "arena_mart.session_close_encounters_daily", f"calendar_day < date '{FIRST_DAY}'"
-            )
-        )
-        == 254_700
-    )
-    assert {row["country"] for row in warehouse.rows("arena_mart.player_stats_lifetime")} == {"ZZ"}
-
-
-@pytest.mark.parametrize(("distance", "gap_seconds", "count"), [(30, 60, 730), (10, 180, 276)])
-def test_real_telemetry_at_other_distances(
-    warehouse: DbtWarehouse, real_telemetry: DbtRun, distance: int, gap_seconds: int, count: int
-) -> None:
-    title = landed_title(ARENA.name, distance, gap_seconds)
-    window = (date(2016, 1, 1), FIRST_DAY)
-    run = warehouse.dbt(title, "run", "--select", "stage_encounters", window=window)
-    assert run.success, run.messages
-    expected = expected_real_encounters(REAL / f"encounters_d{distance}_g{gap_seconds}.csv")
-    assert len(expected) == count
-    assert in_order(built_real_encounters(warehouse)) == in_order(expected)

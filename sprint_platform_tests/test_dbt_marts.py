@@ -82,6 +82,16 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[DbtWarehouse, Recor
 def test_marts_equal_brute_force(built: tuple[DbtWarehouse, Records]) -> None:
     warehouse, records = built
     assert_marts_equal_brute_force(warehouse, records)
+    # the cases are there: with records or heartbeats only, and with both; most meet, some do not
+    recorded = {row["session_id"] for _, row in records.all("sessions")}
+    sent = {row["session_id"] for _, row in records.all("heartbeats")}
+    met = {
+        row["session_id"]: row["close_encounter_count"] > 0
+        for row in warehouse.rows("game_mart.session_close_encounters_daily")
+    }
+    assert {met[session] for session in recorded - sent} == {False}
+    assert {met[session] for session in sent - recorded} == {False, True}
+    assert {met[session] for session in recorded & sent} == {False, True}
 
 
 def test_a_run_replaces_its_days_and_nothing_else(built: tuple[DbtWarehouse, Records]) -> None:

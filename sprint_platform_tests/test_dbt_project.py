@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.places import dbt_project_dir
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform_tests.dbt_runs import DbtWarehouse, landed_title
@@ -80,6 +81,17 @@ def test_leaps_tables_take_its_word(warehouse: DbtWarehouse) -> None:
     assert max(row["min_distance"] for row in conflicts) <= 30
     encounters = warehouse.rows("sprint_stage.stage_encounters")
     assert 30 < max(row["min_distance"] for row in encounters) <= 50
+
+
+def test_the_graph_takes_no_exported_titles_names(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exported for dbt's own command line, they would freeze into every title's names."""
+    monkeypatch.setenv("SPRINT_TITLE", "leap")
+    monkeypatch.setenv("SPRINT_WORD", "conflict")
+    models = [n for n in graph_manifest()["nodes"].values() if n["resource_type"] == "model"]
+    assert {"stage_encounters", "session_close_encounters_daily"} < {n["alias"] for n in models}
+    assert {n["schema"] for n in models} == {"sprint_stage", "sprint_mart"}
 
 
 # --- what is promised ----------------------------------------------------------------------------
@@ -172,6 +184,9 @@ FAULTS = (
     "update sprint_stage.stage_encounters set encounter_end = encounter_start"
     " where event_date = '2025-01-02'",
     "delete from sprint_raw.event_heartbeat where event_date = '2025-01-06'",
+    # where no teams met, no sum tells that the session is gone
+    "delete from sprint_mart.session_close_encounters_daily"
+    " where calendar_day = '2025-01-08' and close_encounter_count = 0",
     "update sprint_mart.player_activity_daily set total_play_time_seconds = -1"
     " where calendar_date = '2025-01-07'",
     "update sprint_mart.country_weekly_revenue set country = 'XX' where year_week < '2025-01-05'",

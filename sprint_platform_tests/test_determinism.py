@@ -1,4 +1,4 @@
-"""Any day alone, in any order, in any process, on any processor, in any chunks: the same records."""
+"""Any day alone, in any order, process and chunks, on any processor: the same records."""
 
 from __future__ import annotations
 
@@ -64,9 +64,7 @@ def alone(name: str, dataset: str, day: date) -> str:
 @pytest.mark.parametrize("name", ["sprint", "leap", "busy"])
 @given(order=st.permutations([(dataset, day) for dataset in SIMULATED for day in WEEK[::3]]))
 @settings(max_examples=4)
-def test_a_day_is_the_same_alone_and_in_any_order(
-    name: str, order: list[tuple[str, date]]
-) -> None:
+def test_a_day_is_the_same_alone_and_in_any_order(name: str, order: list[tuple[str, date]]) -> None:
     world = World(TITLES[name])
     for dataset, day in order:
         assert digest(world, dataset, day) == alone(name, dataset, day)

@@ -1,4 +1,4 @@
-"""The graph as Dagster loads it: keys, groups, checks, policies, jobs; and a title that is wrong."""
+"""The graph as Dagster loads it: keys, groups, checks, policies, jobs; and a wrong title."""
 
 from __future__ import annotations
 

@@ -140,9 +140,7 @@ def test_players_start_a_unit_apart_and_teams_farther(beats: pa.Table) -> None:
 
 def mates_apart(cohesion: float) -> npt.NDArray[np.float64]:
     """Distances of teammates at all beats, of the same sessions under that cohesion."""
-    world = World(
-        title_like("sprint", simulation__movement={**MIX, "cohesion": cohesion})
-    )
+    world = World(title_like("sprint", simulation__movement={**MIX, "cohesion": cohesion}))
     records = table(world, "heartbeats", TOMORROW)
     _, session = codes(records, "session_id")
     _, moment = np.unique(seconds(records, "event_datetime"), return_inverse=True)
@@ -188,9 +186,7 @@ def test_teams_meet_and_part(sprint: World) -> None:
     _, session = codes(records, "session_id")
     _, moment = np.unique(seconds(records, "event_datetime"), return_inverse=True)
     team = records["team_id"].to_numpy()
-    key, group = np.unique(
-        np.stack([session, moment, team], axis=1), axis=0, return_inverse=True
-    )
+    key, group = np.unique(np.stack([session, moment, team], axis=1), axis=0, return_inverse=True)
     size = np.bincount(group)
     centroid = np.stack(
         [np.bincount(group, positions(records)[:, axis]) / size for axis in range(3)], axis=1

@@ -43,9 +43,7 @@ BUSY = title_like(
 )
 
 
-GROWN = title_like(
-    "leap", simulation__growth={"kind": "target", "players": 300_000, "days": 365}
-)
+GROWN = title_like("leap", simulation__growth={"kind": "target", "players": 300_000, "days": 365})
 
 
 @pytest.fixture(scope="module", params=[BIG, BUSY, GROWN], ids=["big", "busy", "leap"])
@@ -123,6 +121,10 @@ def test_a_session_stays_in_a_skill_band(world: World) -> None:
         assert (band == band[first][group]).all()
         # sessions are whole: none is cut into two pieces of a chunk
         assert len(np.unique(part.session)) == first.sum()
+        # and somebody stays to the end of each
+        stayed = np.zeros(first.sum(), np.int64)
+        np.maximum.at(stayed, group, part.length)
+        assert (stayed == part.session_length[first]).all()
 
 
 def test_a_session_starts_after_its_players_signed_on_and_on_the_same_day(
@@ -140,9 +142,7 @@ def test_a_session_starts_after_its_players_signed_on_and_on_the_same_day(
 
 
 def test_players_of_a_session_start_together(rows: pa.Table) -> None:
-    _, first, session = np.unique(
-        ids(rows, "session_id"), return_index=True, return_inverse=True
-    )
+    _, first, session = np.unique(ids(rows, "session_id"), return_index=True, return_inverse=True)
     started = seconds(rows, "started_at")
     assert (started == started[first][session]).all()
 
@@ -225,6 +225,8 @@ def test_several_sessions_a_day_never_overlap() -> None:
     assert counts.max() == 4
     # 80 % play on, but not into the next day
     assert 0.6 < (counts >= 2).mean() < 0.8
+    # each time anew: who played on once need not again
+    assert 0.5 < (counts >= 3).sum() / (counts >= 2).sum() < 0.85
     started, ended = seconds(rows, "started_at"), seconds(rows, "event_datetime")
     order = np.lexsort((started, player))
     same = player[order][1:] == player[order][:-1]

@@ -1,4 +1,4 @@
-"""Transactions: what the catalogue sells, to whom it is sold, and passes that renew on their day."""
+"""Transactions: what the catalogue sells, to whom, and passes that renew on their day."""
 
 from __future__ import annotations
 
@@ -139,8 +139,7 @@ def test_a_chance_below_one_is_kept() -> None:
     world = World(title_like("leap", simulation__growth=growth))
     found: dict[str, list[int]] = defaultdict(list)
     for counts in (
-        by_player(world, table(world, "transactions", day), day)
-        for day in days_from(TOMORROW, 3)
+        by_player(world, table(world, "transactions", day), day) for day in days_from(TOMORROW, 3)
     ):
         for cluster, values in counts.items():
             found[cluster] += values
@@ -278,9 +277,7 @@ def test_a_shop_without_passes_sells_none() -> None:
 
 
 def test_a_player_who_buys_nothing_leaves_an_empty_day() -> None:
-    title = title_like(
-        "sprint", simulation__spending={"clusters": NOBODY_BUYS, "pass_share": 0.0}
-    )
+    title = title_like("sprint", simulation__spending={"clusters": NOBODY_BUYS, "pass_share": 0.0})
     assert table(World(title), "transactions", TOMORROW).num_rows == 0
 
 
@@ -293,7 +290,5 @@ def test_the_first_pass_is_bought_after_the_sign_on() -> None:
     bought, on = table(world, "transactions", LAUNCH), table(world, "signons", LAUNCH)
     assert bought.num_rows == on.num_rows == 5_000
     order, by_signon = np.argsort(ids(bought, "player_id")), np.argsort(ids(on, "player_id"))
-    waited = (
-        seconds(bought, "event_datetime")[order] - seconds(on, "signed_on_at")[by_signon]
-    )
+    waited = seconds(bought, "event_datetime")[order] - seconds(on, "signed_on_at")[by_signon]
     assert waited.min() >= 0

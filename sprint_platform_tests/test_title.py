@@ -121,7 +121,9 @@ def test_a_wrong_value_is_one_line_with_file_path_and_what_is_allowed(
     assert message.startswith(f"{path}: ")
     # a rule about a whole section is told at the section
     told_path = message.removeprefix(f"{path}: ").split(":")[0]
-    assert setting.startswith(told_path) or told_path.startswith(setting) or told_path == "the title"
+    assert (
+        setting.startswith(told_path) or told_path.startswith(setting) or told_path == "the title"
+    )
     assert allowed in message
 
 
@@ -244,7 +246,9 @@ def test_a_price_range_without_products_is_one_line() -> None:
         "none": {"share": 0.9},
         "whale": {"share": 0.1, "chance": 1, "purchases": [1, 1], "price": [600, 700]},
     }
-    with pytest.raises(TitleError, match=r"^[^\n]*clusters\.whale\.price: no product .* 600 to 700"):
+    with pytest.raises(
+        TitleError, match=r"^[^\n]*clusters\.whale\.price: no product .* 600 to 700"
+    ):
         World(title_like("sprint", simulation__spending__clusters=clusters))
 
 

@@ -95,9 +95,7 @@ def codes(records: pa.Table, column: str) -> tuple[npt.NDArray[np.void], npt.NDA
     return values[first], code
 
 
-def rows_of(
-    wanted: npt.NDArray[np.void], known: npt.NDArray[np.void]
-) -> npt.NDArray[np.intp]:
+def rows_of(wanted: npt.NDArray[np.void], known: npt.NDArray[np.void]) -> npt.NDArray[np.intp]:
     """For each wanted id the row of ``known`` (distinct ids) that holds it, -1 where none does."""
     order = np.argsort(known["high"])
     at = np.searchsorted(known["high"], wanted["high"], sorter=order).clip(0, len(known) - 1)

@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 # What a person is told of many failures.
 FAILURES_TOLD = 5
 RESULT_EVENTS = {"LogModelResult", "LogSeedResult", "LogTestResult"}
+# What makes a dbt run one title's and one window's.
+RUN_VARIABLES = {
+    "SPRINT_TITLE",
+    "SPRINT_WORD",
+    "SPRINT_ENCOUNTER_DISTANCE",
+    "SPRINT_ENCOUNTER_GAP_SECONDS",
+    "SPRINT_HEARTBEAT_SECONDS",
+    "SPRINT_WINDOW_START",
+    "SPRINT_WINDOW_END",
+}
 
 
 def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
@@ -120,8 +130,9 @@ def dbt_events(
 @contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
     """dbt reads its settings from the process's environment: these, for the time of the block."""
-    # a window that somebody exported for dbt's own command line is not this run's
-    names = {*values, "SPRINT_WINDOW_START", "SPRINT_WINDOW_END"}
+    # a title or window that somebody exported for dbt's own command line is not this run's, and
+    # would freeze its names into the graph's manifest
+    names = {*values, *RUN_VARIABLES}
     before = {name: os.environ[name] for name in names if name in os.environ}
     try:
         for name in names:

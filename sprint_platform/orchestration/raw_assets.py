@@ -30,7 +30,7 @@ from sprint_platform.telemetry.partitions import (
     write_partition,
 )
 from sprint_platform.title import Title
-from sprint_platform.warehouse.load import ensure_title_schemas, load_partitions
+from sprint_platform.warehouse.load import LoadReport, ensure_title_schemas, load_partitions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -112,14 +112,9 @@ def _raw_asset(
                 ensure_title_schemas(con, title.name)
                 if window and made is not None:
                     report = load_partitions(con, title.name, dataset, made)
-                    context.log.info(
-                        f"{report.rows:,} rows of {len(report.loaded_days)} days loaded in"
-                        f" {report.seconds:.2f} s; the other {len(report.unchanged_days)} days were"
-                        " loaded already"
-                    )
                     # earlier sign-up days came with it
                     window = Window(min([window.start, *made]), window.end)
-                    yield dg.MaterializeResult(asset_key=spec.key)
+                    yield dg.MaterializeResult(asset_key=spec.key, metadata=_told_load(report))
                 yield from run_checks(con, title, dataset, checks, window)
 
     return materialize
@@ -164,6 +159,11 @@ def _told(manifest: Manifest, seconds: float | None) -> dict[str, Any]:
         told["seconds"] = round(seconds, 3)
         told["rows_per_second"] = round(manifest.rows / seconds)
     return told
+
+
+def _told_load(report: LoadReport) -> dict[str, Any]:
+    """About the whole run's load; days whose digest had not changed were left alone."""
+    return {"load_seconds": round(report.seconds, 3), "days_loaded": len(report.loaded_days)}
 
 
 def _simulated(

@@ -45,7 +45,7 @@ class Digest:
 def digest_table(table: pa.Table) -> Digest:
     """The digest of a table's rows over all its columns, by name, in the schema's order."""
     digest = Digest()
-    keys = [mix_scalar(int.from_bytes(name.encode(), "little")) | 1 for name in table.column_names]
+    keys = [mix_scalar(*name.encode()) | 1 for name in table.column_names]
     for batch in table.to_batches():
         words = [_words(column) for column in batch.columns]
         digest += _digest_words(keys, words, batch.num_rows)

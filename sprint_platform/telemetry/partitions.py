@@ -79,7 +79,10 @@ def write_partition(
     folder.mkdir(parents=True, exist_ok=True)
     # two writers of one day (a backfill and a schedule) would sweep away each other's parts
     with FileLock(folder / ".lock"):
-        listed = read_manifest(title, dataset, day, missing_ok=True)
+        try:
+            listed = read_manifest(title, dataset, day)
+        except PartitionError:  # it is damaged, and now made again
+            listed = None
         _sweep(folder, listed)
         parts: list[Part] = []
         total = Digest()
@@ -133,6 +136,12 @@ class _PartWriter:
                 f"{self.temporary.parent}: records have the columns [{_told(table.schema)}], but"
                 f" the contract says [{_told(self.schema)}]"
             )
+        for column, values in zip(self.schema, table.columns, strict=True):
+            if values.null_count and not column.nullable:
+                raise PartitionError(
+                    f"{self.temporary.parent}: column {column.name} has {values.null_count} missing"
+                    " values, but the contract allows none"
+                )
         digest = digest_table(table)
         if table.num_rows:
             if self._writer is None:
@@ -143,6 +152,8 @@ class _PartWriter:
                     compression_level=1,
                     use_dictionary=self._repeating,
                     write_statistics=self._counted,
+                    # random ids are stored as they are: damage to them would be read as other ids
+                    write_page_checksum=True,
                 )
             self._writer.write_table(table, row_group_size=ROWS_PER_GROUP)
             self.rows += table.num_rows
@@ -156,8 +167,10 @@ class _PartWriter:
         self._writer.close()
         self._writer = None
         self._check_counts()
-        name = f"part-{number:05d}-{self.digest.first:016x}.parquet"
         size = self.temporary.stat().st_size
+        # the size too: the same records in another order are another file, and must not take the
+        # place of one that the old manifest lists
+        name = f"part-{number:05d}-{self.digest.first:016x}-{size:x}.parquet"
         os.replace(self.temporary, self.temporary.parent / name)
         return Part(name, self.rows, size)
 
@@ -207,18 +220,15 @@ def read_manifest(
     folder = partition_dir(title, dataset, day)
     try:
         told = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        if (told["contract_version"], told["format_version"]) == (CONTRACT_VERSION, FORMAT_VERSION):
+            told["parts"] = tuple(Part(**part) for part in told["parts"])
+            return Manifest(**told, folder=folder)
     except FileNotFoundError:
-        told = None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        pass
+    except (ValueError, KeyError, TypeError) as error:
         raise PartitionError(
             f"{folder / 'manifest.json'} is damaged: materialize {title}/{dataset} for {day} again"
         ) from error
-    if told is not None and (told["contract_version"], told["format_version"]) == (
-        CONTRACT_VERSION,
-        FORMAT_VERSION,
-    ):
-        told["parts"] = tuple(Part(**part) for part in told["parts"])
-        return Manifest(**told, folder=folder)
     if missing_ok:
         return None
     raise PartitionError(f"there is no partition {day} of {title}/{dataset}: materialize it first")
@@ -230,11 +240,17 @@ def read_partition(title: str, dataset: str, day: date) -> Iterator[pa.Table]:
     manifest = read_manifest(title, dataset, day, missing_ok=False)
     assert manifest is not None
     schema = DATASETS[dataset].arrow_schema
-    for path in checked_paths(manifest, f"{title}/{dataset}", day):
-        with pq.ParquetFile(path) as file:
-            for group in range(file.num_row_groups):
-                # the file's schema is the contract's, except that Parquet widens decimal32
-                yield file.read_row_group(group).cast(schema)
+    asset = f"{title}/{dataset}"
+    for path in checked_paths(manifest, asset, day):
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                for group in range(file.num_row_groups):
+                    # the file's schema is the contract's, but Parquet widens decimal32
+                    yield file.read_row_group(group).cast(schema)
+        except (pa.ArrowException, OSError) as error:
+            raise PartitionError(
+                f"{path} is damaged: materialize {asset} for {day} again"
+            ) from error
 
 
 def checked_paths(manifest: Manifest, asset: str, day: date) -> list[Path]:
@@ -250,6 +266,6 @@ def checked_paths(manifest: Manifest, asset: str, day: date) -> list[Path]:
 
 def partition_days(title: str, dataset: str) -> list[date]:
     """The days that have a partition of this contract and format, ascending."""
-    folders = sorted(raw_dir(title, dataset).glob("event_date=*"))
+    folders = sorted(raw_dir(title, dataset).glob("event_date=????-??-??"))
     days = [date.fromisoformat(folder.name.removeprefix("event_date=")) for folder in folders]
     return [day for day in days if read_manifest(title, dataset, day) is not None]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 
 import duckdb
 
 from sprint_platform.telemetry.contracts import DATASETS, Dataset
-from sprint_platform.telemetry.partitions import Manifest, checked_paths
+from sprint_platform.telemetry.partitions import Manifest, checked_paths, read_partition
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ def load_partitions(
             )
         con.commit()
     except BaseException:
-        con.rollback()
+        # a commit that failed has rolled back already
+        with suppress(duckdb.TransactionException):
+            con.rollback()
         raise
     return LoadReport(
         rows=rows,
@@ -97,21 +100,28 @@ def _replace_days(
     if stale:
         con.execute(f"delete from {relation} where {day_column} in (select unnest(?))", [stale])
     columns = ", ".join(column.name for column in contract.columns)
-    files = {
-        str(path): day
+    files = [
+        str(path)
         for day, manifest in changed.items()
         for path in checked_paths(manifest, f"{title}/{contract.name}", day)
-    }
+    ]
     if not files:
         return 0
     # the partition's day is in the folder's name; hive parsing would guess its type from the text
-    day_of_file = "cast(regexp_extract(filename, 'event_date=([0-9-]{10})', 1) as date)"
-    con.execute(
-        f"insert into {relation} ({columns}, {day_column})"
-        f" select {columns}, {day_of_file}"
-        " from read_parquet(?, filename = true, hive_partitioning = false)",
-        [list(files)],
-    )
+    day_of_file = "cast(regexp_extract(filename, '.*event_date=([0-9-]{10})', 1) as date)"
+    try:
+        con.execute(
+            f"insert into {relation} ({columns}, {day_column})"
+            f" select {columns}, {day_of_file}"
+            " from read_parquet(?, filename = true, hive_partitioning = false)",
+            [files],
+        )
+    except duckdb.Error:
+        # DuckDB does not say which of the files it is: reading them does, where it is one
+        for day in changed:
+            for _ in read_partition(title, contract.name, day):
+                pass
+        raise
     expected = sum(manifest.rows for manifest in changed.values())
     inserted = con.execute(
         f"select count(*) from {relation} where {day_column} between ? and ?"

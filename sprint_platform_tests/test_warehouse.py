@@ -1,0 +1,347 @@
+"""The load: exactly the days that were asked for, all or nothing; and the lease that guards it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from sprint_platform.places import database_path, project_root
+from sprint_platform.simulation.world import World
+from sprint_platform.telemetry.contracts import DATASETS
+from sprint_platform.telemetry.partitions import Manifest, PartitionError, write_partition
+from sprint_platform.warehouse.database import connect
+from sprint_platform.warehouse.lease import LeaseError, describe_holder, lease, lock_path
+from sprint_platform.warehouse.load import (
+    LoadReport,
+    ensure_title_schemas,
+    load_partitions,
+    loaded_digests,
+)
+from sprint_platform_tests.worlds import LAUNCH, SIMULATED, days_from, table
+
+DAYS = days_from(LAUNCH, 4)
+
+
+def written(world: World, dataset: str, days: list[date] = DAYS) -> dict[date, Manifest]:
+    """Partitions of the world's days, on disk."""
+    return {
+        day: write_partition("sprint", dataset, day, getattr(world, dataset)(day), "test")
+        for day in days
+    }
+
+
+def load(manifests: dict[date, Manifest], dataset: str = "sessions") -> LoadReport:
+    with connect() as con:
+        return load_partitions(con, "sprint", dataset, manifests)
+
+
+def content(dataset: str = "sessions") -> list[tuple[Any, ...]]:
+    """All rows of the dataset's table and of the list of what was loaded, sorted."""
+    relation = DATASETS[dataset].relation("sprint")
+    with connect(read_only=True) as con:
+        rows = con.execute(f"select * from {relation} order by all").fetchall()
+        loaded = con.execute("select * from sprint_raw.loaded_partitions order by all").fetchall()
+    return rows + loaded
+
+
+def by_day(dataset: str = "sessions") -> dict[date, list[tuple[Any, ...]]]:
+    relation = DATASETS[dataset].relation("sprint")
+    found: dict[date, list[tuple[Any, ...]]] = {}
+    with connect(read_only=True) as con:
+        for row in con.execute(f"select * from {relation} order by all").fetchall():
+            found.setdefault(row[-1], []).append(row)
+    return found
+
+
+def expected_rows(records: pa.Table, day: date) -> set[tuple[Any, ...]]:
+    return {(*row.values(), day) for row in records.to_pylist()}
+
+
+@pytest.mark.parametrize("dataset", SIMULATED)
+def test_the_table_holds_what_the_partitions_hold(
+    data_folder: Path, sprint: World, dataset: str
+) -> None:
+    days = DAYS[:2] if dataset == "heartbeats" else DAYS
+    report = load(written(sprint, dataset, days), dataset)
+    assert report.loaded_days == tuple(days)
+    assert report.unchanged_days == ()
+    found = by_day(dataset)
+    assert sum(len(rows) for rows in found.values()) == report.rows
+    for day in days:
+        assert set(found.get(day, [])) == expected_rows(table(sprint, dataset, day), day)
+
+
+@pytest.mark.parametrize("dataset", SIMULATED)
+def test_the_tables_columns_are_the_contracts(data_folder: Path, dataset: str) -> None:
+    contract = DATASETS[dataset]
+    with connect() as con:
+        ensure_title_schemas(con, "sprint")
+        ensure_title_schemas(con, "sprint")
+        described = con.execute(f"describe {contract.relation('sprint')}").fetchall()
+    assert [(name, kind.lower(), null) for name, kind, null, *_ in described] == [
+        *((c.name, c.duckdb_type, "YES" if c.nullable else "NO") for c in contract.columns),
+        (contract.partition_column, "date", "NO"),
+    ]
+
+
+def test_a_second_load_does_nothing(data_folder: Path, sprint: World) -> None:
+    manifests = written(sprint, "sessions")
+    load(manifests)
+    before = content()
+    report = load(manifests)
+    assert (report.rows, report.loaded_days) == (0, ())
+    assert report.unchanged_days == tuple(DAYS)
+    assert content() == before
+
+
+def test_records_in_another_order_are_no_change(data_folder: Path, sprint: World) -> None:
+    load(written(sprint, "sessions"))
+    before = content()
+    records = table(sprint, "sessions", DAYS[1])
+    backwards = records.take(pa.array(range(records.num_rows - 1, -1, -1)))
+    again = write_partition("sprint", "sessions", DAYS[1], [backwards], "test")
+    assert load({DAYS[1]: again}).unchanged_days == (DAYS[1],)
+    assert content() == before
+
+
+def test_changed_days_are_replaced_and_no_others(data_folder: Path, sprint: World) -> None:
+    manifests = written(sprint, "sessions")
+    load(manifests)
+    before = by_day()
+    changed = {
+        day: write_partition(
+            "sprint", "sessions", day, [table(sprint, "sessions", day).slice(0, 10)], "test"
+        )
+        for day in (DAYS[0], DAYS[2])
+    }
+    report = load(manifests | changed)
+    assert (report.rows, report.loaded_days) == (20, (DAYS[0], DAYS[2]))
+    assert report.unchanged_days == (DAYS[1], DAYS[3])
+    after = by_day()
+    assert len(after[DAYS[0]]) == len(after[DAYS[2]]) == 10
+    assert after[DAYS[1]] == before[DAYS[1]]
+    assert after[DAYS[3]] == before[DAYS[3]]
+
+
+def test_a_day_that_became_empty_leaves_no_row(data_folder: Path, sprint: World) -> None:
+    load(written(sprint, "sessions"))
+    empty = write_partition("sprint", "sessions", DAYS[1], [], "test")
+    report = load({DAYS[1]: empty})
+    assert (report.rows, report.loaded_days) == (0, (DAYS[1],))
+    assert set(by_day()) == {DAYS[0], DAYS[2], DAYS[3]}
+    assert load({DAYS[1]: empty}).unchanged_days == (DAYS[1],)
+    with connect() as con:
+        assert loaded_digests(con, "sprint", "sessions")[DAYS[1]] == empty.digest
+
+
+def test_titles_and_datasets_do_not_meet(data_folder: Path, sprint: World, leap: World) -> None:
+    load(written(sprint, "sessions"))
+    load(written(sprint, "signons"), "signons")
+    before = content()
+    manifest = write_partition("leap", "sessions", LAUNCH, leap.sessions(LAUNCH), "")
+    with connect() as con:
+        load_partitions(con, "leap", "sessions", {LAUNCH: manifest})
+        assert con.execute("select count(*) from leap_raw.event_session").fetchone() == (
+            manifest.rows,
+        )
+    assert content() == before
+
+
+def spoil_missing(path: Path) -> None:
+    path.unlink()
+
+
+def spoil_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def spoil_footer(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:-60] + bytes(60))
+
+
+def spoil_start(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(bytes(3000) + content[3000:])
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [spoil_missing, spoil_short, spoil_footer, spoil_start],
+    ids=lambda spoil: spoil.__name__.removeprefix("spoil_"),
+)
+def test_a_damaged_part_leaves_everything_as_it_was(
+    data_folder: Path, sprint: World, spoil: Callable[[Path], None]
+) -> None:
+    load(written(sprint, "sessions", DAYS[:2]))
+    before = content()
+    changed = {
+        day: write_partition(
+            "sprint", "sessions", day, [table(sprint, "sessions", day).slice(0, 200)], "test"
+        )
+        for day in DAYS
+    }
+    spoil(changed[DAYS[2]].paths[0])
+    with pytest.raises(PartitionError) as caught:
+        load(changed)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(changed[DAYS[2]].paths[0]) in message
+    assert message.endswith("materialize sprint/sessions for 2025-01-03 again")
+    assert content() == before
+    # and what it says helps
+    changed |= written(sprint, "sessions", [DAYS[2]])
+    assert load(changed).loaded_days == tuple(DAYS)
+
+
+def test_a_manifest_that_counts_wrongly_is_undone(data_folder: Path, sprint: World) -> None:
+    manifests = written(sprint, "sessions")
+    load({DAYS[0]: manifests[DAYS[0]]})
+    before = content()
+    wrong = replace(manifests[DAYS[1]], rows=manifests[DAYS[1]].rows + 1)
+    with pytest.raises(duckdb.Error, match=r"manifests say \d+; the load was undone"):
+        load({DAYS[1]: wrong, DAYS[2]: manifests[DAYS[2]]})
+    assert content() == before
+
+
+# DuckDB itself cannot write its log in a folder with a question mark
+@pytest.mark.parametrize("name", ["a space", "a[b]c", "star*", "it's", "event_date=1999-09-09"])
+def test_the_data_folder_may_have_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sprint: World, name: str
+) -> None:
+    monkeypatch.setenv("SPRINT_DATA_DIR", str(tmp_path / name))
+    report = load(written(sprint, "signons", DAYS[:2]), "signons")
+    assert report.rows > 1000
+    assert set(by_day("signons")) == set(DAYS[:2])
+
+
+def test_a_connection_is_closed_even_after_an_error(data_folder: Path) -> None:
+    with pytest.raises(duckdb.Error), connect() as con:
+        con.execute("select * from nothing")
+    # a second open with another configuration in the same process is refused while one is open
+    other = duckdb.connect(str(database_path()))
+    other.close()
+
+
+# -- the lease --------------------------------------------------------------------------------
+
+HOLDER = """
+import sys
+from sprint_platform.warehouse.lease import lease
+with lease("the nightly run"):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def holder(data_folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lease until it is told something."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=project_root(),
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def let_go(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("enough\n")
+    process.stdin.flush()
+
+
+def test_a_waiting_process_is_told_who_holds_the_lease(holder: subprocess.Popen[str]) -> None:
+    with pytest.raises(LeaseError) as caught, lease("me", timeout_seconds=0.1):
+        pytest.fail("two hold the lease")
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in (str(database_path()), "the nightly run", f"process {holder.pid}", "0.1 s", "wait"):
+        assert part in message
+    assert "the nightly run" in (describe_holder() or "")
+
+
+class Heard(logging.Handler):
+    """Sets ``waiting`` when the lock's library says that a lock was not free."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.waiting = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "waiting" in record.getMessage():
+            self.waiting.set()
+
+
+def test_a_waiting_process_gets_the_lease_when_it_is_free(
+    holder: subprocess.Popen[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    got: list[str | None] = []
+    heard = Heard()
+
+    def wait() -> None:
+        try:
+            with lease("me", timeout_seconds=60):
+                got.append(describe_holder())
+        finally:
+            heard.waiting.set()
+
+    caplog.set_level(logging.DEBUG, logger="filelock")
+    logging.getLogger("filelock").addHandler(heard)
+    try:
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        heard.waiting.wait(timeout=60)
+        assert not got
+        let_go(holder)
+        waiter.join(timeout=60)
+    finally:
+        logging.getLogger("filelock").removeHandler(heard)
+    assert got
+    assert f"me (process {os.getpid()} " in str(got[0])
+    assert describe_holder() is None
+
+
+def test_a_killed_holder_frees_the_lease(holder: subprocess.Popen[str]) -> None:
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert describe_holder() is None
+    with lease("me", timeout_seconds=0):
+        assert str(describe_holder()).startswith("me (process ")
+
+
+def test_an_exception_frees_the_lease(data_folder: Path) -> None:
+    with pytest.raises(RuntimeError, match="oh"), lease("me", timeout_seconds=0):
+        raise RuntimeError("oh")
+    assert describe_holder() is None
+    with lease("me", timeout_seconds=0):
+        pass
+    assert [path.name for path in lock_path().parent.iterdir()] == [lock_path().name]
+
+
+def test_a_folder_without_a_lease_has_no_holder(data_folder: Path) -> None:
+    assert describe_holder() is None
+    assert not data_folder.exists()
+
+
+def test_the_lease_is_not_taken_twice_in_one_process(data_folder: Path) -> None:
+    with lease("me"), pytest.raises(LeaseError, match="in use by me"), lease("me again", 0):
+        pytest.fail("two hold the lease")
