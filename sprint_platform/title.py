@@ -176,7 +176,7 @@ class Movement(_Part):
 
     models: dict[str, float]
     cohesion: Share = 0.7
-    reach: Annotated[float, AfterValidator(_between(0.05, 1))] = 0.6
+    reach: Annotated[float, AfterValidator(_between(0.05, 1))] = 0.8
 
     @field_validator("models")
     @classmethod

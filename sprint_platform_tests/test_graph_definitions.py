@@ -14,11 +14,14 @@ import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
 
 from sprint_platform.orchestration.build import build_definitions
+from sprint_platform.orchestration.catalogue import read_catalogue, write_catalogue
 from sprint_platform.orchestration.dbt_assets import TitleTranslator
 from sprint_platform.orchestration.dbt_manifest import graph_manifest, project_fingerprint
 from sprint_platform.orchestration.dbt_runner import build_arguments, dbt_environment
 from sprint_platform.orchestration.window import Window
 from sprint_platform.places import dbt_project_dir, project_root
+from sprint_platform.simulation.products import catalogue
+from sprint_platform.telemetry.partitions import PartitionError
 from sprint_platform.title import Title
 
 GROUPS = {
@@ -213,6 +216,15 @@ def test_the_manifest_is_parsed_anew_when_the_project_changes(tmp_path: Path) ->
     assert project_fingerprint(project) == before
     (project / "macros" / "more.sql").write_text("{# nothing #}\n")
     assert project_fingerprint(project) != before
+
+
+def test_a_catalogue_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "dim_products.csv"
+    write_catalogue(catalogue(31), path)
+    assert read_catalogue(path).equals(catalogue(31))
+    path.write_text(path.read_text().replace("SKU-1001,", "SKU-1001,,").replace(",M,", ",M,x", 1))
+    with pytest.raises(PartitionError, match=r"dim_products.csv: \w+ is no \w+"):
+        read_catalogue(path)
 
 
 def test_dbt_is_asked_for_just_the_selected_nodes() -> None:

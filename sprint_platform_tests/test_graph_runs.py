@@ -215,6 +215,11 @@ def test_each_partition_tells_its_rows_bytes_and_digest(graph: Graph) -> None:
         assert manifest is not None
         assert (metadata["digest"], metadata["bytes"]) == (manifest.digest, manifest.bytes)
         assert metadata["rows_per_second"] > 0
+    pictures = {day: str(metadata.get("positions", "")) for day, metadata in told.items()}
+    assert pictures[date(2025, 1, 3)].startswith(
+        "![Positions on 2025-01-03](data:image/png;base64,"
+    )
+    assert pictures[date(2025, 1, 2)] == ""
 
 
 def test_a_day_run_twice_leaves_the_warehouse_the_same(graph: Graph) -> None:
@@ -389,6 +394,24 @@ def test_a_killed_holder_frees_the_lease(graph: Graph) -> None:
     holder.send_signal(signal.SIGKILL)
     holder.communicate()
     assert graph.run(assets("signons"), "2025-01-02").success
+
+
+def test_a_database_that_is_open_elsewhere_is_told_in_one_line(graph: Graph) -> None:
+    program = (
+        f"import duckdb, sys; c = duckdb.connect({str(database_path())!r});"
+        " print('open', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "open\n"
+    result = graph.run(assets("signons"), "2025-01-02")
+    other.communicate()
+    line = failures(result)["tiny_signons"]
+    assert "is open in another program" in line
+    assert str(other.pid) in line
+    assert "\n" not in line
 
 
 def test_dbt_leaves_the_database_to_other_processes(graph: Graph) -> None:

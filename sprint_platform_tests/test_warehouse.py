@@ -287,7 +287,7 @@ class Heard(logging.Handler):
         self.waiting = threading.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if "waiting" in record.getMessage():
+        if " not acquired on " in record.getMessage():
             self.waiting.set()
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -62,9 +63,9 @@ def build_catalogue_asset() -> dg.AssetsDefinition:
     return products
 
 
-def write_catalogue(products: "pa.Table") -> None:
+def write_catalogue(products: "pa.Table", path: Path | None = None) -> None:
     """Replaces the seed file by the products, at once: a reader finds the old file or the new."""
-    path = catalogue_path()
+    path = path or catalogue_path()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -75,14 +76,14 @@ def write_catalogue(products: "pa.Table") -> None:
     os.replace(temporary, path)
 
 
-def read_catalogue() -> "pa.Table":
+def read_catalogue(path: Path | None = None) -> "pa.Table":
     """The seed file's products, as the contract's ``products``; people may have edited it.
 
     Raises PartitionError, in one line, for a missing file or a value that is none of its column's.
     """
     import pyarrow as pa
 
-    path, contract = catalogue_path(), DATASETS["products"]
+    path, contract = path or catalogue_path(), DATASETS["products"]
     try:
         with path.open(encoding="utf-8", newline="") as file:
             told = list(csv.DictReader(file))

@@ -8,10 +8,12 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import duckdb
 
 from sprint_platform.orchestration.catalogue import PRODUCTS_KEY, read_catalogue
 from sprint_platform.orchestration.checks import check_specs, run_checks
 from sprint_platform.orchestration.failures import told_in_one_line
+from sprint_platform.orchestration.pictures import positions_picture
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.upstream import (
@@ -31,6 +33,7 @@ from sprint_platform.telemetry.partitions import (
 )
 from sprint_platform.title import Title
 from sprint_platform.warehouse.load import LoadReport, ensure_title_schemas, load_partitions
+from sprint_platform.warehouse.publish import publish_views
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -112,8 +115,12 @@ def _raw_asset(
                 ensure_title_schemas(con, title.name)
                 if window and made is not None:
                     report = load_partitions(con, title.name, dataset, made)
+                    if dataset == "heartbeats" and report.loaded_days:
+                        publish_views()
                     # earlier sign-up days came with it
                     window = Window(min([window.start, *made]), window.end)
+                    if dataset == "heartbeats":
+                        _add_picture(context, con, title, max(made, default=None))
                     yield dg.MaterializeResult(asset_key=spec.key, metadata=_told_load(report))
                 yield from run_checks(con, title, dataset, checks, window)
 
@@ -159,6 +166,18 @@ def _told(manifest: Manifest, seconds: float | None) -> dict[str, Any]:
         told["seconds"] = round(seconds, 3)
         told["rows_per_second"] = round(manifest.rows / seconds)
     return told
+
+
+def _add_picture(
+    context: dg.AssetExecutionContext,
+    con: duckdb.DuckDBPyConnection,
+    title: Title,
+    day: date | None,
+) -> None:
+    """Positions of the run's last day: one picture is small, a year of them is not."""
+    if day and (picture := positions_picture(con, title, day)):
+        key = dg.AssetKey([title.name, "heartbeats"])
+        context.add_asset_metadata({"positions": picture}, key, partition_key=day.isoformat())
 
 
 def _told_load(report: LoadReport) -> dict[str, Any]:

@@ -39,8 +39,10 @@ def require(title: Title, table: str, datasets: Iterable[str], window: Window) -
         if missing and (title.source == "simulated" or dataset in LANDED_ALWAYS):
             asset = f"{title.name}/{dataset}"
             last = "" if len(missing) == 1 else f"...{missing[-1]}"
+            stale = read_manifest(title.name, dataset, missing[0]) is not None
+            why = f", which is there from another version of {title.name}" if stale else ""
             raise PartitionError(
-                f"{title.name}/{table} for {window} needs {asset} for {described(missing)}:"
+                f"{title.name}/{table} for {window} needs {asset} for {described(missing)}{why}:"
                 f" materialize {asset} for {missing[0]}{last} first"
             )
 

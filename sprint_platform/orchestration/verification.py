@@ -11,7 +11,7 @@ from sprint_platform.places import dbt_project_dir, dbt_target_dir
 from sprint_platform.simulation.world import World
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.telemetry.digest import Digest, digest_table
-from sprint_platform.telemetry.partitions import read_manifest, read_partition
+from sprint_platform.telemetry.partitions import PartitionError, read_manifest, read_partition
 from sprint_platform.title import Title
 from sprint_platform.warehouse.database import connect
 from sprint_platform.warehouse.lease import lease
@@ -31,22 +31,30 @@ def verify_days(title: Title, days: list[date]) -> Iterator[tuple[date, list[str
         }
     world = World(title, read_catalogue())
     for day in days:
-        lines = []
+        lines: list[str] = []
         for dataset in datasets:
-            manifest = read_manifest(title.name, dataset.name, day)
-            if manifest is None:
-                continue
-            simulated = _digest(getattr(world, dataset.name)(day))
-            filed = _digest(read_partition(title.name, dataset.name, day))
-            where = f"{title.name}/{dataset.name} {day}"
-            if filed != simulated:
-                lines.append(f"{where}: its files hold {filed}, simulated again it is {simulated}")
-            elif manifest.digest != filed:
-                lines.append(f"{where}: its manifest says {manifest.digest}, its files {filed}")
-            if loaded[dataset.name].get(day) != manifest.digest:
-                told = loaded[dataset.name].get(day, "nothing")
-                lines.append(f"{where}: the warehouse has {told}, its files {manifest.digest}")
+            try:
+                lines += _differences(world, dataset.name, day, loaded[dataset.name].get(day))
+            except PartitionError as error:
+                lines.append(str(error))
         yield day, lines
+
+
+def _differences(world: World, dataset: str, day: date, loaded: str | None) -> Iterator[str]:
+    title = world.title.name
+    manifest = read_manifest(title, dataset, day)
+    if manifest is None:
+        return
+    where = f"{title}/{dataset} {day}"
+    # the warehouse first: a damaged file ends the comparison
+    if loaded != manifest.digest:
+        yield f"{where}: the warehouse has {loaded or 'nothing'}, its manifest {manifest.digest}"
+    simulated = _digest(getattr(world, dataset)(day))
+    filed = _digest(read_partition(title, dataset, day))
+    if filed != simulated:
+        yield f"{where}: its files hold {filed}, simulated again it is {simulated}"
+    elif manifest.digest != filed:
+        yield f"{where}: its manifest says {manifest.digest}, its files {filed}"
 
 
 def _digest(tables: Iterator) -> str:

@@ -43,7 +43,8 @@ from sprint_platform.title import COUNTRIES, Sessions, Title
 PLAYERS_PER_STRATUM = 2_000
 # Lobbies are dealt in blocks of seats; a block takes one of PATTERNS ways to cut it into lobbies.
 SEATS, PATTERNS = 128, 256
-# A player waits up to this long for a match after signing on or after the last one.
+# A player is ready for a match at most this long after signing on, or after the last one; where
+# few play, a lobby then waits for its last player.
 LONGEST_QUEUE_SECONDS = 600
 
 
@@ -125,10 +126,12 @@ class Matchmaker:
         rounds = []
         for around in range(self.settings.per_day):
             queue = mix(stream_key(seed, f"queue/{around}", ordinal), number)
-            ready = ready + 1 + below(queue, LONGEST_QUEUE_SECONDS)
             if around == 0:
-                ready = np.minimum(ready, DAY_SECONDS - 1)
+                # late in the day the queue is shorter, so that a session starts on its day
+                longest = np.minimum(LONGEST_QUEUE_SECONDS, DAY_SECONDS - 1 - ready)
+                ready = ready + 1 + below(queue, longest)
             else:
+                ready = ready + 1 + below(queue, LONGEST_QUEUE_SECONDS)
                 again = top_bits(mix(stream_key(seed, f"again/{around}", ordinal), number))
                 # a session belongs to the UTC day on which it starts: too late is not today
                 plays = (again < threshold(self.settings.replay_share)) & (ready < DAY_SECONDS)
@@ -185,7 +188,8 @@ class Matchmaker:
         begin = ready[starts + players - 1][lobby_row]
 
         key = mix(stream_key(seed, "match", ordinal), session[starts])
-        session_length = pick(self._lengths, key).astype(np.int64)[lobby_row]
+        match_length = pick(self._lengths, key).astype(np.int64)
+        session_length = match_length[lobby_row]
         presence = mix(stream_key(seed, f"presence/{around}", ordinal), number)
         stays = (top_bits(presence) < threshold(self.settings.stay_share)) | (in_lobby == 0)
         shortest = self.settings.shortest_seconds
@@ -195,9 +199,15 @@ class Matchmaker:
         length = np.where(stays, session_length, left_after)
 
         low, high = self.settings.kills
-        total = low + below(remix(key, stream_key(seed, "kills")), high - low + 1)
+        # half chance, half how many played for how long, out of ten players for the longest time
+        busy = (players * match_length << 16) // (10 * self.settings.longest_seconds)
+        chance = top_bits(remix(key, stream_key(seed, "kills")), 16)
+        total = low + ((high - low + 1) * (chance + busy) >> 17)
         total = np.where(players > 1, total, 0)[lobby_row]
         skill = self.people.skill(number) >> 6
+        # without luck equals would score alike, and in a narrow skill band all are equals
+        luck = mix(stream_key(seed, f"luck/{around}", ordinal), number)
+        kill_luck, death_luck = (32 + top_bits(luck << np.uint64(at), 8) for at in (0, 8))
         return PlayerSessions(
             number=number,
             country=country,
@@ -210,8 +220,8 @@ class Matchmaker:
             start=begin,
             length=length,
             session_length=session_length,
-            kills=_split(total, (skill + 256) * length, first, starts, players),
-            deaths=_split(total, (1279 - skill) * length, first, starts, players),
+            kills=_split(total, (skill + 256) * length * kill_luck, first, starts, players),
+            deaths=_split(total, (1279 - skill) * length * death_luck, first, starts, players),
             around=np.full(row.size, around, np.int64),
         )
 

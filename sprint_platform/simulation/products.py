@@ -26,7 +26,7 @@ CATALOGUE_SEED = 1000
 # Every product is older than the first shipped launch date.
 CATALOGUE_DATE = date(2024, 1, 1)
 
-STANDARD_PRICES = (99, 199, 299, 399, 499, 599, 799, 999)  # cents
+STANDARD_PRICES = (149, 199, 299, 399, 499, 599, 799, 999)  # cents
 PREMIUM_PRICES = (1199, 1499, 1799, 1999, 2499, 2999, 3999, 4999)
 
 ADJECTIVES = (

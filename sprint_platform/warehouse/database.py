@@ -12,7 +12,7 @@ from sprint_platform.places import data_dir, database_path
 
 # A day of 200,000 active players goes through the graph in under 2 GiB over all processes; DuckDB
 # spills to the data folder beyond this. SPRINT_DUCKDB_MEMORY raises it on a larger machine.
-MEMORY_LIMIT = "1GB"
+MEMORY_LIMIT = "700MiB"
 
 
 def settings() -> dict[str, str | bool | int | float | list[str]]:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import duckdb
 
-from sprint_platform.places import published_dir, raw_dir
+from sprint_platform.places import data_dir, published_dir
 from sprint_platform.telemetry.contracts import DATASETS
-from sprint_platform.telemetry.partitions import read_manifest
+from sprint_platform.telemetry.partitions import partition_days, read_manifest
 
 # What a mart's period column is called, and the period that it names. A mart without one of them
 # (player_stats_lifetime) is one file.
@@ -87,8 +87,11 @@ def _write(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
 
 
 def publish_views() -> None:
-    """Writes ``published/sprint.duckdb`` anew: a view per published mart, and per simulated or
-    landed title ``<title>_raw.event_heartbeat`` over its partition files."""
+    """Writes ``published/sprint.duckdb`` anew: a view per published mart, and per title
+    ``<title>_raw.event_heartbeat`` over its partition files.
+
+    To be called when heartbeat partitions were replaced, too: a view names the files of its time,
+    which stay until their day is written once more."""
     root = published_dir()
     root.mkdir(parents=True, exist_ok=True)
     temporary = root / f".sprint.{os.getpid()}.tmp"
@@ -102,8 +105,8 @@ def publish_views() -> None:
                     f"create view {title}_mart.{mart} as"
                     f" select * from read_parquet('{_quoted(folder)}/*.parquet')"
                 )
-            for title in sorted(path.name for path in root.iterdir() if path.is_dir()):
-                _heartbeat_view(con, title)
+            for folder in sorted((data_dir() / "raw").glob("*")):
+                _heartbeat_view(con, folder.name)
         os.replace(temporary, root / "sprint.duckdb")
     finally:
         temporary.unlink(missing_ok=True)
@@ -113,8 +116,7 @@ def _heartbeat_view(con: duckdb.DuckDBPyConnection, title: str) -> None:
     """Only the files that manifests list: a folder may hold a replaced part until its next write,
     which is also what keeps an older view readable until then."""
     files = []
-    for folder in sorted(raw_dir(title, "heartbeats").glob("event_date=*")):
-        day = date.fromisoformat(folder.name.removeprefix("event_date="))
+    for day in partition_days(title, "heartbeats"):
         manifest = read_manifest(title, "heartbeats", day)
         files += [f"'{_quoted(path)}'" for path in manifest.paths] if manifest else []
     if files:
