@@ -17,10 +17,11 @@ setup: .venv/.ready .env
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# `dagster` reads .env in the folder that it is started from; without a home it forgets its history
+# `dagster` reads .env in the folder that it is started from; without a home it forgets its history.
+# A home that is exported wins over the one that is written here.
 .env: dagster.yaml
 	@mkdir -p .dagster && cp dagster.yaml .dagster/dagster.yaml
-	@printf 'DAGSTER_HOME=%s\n' '$(CURDIR)/.dagster' > .env
+	@printf 'DAGSTER_HOME=$${DAGSTER_HOME:-%s}\nOPENBLAS_NUM_THREADS=1\n' '$(CURDIR)/.dagster' > .env
 
 demo: setup
 	@$(BIN)/sprint demo

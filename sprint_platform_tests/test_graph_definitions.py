@@ -15,9 +15,9 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.catalogue import read_catalogue, write_catalogue
-from sprint_platform.orchestration.dbt_assets import TitleTranslator
 from sprint_platform.orchestration.dbt_manifest import graph_manifest, project_fingerprint
 from sprint_platform.orchestration.dbt_runner import build_arguments, dbt_environment
+from sprint_platform.orchestration.dbt_translator import TitleTranslator
 from sprint_platform.orchestration.window import Window
 from sprint_platform.places import dbt_project_dir, project_root
 from sprint_platform.simulation.products import catalogue

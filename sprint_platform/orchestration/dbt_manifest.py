@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,11 @@ from filelock import FileLock
 
 from sprint_platform.orchestration.dbt_runner import dbt_result, told_on_one_line
 from sprint_platform.places import data_dir, dbt_project_dir
+from sprint_platform.telemetry.contracts import DATASETS
 
+# An entry of the manifest: a model, seed, test or source; and the manifest itself.
+Node = Mapping[str, Any]
+DATASET_OF_TABLE = {dataset.table: name for name, dataset in DATASETS.items()}
 # A parse takes seconds; whoever waits this long waits for something that hangs.
 PARSE_TIMEOUT_SECONDS = 300
 # What dbt writes into a project, and what it never reads.
@@ -89,3 +93,38 @@ def _parse_to(path: Path) -> None:
     for older in path.parent.glob("manifest-*.json"):
         if older != path:
             older.unlink(missing_ok=True)
+
+
+def is_source(unique_id: str) -> bool:
+    return unique_id.startswith("source.")
+
+
+def tests_of(manifest: Node, unique_id: str) -> list[str]:
+    """The tests that read the node, by unique id."""
+    return [child for child in manifest["child_map"][unique_id] if child.startswith("test.")]
+
+
+def dataset_of(source: Node) -> str:
+    """The dataset whose table the source is."""
+    return DATASET_OF_TABLE[source["identifier"]]
+
+
+def unread_sources(manifest: Node) -> list[str]:
+    """Sources that have tests and no model."""
+    return [
+        source
+        for source in manifest["sources"]
+        if tests_of(manifest, source)
+        and not any(child.startswith("model.") for child in manifest["child_map"][source])
+    ]
+
+
+def datasets_of(manifest: Node, node: Node) -> list[str]:
+    """The datasets that a model reads, however many models lie between."""
+    found, waiting = set(), [node["unique_id"]]
+    while waiting:
+        for parent in manifest["parent_map"][waiting.pop()]:
+            waiting.append(parent)
+            if is_source(parent):
+                found.add(dataset_of(manifest["sources"][parent]))
+    return sorted(found)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import base64
-import struct
-import zlib
+import io
 from datetime import date
 
 import dagster as dg
 import duckdb
 import numpy as np
-import numpy.typing as npt
+from PIL import Image
 
 from sprint_platform.title import Title
 
 CELLS = 96
-PIXELS_PER_CELL = 3
+SIDE = 3 * CELLS  # pixels
 
 
 def positions_picture(
@@ -36,27 +35,9 @@ def positions_picture(
     seen = np.zeros((CELLS, CELLS))
     # y grows upwards on the field, and downwards in a picture
     seen[CELLS - 1 - cells["cell_y"][inside], cells["cell_x"][inside]] = cells["n"][inside]
-    bright = np.sqrt(seen / seen.max())
-    encoded = base64.b64encode(grey_png((255 * bright).astype(np.uint8))).decode()
-    return dg.MetadataValue.md(f"![Positions on {day}](data:image/png;base64,{encoded})")
-
-
-def grey_png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """The picture as a PNG file, each value a square of some pixels (PNG specification, section 5;
-    no drawing library for one picture)."""
-    large = np.repeat(np.repeat(pixels, PIXELS_PER_CELL, axis=0), PIXELS_PER_CELL, axis=1)
-    height, width = large.shape
-    rows = b"".join(b"\0" + row.tobytes() for row in large)
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(rows, 9))
-        + chunk(b"IEND", b"")
-    )
+    bright = (255 * np.sqrt(seen / seen.max())).astype(np.uint8)
+    picture = Image.fromarray(bright).resize((SIDE, SIDE), Image.Resampling.NEAREST)
+    encoded = io.BytesIO()
+    picture.save(encoded, "PNG", optimize=True)
+    text = base64.b64encode(encoded.getvalue()).decode()
+    return dg.MetadataValue.md(f"![Positions on {day}](data:image/png;base64,{text})")

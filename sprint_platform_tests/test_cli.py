@@ -1,0 +1,182 @@
+"""The command line as people meet it: real processes, a data folder and a Dagster home of their
+own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from sprint_platform.places import project_root
+from sprint_platform.simulation.estimates import estimate
+from sprint_platform.simulation.world import World
+from sprint_platform.title import Title
+
+SPRINT = Path(sys.executable).parent / "sprint"
+Sprint = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cli")
+
+
+@pytest.fixture(scope="module")
+def sprint_command(folder: Path) -> Sprint:
+    """Runs `sprint …` for a small title, as nobody's terminal; returns how it ended."""
+    shipped = (project_root() / "sprint_platform" / "titles" / "sprint.yaml").read_text()
+    titles = folder / "titles"
+    titles.mkdir()
+    (titles / "pocket.yaml").write_text(
+        shipped.replace("name: sprint", "name: pocket").replace(
+            "starting_players: 1000", "starting_players: 60"
+        )
+    )
+    environment = {
+        **os.environ,
+        "SPRINT_DATA_DIR": str(folder / "data"),
+        "SPRINT_TITLES_DIR": str(titles),
+        "DAGSTER_HOME": str(folder / "home"),
+        "COLUMNS": "200",
+        "NO_COLOR": "1",
+    }
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(SPRINT), *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def built(sprint_command: Sprint) -> subprocess.CompletedProcess[str]:
+    """Three days of the title, run once."""
+    done = sprint_command("run", "--title", "pocket", "--to", "2025-01-03")
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def rows(folder: Path, table: str) -> int:
+    with duckdb.connect(str(folder / "data" / "sprint.duckdb"), read_only=True) as con:
+        found = con.execute(f"select count(*) from {table}").fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def test_a_run_tells_the_rows_of_every_table(
+    built: subprocess.CompletedProcess[str], folder: Path
+) -> None:
+    for table in ("pocket_raw.event_heartbeat", "pocket_mart.player_activity_daily"):
+        line = next(line for line in built.stdout.splitlines() if table in line)
+        assert f"{rows(folder, table):,}" in line
+    # Dagster's and dbt's own chatter belongs to the UI
+    assert "DEBUG" not in built.stdout + built.stderr
+    assert "PASS" not in built.stdout
+
+
+def test_existing_partitions_are_not_made_anew_unasked(
+    built: subprocess.CompletedProcess[str], sprint_command: Sprint
+) -> None:
+    done = sprint_command("run", "--title", "pocket", "--to", "2025-01-03")
+    assert done.returncode == 1
+    assert "15 partitions of pocket exist already" in done.stderr
+    assert "--reuse" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_an_entrypoint_runs_what_is_downstream_of_it_only(
+    built: subprocess.CompletedProcess[str], sprint_command: Sprint
+) -> None:
+    done = sprint_command(
+        "run", "--title", "pocket", "--to", "2025-01-02", "--entrypoint", "transactions",
+        "--regenerate",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    seconds = {
+        cells[1].strip(): cells[3].strip()
+        for line in done.stdout.splitlines()
+        if len(cells := line.split("│")) == 5
+    }
+    assert seconds["pocket_raw.event_transaction"]
+    assert seconds["pocket_mart.country_weekly_revenue"]
+    assert not seconds["pocket_raw.event_session"]
+    assert not seconds["pocket_mart.player_activity_daily"]
+
+
+def test_verify_finds_what_differs(
+    built: subprocess.CompletedProcess[str], sprint_command: Sprint, folder: Path
+) -> None:
+    whole = sprint_command("verify", "--title", "pocket", "--deep")
+    assert whole.returncode == 0, whole.stderr
+    assert "3 days are what their seed says" in whole.stdout
+    assert "every dbt test holds" in whole.stdout
+    (part,) = (folder / "data/raw/pocket/sessions/event_date=2025-01-02").glob("*.parquet")
+    kept = part.read_bytes()
+    part.write_bytes(kept[: len(kept) // 2])
+    broken = sprint_command("verify", "--title", "pocket")
+    part.write_bytes(kept)
+    assert broken.returncode == 1
+    assert "pocket/sessions for 2025-01-02 again" in broken.stderr
+    assert "1 partitions differ" in broken.stderr
+    assert "Traceback" not in broken.stderr
+
+
+@pytest.mark.parametrize("name", ["sprint", "leap"])
+def test_a_plan_is_close_to_what_comes(name: str) -> None:
+    title = Title.load(name)
+    world = World(title)
+    days = [date(2025, 1, day) for day in range(1, 15)]
+    for planned in estimate(title, days):
+        made = sum(t.num_rows for d in days for t in getattr(world, planned.dataset)(d))
+        # few buy in leap: a dozen purchases more or less is chance
+        assert planned.rows == pytest.approx(made, rel=0.1, abs=15)
+
+
+def test_a_plan_says_what_is_there_already(
+    built: subprocess.CompletedProcess[str], sprint_command: Sprint
+) -> None:
+    told = sprint_command("plan", "--title", "pocket", "--to", "2025-01-05").stdout
+    assert "heartbeats" in told
+    assert "3 of 5" in told
+
+
+def test_titles_and_doctor_show_the_state(
+    built: subprocess.CompletedProcess[str], sprint_command: Sprint, folder: Path
+) -> None:
+    titles = sprint_command("titles").stdout
+    assert all(name in titles for name in ("leap", "pocket", "sprint"))
+    doctor = sprint_command("doctor").stdout
+    assert duckdb.__version__ in doctor
+    assert str(folder / "data") in doctor
+    assert "free" in doctor
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("run", "--title", "nope"), "unknown title 'nope'"),
+        (("run", "--from", "2024-12-31"), "title sprint launches on 2025-01-01"),
+        (("run", "--from", "soon"), "--from is a day such as 2025-01-31, not 'soon'"),
+        (("run", "--from", "2025-01-09", "--to", "2025-01-08"), "--to 2025-01-08 lies before"),
+        (("verify", "--title", "leap"), "there are no partitions of leap"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(
+    sprint_command: Sprint, arguments: tuple[str, ...], told: str
+) -> None:
+    done = sprint_command(*arguments)
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
