@@ -73,7 +73,7 @@ def raw_asset_spec(title: Title, dataset: str) -> dg.AssetSpec:
             "dagster/table_name": contract.relation(title.name),
             "dagster/column_schema": dg.TableSchema(
                 columns=[
-                    dg.TableColumn(column.name, column.type, description=_meaning(column))
+                    dg.TableColumn(column.name, column.duckdb_type, description=_meaning(column))
                     for column in contract.columns
                 ]
             ),

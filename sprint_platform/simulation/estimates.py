@@ -9,28 +9,28 @@ from datetime import date
 from sprint_platform.simulation.population import Population
 from sprint_platform.title import Title
 
-# Measured on the shipped titles: bytes of partition files and of the database per row, and rows
-# per second that are made, written and loaded on two cores (`make bench` prints the current ones).
+# Measured on a day of 100,000 players: bytes of partition files and of the database per row, and
+# rows per second that are made, written and loaded on two cores.
 FILE_BYTES = {
-    "dim_players": 75,
-    "signons": 30,
-    "sessions": 60,
-    "heartbeats": 9.1,
-    "transactions": 50,
+    "dim_players": 36,
+    "signons": 24,
+    "sessions": 26,
+    "heartbeats": 9.2,
+    "transactions": 35,
 }
 DATABASE_BYTES = {
-    "dim_players": 90,
-    "signons": 40,
-    "sessions": 70,
-    "heartbeats": 14,
-    "transactions": 60,
+    "dim_players": 42,
+    "signons": 32,
+    "sessions": 29,
+    "heartbeats": 12.2,
+    "transactions": 38,
 }
 ROWS_PER_SECOND = {
-    "dim_players": 700_000,
-    "signons": 1_500_000,
-    "sessions": 700_000,
-    "heartbeats": 1_900_000,
-    "transactions": 900_000,
+    "dim_players": 400_000,
+    "signons": 800_000,
+    "sessions": 500_000,
+    "heartbeats": 2_500_000,
+    "transactions": 400_000,
 }
 
 
