@@ -51,7 +51,7 @@ def build_dbt_assets(
     @dg.multi_asset(
         name=f"{title.name}_dbt",
         specs=specs,
-        check_specs=[*check_specs, *_checks_ofunread_sources(translator, manifest)],
+        check_specs=[*check_specs, *_checks_of_unread_sources(translator, manifest)],
         can_subset=True,
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -95,7 +95,7 @@ def _specs(
     )
 
 
-def _checks_ofunread_sources(
+def _checks_of_unread_sources(
     translator: TitleTranslator, manifest: Node
 ) -> Iterator[dg.AssetCheckSpec]:
     for source in unread_sources(manifest):
