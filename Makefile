@@ -52,7 +52,7 @@ bench: setup
 	@$(BIN)/python -m sprint_platform_tests.bench
 
 clean:
-	rm -rf .venv .env .dagster .cache build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .env .dagster .cache build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find data -mindepth 1 ! -name README.md -delete
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -10,10 +10,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -77,6 +77,7 @@ class Stop(Exception):
 def main() -> None:
     """The console script: one clear line, not a stack trace, for what a person can mend."""
     prepare_environment()
+    import duckdb
     from filelock import Timeout
 
     from sprint_platform.telemetry.partitions import PartitionError
@@ -85,8 +86,19 @@ def main() -> None:
     try:
         app()
     except (Stop, TitleError, PartitionError, LeaseError, Timeout) as error:
-        problems.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        _end(str(error))
+    except duckdb.IOException as error:
+        if "lock" not in str(error).lower():
+            raise
+        _end(
+            f"{database_path()} is open in another program: close it there, and read"
+            f" {published_dir()}/sprint.duckdb instead ({' '.join(str(error).split())})"
+        )
+
+
+def _end(line: str) -> NoReturn:
+    problems.print(f"[bold red]error:[/] {line}", highlight=False, soft_wrap=True)
+    sys.exit(1)
 
 
 def prepare_environment() -> None:
@@ -136,6 +148,9 @@ def run(
     """Simulate days, load them, and build and test every model below."""
     game = Title.load(title)
     days = _days(game, first, last)
+    today = datetime.now(UTC).date()
+    if days[-1] > today:
+        raise Stop(f"{days[-1]} is in the future: the last day that can be made is {today} (UTC)")
     if reuse is None:
         reuse = _ask_about_existing(game, days, entrypoint)
     _run_and_tell(game, days, entrypoint, reuse)
@@ -171,17 +186,23 @@ def _existing(game: Title, days: list[date], entrypoint: Entrypoint) -> int:
 
 
 def _run_and_tell(game: Title, days: list[date], entrypoint: Entrypoint, reuse: bool) -> GraphRun:
+    from sprint_platform.orchestration.dbt_manifest import ManifestError
     from sprint_platform.orchestration.runs import run_graph
 
     span = f"{days[0]} to {days[-1]}" if len(days) > 1 else str(days[0])
     out.print(f"[bold]{game.name}[/], {span}: {entrypoint.value}", highlight=False)
-    with _progress(game, days) as watch:
-        report = run_graph(
-            game, days[0], days[-1], entrypoint=entrypoint.value, reuse=reuse, watch=watch
-        )
+    try:
+        with _progress(game, days) as watch:
+            report = run_graph(
+                game, days[0], days[-1], entrypoint=entrypoint.value, reuse=reuse, watch=watch
+            )
+    except ManifestError as error:
+        raise Stop(str(error)) from error
     if not report.success:
         for line in report.failures:
             problems.print(f"[red]failed[/] {line}", highlight=False, soft_wrap=True)
+        for check in report.failed_checks:
+            problems.print(f"[red]check failed[/] {check}", highlight=False, soft_wrap=True)
         raise Stop(
             f"the run {report.run_id} failed after {report.seconds:.1f} s; its log is in the UI:"
             " sprint ui"
@@ -383,17 +404,22 @@ def verify(
     days = sorted(made & set(_days(game, first, last)) if first or last else made)
     if not days:
         raise Stop(f"there are no partitions of {title} for these days: sprint run --title {title}")
-    wrong = 0
+    wrong: list[date] = []
     with Progress(console=out, transient=True) as bars:
         task = bars.add_task("verifying", total=len(days))
-        for _, lines in verify_days(game, days):
-            wrong += len(lines)
+        for day, lines in verify_days(game, days):
+            wrong += [day] * len(lines)
             bars.advance(task)
             for line in lines:
                 problems.print(f"[red]differs[/] {line}", highlight=False, soft_wrap=True)
     if wrong:
-        raise Stop(f"{wrong} partitions differ: sprint run --title {title} --regenerate mends them")
-    out.print(f"{title}: {len(days)} days are what their seed says, in files and warehouse.")
+        raise Stop(
+            f"{len(wrong)} partitions differ; this mends them: sprint run --title {title}"
+            f" --from {wrong[0]} --to {wrong[-1]} --regenerate"
+        )
+    out.print(
+        f"{title}: {len(days)} days are what their seed says, in files and in what was loaded."
+    )
     if deep:
         failed = verify_models(game)
         if failed:

@@ -21,10 +21,13 @@ from dagster._core.storage.tags import (
 )
 
 from sprint_platform.orchestration.build import build_definitions
+from sprint_platform.orchestration.catalogue import write_catalogue
 from sprint_platform.orchestration.dbt_runner import dbt_environment, dbt_result, stray_relations
 from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE
 from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.runs import selection_for
 from sprint_platform.places import database_path, project_root, published_dir, raw_dir
+from sprint_platform.simulation.products import catalogue
 from sprint_platform.telemetry.partitions import read_manifest
 from sprint_platform.title import Title
 from sprint_platform.warehouse.database import connect
@@ -450,3 +453,59 @@ def test_a_day_before_the_launch_is_refused_in_one_line(graph: Graph) -> None:
     assert refused.returncode != 0
     assert "partition key `2024-12-31`" in refused.stderr.strip().splitlines()[-1]
     assert not (raw_dir("tiny", "sessions") / "event_date=2024-12-31").exists()
+
+
+# -- what a crash leaves, and a title's first day ------------------------------------------------
+
+
+def test_a_lost_warehouse_is_loaded_again_from_the_files(graph: Graph) -> None:
+    database_path().unlink()
+    daily = graph.definitions.resolve_asset_graph().get_all_asset_keys()
+    alone = dg.AssetSelection.assets(
+        *(k for k in daily if k.path[-1] not in ("products", "dim_products", "dim_countries"))
+    )
+    # one later day alone: the players of the earlier days are there as files only, and the seeds,
+    # which no daily job has, were never built in this warehouse
+    result = graph.run(alone, "2025-01-04")
+    assert result.success, failures(result)
+    assert rows("select count(distinct signup_date) > 1 from tiny_dim.dim_players") == [(True,)]
+    assert rows("select count(*) from tiny_dim.dim_countries") != [(0,)]
+    assert all(check.passed for check in result.get_asset_check_evaluations())
+
+
+def test_a_model_is_not_built_from_what_was_never_loaded(graph: Graph) -> None:
+    # as a run leaves it that was killed between the two
+    rows("delete from tiny_raw.loaded_partitions where dataset = 'sessions'")
+    result = graph.run(assets("player_activity_daily"), "2025-01-02")
+    assert failures(result)[STEP_OF_DBT] == (
+        "tiny/sessions for 2025-01-02 was made, but the warehouse has not loaded it:"
+        " materialize tiny/sessions for 2025-01-02 again"
+    )
+    assert built(result) == set()
+
+
+def test_a_damaged_day_does_not_stop_other_days(graph: Graph) -> None:
+    manifest = raw_dir("tiny", "heartbeats") / "event_date=2025-01-01" / "manifest.json"
+    kept = manifest.read_bytes()
+    manifest.write_bytes(b"")
+    try:
+        result = graph.run(assets("player_activity_daily"), "2025-01-02")
+    finally:
+        manifest.write_bytes(kept)
+    assert result.success, failures(result)
+
+
+def test_an_edited_catalogue_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    edited = tmp_path / "dim_products.csv"
+    monkeypatch.setattr("sprint_platform.orchestration.runs.catalogue_path", lambda: edited)
+    monkeypatch.setattr("sprint_platform.orchestration.catalogue.catalogue_path", lambda: edited)
+    definitions = build_definitions([Title.load("tiny")]).resolve_asset_graph()
+
+    def made() -> bool:
+        return dg.AssetKey("products") in selection_for("tiny", "all").resolve(definitions)
+
+    assert made()
+    write_catalogue(catalogue())
+    assert made()
+    edited.write_text(edited.read_text().replace("9.99", "8.99"))
+    assert not made()

@@ -35,7 +35,7 @@ def steps(path: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
 
 
 def test_the_shipped_models_are_found() -> None:
-    assert list(models()) == NAMES
+    assert set(NAMES) <= set(models())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -195,7 +195,7 @@ def test_a_new_module_is_a_new_model(add_model: Callable[[str], None]) -> None:
     with pytest.raises(TitleError, match="'zigzag' is not one of bezier, lissajous, lorentzian"):
         World(title)
     add_model(ZIGZAG)
-    assert list(models()) == [*NAMES, "zigzag"]
+    assert {*NAMES, "zigzag"} <= set(models())
     records = table(World(title), "heartbeats", LAUNCH)
     assert records.num_rows > 500
     # y and z never change within a session

@@ -196,14 +196,14 @@ def test_several_problems_are_counted(titles_folder: Path) -> None:
 
 
 def test_an_unknown_title_names_the_known_ones() -> None:
-    with pytest.raises(TitleError, match=r"unknown title 'spirnt'.*known titles: leap, sprint"):
+    with pytest.raises(TitleError, match=r"unknown title 'spirnt'.*known titles: .*leap.*sprint"):
         Title.load("spirnt")
 
 
 def test_a_folder_adds_titles_and_overrides_shipped_ones(titles_folder: Path) -> None:
     write(titles_folder, changed("seed", 7))
     write(titles_folder, changed("seed", 8), "sprint")
-    assert title_names() == ["leap", "mine", "sprint"]
+    assert {"leap", "mine", "sprint"} <= set(title_names())
     assert Title.load("mine").seed == 7
     assert Title.load("sprint").seed == 8
     assert Title.load("leap").seed == told("leap")["seed"]

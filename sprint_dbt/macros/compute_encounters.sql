@@ -64,7 +64,7 @@ close_beats as (
         event_datetime,
         (x * x + y * y + z * z) / (scale * scale) as squared_hundredths
     from pairs
-    where x * x + y * y + z * z <= scale * scale * {{ (distance | float * 100) ** 2 }}
+    where x * x + y * y + z * z <= scale * scale * {{ ((distance | float * 100) | round(6)) ** 2 }}
 ),
 
 marked_beats as (

@@ -21,6 +21,7 @@ from sprint_platform.orchestration.dbt_runner import (
     build_arguments,
     dbt_environment,
     dbt_events,
+    dbt_result,
     failure_line,
     stray_relations,
 )
@@ -28,7 +29,7 @@ from sprint_platform.orchestration.dbt_translator import TitleTranslator
 from sprint_platform.orchestration.failures import ClearFailure, told_in_one_line
 from sprint_platform.orchestration.raw_assets import Watch
 from sprint_platform.orchestration.resources import Warehouse
-from sprint_platform.orchestration.upstream import require
+from sprint_platform.orchestration.upstream import require, require_loaded
 from sprint_platform.orchestration.window import Window, run_window
 from sprint_platform.title import Title
 from sprint_platform.warehouse.database import connect
@@ -132,13 +133,18 @@ def _build(
     nodes = selected_nodes(context, manifest)
     holder = f"dbt of {title.name} in run {context.run.run_id}"
     with told_in_one_line(), warehouse.leased(holder):
+        models = [node for node in nodes if node["resource_type"] == "model"]
         if window:
-            for node in nodes:
-                if node["resource_type"] == "model":
-                    require(title, translator.table(node), datasets_of(manifest, node), window)
+            for node in models:
+                require(title, translator.table(node), datasets_of(manifest, node), window)
         with connect() as con:
             ensure_title_schemas(con, title.name)
-            require_parents(con, manifest, translator, nodes)
+            if window:
+                read = {dataset for node in models for dataset in datasets_of(manifest, node)}
+                require_loaded(con, title, sorted(read), window)
+            seeds = missing_parents(con, manifest, translator, nodes)
+        if seeds:
+            _build_seeds(context, manifest, translator, seeds)
         arguments, environment = build_arguments(title, nodes), dbt_environment(title, window)
         # closed before the lease ends, whatever happens: dbt may still be building
         with closing(dbt_events(arguments, environment)) as events:
@@ -165,10 +171,11 @@ def _build(
             context.log.info(f"{written} files of {len(marts)} marts published")
 
 
-def require_parents(
+def missing_parents(
     con: duckdb.DuckDBPyConnection, manifest: Node, translator: TitleTranslator, nodes: list[Node]
-) -> None:
-    """Raises ClearFailure when a table that the nodes read, and do not build, was never built."""
+) -> list[Node]:
+    """The seeds that the nodes read, do not build, and that were never built. Raises ClearFailure
+    where it is a model: which days of it are wanted is for a person to say."""
     built = {
         f"{schema}.{table}"
         for schema, table in con.execute(
@@ -176,14 +183,40 @@ def require_parents(
         ).fetchall()
     }
     selected = {node["unique_id"] for node in nodes}
+    seeds: dict[str, Node] = {}
     for node in nodes:
         for parent in sorted(set(manifest["parent_map"][node["unique_id"]]) - selected):
             if not parent.startswith(("model.", "seed.")):
                 continue
-            relation = translator.relation(manifest["nodes"][parent])
-            if relation not in built:
-                key = translator.get_asset_key(manifest["nodes"][parent]).to_user_string()
-                raise ClearFailure(
-                    f"{node['name']} of {translator.title.name} needs {key}, which was never built:"
-                    f" materialize {key} first"
-                )
+            read = manifest["nodes"][parent]
+            if translator.relation(read) in built:
+                continue
+            if read["resource_type"] == "seed":
+                seeds[parent] = read
+                continue
+            key = translator.get_asset_key(read).to_user_string()
+            raise ClearFailure(
+                f"{node['name']} of {translator.title.name} needs {key}, which was never built:"
+                f" materialize {key} first"
+            )
+    return list(seeds.values())
+
+
+def _build_seeds(
+    context: dg.AssetExecutionContext,
+    manifest: Node,
+    translator: TitleTranslator,
+    seeds: list[Node],
+) -> None:
+    """Builds seeds that a title's first daily run stands on: they are in no daily job, and the
+    schedule of a new title must not fail for it."""
+    title = translator.title
+    result = dbt_result(build_arguments(title, seeds), dbt_environment(title, None))
+    if line := failure_line(title, result):
+        raise ClearFailure(line)
+    for seed in seeds:
+        context.log_event(
+            dg.AssetMaterialization(
+                translator.get_asset_key(seed), metadata={"made_for": "the title's first models"}
+            )
+        )

@@ -44,7 +44,7 @@ def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
         "SPRINT_DATA_DIR": str(data_dir()),
         "SPRINT_TITLE": title.name,
         "SPRINT_WORD": title.encounters.word,
-        "SPRINT_ENCOUNTER_DISTANCE": f"{title.encounters.distance:g}",
+        "SPRINT_ENCOUNTER_DISTANCE": f"{title.encounters.distance:.12g}",
         "SPRINT_ENCOUNTER_GAP_SECONDS": str(title.encounters.gap_seconds),
         "SPRINT_HEARTBEAT_SECONDS": str(title.heartbeat_seconds),
     }

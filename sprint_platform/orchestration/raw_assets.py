@@ -117,8 +117,8 @@ def _raw_asset(
                     report = load_partitions(con, title.name, dataset, made)
                     if dataset == "heartbeats" and report.loaded_days:
                         publish_views()
-                    # earlier sign-up days came with it
-                    window = Window(min([window.start, *made]), window.end)
+                    # earlier sign-up days may have come with it
+                    window = Window(min([window.start, *report.loaded_days]), window.end)
                     if dataset == "heartbeats":
                         _add_picture(context, con, title, max(made, default=None))
                     yield dg.MaterializeResult(asset_key=spec.key, metadata=_told_load(report))
@@ -146,6 +146,8 @@ def _partitions(
         manifests[day] = manifest
         metadata = _told(manifest, seconds)
         if day < window.start:
+            if seconds is None:
+                continue
             # Dagster itself records the run's own partitions only
             metadata["made_for"] = f"the run of {window}"
             context.log_event(
@@ -199,7 +201,12 @@ def _simulated(
     source = world.source(dataset)
     earlier: list[date] = []
     if dataset == "dim_players":
-        earlier = missing_days(title, dataset, Window(title.launch_date, window.start).days)
+        before = Window(title.launch_date, window.start).days
+        earlier = missing_days(title, dataset, before)
+        for day in sorted(set(before) - set(earlier)):
+            # made, but perhaps never loaded: a run was killed in between, or the database is new
+            if manifest := read_manifest(title.name, dataset, day):
+                yield day, manifest, None
     keep = context.run.tags.get(EXISTING_TAG) == REUSE
     for day in _with_progress(context, [*earlier, *window.days]):
         existing = read_manifest(title.name, dataset, day) if keep else None

@@ -15,7 +15,10 @@ from dagster._core.storage.tags import (
 )
 
 from sprint_platform.orchestration.build import build_definitions
+from sprint_platform.orchestration.catalogue import read_catalogue
 from sprint_platform.orchestration.raw_assets import EXISTING_TAG
+from sprint_platform.places import catalogue_path
+from sprint_platform.simulation.products import catalogue
 from sprint_platform.title import Title
 
 # Where `sprint run --entrypoint` starts; what is downstream of it runs too.
@@ -45,10 +48,12 @@ class GraphRun:
 
 
 def selection_for(title: str, entrypoint: str) -> dg.AssetSelection:
-    """The entrypoint's asset and what is downstream of it; everything for ``all``."""
+    """The entrypoint's asset and what is downstream of it; everything for ``all``, except a
+    catalogue that somebody has edited or made longer: it serves every title."""
     title_assets = dg.AssetSelection.key_prefixes([title])
     if entrypoint == "all":
-        return dg.AssetSelection.assets("products") | title_assets
+        edited = catalogue_path().exists() and not read_catalogue().equals(catalogue())
+        return title_assets if edited else title_assets | dg.AssetSelection.assets("products")
     if entrypoint == "products":
         start = dg.AssetSelection.assets("products")
     else:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
+import duckdb
+
 from sprint_platform.orchestration.window import Window, described
 from sprint_platform.telemetry.partitions import PartitionError, read_manifest
 from sprint_platform.title import Title
+from sprint_platform.warehouse.load import loaded_digests
 
 # What each dataset is made from, in the order in which they are made.
 UPSTREAM: dict[str, tuple[str, ...]] = {
@@ -44,6 +47,27 @@ def require(title: Title, table: str, datasets: Iterable[str], window: Window) -
             raise PartitionError(
                 f"{title.name}/{table} for {window} needs {asset} for {described(missing)}{why}:"
                 f" materialize {asset} for {missing[0]}{last} first"
+            )
+
+
+def require_loaded(
+    con: duckdb.DuckDBPyConnection, title: Title, datasets: Iterable[str], window: Window
+) -> None:
+    """Raises PartitionError when the warehouse does not hold what the partition files of the window
+    say: a run that was killed between the two would else build models from old rows, or none."""
+    for dataset in datasets:
+        loaded = loaded_digests(con, title.name, dataset)
+        behind = []
+        for day in needed_days(title, dataset, window):
+            manifest = read_manifest(title.name, dataset, day)
+            if manifest is not None and manifest.digest != loaded.get(day):
+                behind.append(day)
+        if behind:
+            asset = f"{title.name}/{dataset}"
+            last = "" if len(behind) == 1 else f"...{behind[-1]}"
+            raise PartitionError(
+                f"{asset} for {described(behind)} was made, but the warehouse has not loaded it:"
+                f" materialize {asset} for {behind[0]}{last} again"
             )
 
 

@@ -7,15 +7,16 @@ heartbeat partition files. A reader therefore never waits for the lease, and nev
 
 from __future__ import annotations
 
+import logging
 import os
 from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 
-from sprint_platform.places import data_dir, published_dir
+from sprint_platform.places import data_dir, published_dir, raw_dir
 from sprint_platform.telemetry.contracts import DATASETS
-from sprint_platform.telemetry.partitions import partition_days, read_manifest
+from sprint_platform.telemetry.partitions import PartitionError, read_manifest
 
 # What a mart's period column is called, and the period that it names. A mart without one of them
 # (player_stats_lifetime) is one file.
@@ -116,8 +117,14 @@ def _heartbeat_view(con: duckdb.DuckDBPyConnection, title: str) -> None:
     """Only the files that manifests list: a folder may hold a replaced part until its next write,
     which is also what keeps an older view readable until then."""
     files = []
-    for day in partition_days(title, "heartbeats"):
-        manifest = read_manifest(title, "heartbeats", day)
+    for folder in sorted(raw_dir(title, "heartbeats").glob("event_date=????-??-??")):
+        day = date.fromisoformat(folder.name.removeprefix("event_date="))
+        try:
+            manifest = read_manifest(title, "heartbeats", day)
+        except PartitionError as error:
+            # one damaged day must not stop every title's publication; whoever loads it is told too
+            logging.getLogger(__name__).warning("left out of the published view: %s", error)
+            continue
         files += [f"'{_quoted(path)}'" for path in manifest.paths] if manifest else []
     if files:
         contract = DATASETS["heartbeats"]

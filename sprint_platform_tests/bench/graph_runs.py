@@ -26,7 +26,7 @@ NOOP = "sprint_platform_tests.bench.noop_graph"
 
 @dataclass(frozen=True)
 class Process:
-    """How a command ended: wall seconds, CPU-seconds, and the most memory that it and its children
+    """How a command ended: wall seconds, and the most memory that it and its children
     held at one time (proportional set size, so shared pages count once)."""
 
     wall: float
