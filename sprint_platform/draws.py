@@ -46,7 +46,10 @@ def stream_key(seed: int, stream: str, day: int = 0) -> int:
     ``day`` is the day's ordinal (``date.toordinal``), never an offset from a horizon: a longer
     range must not change an old day.
     """
-    name = int.from_bytes(stream.encode()[:32].ljust(32, b"\0"), "little")
+    told = stream.encode()
+    if len(told) > 24:  # longer names would share the stream of their beginning
+        raise ValueError(f"a stream's name has at most 24 bytes, and '{stream}' has {len(told)}")
+    name = int.from_bytes(told, "little")
     return mix_scalar(seed, name & _MASK, (name >> 64) & _MASK, name >> 128, day)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
+from sprint_platform.draws import ONE
 from sprint_platform.simulation.population import Population
 from sprint_platform.title import Title
 
@@ -63,6 +64,11 @@ def estimate(title: Title, days: Iterable[date]) -> list[Estimate]:
         cluster.share * cluster.chance * sum(cluster.purchases) / 2
         for cluster in spending.clusters.values()
     )
+    # a pass is bought by who still plays on the chosen day, and renews monthly or yearly
+    subscribers = spending.pass_share * float(population.mean_habit)
+    waited = spending.pass_within_days // 2
+    reach_it = int(population.survival(waited)[waited]) / ONE
+    renewals = subscribers * (12 + 1) / 2 / 365.25
     rows = dict.fromkeys(FILE_BYTES, 0.0)
     for day in days:
         age = (day - title.launch_date).days
@@ -75,7 +81,10 @@ def estimate(title: Title, days: Iterable[date]) -> list[Estimate]:
         rows["signons"] += active
         rows["sessions"] += played
         rows["heartbeats"] += played * beats
-        rows["transactions"] += active * bought
+        living = population.expected_active(day) / habit
+        rows["transactions"] += (
+            active * bought + signups * subscribers * reach_it + living * renewals
+        )
     return [
         Estimate(
             dataset=dataset,
