@@ -81,6 +81,7 @@ def main() -> None:
     from filelock import Timeout
 
     from sprint_platform.telemetry.partitions import PartitionError
+    from sprint_platform.warehouse.database import open_elsewhere
     from sprint_platform.warehouse.lease import LeaseError
 
     try:
@@ -88,12 +89,10 @@ def main() -> None:
     except (Stop, TitleError, PartitionError, LeaseError, Timeout) as error:
         _end(str(error))
     except duckdb.IOException as error:
-        if "lock" not in str(error).lower():
+        line = open_elsewhere(error)
+        if line is None:
             raise
-        _end(
-            f"{database_path()} is open in another program: close it there, and read"
-            f" {published_dir()}/sprint.duckdb instead ({' '.join(str(error).split())})"
-        )
+        _end(line)
 
 
 def _end(line: str) -> NoReturn:
@@ -168,18 +167,16 @@ def _ask_about_existing(game: Title, days: list[date], entrypoint: Entrypoint) -
 
 def _existing(game: Title, days: list[date], entrypoint: Entrypoint) -> int:
     """How many partitions that the run would make are there already."""
+    from sprint_platform.orchestration.runs import ENTRYPOINTS
+    from sprint_platform.orchestration.upstream import with_downstream
     from sprint_platform.telemetry.partitions import read_manifest
 
-    # in the order of the graph: a run makes its entrypoint and the datasets below it
-    below = {
-        "all": DATASETS,
-        "players": DATASETS,
-        "signons": ("signons", "sessions", "heartbeats"),
-        "sessions": ("sessions", "heartbeats"),
-        "heartbeats": ("heartbeats",),
-        "transactions": ("transactions",),
-        "products": ("transactions",),
-    }[entrypoint.value]
+    if entrypoint is Entrypoint.all:
+        below = list(DATASETS)
+    elif entrypoint is Entrypoint.products:
+        below = ["transactions"]
+    else:
+        below = with_downstream(ENTRYPOINTS[entrypoint.value])
     return sum(
         read_manifest(game.name, dataset, day) is not None for dataset in below for day in days
     )

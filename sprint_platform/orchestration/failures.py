@@ -10,9 +10,9 @@ import duckdb
 from dagster._core.errors import DagsterUserCodeProcessError
 from dagster_shared.error import SerializableErrorInfo
 
-from sprint_platform.places import database_path, published_dir
 from sprint_platform.telemetry.partitions import PartitionError
 from sprint_platform.title import TitleError
+from sprint_platform.warehouse.database import open_elsewhere
 from sprint_platform.warehouse.lease import LeaseError
 
 
@@ -47,10 +47,6 @@ def told_in_one_line() -> Iterator[None]:
     except (LeaseError, PartitionError, TitleError) as error:
         raise ClearFailure(str(error)) from None
     except duckdb.IOException as error:
-        if "lock" not in str(error).lower():
-            raise
-        raise ClearFailure(
-            f"{database_path()} is open in another program, which shuts out everybody else: close"
-            f" it there, and read {published_dir()}/sprint.duckdb instead"
-            f" ({' '.join(str(error).split())})"
-        ) from None
+        if line := open_elsewhere(error):
+            raise ClearFailure(line) from None
+        raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -16,7 +15,7 @@ from dagster._core.storage.tags import (
 
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.catalogue import read_catalogue
-from sprint_platform.orchestration.raw_assets import EXISTING_TAG
+from sprint_platform.orchestration.raw_assets import EXISTING_TAG, Watch
 from sprint_platform.places import catalogue_path
 from sprint_platform.simulation.products import catalogue
 from sprint_platform.title import Title
@@ -30,8 +29,6 @@ ENTRYPOINTS = {
     "heartbeats": "heartbeats",
     "transactions": "transactions",
 }
-
-Watch = Callable[[str, date, int], None]
 
 
 @dataclass(frozen=True)

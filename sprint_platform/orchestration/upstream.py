@@ -33,6 +33,15 @@ def upstream_datasets(title: Title, dataset: str) -> tuple[str, ...]:
     return (UPSTREAM if title.source == "simulated" else LANDED_UPSTREAM)[dataset]
 
 
+def with_downstream(dataset: str) -> list[str]:
+    """The dataset of a simulated title and those that are made from it, in the graph's order."""
+    found = [dataset]
+    for name, upstream in UPSTREAM.items():
+        if name not in found and any(parent in found for parent in upstream):
+            found.append(name)
+    return found
+
+
 def require(title: Title, table: str, datasets: Iterable[str], window: Window) -> None:
     """Raises PartitionError, naming what to materialize first, when partitions of the datasets that
     the title's table stands on in the window are missing, or come from another version of the

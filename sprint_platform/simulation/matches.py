@@ -52,10 +52,11 @@ LONGEST_QUEUE_SECONDS = 600
 class PlayerSessions:
     """Players' parts in sessions: parallel arrays, each session's rows together.
 
-    ``number`` is the player, ``session`` a key unique within the day, ``team`` counts from 1,
-    ``leader`` is the row of the player's team leader, ``players`` how many are in the session,
-    ``start`` is in seconds of the day, ``length`` in seconds, ``around`` how many of one day's
-    earlier sessions the player had (0 for the first).
+    ``number`` is the player, ``country`` an index into COUNTRIES, ``session`` a key unique within
+    the day, ``seat`` counts from 0 in the session, ``teams`` is how many teams it has, ``team``
+    counts from 1, ``leader`` is the row of the player's team leader, ``players`` how many are in
+    the session, ``start`` is in seconds of the day, ``length`` and ``session_length`` (until the
+    last player left) in seconds, ``around`` how many sessions the player had before on that day.
     """
 
     number: I64

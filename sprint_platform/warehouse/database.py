@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import duckdb
 
-from sprint_platform.places import data_dir, database_path
+from sprint_platform.places import data_dir, database_path, published_dir
 
 # A day of 200,000 active players goes through the graph in under 2 GiB over all processes; DuckDB
 # spills to the data folder beyond this. SPRINT_DUCKDB_MEMORY raises it on a larger machine.
@@ -37,3 +37,15 @@ def connect(*, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
     finally:
         connection.close()
+
+
+def open_elsewhere(error: duckdb.IOException) -> str | None:
+    """What to do, in one line, where the error is DuckDB's for a file that another program has
+    open (a shell, a BI tool: they take no lease); None for any other error."""
+    if "lock" not in str(error).lower():
+        return None
+    return (
+        f"{database_path()} is open in another program, which shuts out everybody else: close"
+        f" it there, and read {published_dir()}/sprint.duckdb instead"
+        f" ({' '.join(str(error).split())})"
+    )
