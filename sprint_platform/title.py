@@ -9,6 +9,7 @@ from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import (
@@ -27,6 +28,8 @@ from sprint_platform.places import title_dirs
 # Raise when the simulation makes other rows from the same YAML: partitions that an older version
 # made are then known as such, and the golden digests change with it.
 SIMULATION_VERSION = 1
+# Raise when landing reads other records from the same files: they are then read again.
+LANDING_VERSION = 1
 
 ARCHETYPES = ("daily", "weekday", "cyclical")
 SPENDER_CLUSTERS = ("none", "minnow", "dolphin", "whale")
@@ -247,6 +250,100 @@ class Simulation(_Part):
         return self
 
 
+# What may be landed from files, or dirtied on purpose. Products have no days of their own.
+LANDABLE = ("sessions", "heartbeats", "transactions", "signons", "dim_players", "products")
+FILE_FORMATS = ("csv", "ndjson", "json", "parquet")
+
+# One name of a column in the studio's files, or several (tried in this order).
+FileColumn = str | tuple[str, ...]
+Scalar = bool | int | float | str
+
+
+def _datasets(told: dict[str, Any]) -> dict[str, Any]:
+    for name in told:
+        if name not in LANDABLE:
+            raise ValueError(f"'{name}' is not a dataset ({', '.join(LANDABLE)})")
+    return told
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"'{value}' is not a time zone such as Europe/Berlin") from error
+    return value
+
+
+class Mapping(_Part):
+    """How a studio's files are read as the contract's records.
+
+    ``columns`` and ``defaults`` are per dataset and by the contract's column: the name (or names)
+    that the files use, and the value of a column that they lack. ``values`` translates words, by
+    the contract's column. Naive times are in ``time_zone``; numbers as times count ``epoch_unit``
+    since 1970. A position is ``position_scale`` * told + ``position_offset``, per axis.
+    """
+
+    columns: Annotated[dict[str, dict[str, FileColumn]], AfterValidator(_datasets)] = {}
+    defaults: Annotated[dict[str, dict[str, Scalar]], AfterValidator(_datasets)] = {}
+    values: dict[str, dict[str, str]] = {}
+    time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    epoch_unit: Literal["s", "ms", "us"] | None = None
+    position_scale: tuple[float, float, float] = (1, 1, 1)
+    position_offset: tuple[float, float, float] = (0, 0, 0)
+    teams: Literal["numbers", "labels"] = "numbers"
+
+
+class Landing(_Part):
+    """What is landed from ``data/landing/<title>/<dataset>/``, and how.
+
+    ``datasets`` are those that the studio delivers: heartbeats without their session wait where
+    sessions are delivered, and sessions are derived from heartbeats where they are not. A heartbeat
+    may lie ``session_tolerance_seconds`` outside its session. A landing that would reject a larger
+    share than ``reject_limit`` of what it read changes nothing.
+    """
+
+    datasets: tuple[str, ...] = ("sessions", "heartbeats")
+    mapping: Mapping = Mapping()
+    reject_limit: Share = 0.05
+    session_tolerance_seconds: Annotated[int, AfterValidator(_between(0, 86_400))] = 0
+
+    @field_validator("datasets")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        _datasets(dict.fromkeys(value))
+        if not value:
+            raise ValueError("at least one dataset must be delivered")
+        return value
+
+
+class Faults(_Part):
+    """Dirt on purpose: the share of records that each fault befalls (schema drift: from a day on).
+
+    ``late`` records are delivered up to ``late_days`` days after their own. ``new_column_from`` and
+    ``renamed_column_from`` change the files that are delivered from that day on.
+    """
+
+    late: Share = 0
+    late_days: Annotated[int, AfterValidator(_between(1, 14))] = 2
+    duplicate: Share = 0
+    dropped: Share = 0
+    out_of_order: Share = 0
+    malformed: Share = 0
+    null_session_end: Share = 0
+    overlapping_session: Share = 0
+    negative_amount: Share = 0
+    clock_skew: Share = 0
+    new_column_from: date | None = None
+    renamed_column_from: date | None = None
+    format: Literal["csv", "ndjson", "parquet"] = "csv"
+
+    @model_validator(mode="after")
+    def _can_be_written(self) -> Faults:
+        if self.malformed and self.format == "parquet":
+            raise ValueError("a Parquet column holds no malformed values: use csv or ndjson")
+        return self
+
+
 Extent = tuple[int, int]
 
 
@@ -287,6 +384,8 @@ class Title(_Part):
     grid: Grid = Grid()
     encounters: Encounters
     simulation: Simulation | None = None
+    landing: Landing | None = None
+    faults: Faults | None = None
 
     @field_validator("name")
     @classmethod
@@ -299,6 +398,13 @@ class Title(_Part):
     def _whole(self) -> Title:
         if (self.source == "simulated") != (self.simulation is not None):
             raise ValueError("a simulated title needs a simulation section, and a landed one none")
+        if self.faults is not None and self.simulation is None:
+            raise ValueError("faults dirty what is simulated: a landed title has none")
+        if self.landing is not None and not self.lands:
+            raise ValueError("landing settings need source: landing (or faults)")
+        skewed = self.faults is not None and self.faults.clock_skew > 0
+        if skewed and "sessions" not in self.landing_settings.datasets:
+            raise ValueError("clock_skew is seen against sessions: landing.datasets lacks them")
         if self.simulation is not None:
             for axis in ("x", "y", "z"):
                 low, high = getattr(self.grid, axis)
@@ -316,11 +422,37 @@ class Title(_Part):
         return self
 
     @property
+    def lands(self) -> bool:
+        """Whether the title's records come through the landing folder: a studio's files, or
+        simulated ones with dirt."""
+        return self.source == "landing" or self.faults is not None
+
+    @property
+    def landing_settings(self) -> Landing:
+        """How the title's files are landed: its ``landing`` section or, without one, the defaults
+        (a dirtied title delivers every dataset that it simulates)."""
+        if self.landing is not None:
+            return self.landing
+        if self.faults is not None:
+            return Landing(datasets=tuple(d for d in LANDABLE if d != "products"), reject_limit=1)
+        return Landing()
+
+    @property
+    def landing_fingerprint(self) -> str:
+        """What decides how a landed file is read and admitted, as 16 hex digits: another mapping or
+        grid reads the same bytes as other records."""
+        settings = self.landing_settings.model_dump_json(exclude={"reject_limit"})
+        told = f"{LANDING_VERSION}:{self.heartbeat_seconds}:{self.grid}:{settings}"
+        return hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
+
+    @property
     def fingerprint(self) -> str:
         """What the title's data comes from, as 16 hex digits: a partition made from another seed,
         YAML or version of the simulation has another one. How encounters are counted is not part
         of it: that changes no partition."""
-        told = self.model_dump_json(exclude={"encounters", "description"})
+        told = self.model_dump_json(
+            exclude={"encounters", "description", "landing", "faults"}, exclude_defaults=False
+        )
         return hashlib.blake2b(f"{SIMULATION_VERSION}:{told}".encode(), digest_size=8).hexdigest()
 
     @staticmethod

@@ -79,39 +79,84 @@ def write_partition(
     folder.mkdir(parents=True, exist_ok=True)
     # two writers of one day (a backfill and a schedule) would sweep away each other's parts
     with FileLock(folder / ".lock"):
+        draft = PartitionDraft(title, dataset, day)
+        try:
+            for table in tables:
+                draft.write(table)
+            return draft.finish(source).commit()
+        finally:
+            draft.discard()
+
+
+class PartitionDraft:
+    """A partition while it is being written: ``write`` its records, ``finish`` it, and ``commit``
+    what that gives; until then readers see the old one. ``discard`` drops what is not finished.
+
+    Whoever drafts must be the partition's only writer.
+    """
+
+    def __init__(self, title: str, dataset: str, day: date) -> None:
+        self.folder = partition_dir(title, dataset, day)
+        self.folder.mkdir(parents=True, exist_ok=True)
         try:
             listed = read_manifest(title, dataset, day)
         except PartitionError:  # it is damaged, and now made again
             listed = None
-        _sweep(folder, listed)
-        parts: list[Part] = []
-        total = Digest()
-        writer = _PartWriter(folder, dataset)
-        try:
-            for table in tables:
-                digest = writer.write(table)
-                total += digest
-                if writer.rows >= ROWS_PER_PART:
-                    parts.append(writer.close(len(parts)))
-                    writer = _PartWriter(folder, dataset)
-            if writer.rows:
-                parts.append(writer.close(len(parts)))
-        finally:
-            writer.discard()
+        self._listed = {part.name for part in listed.parts} if listed else set()
+        _sweep(self.folder, self._listed)
+        self._dataset = dataset
+        self._parts: list[Part] = []
+        self._total = Digest()
+        self._writer = _PartWriter(self.folder, dataset)
+
+    def write(self, table: pa.Table) -> None:
+        """Adds records of the contract's schema (PartitionError otherwise)."""
+        self._total += self._writer.write(table)
+        if self._writer.rows >= ROWS_PER_PART:
+            self._parts.append(self._writer.close(len(self._parts)))
+            self._writer = _PartWriter(self.folder, self._dataset)
+
+    def finish(self, source: str) -> FinishedPartition:
+        """Closes the files, under their names; ``source`` says what the records come from."""
+        if self._writer.rows:
+            self._parts.append(self._writer.close(len(self._parts)))
         manifest = Manifest(
-            rows=total.rows,
-            bytes=sum(part.bytes for part in parts),
-            digest=str(total),
+            rows=self._total.rows,
+            bytes=sum(part.bytes for part in self._parts),
+            digest=str(self._total),
             source=source,
-            parts=tuple(parts),
-            folder=folder,
+            parts=tuple(self._parts),
+            folder=self.folder,
         )
-        told = asdict(manifest)
+        return FinishedPartition(manifest, frozenset(self._listed))
+
+    def discard(self) -> None:
+        """Removes the file that is being written, if any."""
+        self._writer.discard()
+
+
+@dataclass(frozen=True)
+class FinishedPartition:
+    """A partition whose files are complete, but which no reader sees before its ``commit``."""
+
+    manifest: Manifest
+    _listed: frozenset[str]
+
+    def commit(self) -> Manifest:
+        """Puts the manifest in place: from here on, this is the partition."""
+        folder = self.manifest.folder
+        told = asdict(self.manifest)
         del told["folder"]
         temporary = folder / f".manifest-{os.getpid()}.tmp"
         temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
         os.replace(temporary, folder / "manifest.json")
-        return manifest
+        return self.manifest
+
+    def discard(self) -> None:
+        """Removes the files, except those that the partition in place has, too."""
+        for part, path in zip(self.manifest.parts, self.manifest.paths, strict=True):
+            if part.name not in self._listed:
+                path.unlink(missing_ok=True)
 
 
 class _PartWriter:
@@ -203,11 +248,10 @@ def _told(schema: pa.Schema) -> str:
     return ", ".join(f"{column.name} {column.type}" for column in schema)
 
 
-def _sweep(folder: Path, listed: Manifest | None) -> None:
+def _sweep(folder: Path, listed: set[str]) -> None:
     """Removes files that the manifest does not list."""
-    keep = {part.name for part in listed.parts} if listed else set()
     for path in folder.iterdir():
-        if path.name not in keep and path.suffix in (".parquet", ".tmp"):
+        if path.name not in listed and path.suffix in (".parquet", ".tmp"):
             path.unlink(missing_ok=True)
 
 
