@@ -1,0 +1,1 @@
+"""Other people's telemetry: files found, read, conformed to the contract, admitted to days."""

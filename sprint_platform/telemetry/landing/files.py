@@ -1,0 +1,196 @@
+"""What lies in a title's landing folder, and how one of its files is opened."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from sprint_platform.places import data_dir
+from sprint_platform.title import FILE_FORMATS, LANDABLE, Mapping, Title
+
+COMPRESSIONS = ("gz", "zst")
+# How a file is delivered that is still being written: under one of these names, then renamed.
+UNFINISHED = (".tmp", ".part", ".crdownload")
+
+
+class FileRefused(Exception):
+    """A file of which nothing is landed. ``code`` is one of the file reasons, ``detail`` says in
+    one line what is wrong and what to do."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        self.code = code
+        self.detail = one_line(detail)
+        super().__init__(f"{code}: {self.detail}")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file of the landing folder. ``name`` is its path below ``data/landing/<title>``, always
+    printable; ``refusal`` says why it cannot be read at all; ``mapping`` is its title's."""
+
+    dataset: str
+    path: Path
+    name: str
+    size: int
+    modified_ns: int
+    changed_ns: int
+    refusal: FileRefused | None
+    mapping: Mapping = field(default_factory=Mapping)
+
+    @property
+    def format(self) -> str:
+        """``csv``, ``ndjson``, ``json`` or ``parquet``."""
+        return _formats(self.path.name)[0]
+
+    @property
+    def compression(self) -> str:
+        """``gz``, ``zst`` or an empty text."""
+        return _formats(self.path.name)[1]
+
+
+def landing_dir(title_name: str) -> Path:
+    """Where a title's files are delivered, one folder per dataset."""
+    return data_dir() / "landing" / title_name
+
+
+def discover(title: Title) -> list[Found]:
+    """Every file that is delivered, sorted by name, those that are refused by their place or kind
+    too. Symbolic links are told and never followed; a folder that is none of the title's datasets
+    is told as one refusal."""
+    settings = title.landing_settings
+    root = landing_dir(title.name)
+    found: list[Found] = []
+
+    def add(dataset: str, path: Path, refusal: FileRefused | None) -> None:
+        try:
+            told = path.lstat()
+        except OSError:  # it was taken away while we looked
+            return
+        name = printable(path.relative_to(root).as_posix())
+        times = (told.st_mtime_ns, told.st_ctime_ns)
+        found.append(Found(dataset, path, name, told.st_size, *times, refusal, settings.mapping))
+
+    def walk(dataset: str, folder: Path) -> None:
+        try:
+            for entry in _entries(folder):
+                path = folder / entry.name
+                if entry.is_symlink():
+                    add(dataset, path, _symlink())
+                elif entry.is_dir(follow_symlinks=False):
+                    walk(dataset, path)
+                elif not entry.is_file(follow_symlinks=False):
+                    add(dataset, path, FileRefused("not_a_file", "it is a pipe, socket or device"))
+                else:
+                    add(dataset, path, _unknown_format(entry.name))
+        except OSError as error:
+            add(dataset, folder, unreadable(error))
+
+    if root.is_symlink():
+        add("", root, _symlink())
+        return found
+    if not root.is_dir():
+        return []
+    for entry in _entries(root):
+        path = root / entry.name
+        if entry.is_symlink():
+            add(printable(entry.name), path, _symlink())
+        elif not entry.is_dir(follow_symlinks=False):
+            where = ", ".join(f"{dataset}/" for dataset in settings.datasets)
+            add("", path, FileRefused("unknown_dataset", f"deliver it into one of {where}"))
+        elif entry.name not in settings.datasets:
+            add(printable(entry.name), path, _unknown_dataset(entry.name, settings.datasets))
+        else:
+            walk(entry.name, path)
+    return sorted(found, key=lambda file: file.name)
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith((".", "_")) and not entry.name.endswith(UNFINISHED):
+                yield entry
+
+
+def _symlink() -> FileRefused:
+    return FileRefused("symlink", "it is a symbolic link: deliver what it points to")
+
+
+def _unknown_dataset(name: str, datasets: tuple[str, ...]) -> FileRefused:
+    if name in LANDABLE:
+        detail = f"the title does not say that it delivers {name}: add it to landing.datasets"
+    else:
+        detail = f"there is no dataset of that name; this title delivers {', '.join(datasets)}"
+    return FileRefused("unknown_dataset", detail)
+
+
+def _unknown_format(name: str) -> FileRefused | None:
+    if _formats(name)[0]:
+        return None
+    known = ", ".join(f".{format}" for format in FILE_FORMATS)
+    return FileRefused("unknown_format", f"its name must end in {known}, with .gz or .zst after it")
+
+
+def _formats(name: str) -> tuple[str, str]:
+    stem, _, last = name.lower().rpartition(".")
+    compression = last if last in COMPRESSIONS else ""
+    if compression:
+        stem, _, last = stem.rpartition(".")
+    return (last, compression) if stem and last in FILE_FORMATS else ("", compression)
+
+
+def printable(name: str) -> str:
+    """Any file's name as text that can be printed and stored; different names stay different."""
+    raw = os.fsencode(name).replace(b"\\", b"\\\\")
+    return one_line(raw.decode("utf-8", "backslashreplace"))
+
+
+def one_line(text: str) -> str:
+    """The text with everything that is not printable written as its escape."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )
+
+
+def unreadable(error: Exception) -> FileRefused:
+    """What the system or a library says of a file that cannot be read."""
+    if isinstance(error, OSError) and error.strerror:
+        return FileRefused("unreadable", error.strerror)
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return FileRefused("unreadable", f"it is damaged ({lines[0][:200]}): deliver it again")
+
+
+def open_file(path: Path) -> BinaryIO:
+    """The regular file, open for reading. Raises FileRefused for anything else: a symbolic link
+    is not followed, and a pipe does not block."""
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    if path.is_symlink():
+        raise _symlink()
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        raise unreadable(error) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileRefused("not_a_file", "it is a folder, pipe, socket or device")
+    return os.fdopen(descriptor, "rb")
+
+
+def content_digest(path: Path) -> str:
+    """32 hex digits over the file's bytes as they lie. Raises FileRefused."""
+    digest = hashlib.blake2b(digest_size=16)
+    with open_file(path) as file:
+        try:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        except OSError as error:
+            raise unreadable(error) from error
+    return digest.hexdigest()
