@@ -1,0 +1,221 @@
+"""Admission: staged records into the partitions of the days that a landing re-opens.
+
+Days go by in order, sessions before heartbeats, so that a heartbeat meets the sessions of its own
+day and of the day before. Partitions are finished here, and put in place by whoever commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import date, timedelta
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sprint_platform.telemetry.contracts import DATASETS
+from sprint_platform.telemetry.landing.ahead import Behind
+from sprint_platform.telemetry.landing.conform import staged_schema
+from sprint_platform.telemetry.landing.heartbeats import HeartbeatJudge, Parts, StagedBatch
+from sprint_platform.telemetry.landing.records import (
+    Admitted,
+    admit_derived_sessions,
+    admit_records,
+    forget,
+    judge_unassigned,
+)
+from sprint_platform.telemetry.landing.reopening import Reopened
+from sprint_platform.telemetry.landing.staging import read_batch, staged_path
+from sprint_platform.telemetry.partitions import (
+    FinishedPartition,
+    PartitionDraft,
+    checked_paths,
+    read_manifest,
+)
+from sprint_platform.title import Title
+
+ONE_DAY = timedelta(days=1)
+Watch = Callable[[str, int], None]
+
+
+class Admission:
+    """The partitions that one landing makes: ``finished`` by dataset and day, and ``products``."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, title: Title, source: str) -> None:
+        self.con, self.title, self.source = con, title, source
+        self.finished: dict[tuple[str, date], FinishedPartition] = {}
+        self.products: pa.Table | None = None
+        self.derived = "sessions" not in title.landing_settings.datasets
+
+    def admit(self, reopened: Reopened, watch: Watch | None = None) -> None:
+        """Makes the re-opened partitions, and judges anew what no partition takes."""
+        for dataset in ("dim_players", "signons", "sessions", "transactions"):
+            for day in sorted(reopened.partitions[dataset]):
+                self._admit_records(dataset, day)
+            if dataset == "signons" or (dataset == "sessions" and self.derived):
+                continue
+            for day in sorted(reopened.unassigned[dataset]):
+                with self._staged(dataset, [day]):
+                    judge_unassigned(self.con, dataset, day)
+        for day in reopened.partitions["products"]:
+            with self._staged("products", [day]):
+                self.products = admit_records(self.con, self.title, "products", day).records
+        self._admit_heartbeats(
+            frozenset(reopened.partitions["heartbeats"]),
+            frozenset(reopened.unassigned["heartbeats"]),
+            watch,
+        )
+
+    def discard(self) -> None:
+        """Removes the files of the finished partitions."""
+        for partition in self.finished.values():
+            partition.discard()
+
+    def _admit_records(self, dataset: str, day: date) -> None:
+        days = [day, day + ONE_DAY] if dataset == "sessions" else [day]
+        with self._staged(dataset, days):
+            if dataset == "sessions" and self.derived:
+                admitted = admit_derived_sessions(self.con, self.title, day)
+            else:
+                admitted = admit_records(self.con, self.title, dataset, day)
+        if dataset == "sessions":
+            self._remember_sessions(day, admitted)
+        with self._draft(dataset, day) as draft:
+            draft.write(admitted.records)
+            self._finish(dataset, day, draft)
+
+    def _remember_sessions(self, day: date, admitted: Admitted) -> None:
+        """What heartbeats ask of a day's sessions besides their records."""
+        self.con.execute("delete from session_ends where day = ?", [day])
+        self.con.execute("delete from team_labels where day = ?", [day])
+        if not admitted.records.num_rows:
+            return
+        self.con.register("told", admitted.records)
+        self.con.execute("insert into session_ends select ?, max(event_datetime) from told", [day])
+        self.con.unregister("told")
+        if admitted.labels is not None:
+            self.con.register("told", admitted.labels)
+            self.con.execute(
+                "insert into team_labels select distinct cast(? as date), session_id, team_label,"
+                " team_id from told",
+                [day],
+            )
+            self.con.unregister("told")
+
+    @contextmanager
+    def _staged(self, dataset: str, days: list[date]) -> Iterator[None]:
+        """The relation ``staged``: what is staged of these days, in the order of files' names."""
+        tables = [staged_schema(self.title, dataset).empty_table()]
+        file_nos, places, own = [], [], []
+        for place, (file_no, key, number, day, rows) in enumerate(
+            self.con.execute(
+                "select file_no, staged_key, number, day, rows from batches join files"
+                " using (file_no) where batches.dataset = ? and day in (select unnest(?))"
+                " order by files.name, number",
+                [dataset, days],
+            ).fetchall()
+        ):
+            path = staged_path(self.title.name, key, dataset)
+            tables.append(pa.Table.from_batches([read_batch(path, number)]))
+            file_nos.append(np.full(rows, file_no, np.int64))
+            places.append(np.full(rows, place, np.int64))
+            own.append(np.full(rows, np.datetime64(day, "D")))
+        table = pa.concat_tables(tables)
+        for name, parts, kind in (
+            ("file_no", file_nos, np.int64),
+            ("place", places, np.int64),
+            ("own_day", own, "datetime64[D]"),
+        ):
+            values = np.concatenate(parts) if parts else np.empty(0, kind)
+            table = table.append_column(name, pa.array(values))
+        # a table of DuckDB's own: it cannot push a filter on a uuid into Arrow's
+        self.con.register("arrived", table)
+        self.con.execute("create or replace temp table staged as select * from arrived")
+        self.con.unregister("arrived")
+        try:
+            yield
+        finally:
+            self.con.execute("drop table staged")
+
+    def _admit_heartbeats(
+        self, partitions: frozenset[date], unassigned: frozenset[date], watch: Watch | None
+    ) -> None:
+        with ExitStack() as stack:
+            drafts: dict[date, PartitionDraft] = {}
+            writing = stack.enter_context(Behind())
+
+            def emit(day: date, records: pa.Table) -> None:
+                draft = drafts[day]
+                writing.call(lambda: draft.write(records))
+                if watch:
+                    watch(f"{self.title.name}/heartbeats of {day}", records.num_rows)
+
+            judge = HeartbeatJudge(self.con, self.title, emit)
+            for day in sorted(partitions | unassigned | {day + ONE_DAY for day in partitions}):
+                if day in partitions:
+                    drafts[day] = stack.enter_context(self._draft("heartbeats", day))
+                    forget(self.con, "heartbeats", day, unassigned=False)
+                batches = self._heartbeat_batches(day)
+                if batches or day in unassigned:
+                    parts = self._parts([day - ONE_DAY, day])
+                    judge.judge(day, batches, parts, partitions, day in unassigned)
+                writing.wait()
+                for done in [other for other in drafts if other < day]:
+                    self._finish("heartbeats", done, drafts.pop(done))
+            for day, draft in drafts.items():
+                self._finish("heartbeats", day, draft)
+
+    def _heartbeat_batches(self, day: date) -> list[StagedBatch]:
+        found = self.con.execute(
+            "select file_no, staged_key, number, rows, first_at, last_at from batches"
+            " join files using (file_no) where batches.dataset = 'heartbeats' and day = ?"
+            " order by files.name, number",
+            [day],
+        ).fetchall()
+        return [
+            StagedBatch(
+                file_no, staged_path(self.title.name, key, "heartbeats"), number, rows, first, last
+            )
+            for file_no, key, number, rows, first, last in found
+        ]
+
+    def _parts(self, days: list[date]) -> Parts:
+        labels = None
+        if self.title.landing_settings.mapping.teams == "labels":
+            labels = self.con.execute(
+                "select session_id, team_label, team_id from team_labels"
+                " where day in (select unnest(?))",
+                [days],
+            ).to_arrow_table()
+        return Parts(
+            {day: self._sessions(day) for day in days},
+            labels,
+            self.title.landing_settings.session_tolerance_seconds,
+        )
+
+    def _sessions(self, day: date) -> pa.Table:
+        """The day's sessions: those of this landing, or else of the partition in place."""
+        schema = DATASETS["sessions"].arrow_schema
+        finished = self.finished.get(("sessions", day))
+        manifest = (
+            finished.manifest if finished else read_manifest(self.title.name, "sessions", day)
+        )
+        if manifest is None or not manifest.rows:
+            return schema.empty_table()
+        paths = checked_paths(manifest, f"{self.title.name}/sessions", day)
+        return pa.concat_tables([pq.read_table(path, partitioning=None) for path in paths]).cast(
+            schema
+        )
+
+    @contextmanager
+    def _draft(self, dataset: str, day: date) -> Iterator[PartitionDraft]:
+        draft = PartitionDraft(self.title.name, dataset, day)
+        try:
+            yield draft
+        finally:
+            draft.discard()
+
+    def _finish(self, dataset: str, day: date, draft: PartitionDraft) -> None:
+        self.finished[dataset, day] = draft.finish(self.source)

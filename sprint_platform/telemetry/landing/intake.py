@@ -1,0 +1,280 @@
+"""Intake: one file of the landing folder, read and checked, into staged files and the register."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import date
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from sprint_platform.telemetry.landing.ahead import ahead
+from sprint_platform.telemetry.landing.conform import Conformed, conform, staged_schema
+from sprint_platform.telemetry.landing.files import FileRefused, Found
+from sprint_platform.telemetry.landing.reading import Chunk, Piece, pieces
+from sprint_platform.telemetry.landing.records import ENTITY
+from sprint_platform.telemetry.landing.register import THIS_LANDING
+from sprint_platform.telemetry.landing.staging import (
+    TIME_COLUMN,
+    Batch,
+    StagedWriter,
+    staged_path,
+)
+from sprint_platform.title import Title
+
+# Pieces that are parsed at once; each holds a block of text and its records.
+WORKERS = 2
+PIECES_AHEAD = 3
+
+
+@dataclass
+class _Tally:
+    rows_read: int = 0
+    rejected: int = 0
+
+
+@dataclass
+class Intake:
+    """What one file held: records read and rejected by dataset, its staged batches, the ids that it
+    speaks of, and what is worth telling."""
+
+    file_no: int
+    tallies: dict[str, _Tally] = field(default_factory=dict)
+    batches: dict[str, list[Batch]] = field(default_factory=dict)
+    mentions: list[pa.Table] = field(default_factory=list)
+    notes: set[str] = field(default_factory=set)
+
+
+def take_in(
+    con: duckdb.DuckDBPyConnection,
+    title: Title,
+    found: Found,
+    file_no: int,
+    key: str,
+    watch: Callable[[str, int], None] | None = None,
+) -> Intake:
+    """Reads, checks and stages a file; its rejected records go to the register, the rest of what
+    the register is to know comes back.
+
+    Raises FileRefused when the file cannot be read as a whole; nothing of it is left then."""
+    intake = Intake(file_no)
+    derived = "sessions" not in title.landing_settings.datasets
+    con.execute("create or replace temp table file_ids (kind varchar, source_id varchar, id uuid)")
+    try:
+        with ExitStack() as stack:
+            writers: dict[str, StagedWriter] = {}
+
+            def write(dataset: str, records: pa.Table) -> list[pa.RecordBatch]:
+                if dataset not in writers:
+                    path = staged_path(title.name, key, dataset)
+                    schema = staged_schema(title, dataset)
+                    writers[dataset] = stack.enter_context(StagedWriter(path, schema, dataset))
+                return writers[dataset].write(records)
+
+            for chunk, conformed in _conformed(title, found, intake.notes):
+                if chunk.dataset not in title.landing_settings.datasets:
+                    continue  # a session dump's sessions, where they are derived from heartbeats
+                tally = intake.tallies.setdefault(chunk.dataset, _Tally())
+                _reject(con, file_no, chunk.dataset, conformed.rejected, tally.rows_read)
+                records = _numbered(conformed.records, tally.rows_read)
+                tally.rows_read += chunk.records
+                tally.rejected += conformed.rejected.num_rows
+                if conformed.ignored_columns:
+                    names = ", ".join(conformed.ignored_columns)
+                    intake.notes.add(f"columns that nothing maps were ignored: {names}")
+                _remember_ids(con, conformed.source_ids)
+                batches = write(chunk.dataset, records)
+                if derived and chunk.dataset == "heartbeats":
+                    records = pa.concat_tables(
+                        [
+                            staged_schema(title, "sessions").empty_table(),
+                            *(_spans(title, batch) for batch in batches),
+                        ]
+                    )
+                    write("sessions", records)
+                    intake.mentions += _mentions(file_no, records, "sessions")
+                else:
+                    intake.mentions += _mentions(file_no, records, chunk.dataset)
+                if watch:
+                    watch(f"{title.name}/{chunk.dataset}", chunk.records)
+    except FileRefused:
+        con.execute("delete from rejected where file_no = ?", [file_no])
+        raise
+    intake.batches = {dataset: writer.batches for dataset, writer in writers.items()}
+    con.execute(
+        f"insert into source_ids select kind, source_id, id, {THIS_LANDING} from file_ids"
+        " where id not in (select id from source_ids)"
+    )
+    return intake
+
+
+def enter(con: duckdb.DuckDBPyConnection, intakes: list[Intake]) -> None:
+    """Enters what the files hold into the register, all of them at once."""
+    records = [
+        (intake.file_no, dataset, tally.rows_read, tally.rejected)
+        for intake in intakes
+        for dataset, tally in intake.tallies.items()
+    ]
+    batches = [
+        (intake.file_no, dataset, b.number, b.day, b.rows, b.first_at, b.last_at)
+        for intake in intakes
+        for dataset, of in intake.batches.items()
+        for b in of
+    ]
+    for table, names, rows in (
+        ("file_records", "file_no dataset rows_read rejected", records),
+        ("batches", "file_no dataset number day rows first_at last_at", batches),
+    ):
+        if rows:
+            columns = [pa.array(values) for values in zip(*rows, strict=True)]
+            _insert(con, table, pa.table(columns, names=names.split()))
+    mentions = [table for intake in intakes for table in intake.mentions]
+    if mentions:
+        _insert(con, "mentions", pa.concat_tables(mentions))
+
+
+def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+    con.register("told", rows)
+    try:
+        con.execute(f"insert into {table} by name select * from told")
+    finally:
+        con.unregister("told")
+
+
+def forget_file(con: duckdb.DuckDBPyConnection, file_no: int) -> None:
+    """Removes a file's version from the register, all but what its days say of it."""
+    for table in ("files", "file_records", "batches", "mentions", "rejected"):
+        con.execute(f"delete from {table} where file_no = ?", [file_no])
+
+
+def _conformed(title: Title, found: Found, notes: set[str]) -> Iterator[tuple[Chunk, Conformed]]:
+    """The file's chunks in order; they are parsed and checked beside each other."""
+
+    def work(piece: Piece) -> list[tuple[Chunk, Conformed]]:
+        return [(chunk, conform(title, chunk)) for chunk in piece.parse()]
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        parsing: deque[Future[list[tuple[Chunk, Conformed]]]] = deque()
+        for piece in ahead(pieces(found, notes)):
+            parsing.append(pool.submit(work, piece))
+            if len(parsing) >= PIECES_AHEAD:
+                yield from parsing.popleft().result()
+        while parsing:
+            yield from parsing.popleft().result()
+
+
+def _numbered(records: pa.Table, before: int) -> pa.Table:
+    """The records with their numbers in the file, from 1."""
+    rows = np.asarray(records["row"]) + (before + 1)
+    return records.set_column(0, records.schema.field(0), pa.array(rows))
+
+
+def _reject(
+    con: duckdb.DuckDBPyConnection, file_no: int, dataset: str, rejected: pa.Table, before: int
+) -> None:
+    if not rejected.num_rows:
+        return
+    con.register("told", rejected)
+    try:
+        con.execute(
+            "insert into rejected select ?, ?, row + ?, reason, column_name, record, null, null"
+            " from told",
+            [file_no, dataset, before + 1],
+        )
+    finally:
+        con.unregister("told")
+
+
+def _remember_ids(con: duckdb.DuckDBPyConnection, source_ids: pa.Table) -> None:
+    if not source_ids.num_rows:
+        return
+    con.register("told", source_ids)
+    try:
+        con.execute("create or replace temp table chunk_ids as select * from told")
+    finally:
+        con.unregister("told")
+    con.execute(
+        "insert into file_ids select distinct kind, source_id, id from chunk_ids"
+        " where id not in (select id from file_ids)"
+    )
+
+
+def _mentions(file_no: int, records: pa.Table, dataset: str) -> list[pa.Table]:
+    """Each id of the records with its first and last time, and for sessions their latest end."""
+    entity = ENTITY.get(dataset)
+    if entity is None or not records.num_rows:
+        return []
+    begins = TIME_COLUMN.get(dataset)
+    if begins is None:
+        first = last = pa.array(np.zeros(records.num_rows, np.int64)).cast(pa.timestamp("us"))
+    else:
+        first = records[begins]
+        last = records["event_datetime"] if dataset == "sessions" else first
+    table = pa.table({"id": _storage(records[entity]), "first": first, "last": last})
+    found = table.group_by("id").aggregate([("first", "min"), ("last", "max")])
+    return [
+        pa.table(
+            {
+                "file_no": pa.array(np.full(found.num_rows, file_no)),
+                "dataset": pa.array([dataset] * found.num_rows),
+                "id": pa.ExtensionArray.from_storage(pa.uuid(), found["id"].combine_chunks()),
+                "first_at": found["first_min"],
+                "last_at": found["last_max"],
+            }
+        )
+    ]
+
+
+def _storage(column: pa.ChunkedArray) -> pa.Array:
+    """An id column as the plain bytes that Arrow can group by."""
+    array = column.combine_chunks()
+    return array.storage if isinstance(array, pa.ExtensionArray) else array
+
+
+def _spans(title: Title, batch: pa.RecordBatch) -> pa.Table:
+    """The first and last heartbeat of each player and team in a session, as staged sessions."""
+    team = "team_label" if "team_label" in batch.schema.names else "team_id"
+    table = pa.table(
+        {
+            "session_id": _storage(pa.chunked_array([batch["session_id"]])),
+            "player_id": _storage(pa.chunked_array([batch["player_id"]])),
+            team: batch[team],
+            "at": batch["event_datetime"],
+        }
+    )
+    spans = table.group_by(["session_id", "player_id", team]).aggregate(
+        [("at", "min"), ("at", "max")]
+    )
+    schema = staged_schema(title, "sessions")
+    columns = {
+        "row": pa.array(np.zeros(spans.num_rows, np.int64)),
+        "session_id": spans["session_id"].combine_chunks(),
+        "player_id": spans["player_id"].combine_chunks(),
+        team: spans[team].combine_chunks(),
+        "started_at": spans["at_min"].combine_chunks(),
+        "event_datetime": spans["at_max"].combine_chunks(),
+    }
+    arrays = []
+    for named in schema:
+        array = columns.get(named.name)
+        if array is None:
+            filler = "ZZ" if named.type == pa.string() else 0
+            array = pa.array([filler] * spans.num_rows, named.type)
+        elif isinstance(named.type, pa.BaseExtensionType):
+            array = pa.ExtensionArray.from_storage(named.type, array)
+        arrays.append(array.cast(named.type) if array.type != named.type else array)
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def own_days(con: duckdb.DuckDBPyConnection, dataset: str, file_nos: list[int]) -> set[date]:
+    """The days of which these files hold records."""
+    found = con.execute(
+        "select distinct day from batches where dataset = ? and file_no in (select unnest(?))",
+        [dataset, file_nos],
+    ).fetchall()
+    return {row[0] for row in found}

@@ -1,0 +1,230 @@
+"""Admission of sessions, purchases, sign-ons, players and products: staged records to days.
+
+A session belongs to the day of its earliest record, every other record to its own. Of several
+records with one key the earliest stays (then the first file by name, then the first row): exact
+copies of it are dropped as duplicates, others are rejected. So what is admitted depends on what
+lies there, never on the order in which it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+import pyarrow as pa
+
+from sprint_platform.telemetry.contracts import DATASETS, UNKNOWN_COUNTRY
+from sprint_platform.telemetry.landing.register import THIS_LANDING
+from sprint_platform.telemetry.landing.staging import TIME_COLUMN
+from sprint_platform.title import Title
+
+# What a dataset's mentions are of: the id whose earliest mention decides the day.
+ENTITY = {
+    "sessions": "session_id",
+    "transactions": "transaction_id",
+    "dim_players": "player_id",
+    "products": "product_id",
+}
+# A session's records may begin on the next UTC day, when it crosses midnight.
+LONGEST_SESSION_SECONDS = 86_400
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A day's admitted records in the contract's schema; sessions have their teams' labels, too."""
+
+    records: pa.Table
+    labels: pa.Table | None = None  # session_id, team_label, team_id
+
+
+def kept_key(dataset: str) -> str:
+    """The key of a record within its partition, as SQL."""
+    return ", ".join(DATASETS[dataset].key)
+
+
+def admit_records(
+    con: duckdb.DuckDBPyConnection, title: Title, dataset: str, day: date
+) -> Admitted:
+    """The records of the day's partition, from the relation ``staged``: what is staged of the day
+    (for sessions of the next, too) with file_no, place and own_day. Writes the day's verdicts,
+    rejected and duplicates to the register."""
+    contract = DATASETS[dataset]
+    time = TIME_COLUMN.get(dataset)
+    columns = [c.name for c in contract.columns]
+    labels = dataset == "sessions" and title.landing_settings.mapping.teams == "labels"
+    told = ["team_label" if labels and c == "team_id" else c for c in columns]
+    content = f"row({', '.join(told)})"
+    entity = ENTITY.get(dataset)
+    candidates, late = "staged", "false"
+    if entity and time:
+        candidates = (
+            f"staged join (select id, first_at from starts where dataset = '{dataset}'"
+            f" and day = date '{day}') as starts on starts.id = {entity}"
+        )
+        if dataset == "sessions":
+            late = f"{time} > starts.first_at + interval {LONGEST_SESSION_SECONDS} second"
+    con.execute(
+        f"create or replace temp table candidates as select staged.*, {late} as late"
+        f" from {candidates}"
+    )
+    key = kept_key(dataset)
+    repeated = con.execute(f"select 1 from candidates group by {key} having count(*) > 1 limit 1")
+    if repeated.fetchone() is None:  # the usual case, in a third of the time
+        verdict, source = "case when late then 'outside_session' end", "candidates"
+    else:
+        # a player signs on often in a day; the contract keeps the day's first
+        same = "true" if dataset == "signons" else f"{content} = first_value({content}) over kept"
+        order = f"{time}, place, row" if time else "place, row"
+        verdict = (
+            "case when not first then case when same then 'duplicate' else 'duplicate_key' end"
+            " when late then 'outside_session' end"
+        )
+        source = (
+            f"(select *, {same} as same, row_number() over kept = 1 as first from candidates"
+            f" window kept as (partition by {key} order by {order}))"
+        )
+    con.execute(
+        f"create or replace temp table judged as select *, {verdict} as verdict from {source}"
+    )
+    _tell(con, dataset, day, unassigned=False, told=told)
+    if labels:
+        team = "cast(dense_rank() over (partition by session_id order by team_label) as smallint)"
+        told = [f"{team} as team_id" if c == "team_id" else c for c in columns]
+        told.append("team_label")
+    selected = con.execute(
+        f"select {', '.join(told if labels else columns)} from judged where verdict is null"
+        f" order by place, row"
+    ).to_arrow_table()
+    numbers = None
+    if labels:
+        numbers = selected.select(["session_id", "team_label", "team_id"])
+        selected = selected.drop(["team_label"])
+    return Admitted(selected.cast(contract.arrow_schema), numbers)
+
+
+def admit_derived_sessions(con: duckdb.DuckDBPyConnection, title: Title, day: date) -> Admitted:
+    """The day's sessions where only heartbeats are delivered: a player's part lasts from the first
+    heartbeat to the end of the last one's interval, at most a day after the session's start.
+
+    ``staged`` holds spans of heartbeats: a player's first and last one of a file's batch."""
+    labels = title.landing_settings.mapping.teams == "labels"
+    team = "team_label" if labels else "team_id"
+    number = (
+        "cast(dense_rank() over (partition by session_id order by team_label) as smallint)"
+        if labels
+        else "team_id"
+    )
+    con.execute(
+        "create or replace temp table judged as with spans as ("
+        f" select session_id, player_id, {team}, started_at, event_datetime,"
+        "  min(started_at) over (partition by session_id) as session_start"
+        " from staged where session_id in"
+        "  (select id from starts where dataset = 'sessions' and day = ?)), within as ("
+        f" select session_id, player_id, {team}, started_at,"
+        f"  least(event_datetime + interval {title.heartbeat_seconds} second,"
+        f"   session_start + interval {LONGEST_SESSION_SECONDS} second) as ended_at"
+        f" from spans where started_at <= session_start"
+        f"  + interval {LONGEST_SESSION_SECONDS} second)"
+        # a team that only one span of a player names must be known too
+        f" select session_id, player_id, coalesce({team},"
+        f"  {'cast(1 as varchar)' if labels else '1'}) as {team}, min(started_at) as started_at,"
+        " max(ended_at) as ended_at from within group by all",
+        [day],
+    )
+    numbered = con.execute(
+        f"select *, {number} as number from judged order by session_id, player_id, started_at"
+    ).to_arrow_table()
+    con.register("numbered", numbered)
+    try:
+        records = con.execute(
+            "select session_id, player_id,"
+            " cast(arg_min(number, started_at) as smallint) as team_id,"
+            f" '{UNKNOWN_COUNTRY}' as country, min(started_at) as started_at,"
+            " max(ended_at) as event_datetime,"
+            " cast(epoch(max(ended_at)) - epoch(min(started_at)) as integer)"
+            "  as event_length_seconds, 0 as kills, 0 as deaths"
+            " from numbered group by session_id, player_id"
+            " order by started_at, session_id, player_id"
+        ).to_arrow_table()
+        numbers = None
+        if labels:
+            numbers = con.execute(
+                "select distinct session_id, team_label, number as team_id from numbered"
+            ).to_arrow_table()
+    finally:
+        con.unregister("numbered")
+    return Admitted(records.cast(DATASETS["sessions"].arrow_schema), numbers)
+
+
+def judge_unassigned(con: duckdb.DuckDBPyConnection, dataset: str, day: date) -> None:
+    """Rejects what is staged of the day but belongs to no partition near it: a record whose key,
+    or session, begins on a day that is not its own (nor, for sessions, the day before)."""
+    entity = ENTITY.get(dataset)
+    if entity is None or dataset == "products":
+        return
+    near = "(starts.day = own_day)"
+    reason = "duplicate_key"
+    if dataset == "sessions":
+        near = "(starts.day = own_day or starts.day = own_day - 1)"
+        reason = "outside_session"
+    con.execute(
+        f"create or replace temp table judged as select staged.*, '{reason}' as verdict"
+        f" from staged join starts on starts.dataset = '{dataset}' and starts.id = {entity}"
+        f" where own_day = ? and not {near}",
+        [day],
+    )
+    told = [c.name for c in DATASETS[dataset].columns]
+    known = {row[0] for row in con.execute("describe judged").fetchall()}
+    told = [c if c in known else "team_label" for c in told]
+    _tell(con, dataset, day, unassigned=True, told=told)
+
+
+def _tell(
+    con: duckdb.DuckDBPyConnection,
+    dataset: str,
+    day: date,
+    *,
+    unassigned: bool,
+    told: Iterable[str],
+) -> None:
+    """Replaces what the register says of the day by the verdicts of ``judged``."""
+    forget(con, dataset, day, unassigned=unassigned)
+    con.execute(
+        "insert into verdicts select ?, ?, ?, file_no, count(*) filter (verdict is null),"
+        " count(*) filter (verdict <> 'duplicate'), count(*) filter (verdict = 'duplicate'), 0"
+        " from judged group by file_no",
+        [dataset, day, unassigned],
+    )
+    fields = ", ".join(f"{name} := {name}" for name in told)
+    con.execute(
+        "insert into rejected select file_no, ?, row, verdict, null,"
+        f" cast(to_json(struct_pack({fields})) as varchar), ?, ? from judged"
+        " where verdict is not null and verdict <> 'duplicate'",
+        [dataset, day, unassigned],
+    )
+    con.execute(
+        "insert into duplicates select file_no, ?, ?, ?, min(row), max(row)"
+        " from (select file_no, row, row - row_number() over (partition by file_no order by row)"
+        "  as run from judged where verdict = 'duplicate') group by file_no, run",
+        [dataset, day, unassigned],
+    )
+
+
+def forget(con: duckdb.DuckDBPyConnection, dataset: str, day: date, *, unassigned: bool) -> None:
+    """Removes what the register says of a day's partition, or of its unassigned records."""
+    for table in ("verdicts", "rejected", "duplicates"):
+        con.execute(
+            f"delete from {table} where dataset = ? and day = ? and unassigned = ?",
+            [dataset, day, unassigned],
+        )
+    con.execute(
+        "delete from judged_days where dataset = ? and day = ? and unassigned = ?",
+        [dataset, day, unassigned],
+    )
+    con.execute(
+        f"insert into judged_days select ?, ?, ?, {THIS_LANDING}", [dataset, day, unassigned]
+    )
+    if dataset == "heartbeats" and unassigned:
+        con.execute("delete from pending where day = ?", [day])

@@ -1,0 +1,115 @@
+"""The register: what was landed so far, in ``data/landed/<title>/landing.duckdb``.
+
+One landing is one transaction on it, which is the landing's commit point. Records themselves are
+not here (they lie in staged files and partitions), only what is said about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from sprint_platform.places import data_dir
+
+# A register holds no records: what it sorts and joins is small, and spills where it is not.
+MEMORY_LIMIT = "400MiB"
+
+TABLES = """
+create sequence if not exists file_nos;
+-- a version of a file that is landed; of a name there is one at most
+create table if not exists files (
+    file_no bigint primary key, name varchar not null, dataset varchar not null,
+    staged_key varchar not null, content_digest varchar not null, bytes bigint not null,
+    modified_ns bigint not null, changed_ns bigint not null, mapping varchar not null,
+    notes varchar, landing bigint not null);
+-- the newest content of a name that could not be read as a whole; its older version stays landed
+create table if not exists refused (
+    name varchar primary key, dataset varchar not null, content_digest varchar, bytes bigint,
+    modified_ns bigint, changed_ns bigint, mapping varchar not null, reason varchar not null,
+    detail varchar, landing bigint not null);
+-- how many records a file had of a dataset (a session dump has two)
+create table if not exists file_records (
+    file_no bigint not null, dataset varchar not null, rows_read bigint not null,
+    rejected bigint not null);
+-- the batches of its staged files: a day's, with their span of time
+create table if not exists batches (
+    file_no bigint not null, dataset varchar not null, number bigint not null, day date not null,
+    rows bigint not null, first_at bigint not null, last_at bigint not null);
+-- when a file first and last speaks of a session (or a purchase, a player, a product)
+create table if not exists mentions (
+    file_no bigint not null, dataset varchar not null, id uuid not null,
+    first_at timestamp not null, last_at timestamp not null);
+-- the session-to-day index: an id's earliest mention of all files decides its day
+create table if not exists starts (
+    dataset varchar not null, id uuid not null, first_at timestamp not null, day date not null);
+-- what became of a file's records in a day's partition, or of those that no partition takes
+create table if not exists verdicts (
+    dataset varchar not null, day date not null, unassigned boolean not null,
+    file_no bigint not null, accepted bigint not null, rejected bigint not null,
+    duplicates bigint not null, waiting bigint not null);
+-- the landing that last judged a day's partition, or what no partition takes: whoever keeps a copy
+-- of what is said of them copies what was judged since
+create table if not exists judged_days (
+    dataset varchar not null, day date not null, unassigned boolean not null,
+    landing bigint not null);
+-- one record that was rejected: by itself (day is null), or when its day was admitted
+create table if not exists rejected (
+    file_no bigint not null, dataset varchar not null, row bigint, reason varchar not null,
+    column_name varchar, record varchar, day date, unassigned boolean);
+-- the numbers of a session's team labels
+create table if not exists team_labels (
+    day date not null, session_id uuid not null, team_label varchar not null,
+    team_id smallint not null);
+-- the latest end of a day's sessions
+create table if not exists session_ends (day date primary key, last_at timestamp not null);
+-- exact duplicates that were dropped, as ranges of rows
+create table if not exists duplicates (
+    file_no bigint not null, dataset varchar not null, day date not null,
+    unassigned boolean not null, first_row bigint not null, last_row bigint not null);
+-- heartbeats that no session of their day takes: they wait for it, or (far) it is another day's
+create table if not exists pending (
+    file_no bigint not null, day date not null, session_id uuid not null, player_id uuid not null,
+    heartbeats bigint not null, first_at timestamp not null, last_at timestamp not null,
+    far boolean not null);
+create table if not exists source_ids (
+    kind varchar not null, source_id varchar not null, id uuid not null, landing bigint not null);
+create table if not exists landings (number bigint primary key, state varchar not null);
+-- the partitions that a landing made anew; written says that their manifests are in place
+create table if not exists changes (
+    landing bigint not null, dataset varchar not null, day date not null, rows_before bigint,
+    rows_after bigint not null, digest varchar not null, why varchar not null,
+    written boolean not null);
+"""
+
+# The number of the landing that is under way: its row is written at its end.
+THIS_LANDING = "(select coalesce(max(number), 0) + 1 from landings)"
+
+
+def register_path(title: str) -> Path:
+    """The title's register; missing until its first landing."""
+    return data_dir() / "landed" / title / "landing.duckdb"
+
+
+@contextmanager
+def open_register(title: str, *, dry_run: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The title's register, for whoever holds the title's landing lock; DuckDB refuses any other
+    process meanwhile. For a dry run where there is no register yet, one that goes again."""
+    path = register_path(title)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    passing = dry_run and not path.exists()
+    if passing:
+        path = path.with_name("dry-run.duckdb")
+        path.unlink(missing_ok=True)
+    con = duckdb.connect(str(path), config={"memory_limit": MEMORY_LIMIT, "threads": 2})
+    try:
+        # or ids would go to Arrow as texts
+        con.execute("set arrow_lossless_conversion = true")
+        con.execute(TABLES)
+        yield con
+    finally:
+        con.close()
+        if passing:
+            path.unlink(missing_ok=True)
