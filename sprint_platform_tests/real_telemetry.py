@@ -7,20 +7,20 @@ project: without them the tests that need them say so and are skipped.
 from __future__ import annotations
 
 import csv
+import shutil
 from collections import defaultdict
 from datetime import date, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-import numpy as np
 import polars as pl
-import pyarrow as pa
 import pytest
 
-from sprint_platform.draws import uuids
 from sprint_platform.places import project_root
-from sprint_platform.simulation.columns import decimal_column, uuid_column
-from sprint_platform.telemetry.contracts import DATASETS, UNKNOWN_COUNTRY
+from sprint_platform.telemetry.landing.files import landing_dir
+from sprint_platform.telemetry.landing.ids import hashed_id
 
 FOLDER = project_root().parent / "shared" / "telemetry" / "rocket_league"
 needs_real_telemetry = pytest.mark.skipif(
@@ -28,11 +28,20 @@ needs_real_telemetry = pytest.mark.skipif(
 )
 Row = dict[str, Any]
 
-
-def hashed_ids(kind: str, told: list[str]) -> np.ndarray:
-    """UUIDs for ids that are none, each from its text alone."""
-    numbers = np.array([int.from_bytes(one.encode(), "little") % 2**63 for one in told], np.int64)
-    return uuids(0, kind, numbers)
+# Session and player ids are texts, teams have labels, and nobody knows the players' countries.
+ARENA = """\
+name: arena
+description: Rocket League matches, a heartbeat for each second of play
+launch_date: 2016-05-01
+seed: 0
+source: landing
+grid: {x: [0, 200], y: [0, 200], z: [0, 200]}
+encounters: {distance: 50, gap_seconds: 180}
+landing:
+  datasets: [sessions, heartbeats]
+  mapping: {teams: labels}
+  reject_limit: 0
+"""
 
 
 @cache
@@ -70,73 +79,73 @@ def start_days() -> dict[str, date]:
     return {session: start.date() for session, start in starts.items()}
 
 
-def session_tables() -> dict[date, pa.Table]:
-    """The sessions as the contract's, by partition."""
-    days: dict[date, list[Row]] = defaultdict(list)
-    for row in sessions():
-        days[start_days()[row["session_id"]]].append(row)
-    schema = DATASETS["sessions"].arrow_schema
+def deliver_as_it_is() -> None:
+    """The files as they lie there: sessions in CSV, heartbeats in Parquet."""
+    for dataset, name in (("sessions", "sessions.csv"), ("heartbeats", "heartbeats.parquet")):
+        folder = landing_dir("arena") / dataset
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(FOLDER / name, folder / name)
+
+
+def tables() -> dict[str, pl.DataFrame]:
+    """Both files as they are, with the files' own ids and labels."""
+    times = ["started_at", "event_datetime"]
     return {
-        day: pa.Table.from_arrays(
-            [
-                uuid_column(hashed_ids("session", [row["session_id"] for row in rows])),
-                uuid_column(hashed_ids("player", [row["player_id"] for row in rows])),
-                pa.array([team_numbers()[row["team_id"]] for row in rows], pa.int16()),
-                pa.array([UNKNOWN_COUNTRY] * len(rows)),
-                pa.array([row["started_at"] for row in rows], pa.timestamp("us")),
-                pa.array([row["event_datetime"] for row in rows], pa.timestamp("us")),
-                *(
-                    pa.array([int(row[name]) for row in rows], pa.int32())
-                    for name in ("event_length_seconds", "kills", "deaths")
-                ),
-            ],
-            schema=schema,
-        )
-        for day, rows in days.items()
+        "sessions": pl.read_csv(FOLDER / "sessions.csv").with_columns(
+            pl.col(times).str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us")
+        ),
+        "heartbeats": pl.read_parquet(FOLDER / "heartbeats.parquet"),
     }
 
 
-def heartbeat_tables() -> dict[date, pa.Table]:
-    """The heartbeats as the contract's, by the partition of their session."""
-    told = pl.read_parquet(FOLDER / "heartbeats.parquet").with_columns(
-        day=pl.col("session_id").replace_strict(start_days(), return_dtype=pl.Date)
-    )
-    schema = DATASETS["heartbeats"].arrow_schema
-    tables = {}
-    for (day,), rows in told.partition_by("day", as_dict=True).items():
-        hundredths = {
-            axis: (rows[axis] * 100).round().cast(pl.Int32).to_numpy().copy()
-            for axis in ("position_x", "position_y", "position_z")
-        }
-        moments = rows["event_datetime"].dt.replace_time_zone(None).dt.cast_time_unit("us")
-        tables[day] = pa.Table.from_arrays(
-            [
-                uuid_column(hashed_ids("session", rows["session_id"].to_list())),
-                uuid_column(hashed_ids("player", rows["player_id"].to_list())),
-                pa.array([team_numbers()[label] for label in rows["team_id"]], pa.int16()),
-                moments.to_arrow().cast(pa.timestamp("us")),
-                *(decimal_column(values, 7) for values in hundredths.values()),
-            ],
-            schema=schema,
-        )
-    return tables
+def write_copy(dataset: str, name: str, rows: pl.DataFrame, format: str) -> None:
+    """A copy of some rows as a file of the landing folder."""
+    path = landing_dir("arena") / dataset / f"{name}.{format}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if format == "parquet":
+        rows.write_parquet(path)
+    elif format == "csv":
+        rows.write_csv(path)
+    else:
+        as_text = pl.col(pl.Datetime).dt.strftime("%Y-%m-%dT%H:%M:%S")
+        rows.with_columns(as_text).write_ndjson(path)
+
+
+def by_the_hour() -> list[tuple[str, str, pl.DataFrame]]:
+    """(dataset, hour, rows): both datasets split by the hour in which a row happened."""
+    pieces = []
+    for dataset, column in (("sessions", "started_at"), ("heartbeats", "event_datetime")):
+        rows = tables()[dataset].with_columns(hour=pl.col(column).dt.strftime("%Y-%m-%dT%H"))
+        for (hour,), of_hour in rows.partition_by("hour", as_dict=True).items():
+            pieces.append((dataset, str(hour), of_hour.drop("hour")))
+    return pieces
+
+
+def session_id(told: str) -> UUID:
+    """What a session of the files is called once it has landed."""
+    return UUID(bytes=hashed_id("session", told))
 
 
 def expected_encounters(distance: int, gap_seconds: int) -> list[tuple[object, ...]]:
     """The encounters of the independent brute-force program, sorted: session, teams, start, end,
     close heartbeats, least distance."""
     with (FOLDER / f"encounters_d{distance}_g{gap_seconds}.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    ids = uuid_column(hashed_ids("session", [row["session_id"] for row in rows])).to_pylist()
-    return sorted(
-        (
-            session,
-            team_numbers()[row["team_1_id"]],
-            team_numbers()[row["team_2_id"]],
-            datetime.fromisoformat(row["encounter_start"]),
-            datetime.fromisoformat(row["encounter_end"]),
-            int(row["close_heartbeats"]),
-            float(row["min_distance"]),
+        return sorted(
+            (
+                session_id(row["session_id"]),
+                team_numbers()[row["team_1_id"]],
+                team_numbers()[row["team_2_id"]],
+                datetime.fromisoformat(row["encounter_start"]),
+                datetime.fromisoformat(row["encounter_end"]),
+                int(row["close_heartbeats"]),
+                float(row["min_distance"]),
+            )
+            for row in csv.DictReader(file)
         )
-        for session, row in zip(ids, rows, strict=True)
-    )
+
+
+def folders(root: Path) -> dict[str, str]:
+    """The environment of a data folder and a titles folder below ``root``, with the title in it."""
+    (root / "titles").mkdir(parents=True)
+    (root / "titles" / "arena.yaml").write_text(ARENA)
+    return {"SPRINT_DATA_DIR": str(root / "data"), "SPRINT_TITLES_DIR": str(root / "titles")}

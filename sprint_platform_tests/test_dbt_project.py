@@ -179,6 +179,7 @@ FAULTS = (
     "update sprint_raw.event_heartbeat set team_id = 0 where event_date = '2025-01-05'",
     "update sprint_raw.event_transaction set purchase_item = 'SKU-1', purchase_price = -1"
     " where event_date = '2025-01-03'",
+    "update sprint_raw.event_transaction set currency = 'EUR' where event_date < '2025-01-04'",
     "update sprint_dim.dim_players set birth_year = 19 where signup_date = '2025-01-01'",
     "update sprint_dim.dim_products set tier = 'Gold' where product_sku = 'SKU-1001'",
     "update sprint_stage.stage_encounters set encounter_end = encounter_start"

@@ -1,36 +1,40 @@
-"""Real trajectories as partition files of a title of their own, through load, dbt and Dagster."""
+"""Real trajectories, landed by a title of their own, through load, dbt and Dagster."""
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+import random
+from datetime import timedelta
 from pathlib import Path
 
-import dagster as dg
 import duckdb
 import pytest
 
-from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.dbt_runner import dbt_environment, dbt_result, failure_line
 from sprint_platform.orchestration.window import Window
 from sprint_platform.places import dbt_project_dir
-from sprint_platform.telemetry.partitions import write_partition
+from sprint_platform.telemetry.landing.land import land
+from sprint_platform.telemetry.partitions import partition_days, read_manifest
 from sprint_platform.title import Title
 from sprint_platform.warehouse.database import connect
+from sprint_platform.warehouse.landed import load_landed
 from sprint_platform.warehouse.load import load_partitions
 from sprint_platform_tests import real_telemetry
 from sprint_platform_tests.real_telemetry import needs_real_telemetry
 
 pytestmark = needs_real_telemetry
 
-ARENA = """\
-name: arena
-description: Rocket League matches, a heartbeat for each second of play
-launch_date: 2016-05-01
-seed: 0
-source: landing
-grid: {x: [0, 200], y: [0, 200], z: [0, 200]}
-encounters: {distance: 50, gap_seconds: 180}
-"""
+DATASETS = ("sessions", "heartbeats")
+
+
+def digests() -> dict[tuple[str, str], str]:
+    """The digest of every partition that holds something."""
+    found = {}
+    for dataset in DATASETS:
+        for day in partition_days("arena", dataset):
+            manifest = read_manifest("arena", dataset, day)
+            if manifest and manifest.rows:
+                found[dataset, str(day)] = manifest.digest
+    return found
 
 
 def encounters(con: duckdb.DuckDBPyConnection) -> list[tuple[object, ...]]:
@@ -42,27 +46,20 @@ def encounters(con: duckdb.DuckDBPyConnection) -> list[tuple[object, ...]]:
 
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Title:
-    """The title, with all its partition files in a data folder of its own."""
-    folder = tmp_path_factory.mktemp("arena")
-    titles = folder / "titles"
-    titles.mkdir()
-    (titles / "arena.yaml").write_text(ARENA)
+    """The title, with the files as they are landed in a data folder of its own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPRINT_DATA_DIR", str(folder / "data"))
-        patch.setenv("SPRINT_TITLES_DIR", str(titles))
+        folder = tmp_path_factory.mktemp("arena") / "whole"
+        for name, value in real_telemetry.folders(folder).items():
+            patch.setenv(name, value)
         title = Title.load("arena")
-        for dataset, tables in (
-            ("sessions", real_telemetry.session_tables()),
-            ("heartbeats", real_telemetry.heartbeat_tables()),
-        ):
-            for day, table in tables.items():
-                write_partition("arena", dataset, day, [table], source="real")
+        real_telemetry.deliver_as_it_is()
+        land(title)
         yield title
 
 
 @pytest.fixture(scope="module")
 def window(arena: Title) -> Window:
-    days = sorted(real_telemetry.session_tables())
+    days = sorted(real_telemetry.start_days().values())
     return Window(days[0], days[-1] + timedelta(days=1))
 
 
@@ -81,17 +78,18 @@ def dbt(title: Title, window: Window, *command: str, target: Path) -> None:
 @pytest.fixture(scope="module")
 def built(arena: Title, window: Window, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One load and one dbt invocation over the ten years of days; returns dbt's target folder."""
-    from sprint_platform.telemetry.partitions import partition_days, read_manifest
-
     with connect() as con:
-        for dataset in ("sessions", "heartbeats"):
+        for dataset in DATASETS:
             manifests = {
                 day: read_manifest("arena", dataset, day)
                 for day in partition_days("arena", dataset)
             }
             load_partitions(con, "arena", dataset, {d: m for d, m in manifests.items() if m})
+        load_landed(con, arena)
+        con.execute("create table if not exists arena_dim.dim_products (product_sku varchar)")
     target = tmp_path_factory.mktemp("dbt")
-    dbt(arena, window, "build", "--exclude-resource-type", "unit_test", target=target)
+    exclude = ("--exclude-resource-type", "unit_test", "--exclude", "dim_products+")
+    dbt(arena, window, "build", *exclude, target=target)
     return target
 
 
@@ -106,6 +104,32 @@ def test_sessions_and_heartbeats_are_whole(built: Path) -> None:
         ).fetchone()
         assert crossing is not None
         assert crossing[0] > 0
+        astray = con.execute(
+            "select count(*) from (select session_id from arena_raw.event_heartbeat"
+            " group by session_id having count(distinct event_date) > 1)"
+        ).fetchone()
+        assert astray == (0,)
+
+
+def test_what_became_of_every_row_is_told(built: Path) -> None:
+    with connect() as con:
+        told = con.execute(
+            "select file, status, rows_read, accepted, rejected, duplicates, waiting"
+            " from arena_raw.landed_files order by file"
+        ).fetchall()
+        assert told == [
+            ("heartbeats/heartbeats.parquet", "landed", 56_167, 56_167, 0, 0, 0),
+            ("sessions/sessions.csv", "landed", 171, 171, 0, 0, 0),
+        ]
+        # the ids that the studio knows are found by the ids of the warehouse, and back
+        ids = dict(
+            con.execute(
+                "select source_id, id from arena_dim.source_ids where kind = 'session'"
+            ).fetchall()
+        )
+        assert ids == {
+            told: real_telemetry.session_id(told) for told in real_telemetry.start_days()
+        }
 
 
 def test_one_dbt_run_gives_the_266_encounters(built: Path) -> None:
@@ -148,33 +172,36 @@ def test_other_distances_and_gaps(
         ).fetchone() == (seconds,)
 
 
-def test_one_day_through_dagster(
-    arena: Title, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("format", ["parquet", "csv", "ndjson"])
+def test_every_format_lands_as_the_same_partitions(
+    arena: Title, format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A day of files that a studio dropped in gives, through the whole graph, its encounters."""
-    source = real_telemetry.session_tables(), real_telemetry.heartbeat_tables()
-    day = max(source[1], key=lambda day: source[1][day].num_rows)
-    monkeypatch.setenv("SPRINT_DATA_DIR", str(tmp_path / "data"))
-    write_partition("arena", "sessions", day, [source[0][day]], source="real")
-    write_partition("arena", "heartbeats", day, [source[1][day]], source="real")
-    definitions = build_definitions([arena])
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize(
-            [a for a in definitions.assets or [] if isinstance(a, dg.AssetsDefinition)],
-            selection=dg.AssetSelection.key_prefixes(["arena"]),
-            resources=definitions.resources,
-            instance=instance,
-            partition_key=day.isoformat(),
-            raise_on_error=False,
-        )
-    assert result.success, [event.message for event in result.get_step_failure_events()]
-    with connect() as con:
-        found = encounters(con)
-    sessions = {session for (session, *_) in found}
-    expected = real_telemetry.expected_encounters(50, 180)
-    assert found == [row for row in expected if row[0] in sessions]
-    assert sessions == sessions_of(day) & {row[0] for row in expected}
+    expected = digests()
+    assert len(expected) == 2 * len(set(real_telemetry.start_days().values()))
+    for name, value in real_telemetry.folders(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    for dataset, rows in real_telemetry.tables().items():
+        real_telemetry.write_copy(dataset, "all", rows, format)
+    report = land(arena)
+    assert not any(file.rejected or file.waiting for file in report.files)
+    assert digests() == expected
 
 
-def sessions_of(day: date) -> set[object]:
-    return set(real_telemetry.session_tables()[day]["session_id"].to_pylist())
+@pytest.mark.parametrize(("format", "seed"), [("parquet", 1), ("csv", 2), ("ndjson", 3)])
+def test_hours_out_of_order_over_three_runs_land_as_the_same_partitions(
+    arena: Title, format: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = digests()
+    for name, value in real_telemetry.folders(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    pieces = real_telemetry.by_the_hour()
+    random.Random(seed).shuffle(pieces)
+    waited = 0
+    for run in range(3):
+        for dataset, hour, rows in pieces[run::3]:
+            real_telemetry.write_copy(dataset, hour, rows, format)
+        report = land(arena)
+        waited += sum(file.waiting for file in report.files)
+    assert waited, "some heartbeats came before their sessions"
+    assert digests() == expected
+    assert not land(arena).changes

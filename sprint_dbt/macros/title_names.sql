@@ -1,8 +1,14 @@
-{# What a title changes in names. Both are read while dbt parses: each title has a target folder of
+{# What a title changes in names, and where its records come from. All are read while dbt parses: each title has a target folder of
    its own. #}
 
 {% macro title() -%}
     {{ return(env_var('SPRINT_TITLE', 'sprint')) }}
+{%- endmacro %}
+
+{# Whether the title's records were landed from files. What only the simulator sees to is then not
+   asked, or is a warning. #}
+{% macro is_landed() -%}
+    {{ return(env_var('SPRINT_SOURCE', 'simulated') == 'landing') }}
 {%- endmacro %}
 
 {# `<title>_stage`, `<title>_mart`, `<title>_dim` for what is tagged `title`; another domain's schema

@@ -9,10 +9,21 @@ import dagster as dg
 from sprint_platform.orchestration.catalogue import build_catalogue_asset
 from sprint_platform.orchestration.dbt_assets import build_dbt_assets, build_seed_assets
 from sprint_platform.orchestration.dbt_manifest import graph_manifest
+from sprint_platform.orchestration.landed_assets import Landed, build_landed_assets
+from sprint_platform.orchestration.landing_sensor import build_landing_sensor
 from sprint_platform.orchestration.policies import daily_partitions
-from sprint_platform.orchestration.raw_assets import Watch, build_raw_assets
+from sprint_platform.orchestration.raw_assets import (
+    Watch,
+    build_raw_assets,
+    landed_files_key,
+)
 from sprint_platform.orchestration.resources import Warehouse
-from sprint_platform.orchestration.schedules import build_daily_job, build_daily_schedule
+from sprint_platform.orchestration.schedules import (
+    build_daily_job,
+    build_daily_schedule,
+    build_landing_job,
+    build_reopened_job,
+)
 from sprint_platform.title import Title, TitleError, title_names
 
 
@@ -20,28 +31,48 @@ def build_definitions(
     titles: Iterable[Title] | None = None,
     warehouse: Warehouse | None = None,
     watch: Watch | None = None,
+    landed: Landed | None = None,
 ) -> dg.Definitions:
-    """Assets, checks, jobs and schedules of the titles (without any: of all that have a YAML).
+    """Assets, checks, jobs, schedules and sensors of the titles (without any: of all that have a
+    YAML). A simulated title has a schedule; one whose files a studio delivers has a sensor; one
+    whose simulated files are dirtied on purpose has both, as some records come with a later day.
 
-    ``watch`` hears of each chunk of rows that is made, and of each of dbt's results.
+    ``watch`` hears of each chunk of rows that is made, and of each of dbt's results; ``landed`` of
+    each landing.
     """
     assets: list[dg.AssetsDefinition] = [build_catalogue_asset()]
-    jobs, schedules = [], []
+    jobs, schedules, sensors = [], [], []
     manifest = graph_manifest()
     for title in loaded_titles() if titles is None else titles:
         partitions = daily_partitions(title)
-        daily = [
-            *build_raw_assets(title, partitions, watch),
-            build_dbt_assets(title, manifest, partitions, watch),
-        ]
-        job = build_daily_job(title, daily)
+        models = build_dbt_assets(title, manifest, partitions, watch)
+        daily = [*build_raw_assets(title, partitions, watch), models]
         assets += [*daily, build_seed_assets(title, manifest)]
-        jobs.append(job)
-        schedules.append(build_daily_schedule(job))
+        if not title.lands:
+            job = build_daily_job(title, daily)
+            jobs.append(job)
+            schedules.append(build_daily_schedule(job))
+            continue
+        door = build_landed_assets(title, partitions, watch, landed)
+        assets += door
+        if title.faults is None:
+            job = reopened = build_daily_job(title, daily)
+            land = build_landing_job(title, door)
+        else:
+            job, reopened = (
+                build_daily_job(title, [*door, *daily]),
+                build_reopened_job(title, daily),
+            )
+            land = build_landing_job(title, [a for a in door if a.key == landed_files_key(title)])
+            jobs.append(reopened)
+            schedules.append(build_daily_schedule(job))
+        jobs += [job, land]
+        sensors.append(build_landing_sensor(title, land, job, reopened, models.keys))
     return dg.Definitions(
         assets=assets,
         jobs=jobs,
         schedules=schedules,
+        sensors=sensors,
         resources={"warehouse": warehouse or Warehouse()},
         # with the default, multiprocess one, every step costs a Python process and its imports
         executor=dg.in_process_executor,

@@ -27,10 +27,12 @@ from sprint_platform.orchestration.dbt_runner import (
 )
 from sprint_platform.orchestration.dbt_translator import TitleTranslator
 from sprint_platform.orchestration.failures import ClearFailure, told_in_one_line
+from sprint_platform.orchestration.landed_days import record_built
 from sprint_platform.orchestration.raw_assets import Watch
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.upstream import require, require_loaded
 from sprint_platform.orchestration.window import Window, run_window
+from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 from sprint_platform.warehouse.database import connect
 from sprint_platform.warehouse.load import ensure_title_schemas
@@ -65,9 +67,11 @@ def build_dbt_assets(
 
 
 def build_seed_assets(title: Title, manifest: Node) -> dg.AssetsDefinition:
-    """The title's seeds. They change when somebody changes them, so no day and no job has them."""
+    """The title's seeds. They change when somebody changes them, so no day and no job has them.
+    A landed title's products are landed: the catalogue is no seed of it."""
     translator = TitleTranslator(title)
-    specs, check_specs = _specs(translator, manifest, "tag:title,resource_type:seed")
+    excluded = "dim_products" if title.source == "landing" else ""
+    specs, check_specs = _specs(translator, manifest, "tag:title,resource_type:seed", excluded)
 
     @dg.multi_asset(
         name=f"{title.name}_seeds",
@@ -83,13 +87,13 @@ def build_seed_assets(title: Title, manifest: Node) -> dg.AssetsDefinition:
 
 
 def _specs(
-    translator: TitleTranslator, manifest: Node, select: str
+    translator: TitleTranslator, manifest: Node, select: str, exclude: str = ""
 ) -> tuple[Sequence[dg.AssetSpec], Sequence[dg.AssetCheckSpec]]:
     return build_dbt_specs(
         translator=translator,
         manifest=manifest,
         select=select,
-        exclude="",
+        exclude=exclude,
         selector="",
         io_manager_key=None,
         project=None,
@@ -139,6 +143,9 @@ def _build(
                 require(title, translator.table(node), datasets_of(manifest, node), window)
         with connect() as con:
             ensure_title_schemas(con, title.name)
+            if title.source == "landing":
+                # a test reads it; where no products were landed it is empty
+                con.execute(DATASETS["products"].create_table_sql(title.name))
             if window:
                 read = {dataset for node in models for dataset in datasets_of(manifest, node)}
                 require_loaded(con, title, sorted(read), window)
@@ -168,6 +175,8 @@ def _build(
         if marts and window:
             with connect() as con:
                 written = publish(con, title.name, marts, (window.start, window.end))
+                if title.lands and len(models) == len(context.assets_def.keys):
+                    record_built(con, title, window)
             context.log.info(f"{written} files of {len(marts)} marts published")
 
 

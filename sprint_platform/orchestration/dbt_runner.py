@@ -32,6 +32,7 @@ RUN_VARIABLES = {
     "SPRINT_ENCOUNTER_DISTANCE",
     "SPRINT_ENCOUNTER_GAP_SECONDS",
     "SPRINT_HEARTBEAT_SECONDS",
+    "SPRINT_SOURCE",
     "SPRINT_WINDOW_START",
     "SPRINT_WINDOW_END",
 }
@@ -47,6 +48,7 @@ def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
         "SPRINT_ENCOUNTER_DISTANCE": f"{title.encounters.distance:.12g}",
         "SPRINT_ENCOUNTER_GAP_SECONDS": str(title.encounters.gap_seconds),
         "SPRINT_HEARTBEAT_SECONDS": str(title.heartbeat_seconds),
+        "SPRINT_SOURCE": "landing" if title.lands else "simulated",
     }
     if window is not None:
         environment["SPRINT_WINDOW_START"] = window.start.isoformat()

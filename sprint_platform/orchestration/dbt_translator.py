@@ -88,7 +88,7 @@ class TitleTranslator(DagsterDbtTranslator):
             return spec.replace_attributes(
                 freshness_policy=FRESHNESS, deps=[*spec.deps, *sorted(tested - known)]
             )
-        if spec.key.path[-1] == "dim_products" and self.title.source == "simulated":
+        if spec.key.path[-1] == "dim_products":
             return spec.merge_attributes(deps=[PRODUCTS_KEY])
         return spec
 

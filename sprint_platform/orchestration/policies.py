@@ -17,13 +17,10 @@ FRESHNESS = dg.FreshnessPolicy.time_window(
 
 
 def daily_partitions(title: Title) -> dg.DailyPartitionsDefinition:
-    """UTC days from the title's launch on.
+    """UTC days from the title's launch to today.
 
-    A simulated day needs no waiting: today can be made today. A landed day is over before its files
-    are whole, so it ends yesterday.
+    A simulated day needs no waiting, and a landed one is built again whenever more of it comes.
     """
     return dg.DailyPartitionsDefinition(
-        start_date=title.launch_date.isoformat(),
-        timezone="UTC",
-        end_offset=1 if title.source == "simulated" else 0,
+        start_date=title.launch_date.isoformat(), timezone="UTC", end_offset=1
     )

@@ -17,7 +17,6 @@ from sprint_platform.orchestration.pictures import positions_picture
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.upstream import (
-    LANDED_ALWAYS,
     UPSTREAM,
     missing_days,
     require,
@@ -25,9 +24,10 @@ from sprint_platform.orchestration.upstream import (
 )
 from sprint_platform.orchestration.window import Window, run_window
 from sprint_platform.telemetry.contracts import DATASETS, Column
+from sprint_platform.telemetry.digest import Digest
 from sprint_platform.telemetry.partitions import (
     Manifest,
-    PartitionError,
+    partition_days,
     read_manifest,
     write_partition,
 )
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_PROGRESS = 10.0
 # A run tagged so keeps partitions that are there and come from the same title, and only loads them.
 EXISTING_TAG, REUSE = "sprint/existing", "reuse"
+# Stands for a partition that was never written; nothing is written for it.
+NOTHING_LANDED = Manifest(rows=0, bytes=0, digest=str(Digest()), source="nothing", parts=())
 # Hears of every chunk of rows that is made: (asset, day, rows).
 Watch = Callable[[str, date, int], None]
 
@@ -52,23 +54,32 @@ def build_raw_assets(
     return [_raw_asset(title, dataset, partitions, watch) for dataset in UPSTREAM]
 
 
+def landed_files_key(title: Title) -> dg.AssetKey:
+    """The asset that lands the title's files."""
+    return dg.AssetKey([title.name, "landed_files"])
+
+
 def raw_asset_spec(title: Title, dataset: str) -> dg.AssetSpec:
     """How the dataset looks in the graph."""
     contract = DATASETS[dataset]
     deps = [dg.AssetKey([title.name, upstream]) for upstream in upstream_datasets(title, dataset)]
-    if dataset == "transactions" and title.source == "simulated":
+    made = f"Simulated day by day for {title.name}."
+    if title.lands:
+        deps.append(landed_files_key(title))
+        made = f"The days of {title.name} as their files were landed."
+    elif dataset == "transactions":
         deps.append(PRODUCTS_KEY)
-    made = "Simulated" if title.source == "simulated" else "Landed"
     return dg.AssetSpec(
         dg.AssetKey([title.name, dataset]),
         deps=deps,
-        description=f"One row is {contract.one_row_is}. {made} day by day for {title.name}.",
+        description=f"One row is {contract.one_row_is}. {made}",
         group_name=contract.schema_name(title.name),
         kinds={"python", "parquet", "duckdb"},
         owners=OWNERS,
         freshness_policy=FRESHNESS,
-        # another YAML, seed or version of the simulation makes other records
-        code_version=title.fingerprint,
+        # another YAML, seed or version of the simulation makes other records; and another mapping
+        # or grid reads others from the same files
+        code_version=title.landing_fingerprint if title.lands else title.fingerprint,
         metadata={
             "dagster/table_name": contract.relation(title.name),
             "dagster/column_schema": dg.TableSchema(
@@ -134,13 +145,13 @@ def _partitions(
     window: Window,
     watch: Watch | None,
 ) -> dict[date, Manifest]:
-    """The window's partition files, made where the title is simulated; and what Dagster is to know
+    """The window's partition files, made here unless they were landed; and what Dagster is to know
     of each. Players come with the earlier sign-up days that are missing."""
     key = dg.AssetKey([title.name, dataset])
-    if title.source == "simulated":
-        partitions = _simulated(context, title, dataset, window, watch)
-    else:
+    if title.lands:
         partitions = _landed(title, dataset, window)
+    else:
+        partitions = _simulated(context, title, dataset, window, watch)
     manifests = {}
     for day, manifest, seconds in partitions:
         manifests[day] = manifest
@@ -233,14 +244,13 @@ def _watched(
 def _landed(
     title: Title, dataset: str, window: Window
 ) -> Iterator[tuple[date, Manifest, float | None]]:
-    for day in window.days:
-        manifest = read_manifest(title.name, dataset, day)
-        if manifest:
-            yield day, manifest, None
-        elif dataset in LANDED_ALWAYS:
-            raise PartitionError(
-                f"{title.name} has no landed {dataset} for {day}: land that day's files first"
-            )
+    """What lies ready. A day of which nothing was landed is an empty one: its table's day is
+    emptied. Players come with all earlier sign-up days, also those before the title's launch."""
+    earlier = []
+    if dataset == "dim_players":
+        earlier = [day for day in partition_days(title.name, dataset) if day < window.start]
+    for day in [*earlier, *window.days]:
+        yield day, read_manifest(title.name, dataset, day) or NOTHING_LANDED, None
 
 
 def _with_progress(context: dg.AssetExecutionContext, days: list[date]) -> Iterator[date]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.storage.tags import (
@@ -15,10 +17,16 @@ from dagster._core.storage.tags import (
 
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.catalogue import read_catalogue
-from sprint_platform.orchestration.raw_assets import EXISTING_TAG, Watch
+from sprint_platform.orchestration.landed_assets import Landed
+from sprint_platform.orchestration.raw_assets import EXISTING_TAG, Watch, landed_files_key
+from sprint_platform.orchestration.upstream import UPSTREAM
+from sprint_platform.orchestration.window import Window
 from sprint_platform.places import catalogue_path
 from sprint_platform.simulation.products import catalogue
 from sprint_platform.title import Title
+
+if TYPE_CHECKING:
+    from sprint_platform.telemetry.landing.land import LandReport
 
 # Where `sprint run --entrypoint` starts; what is downstream of it runs too.
 ENTRYPOINTS = {
@@ -58,6 +66,26 @@ def selection_for(title: str, entrypoint: str) -> dg.AssetSelection:
     return start.downstream()
 
 
+def _selection(title: Title, entrypoint: str) -> dg.AssetSelection:
+    """As ``selection_for``; of a title whose files a studio delivers what is landed is built, and
+    landing is left to its own command: it opens other days, too."""
+    if title.source == "simulated":
+        return selection_for(title.name, entrypoint)
+    door = dg.AssetSelection.assets(landed_files_key(title))
+    if entrypoint == "all":
+        return dg.AssetSelection.key_prefixes([title.name]) - door
+    if entrypoint == "products":
+        return dg.AssetSelection.assets(dg.AssetKey([title.name, "dim_products"])).downstream()
+    return selection_for(title.name, entrypoint)
+
+
+def _days_selection(title: Title) -> dg.AssetSelection:
+    """The datasets and models of a day, whatever delivers its records."""
+    datasets = [dg.AssetKey([title.name, dataset]) for dataset in UPSTREAM]
+    models = dg.AssetSelection.groups(f"{title.name}_stage", f"{title.name}_mart")
+    return dg.AssetSelection.assets(*datasets) | models
+
+
 def run_graph(
     title: Title,
     first: date,
@@ -73,23 +101,57 @@ def run_graph(
     ``watch`` hears of each chunk of rows made: (asset, day, rows). History goes to the Dagster
     instance that DAGSTER_HOME names.
     """
+    definitions = build_definitions([title], watch=watch)
+    tags = {**_days(first, last), EXISTING_TAG: "reuse" if reuse else "regenerate"}
+    return _materialize(definitions, _selection(title, entrypoint), tags)
+
+
+def land_files(title: Title, watch: Watch | None = None) -> tuple[GraphRun, LandReport | None]:
+    """Lands what lies in the title's folder, in a run of its own; returns how the run ended, and
+    what the landing did (None where it failed). No day is built."""
+    reports: list[LandReport] = []
+    hear: Landed = reports.append
+    definitions = build_definitions([title], watch=watch, landed=hear)
+    keys = [landed_files_key(title)]
+    if title.source == "landing":
+        keys.append(dg.AssetKey([title.name, "dim_products"]))
+    ended = _materialize(definitions, dg.AssetSelection.assets(*keys), {})
+    return ended, (reports[-1] if reports else None)
+
+
+def build_landed(
+    title: Title, windows: Iterable[Window], watch: Watch | None = None
+) -> Iterator[GraphRun]:
+    """Builds these days of a landed title, a run per window: loads what lies ready, and builds and
+    tests every model. Nothing is delivered or landed."""
+    definitions = build_definitions([title], watch=watch)
+    for window in windows:
+        tags = _days(window.days[0], window.days[-1])
+        yield _materialize(definitions, _days_selection(title), tags)
+
+
+def _days(first: date, last: date) -> dict[str, str]:
+    return {
+        ASSET_PARTITION_RANGE_START_TAG: first.isoformat(),
+        ASSET_PARTITION_RANGE_END_TAG: last.isoformat(),
+    }
+
+
+def _materialize(
+    definitions: dg.Definitions, selection: dg.AssetSelection, tags: Mapping[str, str]
+) -> GraphRun:
     # dbt tells its results as events; its console lines would tear the progress bars
     os.environ.setdefault("DBT_QUIET", "true")
-    definitions = build_definitions([title], watch=watch)
     assets = list(definitions.assets or [])
     began = time.perf_counter()
     with dg.DagsterInstance.get() as instance:
         result = dg.materialize(
             [asset for asset in assets if isinstance(asset, dg.AssetsDefinition)],
-            selection=selection_for(title.name, entrypoint),
+            selection=selection,
             resources=definitions.resources,
             instance=instance,
             raise_on_error=False,
-            tags={
-                ASSET_PARTITION_RANGE_START_TAG: first.isoformat(),
-                ASSET_PARTITION_RANGE_END_TAG: last.isoformat(),
-                EXISTING_TAG: "reuse" if reuse else "regenerate",
-            },
+            tags=tags,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
     return GraphRun(

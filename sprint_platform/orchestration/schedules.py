@@ -1,4 +1,4 @@
-"""A title's daily job, and the schedule that runs it."""
+"""A title's jobs, and the schedule of the daily one."""
 
 from __future__ import annotations
 
@@ -21,6 +21,28 @@ def build_daily_job(
         f"{title.name}_daily",
         selection=dg.AssetSelection.assets(*assets),
         description=f"One day of {title.name}: every dataset, model and check.",
+    )
+
+
+def build_landing_job(
+    title: Title, assets: Iterable[dg.AssetsDefinition]
+) -> dg.UnresolvedAssetJobDefinition:
+    """What a landed title has without days: its files and products."""
+    return dg.define_asset_job(
+        f"{title.name}_land",
+        selection=dg.AssetSelection.assets(*assets),
+        description=f"Lands the new files of {title.name}; the days that change are built apart.",
+    )
+
+
+def build_reopened_job(
+    title: Title, assets: Iterable[dg.AssetsDefinition]
+) -> dg.UnresolvedAssetJobDefinition:
+    """Days of a dirtied title that a later day's files changed: nothing is delivered for them."""
+    return dg.define_asset_job(
+        f"{title.name}_reopened",
+        selection=dg.AssetSelection.assets(*assets),
+        description=f"Days of {title.name} that late files changed: every dataset and model.",
     )
 
 

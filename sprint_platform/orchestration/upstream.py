@@ -20,17 +20,18 @@ UPSTREAM: dict[str, tuple[str, ...]] = {
     "heartbeats": ("sessions",),
     "transactions": ("dim_players",),
 }
-# Landed files stand for themselves; but a heartbeat without its session means nothing.
-LANDED_UPSTREAM: dict[str, tuple[str, ...]] = {
-    dataset: ("sessions",) if dataset == "heartbeats" else () for dataset in UPSTREAM
-}
-# What a landed title must have for a day; who plays and who pays is often not told.
-LANDED_ALWAYS = ("sessions", "heartbeats")
 
 
 def upstream_datasets(title: Title, dataset: str) -> tuple[str, ...]:
-    """The datasets that this one is made from."""
-    return (UPSTREAM if title.source == "simulated" else LANDED_UPSTREAM)[dataset]
+    """The datasets that this one is made from. Landed records are made from none; but what their
+    checks compare them with is loaded first."""
+    if not title.lands:
+        return UPSTREAM[dataset]
+    if dataset == "heartbeats":
+        return ("sessions",)
+    if dataset != "dim_players" and "dim_players" in title.landing_settings.datasets:
+        return ("dim_players",)
+    return ()
 
 
 def with_downstream(dataset: str) -> list[str]:
@@ -45,10 +46,12 @@ def with_downstream(dataset: str) -> list[str]:
 def require(title: Title, table: str, datasets: Iterable[str], window: Window) -> None:
     """Raises PartitionError, naming what to materialize first, when partitions of the datasets that
     the title's table stands on in the window are missing, or come from another version of the
-    title."""
+    title. Of a landed title nothing is missing: a day without files is an empty one."""
+    if title.lands:
+        return
     for dataset in datasets:
         missing = missing_days(title, dataset, needed_days(title, dataset, window))
-        if missing and (title.source == "simulated" or dataset in LANDED_ALWAYS):
+        if missing:
             asset = f"{title.name}/{dataset}"
             last = "" if len(missing) == 1 else f"...{missing[-1]}"
             stale = read_manifest(title.name, dataset, missing[0]) is not None
@@ -83,19 +86,17 @@ def require_loaded(
 def needed_days(title: Title, dataset: str, window: Window) -> list[date]:
     """The days of a dataset that a window downstream of it stands on: its own, and for players
     every sign-up day so far, or facts would name players that nobody knows."""
-    if dataset == "dim_players" and title.source == "simulated":
+    if dataset == "dim_players" and not title.lands:
         return Window(title.launch_date, window.end).days
     return window.days
 
 
 def missing_days(title: Title, dataset: str, days: Iterable[date]) -> list[date]:
-    """Those of the days that have no partition, or one from another version of the title."""
+    """Those of a simulated title's days that have no partition, or one from another version."""
     missing = []
     for day in days:
         manifest = read_manifest(title.name, dataset, day)
         # a simulated source begins with the title's fingerprint; the catalogue's may follow
-        if manifest is None or (
-            title.source == "simulated" and not manifest.source.startswith(title.fingerprint)
-        ):
+        if manifest is None or not manifest.source.startswith(title.fingerprint):
             missing.append(day)
     return missing

@@ -15,11 +15,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sprint_platform_tests.bench import graph_runs, rates
+from sprint_platform_tests.bench import graph_runs, landing, rates
 
 
 def main(
-    only: Annotated[str, typer.Option(help="rates, graph or all.")] = "all",
+    only: Annotated[str, typer.Option(help="rates, landing, graph or all.")] = "all",
     json_file: Annotated[Path | None, typer.Option(help="Where to write the JSON.")] = None,
 ) -> None:
     """Measures, prints a table, and writes the same as JSON."""
@@ -60,6 +60,35 @@ def main(
                 f"{seconds:.3f} s",
                 "<= 0.1 s",
             )
+    if only in ("all", "landing"):
+        for file_format, promise in (("parquet", 2e6), ("csv", 0.5e6)):
+            landed = landing.by_the_hour(file_format)
+            add(
+                f"landing_{file_format}_rows_per_second",
+                f"landing {landed.rows:,} heartbeats from {file_format}, rows per second",
+                landed.per_second,
+                f"{landed.per_second / 1e6:.2f} M/s",
+                f">= {promise / 1e6:g} M/s",
+                f"{landed.per_second / rates.SEED_HEARTBEATS_PER_SECOND:,.0f} x",
+            )
+            add(
+                f"landing_{file_format}_load_seconds",
+                "  and into the warehouse",
+                landed.load_seconds,
+                f"{landed.load_seconds:.1f} s",
+                "",
+            )
+        process, size, rows = landing.one_large_file()
+        peak = process.peak_bytes / 2**30
+        add(
+            "landing_large_file_peak_gib",
+            f"landing one CSV file of {size / 1e9:.1f} GB ({rows:,} heartbeats), peak memory",
+            peak,
+            f"{peak:.2f} GiB",
+            "< 2 GiB",
+        )
+        seconds = process.wall
+        add("landing_large_file_seconds", "the same, wall clock", seconds, f"{seconds:.0f} s", "")
     if only in ("all", "graph"):
         graph, bare, ratio = graph_runs.one_day_ratio()
         add("one_day_seconds", "one day of 1,000 players, whole graph", graph, f"{graph:.1f} s", "")

@@ -1,5 +1,6 @@
--- Whoever plays long enough for a heartbeat sends one, and whoever sends one plays. A row here is a
--- player's day that has only one of the two.
+-- Whoever sends a heartbeat plays; and in a simulated title whoever plays long enough for a heartbeat
+-- sends one (a studio may deliver sessions alone, and lose heartbeats). A row here is a player's day
+-- that has only one of the two.
 {{ config(meta={'dagster': {'ref': {'name': 'player_activity_daily'}}}) }}
 
 with activity as (
@@ -25,9 +26,11 @@ full outer join heartbeats
     on activity.player_id = heartbeats.player_id
     and activity.calendar_date = heartbeats.event_date
 where activity.player_id is null
+    {%- if not is_landed() %}
     or (
         heartbeats.player_id is null
         -- then at least one of the day's sessions is as long as a heartbeat
         and activity.total_play_time_seconds
             >= activity.sessions_count * {{ env_var('SPRINT_HEARTBEAT_SECONDS', '30') | int }}
     )
+    {%- endif %}

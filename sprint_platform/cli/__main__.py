@@ -1,0 +1,5 @@
+"""`python -m sprint_platform.cli` is `sprint`."""
+
+from sprint_platform.cli import main
+
+main()

@@ -1,0 +1,130 @@
+"""`sprint titles`, `sprint doctor` and `sprint ui`: what is here, and where to look at it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from sprint_platform.cli.sizes import bytes_as_text
+from sprint_platform.cli.terminal import Stop, out, problems
+from sprint_platform.places import data_dir, database_path, project_root, title_dirs
+from sprint_platform.title import Title, TitleError, title_names
+
+PACKAGES = (
+    "dagster", "dagster-dbt", "dagster-duckdb", "dbt-core", "dbt-duckdb", "duckdb", "polars",
+    "numpy", "pyarrow", "pydantic",
+)  # fmt: skip
+
+
+def titles() -> None:
+    """List the titles, their launch and where their data comes from."""
+    table = Table()
+    for heading in ("title", "launch", "source", "growth", "encounters", "file"):
+        table.add_column(heading)
+    wrong = []
+    for name in title_names():
+        try:
+            game = Title.load(name)
+        except TitleError as error:
+            wrong.append(str(error))
+            continue
+        growth = "-"
+        if game.simulation is not None:
+            told = game.simulation.growth
+            growth = (
+                f"{told.players:,} players in {told.days} days"
+                if told.kind == "target"
+                else f"{told.starting_players:,} players,"
+                f" {told.daily_growth - told.daily_decay:+.2%} a day"
+            )
+        near = game.encounters
+        table.add_row(
+            name,
+            str(game.launch_date),
+            f"{game.source}, with faults" if game.faults is not None else game.source,
+            growth,
+            f"{near.word}s: {near.distance:g} units, {near.gap_seconds} s",
+            str(_title_file(name)),
+        )
+    out.print(table)
+    for line in wrong:
+        problems.print(f"[yellow]left out[/] {line}", highlight=False, soft_wrap=True)
+
+
+def _title_file(name: str) -> Path:
+    found = [
+        path for folder in title_dirs() for path in folder.glob("*.y*ml") if path.stem == name
+    ][-1]
+    root = project_root()
+    return found.relative_to(root) if found.is_relative_to(root) else found
+
+
+def doctor() -> None:
+    """Show versions, the data folder, who holds the warehouse, and files that wait."""
+    from sprint_platform.telemetry.landing.files import landing_dir
+    from sprint_platform.telemetry.landing.land import folder_state, last_landed_state
+    from sprint_platform.warehouse.lease import describe_holder
+
+    table = Table(show_header=False)
+    table.add_row("python", f"{platform.python_version()} on {platform.system()}")
+    for name in PACKAGES:
+        table.add_row(name, importlib.metadata.version(name))
+    table.add_section()
+    folder = data_dir()
+    table.add_row("data folder", f"{folder}{'' if folder.is_dir() else ' (not made yet)'}")
+    if folder.is_dir():
+        free = os.statvfs(folder)
+        table.add_row("free there", bytes_as_text(free.f_bavail * free.f_frsize))
+    database = database_path()
+    size = (
+        f"{database} ({bytes_as_text(database.stat().st_size)})"
+        if database.exists()
+        else "none yet"
+    )
+    table.add_row("warehouse", size)
+    table.add_row("lease", describe_holder() or "free")
+    table.add_row("Dagster's home", os.environ["DAGSTER_HOME"])
+    wrong, landed = [], []
+    for name in title_names():
+        try:
+            game = Title.load(name)
+        except TitleError as error:
+            wrong.append(str(error))
+            continue
+        if game.lands:
+            landed.append(game)
+    table.add_row("titles", ", ".join(title_names()))
+    for game in landed:
+        waiting = (
+            "" if folder_state(game) == last_landed_state(game) else " (files wait: sprint land)"
+        )
+        table.add_row(f"files of {game.name}", f"{landing_dir(game.name)}{waiting}")
+    out.print(table)
+    if wrong:
+        raise Stop("; ".join(wrong))
+
+
+def ui(
+    port: Annotated[int, typer.Option(help="The port, on loopback.")] = 3000,
+) -> None:
+    """Open the Dagster UI on loopback; history is kept in DAGSTER_HOME."""
+    out.print(f"Dagster's UI: [bold]http://127.0.0.1:{port}[/]  (Ctrl-C ends it)")
+    command = [
+        str(Path(sys.executable).parent / "dagster"), "dev", "-m", "sprint_platform.definitions",
+        "--host", "127.0.0.1", "--port", str(port),
+    ]  # fmt: skip
+    # dagster's commands are looked up by name in its child processes
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    try:
+        code = subprocess.call(command, cwd=project_root(), env={**os.environ, "PATH": path})
+    except KeyboardInterrupt:
+        code = 0
+    raise typer.Exit(code)

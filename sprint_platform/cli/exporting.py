@@ -1,0 +1,99 @@
+"""`sprint export`: days as files for other tools."""
+
+from __future__ import annotations
+
+import time
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.markup import escape
+from rich.progress import Progress
+
+from sprint_platform.cli.options import FromOption, TitleOption, ToOption, read_days
+from sprint_platform.cli.sizes import bytes_as_text
+from sprint_platform.cli.terminal import Stop, out, problems
+from sprint_platform.places import data_dir
+from sprint_platform.title import Title
+
+if TYPE_CHECKING:
+    from sprint_platform.telemetry.export import Exported
+
+
+def export(
+    dataset: Annotated[
+        Literal["products", "dim_players", "signons", "sessions", "heartbeats", "transactions"],
+        typer.Option("--dataset", help="What to export. Products have no days."),
+    ],
+    file_format: Annotated[
+        Literal["json", "ndjson", "csv", "parquet"],
+        typer.Option("--format", help="Sessions as json: one file a session, with heartbeats."),
+    ],
+    title: TitleOption = "sprint",
+    first: FromOption = None,
+    last: ToOption = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="The folder; data/export/<title> without it.")
+    ] = None,
+) -> None:
+    """Write days as files for other tools, in the layout that landing reads."""
+    from sprint_platform.orchestration.catalogue import read_catalogue
+    from sprint_platform.telemetry.export import ExportError, export_products
+    from sprint_platform.telemetry.landing.land import landed_products
+
+    game = Title.load(title)
+    target = folder or data_dir() / "export" / title
+    began = time.perf_counter()
+    try:
+        if dataset == "products":
+            products = read_catalogue() if game.source == "simulated" else landed_products(game)
+            done = [export_products(products, file_format, target)]
+        else:
+            done = _export_days(game, dataset, read_days(game, first, last), file_format, target)
+    except ExportError as error:
+        raise Stop(str(error)) from error
+    for note in [note for exported in done for note in exported.notes]:
+        problems.print(f"[yellow]note[/] {note}", highlight=False, soft_wrap=True)
+    files, rows, size = (sum(getattr(e, of) for e in done) for of in ("files", "rows", "bytes"))
+    took = time.perf_counter() - began
+    out.print(
+        f"{title}/{dataset}: {files:,} files, {rows:,} rows, {bytes_as_text(size)} in {took:.1f} s:"
+        f" [bold]{escape(str(target / dataset))}[/]",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _export_days(
+    game: Title, dataset: str, days: list[date], file_format: str, target: Path
+) -> list[Exported]:
+    """Exports the days that have a partition, and tells which have none."""
+    from sprint_platform.telemetry.export import export_day
+    from sprint_platform.telemetry.partitions import read_manifest
+
+    manifests = {day: read_manifest(game.name, dataset, day) for day in days}
+    rows = {day: manifest.rows for day, manifest in manifests.items() if manifest}
+    missing = [str(day) for day in days if day not in rows]
+    if not rows:
+        made_by = "land" if game.source == "landing" else "run"
+        raise Stop(
+            f"there are no partitions of {game.name}/{dataset} from {days[0]} to {days[-1]}:"
+            f" sprint {made_by} --title {game.name}"
+        )
+    with Progress(console=out, transient=True) as bars:
+        task = bars.add_task(f"{dataset} as {file_format}", total=sum(rows.values()))
+        done = [
+            export_day(
+                game.name, dataset, day, file_format, target, lambda n: bars.advance(task, n)
+            )
+            for day in rows
+        ]
+    if missing:
+        named = ", ".join(missing[:7]) + (" …" if len(missing) > 7 else "")
+        problems.print(
+            f"[yellow]left out[/] {len(missing)} of {len(days)} days have no partition: {named}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return done

@@ -1,0 +1,110 @@
+"""`sprint land`: land files, and build the days that they change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from sprint_platform.cli.building import alone, build_unbuilt_days
+from sprint_platform.cli.options import TitleOption
+from sprint_platform.cli.progress import progress_bars
+from sprint_platform.cli.run_report import tell_failures
+from sprint_platform.cli.terminal import Stop, out, problems
+from sprint_platform.title import Title
+
+if TYPE_CHECKING:
+    from sprint_platform.telemetry.landing.land import LandReport
+
+# Of a landing a person reads the worst; the tables in the warehouse have it all.
+LINES_TOLD = 50
+
+
+def land(
+    title: TitleOption,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would change: nothing is written.")
+    ] = False,
+) -> None:
+    """Land new and changed files of data/landing/<title>/, and build the days that they change."""
+    from sprint_platform.orchestration.runs import land_files
+    from sprint_platform.telemetry.landing import land as landing
+
+    game = Title.load(title)
+    if not game.lands:
+        raise Stop(f"title {title} is simulated: nothing is landed for it (sprint run makes days)")
+    if dry_run:
+        try:
+            planned = landing.land(game, dry_run=True)
+        except landing.LandingError as error:
+            raise Stop(str(error)) from error
+        _tell_landing(game, planned, "would be landed")
+        return
+    with alone(game):
+        with progress_bars(game, []) as watch:
+            run, report = land_files(game, watch)
+        if report is not None:
+            _tell_landing(game, report, "landed")
+        tell_failures(run)
+        if not run.success:
+            raise Stop(f"{title} was not landed")
+        build_unbuilt_days(game)
+
+
+def _tell_landing(game: Title, report: LandReport, what: str) -> None:
+    """The files that were read or refused and those whose counts changed, and the partitions that
+    change and why."""
+    from sprint_platform.orchestration.landed_assets import why_of, worst_first
+    from sprint_platform.orchestration.landed_days import has_partition
+
+    if not report.files and not report.changes:
+        out.print(f"{game.name}: no file is new or changed.", highlight=False)
+        return
+    files = Table(title=f"{game.name}: files, {what} in {report.seconds:.1f} s", box=SIMPLE_HEAD)
+    files.add_column("file", overflow="fold")
+    files.add_column("")
+    for heading in ("read", "accepted", "rejected", "waiting", "duplicates"):
+        files.add_column(heading, justify="right")
+    worst = worst_first(report.files)[:LINES_TOLD]
+    for file in worst:
+        counts = (file.rows_read, file.accepted, file.rejected, file.waiting, file.duplicates)
+        # text, not markup: a file's name is anybody's
+        files.add_row(escape(file.file), file.status, *(f"{n:,}" for n in counts))
+    out.print(files)
+    for file in worst:
+        if why := why_of(file):
+            line = f"[yellow]{file.status}[/] {escape(file.file)}: {escape(why)}"
+            out.print(line, highlight=False, soft_wrap=True)
+    if len(report.files) > LINES_TOLD:
+        out.print(f"and {len(report.files) - LINES_TOLD:,} more files")
+    if not report.changes:
+        out.print(f"{game.name}: no partition changes.", highlight=False)
+        return
+    changes = Table(title=f"{game.name}: partitions that change", box=SIMPLE_HEAD)
+    for heading in ("dataset", "day", "rows before", "rows now", "why"):
+        changes.add_column(heading, justify="right" if "rows" in heading else "left")
+    for change in report.changes[:LINES_TOLD]:
+        before, after = change.rows_before, change.rows_after
+        changes.add_row(
+            change.dataset,
+            str(change.day),
+            "-" if before is None else f"{before:,}",
+            f"{after:,}",
+            escape(change.why),
+        )
+    out.print(changes)
+    if len(report.changes) > LINES_TOLD:
+        out.print(f"and {len(report.changes) - LINES_TOLD:,} more partitions")
+    # products have no day, and players of before the launch come with the launch day
+    daily = [c.day for c in report.changes if c.dataset not in ("products", "dim_players")]
+    outside = sorted({day for day in daily if not has_partition(game, day)})
+    if outside:
+        problems.print(
+            f"[yellow]not built[/] {len(outside)} days from {outside[0]} to {outside[-1]}: they lie"
+            f" before the launch ({game.launch_date}) or in the future",
+            highlight=False,
+            soft_wrap=True,
+        )

@@ -1,0 +1,43 @@
+"""The options that commands share, and what they say: a title and its days."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Annotated
+
+import typer
+
+from sprint_platform.cli.terminal import Stop
+from sprint_platform.title import Title
+
+# The datasets that have days.
+DAILY_DATASETS = ("dim_players", "signons", "sessions", "heartbeats", "transactions")
+
+TitleOption = Annotated[str, typer.Option("--title", help="Which title (see `sprint titles`).")]
+# the backslash: rich takes brackets for markup, and swallows what is in them
+FromOption = Annotated[
+    str | None, typer.Option("--from", help="First day, YYYY-MM-DD \\[default: the launch date].")
+]
+ToOption = Annotated[
+    str | None,
+    typer.Option("--to", help="Last day, YYYY-MM-DD \\[default: six days after --from]."),
+]
+
+
+def read_days(title: Title, first: str | None, last: str | None) -> list[date]:
+    """The days of a range, checked against the launch date."""
+    begin = read_day("--from", first) if first else title.launch_date
+    end = read_day("--to", last) if last else begin + timedelta(days=6)
+    if end < begin:
+        raise Stop(f"--to {end} lies before --from {begin}")
+    if begin < title.launch_date:
+        raise Stop(f"title {title.name} launches on {title.launch_date}: there is no {begin}")
+    return [begin + timedelta(days=n) for n in range((end - begin).days + 1)]
+
+
+def read_day(option: str, told: str) -> date:
+    """The day that an option tells; ``Stop`` names the option when it tells none."""
+    try:
+        return date.fromisoformat(told)
+    except ValueError as error:
+        raise Stop(f"{option} is a day such as 2025-01-31, not '{told}'") from error

@@ -1,0 +1,96 @@
+"""`sprint plan` and `sprint verify`: what days will be, and whether they are what they should."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+from rich.table import Table
+
+from sprint_platform.cli.options import DAILY_DATASETS, FromOption, TitleOption, ToOption, read_days
+from sprint_platform.cli.sizes import bytes_as_text
+from sprint_platform.cli.terminal import Stop, out, problems
+from sprint_platform.title import Title
+
+
+def plan(title: TitleOption = "sprint", first: FromOption = None, last: ToOption = None) -> None:
+    """Say how many rows, bytes and seconds a run will take, before anything runs."""
+    from sprint_platform.simulation.estimates import estimate
+    from sprint_platform.telemetry.partitions import read_manifest
+
+    game = Title.load(title)
+    days = read_days(game, first, last)
+    if game.source != "simulated":
+        raise Stop(f"title {title} is landed from files: its size is that of the files")
+    table = Table(title=f"{title}, {len(days)} days from {days[0]}: about")
+    for heading in ("dataset", "rows", "files", "database", "seconds", "days made already"):
+        table.add_column(heading, justify="left" if heading == "dataset" else "right")
+    estimates = estimate(game, days)
+    for e in estimates:
+        made = sum(read_manifest(title, e.dataset, day) is not None for day in days)
+        table.add_row(
+            e.dataset,
+            f"{e.rows:,}",
+            bytes_as_text(e.file_bytes),
+            bytes_as_text(e.database_bytes),
+            f"{e.seconds:.1f}",
+            f"{made} of {len(days)}",
+        )
+    table.add_section()
+    table.add_row(
+        "all",
+        f"{sum(e.rows for e in estimates):,}",
+        bytes_as_text(sum(e.file_bytes for e in estimates)),
+        bytes_as_text(sum(e.database_bytes for e in estimates)),
+        f"{sum(e.seconds for e in estimates):.1f}",
+        "",
+    )
+    out.print(table)
+    out.print(
+        "Dagster and dbt come on top: about 10 s a run, 0.4 s a day, and 1 s a million heartbeats."
+    )
+
+
+def verify(
+    title: TitleOption = "sprint",
+    first: FromOption = None,
+    last: ToOption = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also run every dbt test over everything, not a window.")
+    ] = False,
+) -> None:
+    """Simulate again and compare digests: files, and what the warehouse has loaded.
+
+    Of a landed title nothing is simulated: its files are held against their manifests, and these
+    against what is loaded and built.
+    """
+    from sprint_platform.orchestration.verification import verify_days, verify_models
+    from sprint_platform.telemetry.partitions import partition_days
+
+    game = Title.load(title)
+    made = {day for dataset in DAILY_DATASETS for day in partition_days(title, dataset)}
+    days = sorted(made & set(read_days(game, first, last)) if first or last else made)
+    mend = f"sprint land --title {title}" if game.lands else f"sprint run --title {title}"
+    if not days:
+        raise Stop(f"there are no partitions of {title} for these days: {mend}")
+    wrong: list[date] = []
+    with Progress(console=out, transient=True) as bars:
+        task = bars.add_task("verifying", total=len(days))
+        for day, lines in verify_days(game, days):
+            wrong += [day] * len(lines)
+            bars.advance(task)
+            for line in lines:
+                problems.print(f"[red]differs[/] {line}", highlight=False, soft_wrap=True)
+    if wrong:
+        if not game.lands:
+            mend += f" --from {wrong[0]} --to {wrong[-1]} --regenerate"
+        raise Stop(f"{len(wrong)} partitions differ; this mends them: {mend}")
+    what = "what was landed" if game.lands else "what their seed says"
+    out.print(f"{title}: {len(days)} days are {what}, in files and in what was loaded.")
+    if deep:
+        failed = verify_models(game)
+        if failed:
+            raise Stop(failed)
+        out.print(f"{title}: every dbt test holds over everything.")

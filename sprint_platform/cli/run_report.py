@@ -1,0 +1,60 @@
+"""What is told of a run that ended: what failed, and what is in the warehouse now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from sprint_platform.cli.terminal import problems
+from sprint_platform.title import Title
+
+if TYPE_CHECKING:
+    from sprint_platform.orchestration.runs import GraphRun
+
+# Tables about other tables, which nobody counts.
+BOOKKEEPING = {"loaded_partitions", "built_partitions"}
+
+
+def tell_failures(report: GraphRun) -> None:
+    """Failed steps, and the checks: those of a run that went on are warnings."""
+    for line in report.failures:
+        problems.print(f"[red]failed[/] {line}", highlight=False, soft_wrap=True)
+    colour = "yellow" if report.success else "red"
+    for check in report.failed_checks:
+        problems.print(f"[{colour}]check failed[/] {check}", highlight=False, soft_wrap=True)
+
+
+def built_table(game: Title, seconds: float, seconds_of: Mapping[str, float]) -> Table:
+    """What is in the warehouse now: rows per table, and the seconds that its asset took."""
+    from sprint_platform.telemetry.contracts import DATASETS as CONTRACTS
+    from sprint_platform.warehouse.database import connect
+    from sprint_platform.warehouse.lease import lease
+
+    asset_of: dict[tuple[str, str], str] = {
+        (contract.schema, contract.table): name for name, contract in CONTRACTS.items()
+    }
+    # the catalogue's table is made by the dbt seed of that name
+    del asset_of["dim", "dim_products"]
+    table = Table(title=f"{game.name}: built in {seconds:.1f} s")
+    table.add_column("table")
+    table.add_column("rows", justify="right")
+    table.add_column("seconds", justify="right")
+    with lease("sprint run's summary"), connect() as con:
+        found = con.execute(
+            "select table_schema, table_name from information_schema.tables"
+            " where table_schema in (?, ?, ?, ?) order by all",
+            [f"{game.name}_{part}" for part in ("dim", "raw", "stage", "mart")],
+        ).fetchall()
+        for part in ("dim", "raw", "stage", "mart"):
+            for schema, name in found:
+                if schema == f"{game.name}_{part}" and name not in BOOKKEEPING:
+                    rows = con.execute(f"select count(*) from {schema}.{name}").fetchone()
+                    took = seconds_of.get(f"{game.name}/{asset_of.get((part, name), name)}")
+                    table.add_row(
+                        f"{schema}.{name}",
+                        f"{rows[0]:,}" if rows else "",
+                        f"{took:.2f}" if took is not None else "",
+                    )
+    return table

@@ -1,0 +1,12 @@
+"""Where commands write, and how one ends that cannot go on."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+out = Console()
+problems = Console(stderr=True)
+
+
+class Stop(Exception):
+    """Ends a command with one line and exit code 1."""

@@ -1,0 +1,260 @@
+"""The door of a landed title in the graph: its files, and its products, which have no days."""
+
+# no `from __future__ import annotations`: Dagster reads the annotations of an asset's parameters
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from sprint_platform.orchestration.catalogue import PRODUCTS_KEY
+from sprint_platform.orchestration.failures import ClearFailure, told_in_one_line
+from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
+from sprint_platform.orchestration.raw_assets import Watch, landed_files_key
+from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.window import run_window
+from sprint_platform.telemetry.contracts import DATASETS
+from sprint_platform.title import Title
+from sprint_platform.warehouse.load import ensure_title_schemas
+
+if TYPE_CHECKING:
+    from sprint_platform.telemetry.landing.land import FileReport, LandReport, PartitionChange
+
+# Hears what a landing did.
+Landed = Callable[["LandReport"], None]
+# A person reads the worst; the tables in the warehouse have them all.
+LINES_TOLD = 50
+
+
+def build_landed_assets(
+    title: Title,
+    partitions: dg.PartitionsDefinition,
+    watch: Watch | None = None,
+    landed: Landed | None = None,
+) -> list[dg.AssetsDefinition]:
+    """``<title>/landed_files``; for files of a studio ``<title>/dim_products``, for files that are
+    dirtied on purpose ``<title>/deliveries``. ``landed`` hears of each landing."""
+    files = _landed_files(title, watch, landed)
+    if title.faults is not None:
+        return [_deliveries(title, partitions), files]
+    return [files, _landed_products(title)]
+
+
+def deliveries_key(title: Title) -> dg.AssetKey:
+    """The asset that writes a dirtied title's files."""
+    return dg.AssetKey([title.name, "deliveries"])
+
+
+def _landed_files(title: Title, watch: Watch | None, landed: Landed | None) -> dg.AssetsDefinition:
+    spec = dg.AssetSpec(
+        landed_files_key(title),
+        deps=[deliveries_key(title)] if title.faults is not None else [],
+        group_name=f"{title.name}_raw",
+        kinds={"python", "parquet", "duckdb"},
+        owners=OWNERS,
+        code_version=title.landing_fingerprint,
+        description=(
+            f"New and changed files of `data/landing/{title.name}/`, read by the title's mapping,"
+            " checked against the contract, and admitted to the partitions of the days on which"
+            f" their sessions started. What was not: `{title.name}_raw.rejected`,"
+            f" `{title.name}_raw.pending_session`, `{title.name}_raw.duplicates`."
+        ),
+        metadata={"dagster/table_name": f"{title.name}_raw.landed_files"},
+    )
+
+    @dg.multi_asset(
+        name=f"{title.name}_landed_files",
+        specs=[spec],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def landed_files(
+        context: dg.AssetExecutionContext, warehouse: Warehouse
+    ) -> dg.MaterializeResult:
+        # numpy, polars and what else reading needs: only when something is landed
+        from sprint_platform.telemetry.landing.land import LandingError, land
+        from sprint_platform.warehouse.landed import load_landed
+
+        def progress(_: str, rows: int) -> None:
+            if watch:
+                watch(f"{title.name}/landed_files", title.launch_date, rows)
+
+        with told_in_one_line():
+            try:
+                report = land(title, watch=progress)
+            except LandingError as error:
+                raise ClearFailure(str(error)) from None
+            if landed:
+                landed(report)
+            holder = f"{title.name}/landed_files of run {context.run.run_id}"
+            # also when nothing is new: an earlier run may have been killed before it got here
+            with warehouse.get_connection(holder) as con:
+                ensure_title_schemas(con, title.name)
+                load_landed(con, title)
+        return dg.MaterializeResult(asset_key=spec.key, metadata=told_landing(report))
+
+    return landed_files
+
+
+def told_landing(report: "LandReport") -> dict[str, Any]:
+    """A landing as metadata: rows read are those accepted, rejected, waiting, and dropped as exact
+    duplicates; then the files, the worst first, and the partitions that changed."""
+    told: dict[str, Any] = {
+        "landing": report.number,
+        "files_read": sum(file.status in ("new", "changed") for file in report.files),
+        "files_refused": sum(file.status == "refused" for file in report.files),
+    }
+    for count in ("rows_read", "accepted", "rejected", "waiting", "duplicates"):
+        told[count] = sum(getattr(file, count) for file in report.files)
+    told["partitions_changed"] = len(report.changes)
+    told["seconds"] = round(report.seconds, 3)
+    if report.files:
+        told["files"] = dg.MetadataValue.md(_file_table(report.files))
+    if report.changes:
+        told["changes"] = dg.MetadataValue.md(_change_table(report.changes))
+    return told
+
+
+def worst_first(files: Iterable["FileReport"]) -> list["FileReport"]:
+    """Refused files, then those with most rejected and then waiting rows."""
+    return sorted(
+        files, key=lambda f: (f.status != "refused", -f.rejected, -f.waiting, f.dataset, f.file)
+    )
+
+
+def _file_table(files: Iterable["FileReport"]) -> str:
+    return _markdown(
+        ("file", "status", "rows read", "accepted", "rejected", "waiting", "duplicates", "why"),
+        (
+            (
+                f.file,
+                f.status,
+                f"{f.rows_read:,}",
+                f"{f.accepted:,}",
+                f"{f.rejected:,}",
+                f"{f.waiting:,}",
+                f"{f.duplicates:,}",
+                why_of(f),
+            )
+            for f in worst_first(files)
+        ),
+    )
+
+
+def why_of(file: "FileReport") -> str:
+    """Why a file was refused, and what was noted about it."""
+    refused = f"{file.reason}: {file.detail}" if file.detail else file.reason
+    return "; ".join(told for told in (refused, file.notes) if told)
+
+
+def _change_table(changes: Iterable["PartitionChange"]) -> str:
+    return _markdown(
+        ("dataset", "day", "rows before", "rows now", "why"),
+        (
+            (
+                c.dataset,
+                str(c.day),
+                "-" if c.rows_before is None else f"{c.rows_before:,}",
+                "-" if c.rows_after is None else f"{c.rows_after:,}",
+                c.why,
+            )
+            for c in changes
+        ),
+    )
+
+
+def _markdown(heading: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    told = [tuple(cell.replace("|", "\\|") for cell in row) for row in rows]
+    lines = [heading, ("---",) * len(heading), *told[:LINES_TOLD]]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    left = len(told) - LINES_TOLD
+    return f"{table}\n\nand {left:,} more" if left > 0 else table
+
+
+def _deliveries(title: Title, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    spec = dg.AssetSpec(
+        deliveries_key(title),
+        deps=[PRODUCTS_KEY],
+        group_name=f"{title.name}_raw",
+        kinds={"python"},
+        owners=OWNERS,
+        freshness_policy=FRESHNESS,
+        code_version=title.fingerprint,
+        description=(
+            f"The day's simulated records as files in `data/landing/{title.name}/`, with faults"
+            f" that `{title.name}_truth.fault_ledger` names: late records come with a later day."
+        ),
+    )
+
+    @dg.multi_asset(
+        name=f"{title.name}_deliveries",
+        specs=[spec],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def deliveries(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        # the simulation: only when something is simulated
+        from sprint_platform.orchestration.deliveries import deliver
+        from sprint_platform.telemetry.deliveries import DeliveryError
+
+        window = run_window(context)
+        with told_in_one_line():
+            for day in window.days if window else []:
+                try:
+                    delivery = deliver(title, day)
+                except DeliveryError as error:
+                    raise ClearFailure(str(error)) from None
+                told = {
+                    "files": len(delivery.files),
+                    "rows": delivery.rows,
+                    "bytes": delivery.bytes,
+                    **{f"fault {fault}": count for fault, count in delivery.faults.items()},
+                }
+                context.add_asset_metadata(told, spec.key, partition_key=day.isoformat())
+        yield dg.MaterializeResult(asset_key=spec.key)
+
+    return deliveries
+
+
+def _landed_products(title: Title) -> dg.AssetsDefinition:
+    contract = DATASETS["products"]
+    relation = contract.relation(title.name)
+    spec = dg.AssetSpec(
+        dg.AssetKey([title.name, contract.table]),
+        deps=[landed_files_key(title)],
+        group_name=contract.schema_name(title.name),
+        kinds={"python", "duckdb"},
+        owners=OWNERS,
+        code_version=title.landing_fingerprint,
+        description="One row is a product of the shop, as landed; none where none are delivered.",
+        metadata={"dagster/table_name": relation},
+    )
+
+    @dg.multi_asset(
+        name=f"{title.name}_dim_products",
+        specs=[spec],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def dim_products(
+        context: dg.AssetExecutionContext, warehouse: Warehouse
+    ) -> dg.MaterializeResult:
+        from sprint_platform.telemetry.landing.land import landed_products
+
+        columns = ", ".join(column.name for column in contract.columns)
+        holder = f"{title.name}/dim_products of run {context.run.run_id}"
+        with told_in_one_line():
+            products = landed_products(title)
+            with warehouse.get_connection(holder) as con:
+                ensure_title_schemas(con, title.name)
+                con.begin()
+                con.execute(contract.create_table_sql(title.name))
+                con.execute(f"delete from {relation}")
+                con.register("landed_products", products)
+                con.execute(
+                    f"insert into {relation} ({columns}) select {columns} from landed_products"
+                )
+                con.commit()
+        return dg.MaterializeResult(
+            asset_key=spec.key, metadata={"dagster/row_count": products.num_rows}
+        )
+
+    return dim_products

@@ -1,0 +1,182 @@
+"""The sensor of a landed title: new files are landed, and the days that they change are built."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import date
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    RUN_KEY_TAG,
+)
+
+from sprint_platform.orchestration.landed_days import (
+    DAILY,
+    days_to_build,
+    has_partition,
+    is_building,
+    ranges,
+)
+from sprint_platform.orchestration.window import Window
+from sprint_platform.telemetry.partitions import read_manifest
+from sprint_platform.title import Title
+
+if TYPE_CHECKING:
+    from sprint_platform.telemetry.landing.land import Landing, PartitionChange
+
+SECONDS_BETWEEN_TICKS = 30
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+def build_landing_sensor(
+    title: Title,
+    land_job: dg.UnresolvedAssetJobDefinition,
+    daily_job: dg.UnresolvedAssetJobDefinition,
+    reopened_job: dg.UnresolvedAssetJobDefinition,
+    models: Iterable[dg.AssetKey],
+) -> dg.SensorDefinition:
+    """Lands when files are new or changed; and builds, with ``reopened_job``, the days of every
+    landing, its own, the command line's or ``daily_job``'s. ``models`` are what those days end in.
+    """
+    models = list(models)
+
+    @dg.sensor(
+        name=f"{title.name}_landing",
+        jobs=[land_job, reopened_job],
+        minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description=(
+            f"Lands new and changed files of data/landing/{title.name}/, and builds exactly the"
+            " days that a landing changed. Switch it on in the UI (Automation) or with"
+            f" `dagster sensor start {title.name}_landing -m sprint_platform.definitions`."
+        ),
+    )
+    def landing(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        # what it brings along is for landing titles only
+        from sprint_platform.telemetry.landing.land import (
+            folder_state,
+            landings_since,
+            last_landed_state,
+        )
+
+        if is_building(title):
+            return dg.SkipReason(f"a command is landing and building {title.name}")
+        # a landing must not change a day between the steps of a run that builds it
+        for name in sorted({land_job.name, daily_job.name, reopened_job.name}):
+            if _is_running(context.instance, name):
+                return dg.SkipReason(f"{name} is running")
+        state, landed = folder_state(title), last_landed_state(title)
+        run_key = f"{title.name}-land-{state}"
+        if state != landed and not _was_requested(context.instance, run_key):
+            return dg.SensorResult([dg.RunRequest(run_key=run_key, job_name=land_job.name)])
+        seen = int((context.cursor or "0").partition("-")[0])
+        landings = landings_since(title, max(0, seen - 1))
+        if seen and landings and _mark(landings[0]) == context.cursor:
+            landings = landings[1:]
+        elif seen:
+            # what was landed has been thrown away, and its landings count from 1 again
+            landings = landings_since(title, 0)
+        if not landings:
+            failed = "these files were not landed: they are tried again when one of them changes"
+            return dg.SkipReason("no file is new" if state == landed else failed)
+        last = _mark(landings[-1])
+        changes = [change for landing in landings for change in landing.changes]
+        windows = ranges(unbuilt(context.instance, title, changes, models))
+        return dg.SensorResult(
+            [_request(title, reopened_job.name, last, window) for window in windows],
+            cursor=last,
+        )
+
+    return landing
+
+
+def unbuilt(
+    instance: dg.DagsterInstance,
+    title: Title,
+    changes: Iterable[PartitionChange],
+    models: list[dg.AssetKey],
+) -> list[date]:
+    """The days of these changes, less those that Dagster knows to be built from the partitions as
+    they lie now (by a command, say): a dataset's last materialization has the manifest's digest,
+    and every model's came after it."""
+    changed = {(change.dataset, change.day) for change in changes if change.dataset in DAILY}
+    days = {day for _, day in changed if has_partition(title, day)}
+    modelled = [_last_ids(instance, model, days) for model in models]
+    behind = set()
+    for dataset in sorted({dataset for dataset, _ in changed}):
+        materialized = _materialized(instance, dg.AssetKey([title.name, dataset]), days)
+        for day in sorted(day for name, day in changed if name == dataset):
+            manifest = read_manifest(title.name, dataset, day)
+            digest, event = materialized.get(day, (None, 0))
+            oldest_model = min(at.get(day, 0) for at in modelled)
+            if manifest is None or digest != manifest.digest or oldest_model <= event:
+                behind.add((dataset, day))
+    return days_to_build(title, behind)
+
+
+def _last_ids(instance: dg.DagsterInstance, key: dg.AssetKey, days: set[date]) -> dict[date, int]:
+    """The number of each day's last materialization; numbers grow with time."""
+    found = instance.event_log_storage.get_latest_storage_id_by_partition(
+        key, dg.DagsterEventType.ASSET_MATERIALIZATION, {day.isoformat() for day in days}
+    )
+    return {date.fromisoformat(day): number for day, number in found.items()}
+
+
+def _materialized(
+    instance: dg.DagsterInstance, key: dg.AssetKey, days: set[date]
+) -> dict[date, tuple[object, int]]:
+    """The digest and number of each day's last materialization."""
+    ids = _last_ids(instance, key, days)
+    if not ids:
+        return {}
+    found: dict[date, tuple[object, int]] = {}
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=key, storage_ids=list(ids.values())), limit=len(ids)
+    ).records
+    for record in records:
+        materialization = record.asset_materialization
+        if materialization is None or materialization.partition is None:
+            continue
+        told = materialization.metadata.get("digest")
+        day = date.fromisoformat(materialization.partition)
+        found[day] = (told.value if told else None, record.storage_id)
+    return found
+
+
+def _is_running(instance: dg.DagsterInstance, job_name: str) -> bool:
+    wanted = dg.RunsFilter(job_name=job_name, statuses=UNFINISHED)
+    return bool(instance.get_run_records(wanted, limit=1))
+
+
+def _was_requested(instance: dg.DagsterInstance, run_key: str) -> bool:
+    return bool(instance.get_run_records(dg.RunsFilter(tags={RUN_KEY_TAG: run_key}), limit=1))
+
+
+def _mark(landing: Landing) -> str:
+    """The landing's number and a digest of what it changed: a number alone comes again when what
+    was landed is thrown away."""
+    content = hashlib.blake2b(digest_size=4)
+    for change in landing.changes:
+        content.update(f"{change.dataset} {change.day} {change.digest}\n".encode())
+    return f"{landing.number}-{content.hexdigest()}"
+
+
+def _request(title: Title, job_name: str, landing: str, window: Window) -> dg.RunRequest:
+    first, last = window.days[0].isoformat(), window.days[-1].isoformat()
+    run_key = f"{title.name}-landing-{landing}-{first}-{last}"
+    if first == last:
+        return dg.RunRequest(run_key=run_key, job_name=job_name, partition_key=first)
+    return dg.RunRequest(
+        run_key=run_key,
+        job_name=job_name,
+        tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last},
+    )

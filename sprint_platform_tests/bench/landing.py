@@ -1,0 +1,147 @@
+"""Landing: heartbeats per second of wall clock from files to partitions, and into the warehouse."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from sprint_platform.places import data_dir
+from sprint_platform.simulation.world import World
+from sprint_platform.telemetry.landing.files import landing_dir
+from sprint_platform.telemetry.landing.land import land
+from sprint_platform.telemetry.partitions import read_manifest
+from sprint_platform.title import Title, read_title
+from sprint_platform.warehouse.database import connect
+from sprint_platform.warehouse.load import load_partitions
+from sprint_platform_tests.bench import graph_runs
+
+LANDED = """\
+name: landed
+description: A studio's files, one day of some seven million heartbeats
+launch_date: 2025-01-01
+seed: 7
+source: landing
+encounters: {distance: 50, gap_seconds: 180}
+"""
+DAY = date(2025, 1, 1)
+LARGE_FILE_BYTES = 10_000_000_000
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Rows of heartbeats that were landed, and the seconds of wall clock that took."""
+
+    rows: int
+    seconds: float
+    load_seconds: float = 0.0
+
+    @property
+    def per_second(self) -> float:
+        return self.rows / self.seconds
+
+
+def titles(folder: Path) -> tuple[Title, Title]:
+    """The simulated title that the files come from, and the one that lands them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bench.yaml").write_text(graph_runs.TITLE)
+    (folder / "landed.yaml").write_text(LANDED)
+    os.environ["SPRINT_TITLES_DIR"] = str(folder)
+    return read_title(folder / "bench.yaml"), read_title(folder / "landed.yaml")
+
+
+def by_the_hour(format: str) -> Rate:
+    """One day's heartbeats as a studio delivers them: a file an hour, ids as UUIDs, in the order of
+    time. ``format`` is parquet or csv."""
+    with graph_runs.fresh_folders():
+        game, title = titles(data_dir() / "titles")
+        world = World(game)
+        root = landing_dir(title.name)
+        write(root / "sessions" / f"{DAY}.parquet", pa.concat_tables(world.sessions(DAY)))
+        beats = pa.concat_tables(world.heartbeats(DAY))
+        hours = np.asarray(beats["event_datetime"].cast(pa.int64())) // 3_600_000_000
+        for hour in np.unique(hours).tolist():
+            rows = beats.filter(pa.array(hours == hour)).combine_chunks()
+            order = pc.sort_indices(rows["event_datetime"])
+            write(root / "heartbeats" / f"{hour}.{format}", rows.take(order))
+        return measure(title)
+
+
+def measure(title: Title) -> Rate:
+    """Lands what is there, and loads it."""
+    began = time.perf_counter()
+    report = land(title)
+    seconds = time.perf_counter() - began
+    changes = [change for change in report.changes if change.dataset == "heartbeats"]
+    rows = sum(change.rows_after for change in changes)
+    read = sum(file.rows_read for file in report.files if file.dataset == "heartbeats")
+    if rows != read:
+        raise RuntimeError(f"{read} heartbeats were read, but {rows} landed")
+    manifests = {c.day: read_manifest(title.name, "heartbeats", c.day) for c in changes}
+    began = time.perf_counter()
+    with connect() as con:
+        load_partitions(con, title.name, "heartbeats", {d: m for d, m in manifests.items() if m})
+    return Rate(rows, seconds, time.perf_counter() - began)
+
+
+def write(path: Path, table: pa.Table) -> None:
+    """A file of the landing folder; CSV has its ids as UUID text."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".parquet":
+        pq.write_table(table, path, compression="snappy")
+        return
+    with path.open("ab") as file:
+        header = file.tell() == 0
+        options = pa.csv.WriteOptions(include_header=header, quoting_style="none")
+        pa.csv.write_csv(as_text(table), file, options)
+
+
+def as_text(table: pa.Table) -> pa.Table:
+    """The table with its ids as UUID text."""
+    columns = []
+    for column in table.columns:
+        if isinstance(column.type, pa.BaseExtensionType):
+            encoded = column.combine_chunks().storage.dictionary_encode()
+            words = pa.ExtensionArray.from_storage(pa.uuid(), encoded.dictionary).to_pylist()
+            told = pa.DictionaryArray.from_arrays(encoded.indices, [str(word) for word in words])
+            column = told.cast(pa.string())
+        elif pa.types.is_decimal(column.type):
+            column = column.cast(pa.float64())
+        columns.append(column)
+    return pa.table(columns, names=table.column_names)
+
+
+def one_large_file() -> tuple[graph_runs.Process, int, int]:
+    """One CSV file of 10 GB, landed by a process of its own: the process, bytes, rows."""
+    with graph_runs.fresh_folders() as environment:
+        game, title = titles(data_dir() / "titles")
+        environment["SPRINT_TITLES_DIR"] = os.environ["SPRINT_TITLES_DIR"]
+        world = World(game)
+        path = landing_dir(title.name) / "heartbeats" / "all.csv"
+        day, rows = DAY, 0
+        while not path.exists() or path.stat().st_size < LARGE_FILE_BYTES:
+            sessions = pa.concat_tables(world.sessions(day))
+            write(landing_dir(title.name) / "sessions" / f"{day}.parquet", sessions)
+            for table in world.heartbeats(day):
+                write(path, table)
+                rows += table.num_rows
+            day += timedelta(days=1)
+        size = path.stat().st_size
+        command = [Path(sys.executable).name, "-m", "sprint_platform_tests.bench.landing"]
+        process = graph_runs.run(command, environment, watch_memory=True)
+        shutil.rmtree(landing_dir(title.name))
+        return process, size, rows
+
+
+if __name__ == "__main__":
+    print(measure(Title.load("landed")))

@@ -1,0 +1,527 @@
+"""A studio's files through the graph: landed, built, and built again exactly where they change."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.storage.tags import RUN_KEY_TAG
+from typer.testing import CliRunner
+
+from sprint_platform.cli import app
+from sprint_platform.orchestration.build import build_definitions
+from sprint_platform.orchestration.landed_days import building
+from sprint_platform.places import data_dir, database_path, project_root, raw_dir
+from sprint_platform.telemetry.landing.files import landing_dir
+from sprint_platform.telemetry.landing.land import land
+from sprint_platform.telemetry.partitions import read_manifest
+from sprint_platform.title import Title
+from sprint_platform.warehouse.database import connect
+
+ARENA = """\
+name: arena
+launch_date: 2025-01-01
+seed: 0
+source: landing
+encounters: {distance: 50, gap_seconds: 180}
+"""
+SESSIONS = "session_id,player_id,team_id,started_at,event_datetime,kills,deaths"
+HEARTBEATS = "session_id,player_id,team_id,event_datetime,position_x,position_y,position_z"
+Text = list[str]
+
+
+@pytest.fixture(autouse=True)
+def folders(
+    data_folder: Path, titles_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A data folder, titles and a Dagster of the test's own; the title ``arena`` is landed."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "220")
+    (tmp_path / "home").mkdir()
+    shutil.copy(project_root() / "dagster.yaml", tmp_path / "home" / "dagster.yaml")
+    add_title(titles_folder, ARENA)
+
+
+def add_title(folder: Path, yaml: str) -> Title:
+    name = yaml.partition("name: ")[2].split("\n", 1)[0]
+    (folder / f"{name}.yaml").write_text(yaml)
+    return Title.load(name)
+
+
+# --- what a studio writes ------------------------------------------------------------------------
+
+
+def at(moment: str, seconds: int = 0) -> str:
+    """That many seconds after a moment, as a studio writes it."""
+    return (datetime.fromisoformat(moment) + timedelta(seconds=seconds)).isoformat() + "Z"
+
+
+def session(name: str, start: str, seconds: int = 300) -> Text:
+    """Two players, each a team."""
+    return [
+        f"{name},{name}-p{team},{team},{at(start)},{at(start, seconds)},{team},1" for team in (1, 2)
+    ]
+
+
+def heartbeats(name: str, start: str, beats: int = 10) -> Text:
+    """The two players close together, from the start on."""
+    return [
+        f"{name},{name}-p{team},{team},{at(start, 30 * beat)},{beat},{team},0"
+        for team in (1, 2)
+        for beat in range(beats)
+    ]
+
+
+def deliver(dataset: str, file: str, rows: Iterable[str], title: str = "arena") -> Path:
+    """A file in the title's landing folder, in place at once."""
+    path = landing_dir(title) / dataset / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = {"sessions": SESSIONS, "heartbeats": HEARTBEATS}.get(dataset)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("\n".join([*([header] if header else []), *rows]) + "\n")
+    temporary.replace(path)
+    return path
+
+
+def deliver_day(day: str, name: str | None = None) -> None:
+    """A day's session with its heartbeats."""
+    name = name or f"match-{day}"
+    deliver("sessions", f"{name}.csv", session(name, f"{day}T12:00:00"))
+    deliver("heartbeats", f"{name}.csv", heartbeats(name, f"{day}T12:00:00"))
+
+
+# --- what is looked at afterwards ----------------------------------------------------------------
+
+
+def rows(query: str) -> list[tuple]:
+    with connect() as con:
+        return con.execute(query).fetchall()
+
+
+def encounters_by_day(title: str = "arena") -> dict[str, int]:
+    return {
+        str(day): count
+        for day, count in rows(
+            "select calendar_day, sum(close_encounter_count)"
+            f" from {title}_mart.session_close_encounters_daily group by 1"
+        )
+    }
+
+
+def sprint(*arguments: str) -> str:
+    """What the command prints; an expected end is told as the exception's text."""
+    result = CliRunner().invoke(app, list(arguments))
+    if result.exception is not None:
+        if isinstance(result.exception, SystemExit | AssertionError | TypeError):
+            raise result.exception
+        return f"{result.output}\nended: {type(result.exception).__name__}: {result.exception}"
+    return result.output
+
+
+def partition_files() -> dict[str, int]:
+    """Every manifest below data/raw, and the file it is."""
+    root = data_dir() / "raw"
+    return {str(p.relative_to(root)): p.stat().st_ino for p in root.rglob("manifest.json")}
+
+
+@dataclass
+class Daemon:
+    """What Dagster's daemon does with a title's sensor: evaluates it, launches what it requests
+    (never one run key twice), and keeps its cursor."""
+
+    title: Title
+    instance: dg.DagsterInstance
+    cursor: str | None = None
+    keys: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.definitions = build_definitions([self.title])
+        self.sensor = next(s for s in self.definitions.sensors or [])
+        assert isinstance(self.sensor, dg.SensorDefinition)
+
+    def tick(self) -> list[str]:
+        """One evaluation and the runs that come of it: ``arena_daily 2025-01-01...2025-01-02``."""
+        with dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursor,
+            repository_def=self.definitions.get_repository_def(),
+        ) as context:
+            told = self.sensor.evaluate_tick(context)
+        self.cursor = told.cursor if told.cursor is not None else self.cursor
+        launched = []
+        for request in told.run_requests or []:
+            assert request.run_key
+            if request.run_key in self.keys:
+                continue
+            self.keys.add(request.run_key)
+            days = request.partition_key or "...".join(
+                str(request.tags[tag])
+                for tag in (
+                    "dagster/asset_partition_range_start",
+                    "dagster/asset_partition_range_end",
+                )
+                if tag in request.tags
+            )
+            job = self.definitions.resolve_job_def(str(request.job_name))
+            ran = job.execute_in_process(
+                instance=self.instance,
+                partition_key=request.partition_key,
+                tags={**request.tags, RUN_KEY_TAG: request.run_key},
+                raise_on_error=False,
+            )
+            ended = "" if ran.success else " failed"
+            launched.append(f"{request.job_name} {days}".strip() + ended)
+        return launched
+
+    def all_ticks(self) -> list[str]:
+        """Ticks until nothing is launched any more."""
+        launched: list[str] = []
+        while more := self.tick():
+            launched += more
+        return launched
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.get() as found:
+        yield found
+
+
+@pytest.fixture
+def daemon(instance: dg.DagsterInstance) -> Daemon:
+    return Daemon(Title.load("arena"), instance)
+
+
+# --- the graph -----------------------------------------------------------------------------------
+
+
+def test_files_go_through_the_whole_graph(titles_folder: Path) -> None:
+    """Also what is wrong with them is told, and what the title lacks is empty."""
+    deliver_day("2025-01-01")
+    broken = heartbeats("match-2025-01-01", "2025-01-01T12:05:00", beats=1)[0].replace(",0,", ",x,")
+    deliver("heartbeats", "late.csv", [*heartbeats("nobody-knows", "2025-01-02T09:00:00"), broken])
+    (landing_dir("arena") / "heartbeats" / "half.parquet").write_bytes(b"PAR1")
+    arena = add_title(titles_folder, ARENA + "landing: {reject_limit: 0.2}\n")
+    definitions = build_definitions([arena])
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [a for a in definitions.assets or [] if isinstance(a, dg.AssetsDefinition)],
+            selection=dg.AssetSelection.key_prefixes(["arena"]),
+            resources=definitions.resources,
+            instance=instance,
+            tags={
+                "dagster/asset_partition_range_start": "2025-01-01",
+                "dagster/asset_partition_range_end": "2025-01-02",
+            },
+            raise_on_error=False,
+        )
+    assert result.success, [event.message for event in result.get_step_failure_events()]
+    [landed] = result.asset_materializations_for_node("arena_landed_files")
+    told = {name: value.value for name, value in landed.metadata.items()}
+    assert (told["files_read"], told["files_refused"]) == (3, 1)
+    counts = {name: told[name] for name in ("accepted", "rejected", "waiting", "duplicates")}
+    assert counts == {"accepted": 22, "rejected": 1, "waiting": 20, "duplicates": 0}
+    assert told["rows_read"] == sum(counts.values())
+    # the worst first: the file that could not be read
+    assert str(told["files"]).splitlines()[2].startswith("| heartbeats/half.parquet | refused |")
+    assert rows("select reason from arena_raw.rejected where row is not null") == [("unparseable",)]
+    assert rows("select count(*), sum(heartbeats) from arena_raw.pending_session") == [(2, 20)]
+    # two players, in a country that nobody told; the second day has nothing, and is built
+    assert rows("select country, count(*) from arena_mart.player_activity_daily group by 1") == [
+        ("ZZ", 2)
+    ]
+    assert encounters_by_day() == {"2025-01-01": 1}
+    for lacking in ("arena_dim.dim_players", "arena_dim.dim_products", "arena_raw.event_signons"):
+        assert rows(f"select count(*) from {lacking}") == [(0,)], lacking
+    assert not [check for check in result.get_asset_check_evaluations() if not check.passed]
+
+
+@pytest.mark.parametrize(
+    ("delivered", "landing", "players", "encounters"),
+    [
+        (("sessions", "heartbeats"), "", 2, 1),
+        (("heartbeats",), "landing: {datasets: [heartbeats]}\n", 2, 1),
+        (("sessions",), "landing: {datasets: [sessions]}\n", 2, 0),
+    ],
+)
+def test_a_title_may_lack_what_it_likes(
+    titles_folder: Path, delivered: tuple[str, ...], landing: str, players: int, encounters: int
+) -> None:
+    add_title(titles_folder, ARENA + landing)
+    deliver_day("2025-01-01")
+    for dataset in {"sessions", "heartbeats"} - set(delivered):
+        shutil.rmtree(landing_dir("arena") / dataset)
+    told = sprint("land", "--title", "arena")
+    assert "ended" not in told
+    assert "check failed" not in told
+    assert rows("select count(*) from arena_mart.player_stats_lifetime") == [(players,)]
+    assert encounters_by_day() == {"2025-01-01": encounters}
+
+
+def test_landed_products_are_the_titles_own(titles_folder: Path) -> None:
+    add_title(titles_folder, ARENA + "landing: {datasets: [products, transactions]}\n")
+    products = (project_root() / "sprint_dbt/seeds/dim_products.csv").read_text().splitlines()[:4]
+    deliver("products", "shop.csv", products)
+    bought = products[1].split(",")[1]
+    deliver(
+        "transactions",
+        "day.csv",
+        [
+            "transaction_id,player_id,event_datetime,purchase_item,purchase_price,currency,"
+            "is_recurring,transaction_type",
+            f"a,ann,2025-01-01T10:00:00Z,{bought},4.99,USD,true,BattlePass",
+            "b,bob,2025-01-01T11:00:00Z,SKU-9999,2.50,EUR,false,Skin",
+        ],
+    )
+    told = sprint("land", "--title", "arena")
+    assert "ended" not in told
+    assert rows("select count(*) from arena_dim.dim_products") == [(3,)]
+    assert rows("select total_revenue from arena_mart.country_weekly_revenue") == [
+        (Decimal("7.49"),)
+    ]
+    # what only a simulated title keeps is told, and stops nothing
+    assert "purchases_of_known_products" in told
+    assert "revenue_in_one_currency" in told
+
+
+def test_players_come_with_all_their_sign_up_days(titles_folder: Path) -> None:
+    """Also those before the launch; one whom nobody delivered is a warning, and counts as ZZ."""
+    add_title(
+        titles_folder, ARENA + "landing: {datasets: [sessions, heartbeats, dim_players, signons]}\n"
+    )
+    deliver_day("2025-01-02", "duel")
+    head = (
+        "player_id,display_name,country,language,time_zone,platform,birth_year,archetype,"
+        "spender_cluster,signed_up_at"
+    )
+    told = "Ann,DE,de-DE,Europe/Berlin,pc,1990,daily,none,2024-06-01T10:00:00Z"
+    deliver("dim_players", "known.csv", [head, f"duel-p1,{told}"])
+    deliver(
+        "signons",
+        "day.csv",
+        ["player_id,platform,signed_on_at", "duel-p1,pc,2025-01-02T08:00:00Z"],
+    )
+    landed = sprint("land", "--title", "arena")
+    assert "ended" not in landed
+    assert "check failed arena/sessions: no_orphan_keys" in landed
+    assert "arena/signons: no_orphan_keys" not in landed
+    assert rows("select country, signup_date::varchar from arena_dim.dim_players") == [
+        ("DE", "2024-06-01")
+    ]
+    assert "every landed day is built" in sprint("land", "--title", "arena")
+    # the launch day takes in what is new of the days before it
+    deliver("dim_players", "more.csv", [head, f"duel-p2,{told}"])
+    assert "arena, 2025-01-01: built" in sprint("land", "--title", "arena")
+    assert rows("select count(*) from arena_dim.dim_players") == [(2,)]
+
+
+# --- the sensor ----------------------------------------------------------------------------------
+
+
+def test_the_sensor_builds_exactly_the_days_that_a_landing_changed(daemon: Daemon) -> None:
+    # an empty folder, once: the tables of what was landed are there
+    assert daemon.all_ticks() == ["arena_land"]
+    for day in ("2025-01-01", "2025-01-02", "2025-01-05"):
+        deliver_day(day)
+    assert daemon.tick() == ["arena_land"]
+    assert daemon.tick() == ["arena_daily 2025-01-01...2025-01-02", "arena_daily 2025-01-05"]
+    assert daemon.tick() == []
+    assert encounters_by_day() == {"2025-01-01": 1, "2025-01-02": 1, "2025-01-05": 1}
+
+    # a late file, of one day
+    deliver_day("2025-01-02", "late")
+    assert daemon.tick() == ["arena_land"]
+    before = partition_files()
+    assert daemon.tick() == ["arena_daily 2025-01-02"]
+    assert partition_files() == before
+    assert daemon.tick() == []
+    assert encounters_by_day()["2025-01-02"] == 2
+
+    # other content of the same size, under the same time
+    path = landing_dir("arena") / "heartbeats" / "late.csv"
+    told = path.stat()
+    path.write_text(path.read_text().replace(",2,0\n", ",9,0\n"))
+    os.utime(path, ns=(told.st_atime_ns, told.st_mtime_ns))
+    assert path.stat().st_size == told.st_size
+    assert daemon.all_ticks() == ["arena_land", "arena_daily 2025-01-02"]
+    assert rows("select count(*) from arena_raw.event_heartbeat where position_y = 9") == [(10,)]
+
+    # touched, and what it says is the same
+    os.utime(path)
+    assert daemon.all_ticks() == ["arena_land"]
+
+
+def test_a_session_that_moves_opens_both_of_its_days(daemon: Daemon) -> None:
+    deliver("sessions", "second.csv", session("long", "2025-01-03T00:10:00"))
+    deliver("heartbeats", "second.csv", heartbeats("long", "2025-01-03T00:10:00"))
+    assert daemon.all_ticks() == ["arena_land", "arena_daily 2025-01-03"]
+    # a third player was there before midnight
+    deliver("sessions", "first.csv", [f"long,early,1,{at('2025-01-02T23:50:00')},"
+                                      f"{at('2025-01-03T00:15:00')},0,0"])  # fmt: skip
+    assert daemon.all_ticks() == ["arena_land", "arena_daily 2025-01-02...2025-01-03"]
+    assert encounters_by_day() == {"2025-01-02": 1}
+    assert rows("select distinct event_date::varchar from arena_raw.event_heartbeat") == [
+        ("2025-01-02",)
+    ]
+
+
+def test_what_cannot_be_landed_is_not_tried_again_until_a_file_changes(daemon: Daemon) -> None:
+    deliver_day("2025-01-01")
+    assert daemon.tick() == ["arena_land"]
+    # before its days are built, a delivery that is mostly rubbish
+    deliver("sessions", "rubbish.csv", [row.replace("T12", "Tx") for row in
+                                        session("rubbish", "2025-01-02T12:00:00")])  # fmt: skip
+    assert daemon.tick() == ["arena_land failed"]
+    assert daemon.tick() == ["arena_daily 2025-01-01"]
+    assert daemon.tick() == []
+    deliver("sessions", "rubbish.csv", session("rubbish", "2025-01-02T12:00:00"))
+    assert daemon.all_ticks() == ["arena_land", "arena_daily 2025-01-02"]
+
+
+def test_what_a_command_built_is_not_requested_again(daemon: Daemon) -> None:
+    deliver_day("2025-01-01")
+    assert "built" in sprint("land", "--title", "arena")
+    assert daemon.tick() == []
+    deliver_day("2025-01-02")
+    with building(daemon.title):
+        assert daemon.tick() == []
+    assert daemon.all_ticks() == ["arena_land", "arena_daily 2025-01-02"]
+
+
+def test_what_was_landed_may_be_thrown_away(daemon: Daemon) -> None:
+    """Landings then count from 1 again, and the sensor goes on."""
+    deliver_day("2025-01-01")
+    deliver_day("2025-01-02")
+    assert daemon.all_ticks() == ["arena_land", "arena_daily 2025-01-01...2025-01-02"]
+    deliver_day("2025-01-03")
+    assert daemon.all_ticks() == ["arena_land", "arena_daily 2025-01-03"]
+    shutil.rmtree(data_dir() / "landed" / "arena")
+    assert "every landed day is built" in sprint("land", "--title", "arena")
+    deliver_day("2025-01-02", "late")
+    assert daemon.all_ticks() == ["arena_land", "arena_daily 2025-01-02"]
+
+
+def test_days_that_the_graph_does_not_have_are_told(daemon: Daemon) -> None:
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
+    for day in ("2024-12-31", "2025-01-01", tomorrow):
+        deliver_day(day)
+    told = sprint("land", "--title", "arena", "--dry-run")
+    assert f"2 days from 2024-12-31 to {tomorrow}" in told
+    assert daemon.all_ticks() == ["arena_land", "arena_daily 2025-01-01"]
+    assert encounters_by_day() == {"2025-01-01": 1}
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+def test_land_builds_what_is_new_and_says_why() -> None:
+    deliver_day("2025-01-01")
+    deliver_day("2025-01-03")
+    (landing_dir("arena") / "heartbeats" / "empty.csv").write_text("")
+    dry = sprint("land", "--title", "arena", "--dry-run")
+    assert "new sessions/match-2025-01-01.csv" in dry
+    assert not partition_files()
+    assert not database_path().exists()
+
+    told = sprint("land", "--title", "arena")
+    assert "empty_file" in told
+    for day in ("2025-01-01", "2025-01-03"):
+        assert f"arena, {day}: built" in told
+    assert encounters_by_day() == {"2025-01-01": 1, "2025-01-03": 1}
+
+    again = sprint("land", "--title", "arena")
+    assert "no file is new or changed" in again
+    assert "every landed day is built" in again
+    assert "what was landed, in files and in what was loaded" in sprint(
+        "verify", "--title", "arena"
+    )
+
+
+def test_land_builds_what_a_killed_run_left() -> None:
+    deliver_day("2025-01-01")
+    # killed after its landing, or on another machine
+    land(Title.load("arena"))
+    assert "arena, 2025-01-01: built" in sprint("land", "--title", "arena")
+    # killed between the load and the models
+    rows("delete from arena_raw.built_partitions")
+    rows("delete from arena_mart.session_close_encounters_daily")
+    assert "arena, 2025-01-01: built" in sprint("land", "--title", "arena")
+    assert encounters_by_day() == {"2025-01-01": 1}
+    # a new warehouse
+    database_path().unlink()
+    assert "arena, 2025-01-01: built" in sprint("land", "--title", "arena")
+    assert encounters_by_day() == {"2025-01-01": 1}
+
+
+def test_too_many_rejects_are_told_in_one_line() -> None:
+    deliver("sessions", "bad.csv", [row.replace("T12", "Tx") for row in
+                                    session("bad", "2025-01-02T12:00:00")])  # fmt: skip
+    told = sprint("land", "--title", "arena")
+    assert "would be rejected" in told
+    assert "ended: Stop: arena was not landed" in told
+    assert not partition_files()
+    dry = sprint("land", "--title", "arena", "--dry-run")
+    assert "would be rejected" in dry.splitlines()[-1]
+
+
+def test_other_commands_know_a_landed_title() -> None:
+    assert "ended: Stop: title sprint is simulated" in sprint("land", "--title", "sprint")
+    assert "its size is that of the files" in sprint("plan", "--title", "arena")
+    assert "sprint land" in sprint("verify", "--title", "arena")
+    deliver_day("2025-01-01")
+    assert "files wait: sprint land" in sprint("doctor")
+    with building(Title.load("arena")):
+        assert "another command is landing" in sprint("land", "--title", "arena")
+    # a run builds what is landed, and lands nothing
+    sprint("run", "--title", "arena", "--to", "2025-01-02")
+    assert rows("select count(*) from arena_raw.event_session") == [(0,)]
+    land(Title.load("arena"))
+    told = sprint("run", "--title", "arena", "--to", "2025-01-02")
+    assert "ended" not in told
+    assert encounters_by_day() == {"2025-01-01": 1}
+    (part,) = raw_dir("arena", "heartbeats").rglob("*.parquet")
+    part.write_bytes(part.read_bytes()[:100])
+    assert "1 partitions differ" in sprint("verify", "--title", "arena")
+
+
+# --- a title with faults -------------------------------------------------------------------------
+
+
+def test_late_records_open_their_days_again(
+    titles_folder: Path, instance: dg.DagsterInstance
+) -> None:
+    shipped = (project_root() / "sprint_platform" / "titles" / "sprint.yaml").read_text()
+    dirty = add_title(
+        titles_folder,
+        shipped.replace("name: sprint", "name: dirty").replace(
+            "starting_players: 1000", "starting_players: 40"
+        )
+        + "faults: {late: 0.2, late_days: 1, duplicate: 0.05, negative_amount: 0.5}\n",
+    )
+    first = sprint("run", "--title", "dirty", "--to", "2025-01-01")
+    assert "ended" not in first
+    once = rows("select count(*) from dirty_raw.event_session")[0][0]
+    told = sprint("run", "--title", "dirty", "--from", "2025-01-02", "--to", "2025-01-02")
+    assert "ended" not in told
+    assert "dirty, 2025-01-01: built" in told
+    query = "select count(*) from dirty_raw.event_session where event_date = '2025-01-01'"
+    assert rows(query)[0][0] > once
+    manifest = read_manifest("dirty", "sessions", date(2025, 1, 1))
+    assert manifest is not None
+    assert rows(query) == [(manifest.rows,)]
+    assert rows("select count(*) from dirty_raw.duplicates")[0][0] > 0
+    assert "what was landed" in sprint("verify", "--title", "dirty")
+
+    # everything is built: the sensor has nothing to do; then the schedule's run for the next day
+    daemon = Daemon(dirty, instance)
+    assert daemon.tick() == []
+    daily = daemon.definitions.resolve_job_def("dirty_daily")
+    assert daily.execute_in_process(instance=instance, partition_key="2025-01-03").success
+    assert daemon.all_ticks() == ["dirty_reopened 2025-01-02"]
