@@ -53,7 +53,8 @@ bench: setup
 
 clean:
 	rm -rf .venv .env .dagster .cache build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find data -mindepth 1 ! -name README.md -delete
+	@# but what a studio delivered, and what was landed of it
+	find data -mindepth 1 -maxdepth 1 ! -name README.md ! -name landing ! -name landed -exec rm -rf {} +
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # writes requirements.txt anew from pyproject.toml; needs uv
