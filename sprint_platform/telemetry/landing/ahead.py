@@ -9,13 +9,26 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items, the next of which is made in a thread while this one is used."""
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, items, None)
-        while (item := coming.result()) is not None:
-            coming = pool.submit(next, items, None)
-            yield item
+class Ahead(Iterator[T]):
+    """The items, each made in a thread while the one before it is used; the first is begun at
+    once."""
+
+    def __init__(self, items: Iterator[T]) -> None:
+        self._items = items
+        self._pool = ThreadPoolExecutor(1)
+        self._coming = self._pool.submit(next, items, None)
+
+    def __next__(self) -> T:
+        try:
+            item = self._coming.result()
+        except BaseException:
+            self._pool.shutdown()
+            raise
+        if item is None:
+            self._pool.shutdown()
+            raise StopIteration
+        self._coming = self._pool.submit(next, self._items, None)
+        return item
 
 
 class Behind:

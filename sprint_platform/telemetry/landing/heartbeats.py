@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 
 from sprint_platform.draws import STEP
 from sprint_platform.telemetry.contracts import DATASETS
-from sprint_platform.telemetry.landing.ahead import ahead
+from sprint_platform.telemetry.landing.ahead import Ahead
 from sprint_platform.telemetry.landing.records import forget
 from sprint_platform.telemetry.landing.staging import (
     EPOCH,
@@ -36,7 +36,7 @@ from sprint_platform.telemetry.landing.staging import (
 from sprint_platform.title import Title
 
 # Rows that are looked at together: some 60 bytes each, and as much again while they are judged.
-ROWS_PER_SLICE = 1_000_000
+ROWS_PER_SLICE = 500_000
 SLOTS_PER_DAY = 288
 
 Words = npt.NDArray[np.uint64]
@@ -196,7 +196,7 @@ class HeartbeatJudge:
         self._unassigned, self._own_day = unassigned, own_day
         if unassigned:
             forget(self.con, "heartbeats", own_day, unassigned=True)
-        for piece in ahead(_slices(own_day, batches)):
+        for piece in Ahead(_slices(own_day, batches)):
             self._judge_slice(piece)
 
     def _judge_slice(self, piece: Slice) -> None:

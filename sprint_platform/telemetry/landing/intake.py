@@ -13,7 +13,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from sprint_platform.telemetry.landing.ahead import ahead
+from sprint_platform.telemetry.landing.ahead import Ahead
 from sprint_platform.telemetry.landing.conform import Conformed, conform, staged_schema
 from sprint_platform.telemetry.landing.files import FileRefused, Found
 from sprint_platform.telemetry.landing.reading import Chunk, Piece, pieces
@@ -50,19 +50,28 @@ class Intake:
     notes: set[str] = field(default_factory=set)
 
 
+class Reading:
+    """A file that is being read and checked from now on, some pieces ahead of whoever takes them:
+    the next file is, while one is taken in."""
+
+    def __init__(self, title: Title, found: Found) -> None:
+        self.notes: set[str] = set()
+        self.chunks = Ahead(_conformed(title, found, self.notes))
+
+
 def take_in(
     con: duckdb.DuckDBPyConnection,
     title: Title,
-    found: Found,
+    reading: Reading,
     file_no: int,
     key: str,
     watch: Callable[[str, int], None] | None = None,
 ) -> Intake:
-    """Reads, checks and stages a file; its rejected records go to the register, the rest of what
-    the register is to know comes back.
+    """Stages what a file holds; its rejected records go to the register, the rest of what the
+    register is to know comes back.
 
     Raises FileRefused when the file cannot be read as a whole; nothing of it is left then."""
-    intake = Intake(file_no)
+    intake = Intake(file_no, notes=reading.notes)
     derived = "sessions" not in title.landing_settings.datasets
     con.execute("create or replace temp table file_ids (kind varchar, source_id varchar, id uuid)")
     try:
@@ -76,7 +85,7 @@ def take_in(
                     writers[dataset] = stack.enter_context(StagedWriter(path, schema, dataset))
                 return writers[dataset].write(records)
 
-            for chunk, conformed in _conformed(title, found, intake.notes):
+            for chunk, conformed in reading.chunks:
                 if chunk.dataset not in title.landing_settings.datasets:
                     continue  # a session dump's sessions, where they are derived from heartbeats
                 tally = intake.tallies.setdefault(chunk.dataset, _Tally())
@@ -160,7 +169,7 @@ def _conformed(title: Title, found: Found, notes: set[str]) -> Iterator[tuple[Ch
 
     with ThreadPoolExecutor(WORKERS) as pool:
         parsing: deque[Future[list[tuple[Chunk, Conformed]]]] = deque()
-        for piece in ahead(pieces(found, notes)):
+        for piece in Ahead(pieces(found, notes)):
             parsing.append(pool.submit(work, piece))
             if len(parsing) >= PIECES_AHEAD:
                 yield from parsing.popleft().result()

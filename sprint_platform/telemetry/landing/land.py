@@ -34,7 +34,7 @@ from sprint_platform.telemetry.landing.files import (
     content_digest,
     discover,
 )
-from sprint_platform.telemetry.landing.intake import Intake, enter, take_in
+from sprint_platform.telemetry.landing.intake import Intake, Reading, enter, take_in
 from sprint_platform.telemetry.landing.register import open_register
 from sprint_platform.telemetry.landing.reopening import Reopened, reopen
 from sprint_platform.telemetry.landing.staging import EPOCH
@@ -151,6 +151,15 @@ def land(title: Title, *, dry_run: bool = False, watch: Watch | None = None) -> 
     return report
 
 
+@dataclass(frozen=True)
+class _Candidate:
+    """A file that is being read, and its content's digest."""
+
+    found: Found
+    digest: str
+    reading: Reading
+
+
 class _OneLanding:
     """The steps of one landing, inside its transaction."""
 
@@ -159,7 +168,8 @@ class _OneLanding:
     ) -> None:
         self.con, self.title, self.state, self.watch = con, title, state, watch
         self.number = _number(con) + 1
-        self.admission = Admission(con, title, title.landing_fingerprint)
+        self.mapping = title.landing_fingerprint
+        self.admission = Admission(con, title, self.mapping)
         self.new: dict[int, tuple[Found, str]] = {}  # file_no -> the file, and its status
         self.replaced: list[int] = []
         self.refused: list[tuple[Found, FileRefused]] = []
@@ -180,8 +190,14 @@ class _OneLanding:
     def run(self, astray: Reopened, began: float) -> LandReport:
         self.astray = {(name, day) for name, days in astray.partitions.items() for day in days}
         before = _counts(self.con)
+        waiting = None
         for found in discover(self.title):
-            self._consider(found)
+            candidate = self._consider(found)
+            if candidate and waiting:
+                self._take_in(waiting)
+            waiting = candidate or waiting
+        if waiting:
+            self._take_in(waiting)
         enter(self.con, self.intakes)
         reopened = reopen(self.con, self.title, list(self.new), self.replaced)
         for days, more in (
@@ -205,15 +221,16 @@ class _OneLanding:
             time.perf_counter() - began,
         )
 
-    def _consider(self, found: Found) -> None:
-        """Reads the file where it is new, or says something else than before."""
-        con, title = self.con, self.title
+    def _consider(self, found: Found) -> _Candidate | None:
+        """The file, which is being read from now on, where it is new or says something else than
+        before."""
+        con = self.con
         known, refused = self.landed.get(found.name), self.refused_before.get(found.name)
-        mapping = title.landing_fingerprint
+        mapping = self.mapping
         stat = (found.size, found.modified_ns, found.changed_ns, mapping)
         newest = refused if refused is not None else (known[1:] if known else None)
         if newest is not None and tuple(newest[1:]) == stat:
-            return
+            return None
         refusal = found.refusal
         if refusal is None:
             try:
@@ -222,7 +239,7 @@ class _OneLanding:
                 refusal = error
         if refusal is not None:
             self._refuse(found, refusal, None)
-            return
+            return None
         if newest is not None and (newest[0], newest[4]) == (digest, mapping):
             # touched, but says the same
             table = "refused" if refused is not None else "files"
@@ -230,7 +247,7 @@ class _OneLanding:
                 f"update {table} set bytes = ?, modified_ns = ?, changed_ns = ? where name = ?",
                 [*stat[:3], found.name],
             )
-            return
+            return None
         if known and (known[1], known[5]) == (digest, mapping):
             # the version that is landed is back in place of one that was refused
             con.execute("delete from refused where name = ?", [found.name])
@@ -239,26 +256,33 @@ class _OneLanding:
                 [*stat[:3], found.name],
             )
             self.restored.append(found)
-            return
+            return None
+        return _Candidate(found, digest, Reading(self.title, found))
+
+    def _take_in(self, candidate: _Candidate) -> None:
+        """Stages what the file holds, or refuses it."""
+        con, found, digest = self.con, candidate.found, candidate.digest
+        known = self.landed.get(found.name)
         file_no = _next_file_no(con)
         key = hashlib.blake2b(
-            f"{found.name}\0{digest}\0{mapping}".encode(), digest_size=12
+            f"{found.name}\0{digest}\0{self.mapping}".encode(), digest_size=12
         ).hexdigest()
         self.keys.append(key)
         try:
-            intake = take_in(con, title, found, file_no, key, self.watch)
+            intake = take_in(con, self.title, candidate.reading, file_no, key, self.watch)
         except FileRefused as error:
             self._refuse(found, error, digest)
             return
         if known:
             self.replaced.append(known[0])
-        if refused:
+        if found.name in self.refused_before:
             con.execute("delete from refused where name = ?", [found.name])
         self.intakes.append(intake)
         con.execute(
             "insert into files values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                file_no, found.name, found.dataset, key, digest, *stat,
+                file_no, found.name, found.dataset, key, digest, found.size, found.modified_ns,
+                found.changed_ns, self.mapping,
                 "; ".join(sorted(intake.notes)) or None, self.number,
             ],
         )  # fmt: skip
@@ -270,7 +294,7 @@ class _OneLanding:
             "insert or replace into refused values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 found.name, found.dataset, digest, found.size, found.modified_ns, found.changed_ns,
-                self.title.landing_fingerprint, refusal.code, refusal.detail, self.number,
+                self.mapping, refusal.code, refusal.detail, self.number,
             ],
         )  # fmt: skip
 
