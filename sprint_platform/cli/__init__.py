@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import typer
+from rich.markup import escape
 
 from sprint_platform.cli.about import doctor, titles, ui
 from sprint_platform.cli.exporting import export
@@ -52,7 +53,7 @@ def main() -> None:
 
 
 def _end(line: str) -> NoReturn:
-    problems.print(f"[bold red]error:[/] {line}", highlight=False, soft_wrap=True)
+    problems.print(f"[bold red]error:[/] {escape(line)}", highlight=False, soft_wrap=True)
     sys.exit(1)
 
 

@@ -55,8 +55,11 @@ def plan(title: TitleOption = "sprint", first: FromOption = None, last: ToOption
 
 def verify(
     title: TitleOption = "sprint",
-    first: FromOption = None,
-    last: ToOption = None,
+    first: Annotated[
+        str | None,
+        typer.Option("--from", help="First day, YYYY-MM-DD; without days, all that were made."),
+    ] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last day, YYYY-MM-DD.")] = None,
     deep: Annotated[
         bool, typer.Option("--deep", help="Also run every dbt test over everything, not a window.")
     ] = False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
 from sprint_platform.cli.terminal import problems
@@ -20,10 +21,11 @@ BOOKKEEPING = {"loaded_partitions", "built_partitions"}
 def tell_failures(report: GraphRun) -> None:
     """Failed steps, and the checks: those of a run that went on are warnings."""
     for line in report.failures:
-        problems.print(f"[red]failed[/] {line}", highlight=False, soft_wrap=True)
+        problems.print(f"[red]failed[/] {escape(line)}", highlight=False, soft_wrap=True)
     colour = "yellow" if report.success else "red"
     for check in report.failed_checks:
-        problems.print(f"[{colour}]check failed[/] {check}", highlight=False, soft_wrap=True)
+        line = f"[{colour}]check failed[/] {escape(check)}"
+        problems.print(line, highlight=False, soft_wrap=True)
 
 
 def built_table(game: Title, seconds: float, seconds_of: Mapping[str, float]) -> Table:

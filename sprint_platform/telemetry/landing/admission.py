@@ -137,7 +137,8 @@ class Admission:
         try:
             yield
         finally:
-            self.con.execute("drop table staged")
+            for table in ("staged", "candidates", "judged"):
+                self.con.execute(f"drop table if exists {table}")
 
     def _admit_heartbeats(
         self, partitions: frozenset[date], unassigned: frozenset[date], watch: Watch | None

@@ -148,6 +148,8 @@ def land(title: Title, *, dry_run: bool = False, watch: Watch | None = None) -> 
             _announce(con, title)
             _write_atomically(folder / "state", state + "\n")
             landing.sweep()
+    # the load that follows in this process needs the memory that Arrow keeps for itself
+    pa.default_memory_pool().release_unused()
     return report
 
 

@@ -15,7 +15,7 @@ import duckdb
 from sprint_platform.places import data_dir
 
 # A register holds no records: what it sorts and joins is small, and spills where it is not.
-MEMORY_LIMIT = "400MiB"
+MEMORY_LIMIT = "256MiB"
 
 TABLES = """
 create sequence if not exists file_nos;

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from sprint_platform.telemetry.landing.files import FileRefused, Found
 from sprint_platform.telemetry.landing.streams import Readable, refuse_binary, refuse_nul
 
-BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 16 * 2**20
 LINE_BYTES = 16 * 2**20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
