@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
 
-import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sprint_platform.telemetry.contracts import DATASETS
@@ -23,9 +23,9 @@ from sprint_platform.telemetry.landing.records import (
     Admitted,
     admit_derived_sessions,
     admit_records,
-    forget,
     judge_unassigned,
 )
+from sprint_platform.telemetry.landing.register import Entries
 from sprint_platform.telemetry.landing.reopening import Reopened
 from sprint_platform.telemetry.landing.staging import read_batch, staged_path
 from sprint_platform.telemetry.partitions import (
@@ -43,8 +43,9 @@ Watch = Callable[[str, int], None]
 class Admission:
     """The partitions that one landing makes: ``finished`` by dataset and day, and ``products``."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, title: Title, source: str) -> None:
-        self.con, self.title, self.source = con, title, source
+    def __init__(self, entries: Entries, title: Title, source: str) -> None:
+        self.entries, self.con = entries, entries.con
+        self.title, self.source = title, source
         self.finished: dict[tuple[str, date], FinishedPartition] = {}
         self.products: pa.Table | None = None
         self.derived = "sessions" not in title.landing_settings.datasets
@@ -58,10 +59,10 @@ class Admission:
                 continue
             for day in sorted(reopened.unassigned[dataset]):
                 with self._staged(dataset, [day]):
-                    judge_unassigned(self.con, dataset, day)
+                    judge_unassigned(self.entries, dataset, day)
         for day in reopened.partitions["products"]:
             with self._staged("products", [day]):
-                self.products = admit_records(self.con, self.title, "products", day).records
+                self.products = admit_records(self.entries, self.title, "products", day).records
         self._admit_heartbeats(
             frozenset(reopened.partitions["heartbeats"]),
             frozenset(reopened.unassigned["heartbeats"]),
@@ -79,7 +80,7 @@ class Admission:
             if dataset == "sessions" and self.derived:
                 admitted = admit_derived_sessions(self.con, self.title, day)
             else:
-                admitted = admit_records(self.con, self.title, dataset, day)
+                admitted = admit_records(self.entries, self.title, dataset, day)
         if dataset == "sessions":
             self._remember_sessions(day, admitted)
         with self._draft(dataset, day) as draft:
@@ -92,17 +93,15 @@ class Admission:
         self.con.execute("delete from team_labels where day = ?", [day])
         if not admitted.records.num_rows:
             return
-        self.con.register("told", admitted.records)
-        self.con.execute("insert into session_ends select ?, max(event_datetime) from told", [day])
-        self.con.unregister("told")
+        last = pc.max(admitted.records["event_datetime"]).as_py()
+        self.entries.add("session_ends", pa.Table.from_pylist([{"day": day, "last_at": last}]))
         if admitted.labels is not None:
-            self.con.register("told", admitted.labels)
-            self.con.execute(
-                "insert into team_labels select distinct cast(? as date), session_id, team_label,"
-                " team_id from told",
-                [day],
+            labels = admitted.labels.append_column(
+                "day", pa.repeat(pa.scalar(day), admitted.labels.num_rows)
             )
-            self.con.unregister("told")
+            self.con.register("labels", labels)
+            self.entries.add_selected("team_labels", "select distinct * from labels")
+            self.con.unregister("labels")
 
     @contextmanager
     def _staged(self, dataset: str, days: list[date]) -> Iterator[None]:
@@ -130,19 +129,16 @@ class Admission:
         ):
             values = np.concatenate(parts) if parts else np.empty(0, kind)
             table = table.append_column(name, pa.array(values))
-        # a table of DuckDB's own: it cannot push a filter on a uuid into Arrow's
-        self.con.register("arrived", table)
-        self.con.execute("create or replace temp table staged as select * from arrived")
-        self.con.unregister("arrived")
+        self.con.register("staged", table)
         try:
             yield
         finally:
-            for table in ("staged", "candidates", "judged"):
-                self.con.execute(f"drop table if exists {table}")
+            self.con.unregister("staged")
 
     def _admit_heartbeats(
         self, partitions: frozenset[date], unassigned: frozenset[date], watch: Watch | None
     ) -> None:
+        self.entries.flush()
         with ExitStack() as stack:
             drafts: dict[date, PartitionDraft] = {}
             writing = stack.enter_context(Behind())
@@ -153,11 +149,11 @@ class Admission:
                 if watch:
                     watch(f"{self.title.name}/heartbeats of {day}", records.num_rows)
 
-            judge = HeartbeatJudge(self.con, self.title, emit)
+            judge = HeartbeatJudge(self.entries, self.title, emit)
             for day in sorted(partitions | unassigned | {day + ONE_DAY for day in partitions}):
                 if day in partitions:
                     drafts[day] = stack.enter_context(self._draft("heartbeats", day))
-                    forget(self.con, "heartbeats", day, unassigned=False)
+                    self.entries.forget("heartbeats", day, unassigned=False)
                 batches = self._heartbeat_batches(day)
                 if batches or day in unassigned:
                     parts = self._parts([day - ONE_DAY, day])

@@ -15,7 +15,6 @@ from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -25,7 +24,7 @@ import pyarrow.compute as pc
 from sprint_platform.draws import STEP
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.telemetry.landing.ahead import Ahead
-from sprint_platform.telemetry.landing.records import forget
+from sprint_platform.telemetry.landing.register import Entries
 from sprint_platform.telemetry.landing.staging import (
     EPOCH,
     MICROSECONDS_A_DAY,
@@ -162,16 +161,16 @@ def _text_hash(text: str) -> int:
 
 
 class HeartbeatJudge:
-    """Judges the heartbeats staged of one day. ``con`` is the register; ``emit`` takes the day of a
-    partition and records that were admitted to it."""
+    """Judges the heartbeats staged of one day. ``entries`` is told of the verdicts; ``emit`` takes
+    the day of a partition and records that were admitted to it."""
 
     def __init__(
         self,
-        con: duckdb.DuckDBPyConnection,
+        entries: Entries,
         title: Title,
         emit: Callable[[date, pa.Table], None],
     ) -> None:
-        self.con, self.title, self.emit = con, title, emit
+        self.entries, self.title, self.emit = entries, title, emit
         self.schema = DATASETS["heartbeats"].arrow_schema
         self.labels = title.landing_settings.mapping.teams == "labels"
 
@@ -195,7 +194,7 @@ class HeartbeatJudge:
             batches = [batch for batch in batches if batch.first_at <= end]
         self._unassigned, self._own_day = unassigned, own_day
         if unassigned:
-            forget(self.con, "heartbeats", own_day, unassigned=True)
+            self.entries.forget("heartbeats", own_day, unassigned=True)
         for piece in Ahead(_slices(own_day, batches)):
             self._judge_slice(piece)
 
@@ -313,16 +312,16 @@ class HeartbeatJudge:
         encoded = ids.storage.dictionary_encode()
         distinct = pa.ExtensionArray.from_storage(pa.uuid(), encoded.dictionary)
         told = pa.table({"id": distinct, "number": pa.array(range(len(distinct)), pa.int32())})
-        self.con.register("told", told)
+        con = self.entries.con
+        con.register("told", told)
         try:
-            self.con.execute("create or replace temp table asked as select * from told")
+            away = con.execute(
+                "select number from told join starts on starts.id = told.id"
+                " and starts.dataset = 'sessions' where starts.day not in (?, ?)",
+                [EPOCH + timedelta(days=own), EPOCH + timedelta(days=own - 1)],
+            ).fetchnumpy()["number"]
         finally:
-            self.con.unregister("told")
-        away = self.con.execute(
-            "select number from asked join starts on starts.id = asked.id"
-            " and starts.dataset = 'sessions' where starts.day not in (?, ?)",
-            [EPOCH + timedelta(days=own), EPOCH + timedelta(days=own - 1)],
-        ).fetchnumpy()["number"]
+            con.unregister("told")
         is_away = np.zeros(len(distinct), bool)
         is_away[np.asarray(away, np.int64)] = True
         far[positions] = is_away[np.asarray(encoded.indices)]
@@ -354,47 +353,51 @@ class HeartbeatJudge:
             ),
             zero,
         )
-        table = pa.table(
-            {
-                "file_no": files,
-                "accepted": counts.get("accepted", zero),
-                "rejected": rejected,
-                "duplicates": counts.get("duplicate", zero),
-                "waiting": counts.get("waiting", zero),
-            }
-        )
-        self._insert(
+        accepted, waiting = counts.get("accepted", zero), counts.get("waiting", zero)
+        duplicates = counts.get("duplicate", zero)
+        of = {"dataset": "heartbeats", "day": day, "unassigned": unassigned}
+        told = (accepted + rejected + duplicates + waiting) > 0
+        self.entries.add(
             "verdicts",
-            "'heartbeats', cast(? as date), cast(? as boolean), file_no, accepted, rejected,"
-            " duplicates, waiting",
-            table,
-            [day, unassigned],
-            where="accepted + rejected + duplicates + waiting > 0",
+            _with(
+                of,
+                file_no=files[told],
+                accepted=accepted[told],
+                rejected=rejected[told],
+                duplicates=duplicates[told],
+                waiting=waiting[told],
+            ),
         )
         for reason in ("duplicate_key", "outside_session", "unknown_team"):
             mask = verdicts.get(reason)
-            if mask is None or not mask.any():
-                continue
-            chosen = rows.filter(pa.array(mask))
-            told = ", ".join(f"{n} := {n}" for n in chosen.column_names if n != "row")
-            self._insert(
-                "rejected",
-                "file_no, 'heartbeats', row, ?, null,"
-                f" cast(to_json(struct_pack({told})) as varchar), cast(? as date),"
-                " cast(? as boolean)",
-                chosen.append_column("file_no", pa.array(files[piece.of_file[mask]])),
-                [reason, day, unassigned],
-            )
+            if mask is not None and mask.any():
+                chosen = rows.filter(pa.array(mask))
+                self.entries.add(
+                    "rejected",
+                    _with(
+                        of | {"reason": reason},
+                        file_no=files[piece.of_file[mask]],
+                        row=chosen["row"],
+                        record=self._as_text(chosen.drop_columns("row")),
+                    ),
+                )
         mask = verdicts["duplicate"]
         if mask.any():
             numbers = np.asarray(rows["row"])[mask]
-            ranges = _ranges(files[piece.of_file[mask]], numbers)
-            self._insert(
-                "duplicates",
-                "file_no, 'heartbeats', cast(? as date), cast(? as boolean), first_row, last_row",
-                ranges,
-                [day, unassigned],
+            self.entries.add(
+                "duplicates", _with(of, **_ranges(files[piece.of_file[mask]], numbers))
             )
+
+    def _as_text(self, rows: pa.Table) -> pa.ChunkedArray:
+        """Each row as JSON."""
+        fields = ", ".join(f"{name} := {name}" for name in rows.column_names)
+        con = self.entries.con
+        con.register("told", rows)
+        try:
+            told = con.execute(f"select cast(to_json(struct_pack({fields})) as varchar) from told")
+            return told.to_arrow_table().column(0)
+        finally:
+            con.unregister("told")
 
     def _remember(self, piece: Slice, single: Mask, far: Mask) -> None:
         """Adds to the pending heartbeats, by file and part."""
@@ -405,31 +408,26 @@ class HeartbeatJudge:
         file_nos = np.array(piece.file_nos, np.int64)[piece.of_file[single]]
         chosen = chosen.append_column("file_no", pa.array(file_nos))
         chosen = chosen.append_column("far", pa.array(far[single]))
-        self._insert(
-            "pending",
-            "file_no, cast(? as date), session_id, player_id, count(*), min(event_datetime),"
-            " max(event_datetime), far",
-            chosen,
-            [self._own_day],
-            after="group by file_no, session_id, player_id, far",
-        )
-
-    def _insert(
-        self,
-        relation: str,
-        columns: str,
-        table: pa.Table,
-        values: list[object],
-        where: str = "true",
-        after: str = "",
-    ) -> None:
-        self.con.register("told", table)
+        con = self.entries.con
+        con.register("waiting_rows", chosen)
         try:
-            self.con.execute(
-                f"insert into {relation} select {columns} from told where {where} {after}", values
+            self.entries.add_selected(
+                "pending",
+                f"select file_no, date '{self._own_day}' as day, session_id, player_id,"
+                " count(*) as heartbeats, min(event_datetime) as first_at,"
+                " max(event_datetime) as last_at, far from waiting_rows"
+                " group by file_no, session_id, player_id, far",
             )
         finally:
-            self.con.unregister("told")
+            con.unregister("waiting_rows")
+
+
+def _with(of: dict[str, object], **columns: object) -> pa.Table:
+    """The columns, and some more with one value throughout."""
+    table = pa.table(columns)
+    for name, value in of.items():
+        table = table.append_column(name, pa.repeat(pa.scalar(value), table.num_rows))
+    return table
 
 
 def _equal(mine: pa.ChunkedArray, theirs: pa.ChunkedArray) -> Mask:
@@ -442,13 +440,13 @@ def _equal(mine: pa.ChunkedArray, theirs: pa.ChunkedArray) -> Mask:
     return np.asarray(pc.or_(equal, both))
 
 
-def _ranges(file_nos: Integers, numbers: Integers) -> pa.Table:
-    """The rows as ranges of one file's consecutive rows."""
+def _ranges(file_nos: Integers, numbers: Integers) -> dict[str, Integers]:
+    """The rows as ranges of one file's consecutive rows: file_no, first_row, last_row."""
     order = np.lexsort((numbers, file_nos))
     files, rows = file_nos[order], numbers[order]
     breaks = np.flatnonzero((np.diff(rows) != 1) | (np.diff(files) != 0))
     starts, ends = np.r_[0, breaks + 1], np.r_[breaks, len(rows) - 1]
-    return pa.table({"file_no": files[starts], "first_row": rows[starts], "last_row": rows[ends]})
+    return {"file_no": files[starts], "first_row": rows[starts], "last_row": rows[ends]}
 
 
 def _slices(own_day: date, batches: Sequence[StagedBatch]) -> Iterator[Slice]:

@@ -18,7 +18,7 @@ from sprint_platform.telemetry.landing.conform import Conformed, conform, staged
 from sprint_platform.telemetry.landing.files import FileRefused, Found
 from sprint_platform.telemetry.landing.reading import Chunk, Piece, pieces
 from sprint_platform.telemetry.landing.records import ENTITY
-from sprint_platform.telemetry.landing.register import THIS_LANDING
+from sprint_platform.telemetry.landing.register import ROWS_AT_ONCE, Entries
 from sprint_platform.telemetry.landing.staging import (
     TIME_COLUMN,
     Batch,
@@ -30,6 +30,7 @@ from sprint_platform.title import Title
 # Pieces that are parsed at once; each holds a block of text and its records.
 WORKERS = 2
 PIECES_AHEAD = 3
+CHUNKS_OF_IDS = 32
 
 
 @dataclass
@@ -47,6 +48,8 @@ class Intake:
     tallies: dict[str, _Tally] = field(default_factory=dict)
     batches: dict[str, list[Batch]] = field(default_factory=dict)
     mentions: list[pa.Table] = field(default_factory=list)
+    ids: list[pa.Table] = field(default_factory=list)
+    rejects: list[pa.Table] = field(default_factory=list)
     notes: set[str] = field(default_factory=set)
 
 
@@ -60,20 +63,19 @@ class Reading:
 
 
 def take_in(
-    con: duckdb.DuckDBPyConnection,
+    entries: Entries,
     title: Title,
     reading: Reading,
     file_no: int,
     key: str,
     watch: Callable[[str, int], None] | None = None,
 ) -> Intake:
-    """Stages what a file holds; its rejected records go to the register, the rest of what the
-    register is to know comes back.
+    """Stages what a file holds, and returns what the register is to know (see ``enter``).
 
     Raises FileRefused when the file cannot be read as a whole; nothing of it is left then."""
     intake = Intake(file_no, notes=reading.notes)
     derived = "sessions" not in title.landing_settings.datasets
-    con.execute("create or replace temp table file_ids (kind varchar, source_id varchar, id uuid)")
+    spilled = False
     try:
         with ExitStack() as stack:
             writers: dict[str, StagedWriter] = {}
@@ -89,14 +91,20 @@ def take_in(
                 if chunk.dataset not in title.landing_settings.datasets:
                     continue  # a session dump's sessions, where they are derived from heartbeats
                 tally = intake.tallies.setdefault(chunk.dataset, _Tally())
-                _reject(con, file_no, chunk.dataset, conformed.rejected, tally.rows_read)
+                intake.rejects += _rejects(
+                    file_no, chunk.dataset, conformed.rejected, tally.rows_read
+                )
+                if sum(table.num_rows for table in intake.rejects) > ROWS_AT_ONCE:
+                    # a large file of nothing but rejects must not be held whole
+                    _hand_over(entries, "rejected", intake.rejects)
+                    spilled = True
                 records = _numbered(conformed.records, tally.rows_read)
                 tally.rows_read += chunk.records
                 tally.rejected += conformed.rejected.num_rows
                 if conformed.ignored_columns:
                     names = ", ".join(conformed.ignored_columns)
                     intake.notes.add(f"columns that nothing maps were ignored: {names}")
-                _remember_ids(con, conformed.source_ids)
+                intake.ids = with_ids(intake.ids, conformed.source_ids)
                 batches = write(chunk.dataset, records)
                 if derived and chunk.dataset == "heartbeats":
                     records = pa.concat_tables(
@@ -112,18 +120,16 @@ def take_in(
                 if watch:
                     watch(f"{title.name}/{chunk.dataset}", chunk.records)
     except FileRefused:
-        con.execute("delete from rejected where file_no = ?", [file_no])
+        if spilled:
+            entries.flush()
+            entries.con.execute("delete from rejected where file_no = ?", [file_no])
         raise
     intake.batches = {dataset: writer.batches for dataset, writer in writers.items()}
-    con.execute(
-        f"insert into source_ids select kind, source_id, id, {THIS_LANDING} from file_ids"
-        " where id not in (select id from source_ids)"
-    )
     return intake
 
 
-def enter(con: duckdb.DuckDBPyConnection, intakes: list[Intake]) -> None:
-    """Enters what the files hold into the register, all of them at once."""
+def enter(entries: Entries, intakes: list[Intake]) -> None:
+    """Enters what the files hold into the register."""
     records = [
         (intake.file_no, dataset, tally.rows_read, tally.rejected)
         for intake in intakes
@@ -141,18 +147,28 @@ def enter(con: duckdb.DuckDBPyConnection, intakes: list[Intake]) -> None:
     ):
         if rows:
             columns = [pa.array(values) for values in zip(*rows, strict=True)]
-            _insert(con, table, pa.table(columns, names=names.split()))
-    mentions = [table for intake in intakes for table in intake.mentions]
-    if mentions:
-        _insert(con, "mentions", pa.concat_tables(mentions))
+            entries.add(table, pa.table(columns, names=names.split()))
+    ids: list[pa.Table] = []
+    for intake in intakes:
+        _hand_over(entries, "mentions", intake.mentions)
+        _hand_over(entries, "rejected", intake.rejects)
+        for table_of_ids in intake.ids:
+            ids = with_ids(ids, table_of_ids)
+    if ids:
+        entries.con.register("named", pa.concat_tables(ids))
+        entries.add_selected(
+            "source_ids",
+            f"select distinct kind, source_id, id, {entries.landing} as landing from named"
+            " where id not in (select id from source_ids)",
+        )
+        entries.con.unregister("named")
+    entries.flush()
 
 
-def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
-    con.register("told", rows)
-    try:
-        con.execute(f"insert into {table} by name select * from told")
-    finally:
-        con.unregister("told")
+def _hand_over(entries: Entries, table: str, parts: list[pa.Table]) -> None:
+    for part in parts:
+        entries.add(table, part)
+    parts.clear()
 
 
 def forget_file(con: duckdb.DuckDBPyConnection, file_no: int) -> None:
@@ -183,34 +199,30 @@ def _numbered(records: pa.Table, before: int) -> pa.Table:
     return records.set_column(0, records.schema.field(0), pa.array(rows))
 
 
-def _reject(
-    con: duckdb.DuckDBPyConnection, file_no: int, dataset: str, rejected: pa.Table, before: int
-) -> None:
-    if not rejected.num_rows:
-        return
-    con.register("told", rejected)
-    try:
-        con.execute(
-            "insert into rejected select ?, ?, row + ?, reason, column_name, record, null, null"
-            " from told",
-            [file_no, dataset, before + 1],
-        )
-    finally:
-        con.unregister("told")
+def _rejects(file_no: int, dataset: str, rejected: pa.Table, before: int) -> list[pa.Table]:
+    """The rejected records, numbered in the file."""
+    count = rejected.num_rows
+    if not count:
+        return []
+    rows = np.asarray(rejected["row"]) + (before + 1)
+    table = rejected.set_column(0, "row", pa.array(rows))
+    table = table.append_column("file_no", pa.array(np.full(count, file_no)))
+    return [table.append_column("dataset", pa.repeat(dataset, count))]
 
 
-def _remember_ids(con: duckdb.DuckDBPyConnection, source_ids: pa.Table) -> None:
-    if not source_ids.num_rows:
-        return
-    con.register("told", source_ids)
-    try:
-        con.execute("create or replace temp table chunk_ids as select * from told")
-    finally:
-        con.unregister("told")
-    con.execute(
-        "insert into file_ids select distinct kind, source_id, id from chunk_ids"
-        " where id not in (select id from file_ids)"
-    )
+def with_ids(before: list[pa.Table], new: pa.Table) -> list[pa.Table]:
+    """The file's source ids so far. Chunks name the same ids again and again: now and then what
+    has gathered is made distinct."""
+    if not new.num_rows:
+        return before
+    gathered = [*before, new]
+    if len(gathered) < CHUNKS_OF_IDS:
+        return gathered
+    table = pa.concat_tables(gathered)
+    plain = table.set_column(2, "id", _storage(table["id"]))
+    distinct = plain.group_by(plain.column_names).aggregate([]).combine_chunks()
+    ids = pa.ExtensionArray.from_storage(pa.uuid(), distinct["id"].chunk(0))
+    return [distinct.set_column(2, new.schema.field(2), ids)]
 
 
 def _mentions(file_no: int, records: pa.Table, dataset: str) -> list[pa.Table]:

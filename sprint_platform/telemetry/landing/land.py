@@ -35,7 +35,7 @@ from sprint_platform.telemetry.landing.files import (
     discover,
 )
 from sprint_platform.telemetry.landing.intake import Intake, Reading, enter, take_in
-from sprint_platform.telemetry.landing.register import open_register
+from sprint_platform.telemetry.landing.register import Entries, open_register
 from sprint_platform.telemetry.landing.reopening import Reopened, reopen
 from sprint_platform.telemetry.landing.staging import EPOCH
 from sprint_platform.telemetry.partitions import (
@@ -169,16 +169,18 @@ class _OneLanding:
         self, con: duckdb.DuckDBPyConnection, title: Title, state: str, watch: Watch | None
     ) -> None:
         self.con, self.title, self.state, self.watch = con, title, state, watch
-        self.number = _number(con) + 1
+        self.entries = Entries(con)
+        self.number = self.entries.landing
         self.mapping = title.landing_fingerprint
-        self.admission = Admission(con, title, self.mapping)
+        self.admission = Admission(self.entries, title, self.mapping)
         self.new: dict[int, tuple[Found, str]] = {}  # file_no -> the file, and its status
         self.replaced: list[int] = []
-        self.refused: list[tuple[Found, FileRefused]] = []
+        self.refused: list[tuple[Found, FileRefused, str | None]] = []
         self.restored: list[Found] = []
         self.changes: list[PartitionChange] = []
         self.keys: list[str] = []
         self.intakes: list[Intake] = []
+        self.files: list[dict[str, object]] = []
         self.astray: set[tuple[str, date]] = set()
         told = "content_digest, bytes, modified_ns, changed_ns, mapping"
         self.landed = {
@@ -200,7 +202,7 @@ class _OneLanding:
             waiting = candidate or waiting
         if waiting:
             self._take_in(waiting)
-        enter(self.con, self.intakes)
+        self._enter()
         reopened = reopen(self.con, self.title, list(self.new), self.replaced)
         for days, more in (
             (reopened.partitions, astray.partitions),
@@ -209,8 +211,10 @@ class _OneLanding:
             for dataset, of in more.items():
                 days[dataset] |= of
         self.admission.admit(reopened, self.watch)
+        self.entries.flush()
         self._check_limit()
         self._collect_changes()
+        self.entries.flush()
         after = _counts(self.con)
         _check_sums(after)
         if not (self.new or self.refused or self.restored or self.changes):
@@ -271,34 +275,45 @@ class _OneLanding:
         ).hexdigest()
         self.keys.append(key)
         try:
-            intake = take_in(con, self.title, candidate.reading, file_no, key, self.watch)
+            intake = take_in(self.entries, self.title, candidate.reading, file_no, key, self.watch)
         except FileRefused as error:
             self._refuse(found, error, digest)
             return
         if known:
             self.replaced.append(known[0])
-        if found.name in self.refused_before:
-            con.execute("delete from refused where name = ?", [found.name])
         self.intakes.append(intake)
-        con.execute(
-            "insert into files values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                file_no, found.name, found.dataset, key, digest, found.size, found.modified_ns,
-                found.changed_ns, self.mapping,
-                "; ".join(sorted(intake.notes)) or None, self.number,
-            ],
+        self.files.append(
+            {
+                "file_no": file_no, "name": found.name, "dataset": found.dataset,
+                "staged_key": key, "content_digest": digest, "bytes": found.size,
+                "modified_ns": found.modified_ns, "changed_ns": found.changed_ns,
+                "mapping": self.mapping, "notes": "; ".join(sorted(intake.notes)) or None,
+                "landing": self.number,
+            }
         )  # fmt: skip
         self.new[file_no] = (found, "changed" if known else "new")
 
     def _refuse(self, found: Found, refusal: FileRefused, digest: str | None) -> None:
-        self.refused.append((found, refusal))
-        self.con.execute(
-            "insert or replace into refused values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                found.name, found.dataset, digest, found.size, found.modified_ns, found.changed_ns,
-                self.mapping, refusal.code, refusal.detail, self.number,
-            ],
-        )  # fmt: skip
+        self.refused.append((found, refusal, digest))
+
+    def _enter(self) -> None:
+        """Tells the register of the files that were taken in, and of those that were refused."""
+        told = [found.name for found, _ in self.new.values()]
+        told += [found.name for found, _, _ in self.refused]
+        self.con.execute("delete from refused where name in (select unnest(?))", [told])
+        refused = [
+            {
+                "name": found.name, "dataset": found.dataset, "content_digest": digest,
+                "bytes": found.size, "modified_ns": found.modified_ns,
+                "changed_ns": found.changed_ns, "mapping": self.mapping, "reason": refusal.code,
+                "detail": refusal.detail, "landing": self.number,
+            }
+            for found, refusal, digest in self.refused
+        ]  # fmt: skip
+        for table, rows in (("files", self.files), ("refused", refused)):
+            if rows:
+                self.entries.add(table, pa.Table.from_pylist(rows))
+        enter(self.entries, self.intakes)
 
     def _check_limit(self) -> None:
         limit = self.title.landing_settings.reject_limit
@@ -358,10 +373,16 @@ class _OneLanding:
     def _change(self, dataset: str, day: date, before: int | None, after: int, digest: str) -> None:
         change = PartitionChange(dataset, day, before, after, digest, self._why(dataset, day))
         self.changes.append(change)
-        self.con.execute(
-            "insert into changes values (?, ?, ?, ?, ?, ?, ?, false)",
-            [self.number, dataset, day, before, after, digest, change.why],
-        )
+        self.entries.add(
+            "changes",
+            pa.table(
+                {
+                    "landing": [self.number], "dataset": [dataset], "day": [day],
+                    "rows_before": pa.array([before], pa.int64()), "rows_after": [after],
+                    "digest": [digest], "why": [change.why], "written": [False],
+                }
+            ),
+        )  # fmt: skip
 
     def _why(self, dataset: str, day: date) -> str:
         """Which of this landing's files have records that the partition takes or took."""
@@ -405,7 +426,7 @@ class _OneLanding:
             reports.append(
                 FileReport(key[1], counts.name, status, None, None, counts.notes, *counts.numbers)
             )
-        for found, refusal in self.refused:
+        for found, refusal, _ in self.refused:
             reports.append(
                 FileReport(
                     found.dataset, found.name, "refused", refusal.code, refusal.detail, None,
@@ -473,12 +494,6 @@ def _check_sums(counts: dict[tuple[int, str], _Counts]) -> None:
 
 def _last_own_day(dataset: str, day: date) -> date:
     return day + ONE_DAY if dataset in ("sessions", "heartbeats") else day
-
-
-def _number(con: duckdb.DuckDBPyConnection) -> int:
-    found = con.execute("select coalesce(max(number), 0) from landings").fetchone()
-    assert found is not None
-    return int(found[0])
 
 
 def _next_file_no(con: duckdb.DuckDBPyConnection) -> int:

@@ -8,7 +8,8 @@ lies there, never on the order in which it came.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 
@@ -16,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from sprint_platform.telemetry.contracts import DATASETS, UNKNOWN_COUNTRY
-from sprint_platform.telemetry.landing.register import THIS_LANDING
+from sprint_platform.telemetry.landing.register import Entries
 from sprint_platform.telemetry.landing.staging import TIME_COLUMN
 from sprint_platform.title import Title
 
@@ -44,13 +45,11 @@ def kept_key(dataset: str) -> str:
     return ", ".join(DATASETS[dataset].key)
 
 
-def admit_records(
-    con: duckdb.DuckDBPyConnection, title: Title, dataset: str, day: date
-) -> Admitted:
+def admit_records(entries: Entries, title: Title, dataset: str, day: date) -> Admitted:
     """The records of the day's partition, from the relation ``staged``: what is staged of the day
     (for sessions of the next, too) with file_no, place and own_day. Writes the day's verdicts,
     rejected and duplicates to the register."""
-    contract = DATASETS[dataset]
+    con, contract = entries.con, DATASETS[dataset]
     time = TIME_COLUMN.get(dataset)
     columns = [c.name for c in contract.columns]
     labels = dataset == "sessions" and title.landing_settings.mapping.teams == "labels"
@@ -65,14 +64,11 @@ def admit_records(
         )
         if dataset == "sessions":
             late = f"{time} > starts.first_at + interval {LONGEST_SESSION_SECONDS} second"
-    con.execute(
-        f"create or replace temp table candidates as select staged.*, {late} as late"
-        f" from {candidates}"
-    )
+    candidates = f"(select staged.*, {late} as late from {candidates})"
     key = kept_key(dataset)
-    repeated = con.execute(f"select 1 from candidates group by {key} having count(*) > 1 limit 1")
+    repeated = con.execute(f"select 1 from {candidates} group by {key} having count(*) > 1 limit 1")
     if repeated.fetchone() is None:  # the usual case, in a third of the time
-        verdict, source = "case when late then 'outside_session' end", "candidates"
+        verdict, source = "case when late then 'outside_session' end", candidates
     else:
         # a player signs on often in a day; the contract keeps the day's first
         same = "true" if dataset == "signons" else f"{content} = first_value({content}) over kept"
@@ -82,18 +78,25 @@ def admit_records(
             " when late then 'outside_session' end"
         )
         source = (
-            f"(select *, {same} as same, row_number() over kept = 1 as first from candidates"
+            f"(select *, {same} as same, row_number() over kept = 1 as first from {candidates}"
             f" window kept as (partition by {key} order by {order}))"
         )
-    con.execute(
-        f"create or replace temp table judged as select *, {verdict} as verdict from {source}"
-    )
-    _tell(con, dataset, day, unassigned=False, told=told)
+    with _relation(con, "judged", f"select *, {verdict} as verdict from {source}"):
+        return _admit_judged(entries, dataset, day, told, labels=labels)
+
+
+def _admit_judged(
+    entries: Entries, dataset: str, day: date, told: list[str], *, labels: bool
+) -> Admitted:
+    """Tells the register of the verdicts in ``judged``; returns what was accepted."""
+    contract = DATASETS[dataset]
+    columns = [c.name for c in contract.columns]
+    _tell(entries, dataset, day, unassigned=False, told=told)
     if labels:
         team = "cast(dense_rank() over (partition by session_id order by team_label) as smallint)"
         told = [f"{team} as team_id" if c == "team_id" else c for c in columns]
         told.append("team_label")
-    selected = con.execute(
+    selected = entries.con.execute(
         f"select {', '.join(told if labels else columns)} from judged where verdict is null"
         f" order by place, row"
     ).to_arrow_table()
@@ -116,12 +119,12 @@ def admit_derived_sessions(con: duckdb.DuckDBPyConnection, title: Title, day: da
         if labels
         else "team_id"
     )
-    con.execute(
-        "create or replace temp table judged as with spans as ("
+    spans = (
+        "with spans as ("
         f" select session_id, player_id, {team}, started_at, event_datetime,"
         "  min(started_at) over (partition by session_id) as session_start"
-        " from staged where session_id in"
-        "  (select id from starts where dataset = 'sessions' and day = ?)), within as ("
+        " from staged where session_id in (select id from starts"
+        f"  where dataset = 'sessions' and day = date '{day}')), within as ("
         f" select session_id, player_id, {team}, started_at,"
         f"  least(event_datetime + interval {title.heartbeat_seconds} second,"
         f"   session_start + interval {LONGEST_SESSION_SECONDS} second) as ended_at"
@@ -130,14 +133,9 @@ def admit_derived_sessions(con: duckdb.DuckDBPyConnection, title: Title, day: da
         # a team that only one span of a player names must be known too
         f" select session_id, player_id, coalesce({team},"
         f"  {'cast(1 as varchar)' if labels else '1'}) as {team}, min(started_at) as started_at,"
-        " max(ended_at) as ended_at from within group by all",
-        [day],
+        " max(ended_at) as ended_at from within group by all"
     )
-    numbered = con.execute(
-        f"select *, {number} as number from judged order by session_id, player_id, started_at"
-    ).to_arrow_table()
-    con.register("numbered", numbered)
-    try:
+    with _relation(con, "numbered", f"select *, {number} as number from ({spans})"):
         records = con.execute(
             "select session_id, player_id,"
             " cast(arg_min(number, started_at) as smallint) as team_id,"
@@ -153,12 +151,10 @@ def admit_derived_sessions(con: duckdb.DuckDBPyConnection, title: Title, day: da
             numbers = con.execute(
                 "select distinct session_id, team_label, number as team_id from numbered"
             ).to_arrow_table()
-    finally:
-        con.unregister("numbered")
     return Admitted(records.cast(DATASETS["sessions"].arrow_schema), numbers)
 
 
-def judge_unassigned(con: duckdb.DuckDBPyConnection, dataset: str, day: date) -> None:
+def judge_unassigned(entries: Entries, dataset: str, day: date) -> None:
     """Rejects what is staged of the day but belongs to no partition near it: a record whose key,
     or session, begins on a day that is not its own (nor, for sessions, the day before)."""
     entity = ENTITY.get(dataset)
@@ -169,62 +165,51 @@ def judge_unassigned(con: duckdb.DuckDBPyConnection, dataset: str, day: date) ->
     if dataset == "sessions":
         near = "(starts.day = own_day or starts.day = own_day - 1)"
         reason = "outside_session"
-    con.execute(
-        f"create or replace temp table judged as select staged.*, '{reason}' as verdict"
-        f" from staged join starts on starts.dataset = '{dataset}' and starts.id = {entity}"
-        f" where own_day = ? and not {near}",
-        [day],
+    judged = (
+        f"select staged.*, '{reason}' as verdict from staged join starts"
+        f" on starts.dataset = '{dataset}' and starts.id = {entity}"
+        f" where own_day = date '{day}' and not {near}"
     )
     told = [c.name for c in DATASETS[dataset].columns]
-    known = {row[0] for row in con.execute("describe judged").fetchall()}
-    told = [c if c in known else "team_label" for c in told]
-    _tell(con, dataset, day, unassigned=True, told=told)
+    with _relation(entries.con, "judged", judged) as table:
+        told = [c if c in table.column_names else "team_label" for c in told]
+        _tell(entries, dataset, day, unassigned=True, told=told)
+
+
+@contextmanager
+def _relation(con: duckdb.DuckDBPyConnection, name: str, query: str) -> Iterator[pa.Table]:
+    """The query's result, as a relation of that name while the block runs."""
+    table = con.execute(query).to_arrow_table()
+    con.register(name, table)
+    try:
+        yield table
+    finally:
+        con.unregister(name)
 
 
 def _tell(
-    con: duckdb.DuckDBPyConnection,
-    dataset: str,
-    day: date,
-    *,
-    unassigned: bool,
-    told: Iterable[str],
+    entries: Entries, dataset: str, day: date, *, unassigned: bool, told: Iterable[str]
 ) -> None:
     """Replaces what the register says of the day by the verdicts of ``judged``."""
-    forget(con, dataset, day, unassigned=unassigned)
-    con.execute(
-        "insert into verdicts select ?, ?, ?, file_no, count(*) filter (verdict is null),"
-        " count(*) filter (verdict <> 'duplicate'), count(*) filter (verdict = 'duplicate'), 0"
+    entries.forget(dataset, day, unassigned=unassigned)
+    of = f"'{dataset}' as dataset, date '{day}' as day, {str(unassigned).lower()} as unassigned"
+    entries.add_selected(
+        "verdicts",
+        f"select {of}, file_no, count(*) filter (verdict is null) as accepted,"
+        " count(*) filter (verdict <> 'duplicate') as rejected,"
+        " count(*) filter (verdict = 'duplicate') as duplicates, 0 as waiting"
         " from judged group by file_no",
-        [dataset, day, unassigned],
     )
     fields = ", ".join(f"{name} := {name}" for name in told)
-    con.execute(
-        "insert into rejected select file_no, ?, row, verdict, null,"
-        f" cast(to_json(struct_pack({fields})) as varchar), ?, ? from judged"
+    entries.add_selected(
+        "rejected",
+        f"select {of}, file_no, row, verdict as reason,"
+        f" cast(to_json(struct_pack({fields})) as varchar) as record from judged"
         " where verdict is not null and verdict <> 'duplicate'",
-        [dataset, day, unassigned],
     )
-    con.execute(
-        "insert into duplicates select file_no, ?, ?, ?, min(row), max(row)"
+    entries.add_selected(
+        "duplicates",
+        f"select {of}, file_no, min(row) as first_row, max(row) as last_row"
         " from (select file_no, row, row - row_number() over (partition by file_no order by row)"
         "  as run from judged where verdict = 'duplicate') group by file_no, run",
-        [dataset, day, unassigned],
     )
-
-
-def forget(con: duckdb.DuckDBPyConnection, dataset: str, day: date, *, unassigned: bool) -> None:
-    """Removes what the register says of a day's partition, or of its unassigned records."""
-    for table in ("verdicts", "rejected", "duplicates"):
-        con.execute(
-            f"delete from {table} where dataset = ? and day = ? and unassigned = ?",
-            [dataset, day, unassigned],
-        )
-    con.execute(
-        "delete from judged_days where dataset = ? and day = ? and unassigned = ?",
-        [dataset, day, unassigned],
-    )
-    con.execute(
-        f"insert into judged_days select ?, ?, ?, {THIS_LANDING}", [dataset, day, unassigned]
-    )
-    if dataset == "heartbeats" and unassigned:
-        con.execute("delete from pending where day = ?", [day])

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from sprint_platform.places import data_dir
 
@@ -84,8 +86,8 @@ create table if not exists changes (
     written boolean not null);
 """
 
-# The number of the landing that is under way: its row is written at its end.
-THIS_LANDING = "(select coalesce(max(number), 0) + 1 from landings)"
+# Rows that are inserted together.
+ROWS_AT_ONCE = 200_000
 
 
 def register_path(title: str) -> Path:
@@ -107,9 +109,65 @@ def open_register(title: str, *, dry_run: bool = False) -> Iterator[duckdb.DuckD
     try:
         # or ids would go to Arrow as texts
         con.execute("set arrow_lossless_conversion = true")
+        # a join's filter on ids cannot be pushed into Arrow tables. They are what landing works
+        # on: a temporary table that is dropped keeps its memory until the transaction ends.
+        con.execute("set disabled_optimizers = 'join_filter_pushdown'")
         con.execute(TABLES)
         yield con
     finally:
         con.close()
         if passing:
             path.unlink(missing_ok=True)
+
+
+class Entries:
+    """What one landing tells the register (``con``), gathered: an insert for every file, day or
+    slice would hold memory for itself until the transaction ends."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self.con = con
+        self._waiting: dict[str, list[pa.Table]] = {}
+        self._rows = 0
+        self._judged = set(
+            con.execute("select dataset, day, unassigned from judged_days").fetchall()
+        )
+        found = con.execute("select coalesce(max(number), 0) + 1 from landings").fetchone()
+        assert found is not None
+        self.landing = int(found[0])
+
+    def add(self, table: str, rows: pa.Table) -> None:
+        """Rows for a table of the register, columns by their names."""
+        if rows.num_rows:
+            self._waiting.setdefault(table, []).append(rows)
+            self._rows += rows.num_rows
+            if self._rows > ROWS_AT_ONCE:
+                self.flush()
+
+    def add_selected(self, table: str, query: str) -> None:
+        """The same, of what a query gives."""
+        self.add(table, self.con.execute(query).to_arrow_table())
+
+    def flush(self) -> None:
+        """Inserts what waits: to be called before it is read."""
+        for table, parts in self._waiting.items():
+            self.con.register("told", pa.concat_tables(parts, promote_options="permissive"))
+            try:
+                self.con.execute(f"insert into {table} by name select * from told")
+            finally:
+                self.con.unregister("told")
+        self._waiting, self._rows = {}, 0
+
+    def forget(self, dataset: str, day: date, *, unassigned: bool) -> None:
+        """Removes what the register says of a day's partition, or of the day's unassigned records:
+        to be called before the day is judged, once in a landing."""
+        key = {"dataset": dataset, "day": day, "unassigned": unassigned}
+        if (dataset, day, unassigned) in self._judged:
+            for table in ("verdicts", "rejected", "duplicates", "judged_days"):
+                self.con.execute(
+                    f"delete from {table} where dataset = $dataset and day = $day"
+                    " and unassigned = $unassigned",
+                    key,
+                )
+            if dataset == "heartbeats" and unassigned:
+                self.con.execute("delete from pending where day = ?", [day])
+        self.add("judged_days", pa.Table.from_pylist([key | {"landing": self.landing}]))
