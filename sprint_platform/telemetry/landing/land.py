@@ -47,6 +47,8 @@ from sprint_platform.telemetry.partitions import (
 from sprint_platform.title import Title
 
 Watch = Callable[[str, int], None]
+# A file's number is its landing's and its place in it: no two versions ever share one.
+FILES_A_LANDING = 1 << 24
 
 
 class LandingError(Exception):
@@ -267,9 +269,9 @@ class _OneLanding:
 
     def _take_in(self, candidate: _Candidate) -> None:
         """Stages what the file holds, or refuses it."""
-        con, found, digest = self.con, candidate.found, candidate.digest
+        found, digest = candidate.found, candidate.digest
         known = self.landed.get(found.name)
-        file_no = _next_file_no(con)
+        file_no = self.number * FILES_A_LANDING + len(self.keys)
         key = hashlib.blake2b(
             f"{found.name}\0{digest}\0{self.mapping}".encode(), digest_size=12
         ).hexdigest()
@@ -494,13 +496,6 @@ def _check_sums(counts: dict[tuple[int, str], _Counts]) -> None:
 
 def _last_own_day(dataset: str, day: date) -> date:
     return day + ONE_DAY if dataset in ("sessions", "heartbeats") else day
-
-
-def _next_file_no(con: duckdb.DuckDBPyConnection) -> int:
-    # not the largest in use plus one: what is said of a removed file must never meet a new one's
-    found = con.execute("select nextval('file_nos')").fetchone()
-    assert found is not None
-    return int(found[0])
 
 
 def _astray(con: duckdb.DuckDBPyConnection, title: Title) -> Reopened:

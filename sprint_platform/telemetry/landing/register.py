@@ -20,7 +20,6 @@ from sprint_platform.places import data_dir
 MEMORY_LIMIT = "256MiB"
 
 TABLES = """
-create sequence if not exists file_nos;
 -- a version of a file that is landed; of a name there is one at most
 create table if not exists files (
     file_no bigint primary key, name varchar not null, dataset varchar not null,
@@ -150,7 +149,8 @@ class Entries:
     def flush(self) -> None:
         """Inserts what waits: to be called before it is read."""
         for table, parts in self._waiting.items():
-            self.con.register("told", pa.concat_tables(parts, promote_options="permissive"))
+            rows = pa.concat_tables(parts, promote_options="permissive").combine_chunks()
+            self.con.register("told", rows)
             try:
                 self.con.execute(f"insert into {table} by name select * from told")
             finally:
