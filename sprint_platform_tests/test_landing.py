@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -17,6 +18,7 @@ from sprint_platform.telemetry.landing.land import (
     LandingError,
     LandReport,
     folder_state,
+    is_held_back,
     land,
     landed_products,
     landings_since,
@@ -84,7 +86,7 @@ def everything() -> Iterator[tuple[str, bytes]]:
     for path in sorted(data_dir().rglob("*")):
         if "landing" in path.relative_to(data_dir()).parts[0]:
             continue
-        if path.is_file() and path.suffix not in (".lock", ".duckdb"):
+        if path.is_file() and path.suffix not in (".lock", ".duckdb") and path.name != "held_back":
             yield str(path), path.read_bytes()
 
 
@@ -200,6 +202,8 @@ def test_too_many_rejects_change_nothing_and_say_why(data_folder: Path) -> None:
     )
     assert list(everything()) == before
     assert landings_since(game, 1) == []
+    assert is_held_back(game), "a sensor does not try the same files again and again"
+    assert not is_held_back(title(reject_limit=0.5)), "but it does with another limit"
     # mended, it lands
     deliver("heartbeats/b.csv", BEATS + bad.replace("soon", "2025-03-01 20:05:00"))
     assert counts(land(game)) == {"heartbeats/b.csv": (5, 2, 0, 3, 0)}
@@ -367,7 +371,7 @@ def test_a_landing_that_fails_before_its_commit_leaves_nothing(
             raise OSError(28, "No space left on device")
 
         patch.setattr("sprint_platform.telemetry.partitions.PartitionDraft.write", full)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(LandingError, match="No space"):
             land(game)
     assert read_manifest("attic", "sessions", DAY) is None
     assert land(game).days == [DAY]
@@ -398,6 +402,120 @@ def test_the_warehouse_copies_only_what_is_new_and_recovers_when_it_is_lost(
         load_landed(con, game)
     for table in tables:
         assert rows(f"select * from attic_raw.{table} order by all") == copied[table]
+
+
+def test_a_session_that_ends_earlier_gives_its_heartbeats_up(data_folder: Path) -> None:
+    game = title(reject_limit=1)
+    deliver(
+        "sessions/b.csv",
+        SESSIONS + session("s", "p", "2025-03-01 23:00:00", "2025-03-02 01:00:00"),
+    )
+    deliver(
+        "heartbeats/a.csv",
+        BEATS + beat("s", "p", "2025-03-01 23:10:00") + beat("s", "p", "2025-03-02 00:30:00"),
+    )
+    assert counts(land(game))["heartbeats/a.csv"] == (2, 2, 0, 0, 0)
+    # an earlier record of the same part takes its place, and it ends before midnight
+    deliver(
+        "sessions/c.csv",
+        SESSIONS + session("s", "p", "2025-03-01 22:00:00", "2025-03-01 23:30:00"),
+    )
+    assert counts(land(game)) == {
+        "heartbeats/a.csv": (2, 1, 1, 0, 0),
+        "sessions/b.csv": (1, 0, 1, 0, 0),
+        "sessions/c.csv": (1, 1, 0, 0, 0),
+    }
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_derived_sessions_do_not_show_how_heartbeats_were_split(
+    data_folder: Path, split: bool
+) -> None:
+    beats = [
+        beat("s", "p", f"2025-03-0{day} {hour}:00:00")
+        for day, hour in ((1, 10), (2, "09"), (2, 11))
+    ]
+    if split:
+        for number, line in enumerate(beats):
+            deliver(f"heartbeats/{number}.csv", BEATS + line)
+    else:
+        deliver("heartbeats/all.csv", BEATS + "".join(beats))
+    land(title(datasets=["heartbeats"], reject_limit=1))
+    (part,) = [
+        row for table in read_partition("attic", "sessions", DAY) for row in table.to_pylist()
+    ]
+    assert part["event_length_seconds"] == 86_400, "a session lasts a day at most"
+
+
+def test_another_mapping_is_not_mixed_with_what_can_no_longer_be_read(data_folder: Path) -> None:
+    two_files()
+    land(title())
+    (landing_dir("attic") / "heartbeats" / "a.csv").unlink()
+    before = list(everything())
+    with pytest.raises(LandingError, match=r"1 landed files cannot be read .*heartbeats/a\.csv"):
+        land(title(mapping={"teams": "labels"}))
+    assert list(everything()) == before
+
+
+def test_a_register_that_is_made_anew_empties_the_copies(data_folder: Path) -> None:
+    game = title(reject_limit=1)
+    deliver("heartbeats/old.csv", BEATS + beat("s", "p", "never"))
+    land(game)
+    with connect() as con:
+        load_landed(con, game)
+    (landing_dir("attic") / "heartbeats" / "old.csv").unlink()
+    shutil.rmtree(data_dir() / "landed")
+    deliver("heartbeats/new.csv", BEATS + beat("s", "p", "never"))
+    land(game)
+    with connect() as con:
+        load_landed(con, game)
+    assert rows("select file from attic_raw.landed_files") == [("heartbeats/new.csv",)]
+    assert rows("select file from attic_raw.rejected") == [("heartbeats/new.csv",)]
+
+
+def test_a_refusal_goes_with_its_file(data_folder: Path) -> None:
+    two_files()
+    path = deliver("session/a.csv", "in the wrong folder")
+    game = title()
+    assert [file.reason for file in land(game).files if file.reason] == ["unknown_dataset"]
+    shutil.rmtree(path.parent)
+    land(game)
+    with connect() as con:
+        load_landed(con, game)
+    assert rows("select count(*) from attic_raw.landed_files where status = 'refused'") == [(0,)]
+
+
+def test_staged_records_that_are_lost_are_read_again(data_folder: Path) -> None:
+    two_files()
+    game = title()
+    land(game)
+    shutil.rmtree(data_dir() / "landed" / "attic" / "staged")
+    deliver("heartbeats/b.csv", BEATS + beat("s", "p", "2025-03-01 20:05:00"))
+    report = land(game)
+    assert [(c.dataset, c.rows_after) for c in report.changes] == [("heartbeats", 5)]
+
+
+def test_what_the_system_refuses_is_told_in_one_line(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_files()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sprint_platform.telemetry.landing.staging.StagedWriter.write", full)
+        with pytest.raises(LandingError, match="No space left on device"):
+            land(title())
+    assert land(title()).days == [DAY]
+
+
+def test_thousands_of_small_files_land(data_folder: Path) -> None:
+    game = title()
+    for number in range(1500):
+        deliver(f"heartbeats/{number}.csv", BEATS + beat("s", f"p{number}", "2025-03-01 20:01:00"))
+    report = land(game)
+    assert sum(file.waiting for file in report.files) == 1500
 
 
 def test_products_are_landed_without_days(data_folder: Path) -> None:

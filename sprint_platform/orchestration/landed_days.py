@@ -90,23 +90,24 @@ def building(title: Title) -> Iterator[None]:
     """While a command lands and builds the title, its sensor requests nothing. The lock is the
     operating system's, and free when the process dies. Raises Timeout where another command is at
     it."""
-    with _lock(title):
+    # a sensor that only asks holds it for an instant
+    with _lock(title, timeout=2):
         yield
 
 
 def is_building(title: Title) -> bool:
     """Whether a command is landing and building the title at the moment."""
     try:
-        with _lock(title):
+        with _lock(title, timeout=0):
             return False
     except Timeout:
         return True
 
 
-def _lock(title: Title) -> FileLock:
+def _lock(title: Title, timeout: float) -> FileLock:
     folder = data_dir() / "raw" / title.name
     folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / ".building.lock", timeout=0)
+    return FileLock(folder / ".building.lock", timeout=timeout)
 
 
 def _record(title: Title) -> str:

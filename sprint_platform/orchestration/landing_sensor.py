@@ -11,7 +11,6 @@ import dagster as dg
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
-    RUN_KEY_TAG,
 )
 
 from sprint_platform.orchestration.landed_days import (
@@ -29,6 +28,9 @@ if TYPE_CHECKING:
     from sprint_platform.telemetry.landing.land import Landing, PartitionChange
 
 SECONDS_BETWEEN_TICKS = 30
+# How often a folder is tried that cannot be landed; what its rejects hold back is not tried again.
+TRIES = 3
+STATE_TAG = "sprint/landing_state"
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -64,6 +66,7 @@ def build_landing_sensor(
         # what it brings along is for landing titles only
         from sprint_platform.telemetry.landing.land import (
             folder_state,
+            is_held_back,
             landings_since,
             last_landed_state,
         )
@@ -75,9 +78,14 @@ def build_landing_sensor(
             if _is_running(context.instance, name):
                 return dg.SkipReason(f"{name} is running")
         state, landed = folder_state(title), last_landed_state(title)
-        run_key = f"{title.name}-land-{state}"
-        if state != landed and not _was_requested(context.instance, run_key):
-            return dg.SensorResult([dg.RunRequest(run_key=run_key, job_name=land_job.name)])
+        tries = _tries(context.instance, title, state)
+        if state != landed and tries < TRIES and not is_held_back(title):
+            request = dg.RunRequest(
+                run_key=f"{title.name}-land-{state}-{tries}",
+                job_name=land_job.name,
+                tags={STATE_TAG: _state_of(title, state)},
+            )
+            return dg.SensorResult([request])
         seen = int((context.cursor or "0").partition("-")[0])
         landings = landings_since(title, max(0, seen - 1))
         if seen and landings and _mark(landings[0]) == context.cursor:
@@ -157,8 +165,15 @@ def _is_running(instance: dg.DagsterInstance, job_name: str) -> bool:
     return bool(instance.get_run_records(wanted, limit=1))
 
 
-def _was_requested(instance: dg.DagsterInstance, run_key: str) -> bool:
-    return bool(instance.get_run_records(dg.RunsFilter(tags={RUN_KEY_TAG: run_key}), limit=1))
+def _tries(instance: dg.DagsterInstance, title: Title, state: str) -> int:
+    """How often a landing of the folder in this state was requested: a run may be killed, or find
+    a full disk."""
+    tags = {STATE_TAG: _state_of(title, state)}
+    return len(instance.get_run_records(dg.RunsFilter(tags=tags), limit=TRIES))
+
+
+def _state_of(title: Title, state: str) -> str:
+    return f"{title.name} {state} {title.landing_settings.reject_limit}"
 
 
 def _mark(landing: Landing) -> str:

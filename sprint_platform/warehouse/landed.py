@@ -14,7 +14,8 @@ from sprint_platform.telemetry.landing.register import register_path
 from sprint_platform.title import Title
 from sprint_platform.warehouse.load import ensure_title_schemas
 
-# In the ledger of what is loaded: the number of the landing that the tables are copied from.
+# In the ledger of what is loaded: the register's id and the number of its landing that the tables
+# are copied from.
 _LEDGER_NAME, _LEDGER_DAY = "landed_files", date(1970, 1, 1)
 
 
@@ -76,13 +77,16 @@ def load_landed(con: duckdb.DuckDBPyConnection, title: Title) -> None:
 
 def _copy(con: duckdb.DuckDBPyConnection, title: str) -> None:
     raw, ledger = f"{title}_raw", f"{title}_raw.loaded_partitions"
-    newest = _number(con, "select max(number) from register.landings")
-    loaded = _number(
-        con, f"select max(cast(digest as bigint)) from {ledger} where dataset = '{_LEDGER_NAME}'"
-    )
-    if loaded == newest:
+    register, newest = con.execute(
+        "select (select id::varchar from register.identity),"
+        " (select coalesce(max(number), 0) from register.landings)"
+    ).fetchall()[0]
+    told = con.execute(f"select digest from {ledger} where dataset = '{_LEDGER_NAME}'").fetchone()
+    copied, _, number = (told[0] if told else "").partition(" ")
+    loaded = int(number or 0)
+    if (copied, loaded) == (register, newest):
         return
-    if loaded > newest:  # the register was made anew: so are the copies
+    if copied != register:  # it was made anew: so are the copies
         for table in (f"{raw}.rejected", f"{raw}.duplicates", f"{raw}.pending_session"):
             con.execute(f"delete from {table}")
         con.execute(f"delete from {title}_dim.source_ids")
@@ -139,7 +143,7 @@ def _copy(con: duckdb.DuckDBPyConnection, title: str) -> None:
     )
     con.execute(
         f"insert or replace into {ledger} select ?, ?, ?, count(*), '' from {raw}.landed_files",
-        [_LEDGER_NAME, _LEDGER_DAY, str(newest)],
+        [_LEDGER_NAME, _LEDGER_DAY, f"{register} {newest}"],
     )
 
 
@@ -165,8 +169,3 @@ def _copy_files(con: duckdb.DuckDBPyConnection, raw: str) -> None:
         "  0, 0, 0, 0, 0, landing from register.refused"
         "  where name not in (select name from register.files)"
     )
-
-
-def _number(con: duckdb.DuckDBPyConnection, query: str) -> int:
-    found = con.execute(query).fetchone()
-    return int(found[0]) if found and found[0] is not None else 0

@@ -27,7 +27,7 @@ from sprint_platform.telemetry.landing.records import (
 )
 from sprint_platform.telemetry.landing.register import Entries
 from sprint_platform.telemetry.landing.reopening import Reopened
-from sprint_platform.telemetry.landing.staging import read_batch, staged_path
+from sprint_platform.telemetry.landing.staging import StagedFiles, staged_path
 from sprint_platform.telemetry.partitions import (
     FinishedPartition,
     PartitionDraft,
@@ -108,19 +108,19 @@ class Admission:
         """The relation ``staged``: what is staged of these days, in the order of files' names."""
         tables = [staged_schema(self.title, dataset).empty_table()]
         file_nos, places, own = [], [], []
-        for place, (file_no, key, number, day, rows) in enumerate(
-            self.con.execute(
-                "select file_no, staged_key, number, day, rows from batches join files"
-                " using (file_no) where batches.dataset = ? and day in (select unnest(?))"
-                " order by files.name, number",
-                [dataset, days],
-            ).fetchall()
-        ):
-            path = staged_path(self.title.name, key, dataset)
-            tables.append(pa.Table.from_batches([read_batch(path, number)]))
-            file_nos.append(np.full(rows, file_no, np.int64))
-            places.append(np.full(rows, place, np.int64))
-            own.append(np.full(rows, np.datetime64(day, "D")))
+        batches = self.con.execute(
+            "select file_no, staged_key, number, day, rows from batches join files"
+            " using (file_no) where batches.dataset = ? and day in (select unnest(?))"
+            " order by files.name, number",
+            [dataset, days],
+        ).fetchall()
+        with StagedFiles() as staged:
+            for place, (file_no, key, number, day, rows) in enumerate(batches):
+                path = staged_path(self.title.name, key, dataset)
+                tables.append(pa.Table.from_batches([staged.batch(path, number)]))
+                file_nos.append(np.full(rows, file_no, np.int64))
+                places.append(np.full(rows, place, np.int64))
+                own.append(np.full(rows, np.datetime64(day, "D")))
         table = pa.concat_tables(tables)
         for name, parts, kind in (
             ("file_no", file_nos, np.int64),

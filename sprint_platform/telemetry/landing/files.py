@@ -95,7 +95,12 @@ def discover(title: Title) -> list[Found]:
         return found
     if not root.is_dir():
         return []
-    for entry in _entries(root):
+    try:
+        entries = list(_entries(root))
+    except OSError as error:
+        add("", root, unreadable(error))
+        return found
+    for entry in entries:
         path = root / entry.name
         if entry.is_symlink():
             add(printable(entry.name), path, _symlink())

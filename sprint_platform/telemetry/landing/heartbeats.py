@@ -29,8 +29,8 @@ from sprint_platform.telemetry.landing.staging import (
     EPOCH,
     MICROSECONDS_A_DAY,
     Integers,
+    StagedFiles,
     day_number,
-    read_batch,
 )
 from sprint_platform.title import Title
 
@@ -464,27 +464,28 @@ def _slices(own_day: date, batches: Sequence[StagedBatch]) -> Iterator[Slice]:
             total = 0.0
         total += expected[slot]
     bounds.append(SLOTS_PER_DAY)
-    for low, high in pairwise(bounds):
-        first, end = begin + low * width, begin + high * width
-        within = [b for b in batches if b.first_at < end and b.last_at >= first]
-        # a slot may hold more than a slice, where all heartbeats have one time
-        load = float(expected[low:high].sum())
-        shares = max(1, round(load / ROWS_PER_SLICE / 2)) if load > 2 * ROWS_PER_SLICE else 1
-        for share in range(shares):
-            tables: list[pa.RecordBatch] = []
-            files: list[int] = []
-            codes = []
-            for batch in within:
-                rows = read_batch(batch.path, batch.number)
-                rows = _cut(rows, batch, first, end, share, shares)
-                if rows.num_rows:
-                    tables.append(rows)
-                    if batch.file_no not in files[-1:]:
-                        files.append(batch.file_no)
-                    codes.append(np.full(rows.num_rows, len(files) - 1, np.int32))
-            if tables:
-                table = pa.Table.from_batches(tables).combine_chunks()
-                yield Slice(table, files, np.concatenate(codes))
+    with StagedFiles() as staged:
+        for low, high in pairwise(bounds):
+            first, end = begin + low * width, begin + high * width
+            within = [b for b in batches if b.first_at < end and b.last_at >= first]
+            # a slot may hold more than a slice, where all heartbeats have one time
+            load = float(expected[low:high].sum())
+            shares = max(1, round(load / ROWS_PER_SLICE / 2)) if load > 2 * ROWS_PER_SLICE else 1
+            for share in range(shares):
+                tables: list[pa.RecordBatch] = []
+                files: list[int] = []
+                codes = []
+                for batch in within:
+                    rows = staged.batch(batch.path, batch.number)
+                    rows = _cut(rows, batch, first, end, share, shares)
+                    if rows.num_rows:
+                        tables.append(rows)
+                        if batch.file_no not in files[-1:]:
+                            files.append(batch.file_no)
+                        codes.append(np.full(rows.num_rows, len(files) - 1, np.int32))
+                if tables:
+                    table = pa.Table.from_batches(tables).combine_chunks()
+                    yield Slice(table, files, np.concatenate(codes))
 
 
 def _cut(

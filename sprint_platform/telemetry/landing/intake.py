@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from sprint_platform.telemetry.landing.ahead import Ahead
 from sprint_platform.telemetry.landing.conform import Conformed, conform, staged_schema
-from sprint_platform.telemetry.landing.files import FileRefused, Found
+from sprint_platform.telemetry.landing.files import FileRefused, Found, unreadable
 from sprint_platform.telemetry.landing.reading import Chunk, Piece, pieces
 from sprint_platform.telemetry.landing.records import ENTITY
 from sprint_platform.telemetry.landing.register import ROWS_AT_ONCE, Entries
@@ -125,6 +125,9 @@ def take_in(
             entries.con.execute("delete from rejected where file_no = ?", [file_no])
         raise
     intake.batches = {dataset: writer.batches for dataset, writer in writers.items()}
+    # the largest parts at once, as a landing may have many files
+    _hand_over(entries, "mentions", intake.mentions)
+    _hand_over(entries, "rejected", intake.rejects)
     return intake
 
 
@@ -150,8 +153,6 @@ def enter(entries: Entries, intakes: list[Intake]) -> None:
             entries.add(table, pa.table(columns, names=names.split()))
     ids: list[pa.Table] = []
     for intake in intakes:
-        _hand_over(entries, "mentions", intake.mentions)
-        _hand_over(entries, "rejected", intake.rejects)
         for table_of_ids in intake.ids:
             ids = with_ids(ids, table_of_ids)
     if ids:
@@ -181,7 +182,11 @@ def _conformed(title: Title, found: Found, notes: set[str]) -> Iterator[tuple[Ch
     """The file's chunks in order; they are parsed and checked beside each other."""
 
     def work(piece: Piece) -> list[tuple[Chunk, Conformed]]:
-        return [(chunk, conform(title, chunk)) for chunk in piece.parse()]
+        try:
+            return [(chunk, conform(title, chunk)) for chunk in piece.parse()]
+        except pa.ArrowException as error:
+            # whatever it is, it must not keep the other files from landing
+            raise unreadable(error) from error
 
     with ThreadPoolExecutor(WORKERS) as pool:
         parsing: deque[Future[list[tuple[Chunk, Conformed]]]] = deque()

@@ -14,6 +14,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -35,9 +36,9 @@ from sprint_platform.telemetry.landing.files import (
     discover,
 )
 from sprint_platform.telemetry.landing.intake import Intake, Reading, enter, take_in
-from sprint_platform.telemetry.landing.register import Entries, open_register
+from sprint_platform.telemetry.landing.register import Entries, LandingError, open_register
 from sprint_platform.telemetry.landing.reopening import Reopened, reopen
-from sprint_platform.telemetry.landing.staging import EPOCH
+from sprint_platform.telemetry.landing.staging import EPOCH, staged_path
 from sprint_platform.telemetry.partitions import (
     Manifest,
     PartitionError,
@@ -51,8 +52,8 @@ Watch = Callable[[str, int], None]
 FILES_A_LANDING = 1 << 24
 
 
-class LandingError(Exception):
-    """A landing that changed nothing. The message is one line."""
+class TooManyRejects(LandingError):
+    """A landing that would reject a larger share than its title allows."""
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,25 @@ def land(title: Title, *, dry_run: bool = False, watch: Watch | None = None) -> 
     than the title allows. ``watch`` hears of the rows as they go by. With ``dry_run`` nothing
     changes anywhere, and the report says what would.
     """
-    began = time.perf_counter()
     if not title.lands:
         raise LandingError(
             f"title {title.name} is simulated: nothing is landed for it"
             " (source: landing in its YAML changes that)"
         )
+    try:
+        report = _land(title, dry_run, watch)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise LandingError(
+            f"{title.name}: {error.strerror or error}{where}: mend that, and land again"
+        ) from error
+    # the load that follows in this process needs the memory that Arrow keeps for itself
+    pa.default_memory_pool().release_unused()
+    return report
+
+
+def _land(title: Title, dry_run: bool, watch: Watch | None) -> LandReport:
+    began = time.perf_counter()
     folder = landed_dir(title.name)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "landing.lock"), open_register(title.name, dry_run=dry_run) as con:
@@ -140,18 +154,22 @@ def land(title: Title, *, dry_run: bool = False, watch: Watch | None = None) -> 
             if not dry_run:
                 con.commit()
                 done = True
+        except TooManyRejects:
+            if not dry_run:
+                _write_atomically(folder / "held_back", _held_back(title, state) + "\n")
+            raise
         finally:
             if not done:
                 landing.admission.discard()
-                con.rollback()
+                # a commit that failed has rolled back already
+                with suppress(duckdb.TransactionException):
+                    con.rollback()
                 landing.sweep()
         if done:
             landing.put_in_place()
             _announce(con, title)
             _write_atomically(folder / "state", state + "\n")
             landing.sweep()
-    # the load that follows in this process needs the memory that Arrow keeps for itself
-    pa.default_memory_pool().release_unused()
     return report
 
 
@@ -179,6 +197,7 @@ class _OneLanding:
         self.replaced: list[int] = []
         self.refused: list[tuple[Found, FileRefused, str | None]] = []
         self.restored: list[Found] = []
+        self.gone: list[str] = []
         self.changes: list[PartitionChange] = []
         self.keys: list[str] = []
         self.intakes: list[Intake] = []
@@ -189,6 +208,15 @@ class _OneLanding:
             name: row
             for name, *row in con.execute(f"select name, file_no, {told} from files").fetchall()
         }
+        # versions whose staged files are gone: somebody cleared the folder, or the disk lost them
+        self.lost = {
+            file_no
+            for file_no, dataset, key in con.execute(
+                "select distinct file_no, batches.dataset, staged_key from batches"
+                " join files using (file_no)"
+            ).fetchall()
+            if not staged_path(title.name, key, dataset).exists()
+        }
         self.refused_before = {
             name: row for name, *row in con.execute(f"select name, {told} from refused").fetchall()
         }
@@ -197,13 +225,16 @@ class _OneLanding:
         self.astray = {(name, day) for name, days in astray.partitions.items() for day in days}
         before = _counts(self.con)
         waiting = None
-        for found in discover(self.title):
+        lying = discover(self.title)
+        for found in lying:
             candidate = self._consider(found)
             if candidate and waiting:
                 self._take_in(waiting)
             waiting = candidate or waiting
         if waiting:
             self._take_in(waiting)
+        self._check_mapping()
+        self.gone = [name for name in self.refused_before if name not in {f.name for f in lying}]
         self._enter()
         reopened = reopen(self.con, self.title, list(self.new), self.replaced)
         for days, more in (
@@ -219,7 +250,7 @@ class _OneLanding:
         self.entries.flush()
         after = _counts(self.con)
         _check_sums(after)
-        if not (self.new or self.refused or self.restored or self.changes):
+        if not (self.new or self.refused or self.restored or self.gone or self.changes):
             return LandReport(0, (), (), time.perf_counter() - began)
         self.con.execute("insert into landings values (?, ?)", [self.number, self.state])
         return LandReport(
@@ -237,6 +268,8 @@ class _OneLanding:
         mapping = self.mapping
         stat = (found.size, found.modified_ns, found.changed_ns, mapping)
         newest = refused if refused is not None else (known[1:] if known else None)
+        if known and known[0] in self.lost:
+            known = newest = None  # to be read again
         if newest is not None and tuple(newest[1:]) == stat:
             return None
         refusal = found.refusal
@@ -302,6 +335,8 @@ class _OneLanding:
         """Tells the register of the files that were taken in, and of those that were refused."""
         told = [found.name for found, _ in self.new.values()]
         told += [found.name for found, _, _ in self.refused]
+        # what was refused and is no longer there: it was renamed, say
+        told += self.gone
         self.con.execute("delete from refused where name in (select unnest(?))", [told])
         refused = [
             {
@@ -316,6 +351,20 @@ class _OneLanding:
             if rows:
                 self.entries.add(table, pa.Table.from_pylist(rows))
         enter(self.entries, self.intakes)
+
+    def _check_mapping(self) -> None:
+        """Files that are landed were all read by the mapping of now, or what is admitted would
+        depend on what was there before."""
+        again = {found.name for found, _ in self.new.values()}
+        old = [name for name, row in self.landed.items() if row[5] != self.mapping]
+        left = sorted(set(old) - again)
+        if left:
+            raise LandingError(
+                f"{self.title.name}: {len(left)} landed files cannot be read by the changed mapping"
+                f" or settings, as they are no longer there or were refused (first: {left[0]});"
+                " nothing was changed: put them back, or move"
+                f" {landed_dir(self.title.name)} away and land what there is"
+            )
 
     def _check_limit(self) -> None:
         limit = self.title.landing_settings.reject_limit
@@ -336,7 +385,7 @@ class _OneLanding:
                     [dataset, list(self.new)],
                 ).fetchall()
                 told = "; ".join(f"{n:,} {why} (first: {where})" for why, n, where in reasons)
-                raise LandingError(
+                raise TooManyRejects(
                     f"{self.title.name}: {rejected:,} of {read:,} {dataset} would be rejected"
                     f" ({rejected / read:.1%}, the limit is {limit:.1%}): {told}; nothing was"
                     " changed: mend the files or the mapping, or raise landing.reject_limit"
@@ -394,14 +443,14 @@ class _OneLanding:
             " and day between ? and ? order by name",
             [dataset, list(self.new), day, _last_own_day(dataset, day)],
         ).fetchall()
-        names = [row[0] for row in read]
+        names = {row[0] for row in read}
         if (dataset, day) in self.astray:
             return "it was lost or damaged, and is made again from what is staged"
         if names:
             told = [
                 f"{'changed' if status == 'changed' else 'new'} {found.name}"
                 for found, status in self.new.values()
-                if found.name in set(names)
+                if found.name in names
             ]
             more = f" and {len(told) - 2} more" if len(told) > 2 else ""
             return ", ".join(told[:2]) + more
@@ -451,8 +500,6 @@ class _OneLanding:
     def sweep(self) -> None:
         """Removes staged files that no landed version has: replaced, refused, undone, or left by a
         landing that was killed."""
-        if not (self.keys or self.replaced):
-            return
         keep = {row[0] for row in self.con.execute("select staged_key from files").fetchall()}
         for path in (landed_dir(self.title.name) / "staged").glob("*"):
             if path.name.rsplit("-", 1)[0] not in keep:
@@ -577,6 +624,19 @@ def last_landed_state(title: Title) -> str | None:
         return (landed_dir(title.name) / "state").read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return None
+
+
+def is_held_back(title: Title) -> bool:
+    """Whether the folder as it lies was found to have too many rejects for the title's limit."""
+    try:
+        told = (landed_dir(title.name) / "held_back").read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return False
+    return told == _held_back(title, folder_state(title))
+
+
+def _held_back(title: Title, state: str) -> str:
+    return f"{state} {title.landing_settings.reject_limit}"
 
 
 def landed_products(title: Title) -> pa.Table:

@@ -113,43 +113,36 @@ def admit_derived_sessions(con: duckdb.DuckDBPyConnection, title: Title, day: da
 
     ``staged`` holds spans of heartbeats: a player's first and last one of a file's batch."""
     labels = title.landing_settings.mapping.teams == "labels"
-    team = "team_label" if labels else "team_id"
-    number = (
-        "cast(dense_rank() over (partition by session_id order by team_label) as smallint)"
-        if labels
-        else "team_id"
-    )
+    team, nobody = ("team_label", "'1'") if labels else ("team_id", "1")
+    number = "dense_rank() over (partition by session_id order by team)" if labels else "team"
+    cap = f"session_start + interval {LONGEST_SESSION_SECONDS} second"
     spans = (
         "with spans as ("
-        f" select session_id, player_id, {team}, started_at, event_datetime,"
-        "  min(started_at) over (partition by session_id) as session_start"
+        f" select session_id, player_id, coalesce({team}, {nobody}) as team, started_at,"
+        "  event_datetime, place, min(started_at) over (partition by session_id) as session_start"
         " from staged where session_id in (select id from starts"
-        f"  where dataset = 'sessions' and day = date '{day}')), within as ("
-        f" select session_id, player_id, {team}, started_at,"
-        f"  least(event_datetime + interval {title.heartbeat_seconds} second,"
-        f"   session_start + interval {LONGEST_SESSION_SECONDS} second) as ended_at"
-        f" from spans where started_at <= session_start"
-        f"  + interval {LONGEST_SESSION_SECONDS} second)"
-        # a team that only one span of a player names must be known too
-        f" select session_id, player_id, coalesce({team},"
-        f"  {'cast(1 as varchar)' if labels else '1'}) as {team}, min(started_at) as started_at,"
-        " max(ended_at) as ended_at from within group by all"
+        f"  where dataset = 'sessions' and day = date '{day}'))"
+        f" select *, {number} as number from spans"
     )
-    with _relation(con, "numbered", f"select *, {number} as number from ({spans})"):
+    with _relation(con, "numbered", spans):
         records = con.execute(
-            "select session_id, player_id,"
-            " cast(arg_min(number, started_at) as smallint) as team_id,"
-            f" '{UNKNOWN_COUNTRY}' as country, min(started_at) as started_at,"
-            " max(ended_at) as event_datetime,"
-            " cast(epoch(max(ended_at)) - epoch(min(started_at)) as integer)"
-            "  as event_length_seconds, 0 as kills, 0 as deaths"
-            " from numbered group by session_id, player_id"
-            " order by started_at, session_id, player_id"
+            # how heartbeats are spread over files and batches must not show in a part
+            "with parts as (select session_id, player_id,"
+            " cast(arg_min(number, (started_at, place, number)) as smallint) as team_id,"
+            " min(started_at) as began,"
+            f" least(max(event_datetime) + interval {title.heartbeat_seconds} second,"
+            f"  any_value({cap})) as ended"
+            f" from numbered group by session_id, player_id having began <= any_value({cap}))"
+            f" select session_id, player_id, team_id, '{UNKNOWN_COUNTRY}' as country,"
+            " began as started_at, ended as event_datetime,"
+            " cast(epoch(ended) - epoch(began) as integer) as event_length_seconds,"
+            " 0 as kills, 0 as deaths from parts order by began, session_id, player_id"
         ).to_arrow_table()
         numbers = None
         if labels:
             numbers = con.execute(
-                "select distinct session_id, team_label, number as team_id from numbered"
+                "select distinct session_id, team as team_label, cast(number as smallint) as"
+                " team_id from numbered"
             ).to_arrow_table()
     return Admitted(records.cast(DATASETS["sessions"].arrow_schema), numbers)
 

@@ -78,6 +78,9 @@ create table if not exists pending (
 create table if not exists source_ids (
     kind varchar not null, source_id varchar not null, id uuid not null, landing bigint not null);
 create table if not exists landings (number bigint primary key, state varchar not null);
+-- which register this is: one that was thrown away and made anew counts from 1 again
+create table if not exists identity (id uuid not null);
+insert into identity select gen_random_uuid() where not exists (select 1 from identity);
 -- the partitions that a landing made anew; written says that their manifests are in place
 create table if not exists changes (
     landing bigint not null, dataset varchar not null, day date not null, rows_before bigint,
@@ -94,17 +97,28 @@ def register_path(title: str) -> Path:
     return data_dir() / "landed" / title / "landing.duckdb"
 
 
+class LandingError(Exception):
+    """A landing that changed nothing. The message is one line."""
+
+
 @contextmanager
 def open_register(title: str, *, dry_run: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """The title's register, for whoever holds the title's landing lock; DuckDB refuses any other
-    process meanwhile. For a dry run where there is no register yet, one that goes again."""
+    process meanwhile (LandingError). For a dry run where there is no register yet, one that goes
+    again."""
     path = register_path(title)
     path.parent.mkdir(parents=True, exist_ok=True)
     passing = dry_run and not path.exists()
     if passing:
         path = path.with_name("dry-run.duckdb")
         path.unlink(missing_ok=True)
-    con = duckdb.connect(str(path), config={"memory_limit": MEMORY_LIMIT, "threads": 2})
+    try:
+        con = duckdb.connect(str(path), config={"memory_limit": MEMORY_LIMIT, "threads": 2})
+    except duckdb.IOException as error:
+        raise LandingError(
+            f"{path} cannot be opened: close whatever program has it open"
+            f" ({' '.join(str(error).split())})"
+        ) from error
     try:
         # or ids would go to Arrow as texts
         con.execute("set arrow_lossless_conversion = true")

@@ -138,8 +138,8 @@ def _add_heartbeats(
         if day in there or day + one in there:
             partitions.add(day)
     lost = con.execute(
+        # whatever is said anew of a session may shorten it, too
         "select distinct old_day from moved where dataset = 'sessions' and old_day is not null"
-        " and (replaced or new_day is distinct from old_day)"
     ).fetchall()
     for (day,) in lost:
         unassigned |= {day, day + one} & there

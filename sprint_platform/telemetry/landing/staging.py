@@ -7,6 +7,8 @@ a slice of time at once, however large the file was.
 
 from __future__ import annotations
 
+import os
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -34,6 +36,7 @@ MICROSECONDS_AN_HOUR = 3_600_000_000
 # Heartbeats that come session by session, or in no order, are sorted into hours where a chunk is
 # large: or every slice of a day would read all of it.
 ROWS_WORTH_SORTING = 131_072
+FILES_KEPT_OPEN = 64
 
 Integers = npt.NDArray[np.int64]
 
@@ -98,9 +101,14 @@ class StagedWriter:
     def __exit__(
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
-        self._writer.close()
-        self._file.close()
+        try:
+            self._writer.close()
+        finally:
+            self._file.close()
         if kind is None and self.batches:
+            # the register's commit is durable: what it speaks of must be
+            with self._temporary.open("rb") as written:
+                os.fsync(written.fileno())
             self._temporary.replace(self.path)
         else:
             self._temporary.unlink(missing_ok=True)
@@ -137,7 +145,24 @@ def _by_day(records: pa.Table, dataset: str) -> Iterator[tuple[date, pa.RecordBa
                 yield day, batch.slice(low, high - low), times[low:high]
 
 
-def read_batch(path: Path, number: int) -> pa.RecordBatch:
-    """One batch of a staged file."""
-    with pa.OSFile(str(path), "rb") as file:
-        return pa.ipc.open_file(file).get_batch(number)
+class StagedFiles:
+    """Staged files that stay open while batches are read, the latest ones at most; a context
+    manager. A file's list of batches is read once, not once a batch."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[Path, tuple[pa.OSFile, pa.RecordBatchFileReader]] = OrderedDict()
+
+    def batch(self, path: Path, number: int) -> pa.RecordBatch:
+        if path not in self._open:
+            if len(self._open) >= FILES_KEPT_OPEN:
+                self._open.popitem(last=False)[1][0].close()
+            file = pa.OSFile(str(path), "rb")
+            self._open[path] = file, pa.ipc.open_file(file)
+        return self._open[path][1].get_batch(number)
+
+    def __enter__(self) -> StagedFiles:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file, _ in self._open.values():
+            file.close()

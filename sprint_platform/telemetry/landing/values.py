@@ -265,9 +265,10 @@ def _bounds(column: Column) -> tuple[int, int]:
 def _integers(column: Column, raw: pa.Array) -> Told:
     faults = _absent(raw)
     low, high = _bounds(column)
-    told = np.asarray(raw.fill_null(low))
+    # in its own type, which may not hold the bounds
+    told = np.asarray(raw.fill_null(0))
     inside = (told >= low) & (told <= high)
-    faults[~inside] = OUT_OF_RANGE
+    faults[~inside & (faults == FINE)] = OUT_OF_RANGE
     told = np.where(inside, told, low).astype(column.arrow_type.to_pandas_dtype())
     return Told(pa.array(told, mask=faults == MISSING), faults)
 
