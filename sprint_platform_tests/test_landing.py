@@ -197,8 +197,9 @@ def test_too_many_rejects_change_nothing_and_say_why(data_folder: Path) -> None:
         land(game)
     assert str(error.value) == (
         "attic: 2 of 5 heartbeats would be rejected (40.0%, the limit is 30.0%): 2 unparseable of"
-        " event_datetime (first: heartbeats/b.csv row 1); nothing was changed: mend the files or"
-        " the mapping, or raise landing.reject_limit"
+        ' event_datetime (first: heartbeats/b.csv row 1 {"session_id":"s","player_id":"p",'
+        '"event_datetime":"soon","position_x":"1","position_y":"0","position_z":"0"}); nothing was'
+        " changed: mend the files or the mapping, or raise landing.reject_limit"
     )
     assert list(everything()) == before
     assert landings_since(game, 1) == []
@@ -516,6 +517,22 @@ def test_thousands_of_small_files_land(data_folder: Path) -> None:
         deliver(f"heartbeats/{number}.csv", BEATS + beat("s", f"p{number}", "2025-03-01 20:01:00"))
     report = land(game)
     assert sum(file.waiting for file in report.files) == 1500
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        {"columns": {"sessions": {"contry": "land"}}},
+        {"defaults": {"sessions": {"kill": 0}}},
+        {"values": {"plattform": {"ios": "mobile"}}},
+    ],
+)
+def test_a_misspelt_column_of_the_mapping_is_told(
+    data_folder: Path, mapping: dict[str, object]
+) -> None:
+    two_files()
+    with pytest.raises(LandingError, match=r"the contract has no such column"):
+        land(title(mapping=mapping))
 
 
 def test_products_are_landed_without_days(data_folder: Path) -> None:

@@ -59,9 +59,14 @@ def _tell_landing(game: Title, report: LandReport, what: str) -> None:
     change and why."""
     from sprint_platform.orchestration.landed_assets import why_of, worst_first
     from sprint_platform.orchestration.landed_days import has_partition
+    from sprint_platform.telemetry.landing.files import discover, landing_dir
 
     if not report.files and not report.changes:
-        out.print(f"{game.name}: no file is new or changed.", highlight=False)
+        lies = any(discover(game))
+        told = "no file is new or changed" if lies else "there are no files"
+        out.print(
+            f"{game.name}: {told} in {landing_dir(game.name)}", highlight=False, soft_wrap=True
+        )
         return
     files = Table(title=f"{game.name}: files, {what} in {report.seconds:.1f} s", box=SIMPLE_HEAD)
     files.add_column("file", overflow="fold")

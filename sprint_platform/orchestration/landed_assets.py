@@ -141,9 +141,9 @@ def _file_table(files: Iterable["FileReport"]) -> str:
 
 
 def why_of(file: "FileReport") -> str:
-    """Why a file was refused, and what was noted about it."""
-    refused = f"{file.reason}: {file.detail}" if file.detail else file.reason
-    return "; ".join(told for told in (refused, file.notes) if told)
+    """Why a file was refused or records of it were rejected, and what was noted about it."""
+    wrong = ": ".join(told for told in (file.reason, file.detail) if told)
+    return "; ".join(told for told in (wrong, file.notes) if told)
 
 
 def _change_table(changes: Iterable["PartitionChange"]) -> str:

@@ -162,6 +162,7 @@ def _materialize(
         failures=[_failure(event) for event in result.get_step_failure_events()],
         failed_checks=[
             f"{check.asset_key.to_user_string()}: {check.check_name}"
+            + (f" ({check.description})" if check.description else "")
             for check in result.get_asset_check_evaluations()
             if not check.passed
         ],

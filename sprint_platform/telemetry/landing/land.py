@@ -127,6 +127,7 @@ def land(title: Title, *, dry_run: bool = False, watch: Watch | None = None) -> 
             f"title {title.name} is simulated: nothing is landed for it"
             " (source: landing in its YAML changes that)"
         )
+    _check_names(title)
     try:
         report = _land(title, dry_run, watch)
     except OSError as error:
@@ -137,6 +138,26 @@ def land(title: Title, *, dry_run: bool = False, watch: Watch | None = None) -> 
     # the load that follows in this process needs the memory that Arrow keeps for itself
     pa.default_memory_pool().release_unused()
     return report
+
+
+def _check_names(title: Title) -> None:
+    """The mapping speaks of columns that the contract has; a misspelt one would be left out
+    without a word."""
+    mapping = title.landing_settings.mapping
+    told = [
+        (f"{part}.{dataset}.{name}", name, [column.name for column in DATASETS[dataset].columns])
+        for part, of in (("columns", mapping.columns), ("defaults", mapping.defaults))
+        for dataset, names in of.items()
+        for name in names
+    ]
+    words = sorted({c.name for dataset in DATASETS.values() for c in dataset.columns})
+    told += [(f"values.{name}", name, words) for name in mapping.values]
+    for where, name, known in told:
+        if name not in known:
+            raise LandingError(
+                f"{title.name}: landing.mapping.{where}: the contract has no such column"
+                f" (it has {', '.join(known)}); the contract's name comes first, then yours"
+            )
 
 
 def _land(title: Title, dry_run: bool, watch: Watch | None) -> LandReport:
@@ -377,19 +398,24 @@ class _OneLanding:
             {"new": list(self.new)},
         ).fetchall():
             if rejected > limit * read:
-                reasons = self.con.execute(
-                    "select reason || coalesce(' of ' || column_name, ''), count(*),"
-                    " arg_min(name || ' row ' || row, row) from rejected join files using (file_no)"
-                    " where rejected.dataset = ? and file_no in (select unnest(?))"
-                    " group by 1 order by 2 desc, 1 limit 3",
-                    [dataset, list(self.new)],
-                ).fetchall()
-                told = "; ".join(f"{n:,} {why} (first: {where})" for why, n, where in reasons)
+                told = self._rejects_of(list(self.new), dataset)
                 raise TooManyRejects(
                     f"{self.title.name}: {rejected:,} of {read:,} {dataset} would be rejected"
                     f" ({rejected / read:.1%}, the limit is {limit:.1%}): {told}; nothing was"
                     " changed: mend the files or the mapping, or raise landing.reject_limit"
                 )
+
+    def _rejects_of(self, files: list[int], dataset: str) -> str | None:
+        """The most frequent reasons for the files' rejects, each with the first such record."""
+        reasons = self.con.execute(
+            "select reason || coalesce(' of ' || column_name, ''), count(*),"
+            " arg_min(name || ' row ' || row || ' ' || left(record, 160), row)"
+            " from rejected join files using (file_no)"
+            " where rejected.dataset = ? and file_no in (select unnest(?))"
+            " group by 1 order by 2 desc, 1 limit 3",
+            [dataset, files],
+        ).fetchall()
+        return "; ".join(f"{n:,} {why} (first: {where})" for why, n, where in reasons) or None
 
     def _collect_changes(self) -> None:
         """Keeps the partitions that hold other records than before."""
@@ -456,9 +482,10 @@ class _OneLanding:
             return ", ".join(told[:2]) + more
         if dataset == "heartbeats":
             return "its sessions changed: heartbeats that waited are admitted, or wait again"
-        if dataset == "sessions" and any(f.dataset == "sessions" for f, _ in self.new.values()):
-            return "a session moved to another day"
-        return "a changed file no longer has the day's records"
+        changed = sorted(f.name for f, status in self.new.values() if status == "changed")
+        if changed:
+            return f"changed {changed[0]}: records of the day are gone from it, or moved"
+        return "a session moved to another day"
 
     def _file_reports(
         self, before: dict[tuple[int, str], _Counts], after: dict[tuple[int, str], _Counts]
@@ -475,7 +502,15 @@ class _OneLanding:
             else:
                 continue
             reports.append(
-                FileReport(key[1], counts.name, status, None, None, counts.notes, *counts.numbers)
+                FileReport(
+                    key[1],
+                    counts.name,
+                    status,
+                    None,
+                    self._rejects_of([key[0]], key[1]) if counts.numbers[2] else None,
+                    counts.notes,
+                    *counts.numbers,
+                )
             )
         for found, refusal, _ in self.refused:
             reports.append(
