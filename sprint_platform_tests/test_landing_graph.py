@@ -517,6 +517,11 @@ def test_late_records_open_their_days_again(
     assert manifest is not None
     assert rows(query) == [(manifest.rows,)]
     assert rows("select count(*) from dirty_raw.duplicates")[0][0] > 0
+    # the run brings the ledger along
+    assert rows("select distinct delivered::varchar from dirty_truth.fault_ledger order by 1") == [
+        ("2025-01-01",),
+        ("2025-01-02",),
+    ]
     assert "what was landed" in sprint("verify", "--title", "dirty")
 
     # everything is built: the sensor has nothing to do; then the schedule's run for the next day

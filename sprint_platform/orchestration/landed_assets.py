@@ -191,14 +191,18 @@ def _deliveries(title: Title, partitions: dg.PartitionsDefinition) -> dg.AssetsD
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
-    def deliveries(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    def deliveries(
+        context: dg.AssetExecutionContext, warehouse: Warehouse
+    ) -> Iterator[dg.MaterializeResult]:
         # the simulation: only when something is simulated
         from sprint_platform.orchestration.deliveries import deliver
         from sprint_platform.telemetry.deliveries import DeliveryError
+        from sprint_platform.warehouse.fault_ledger import load_ledger
 
         window = run_window(context)
+        days = window.days if window else []
         with told_in_one_line():
-            for day in window.days if window else []:
+            for day in days:
                 try:
                     delivery = deliver(title, day)
                 except DeliveryError as error:
@@ -210,6 +214,9 @@ def _deliveries(title: Title, partitions: dg.PartitionsDefinition) -> dg.AssetsD
                     **{f"fault {fault}": count for fault, count in delivery.faults.items()},
                 }
                 context.add_asset_metadata(told, spec.key, partition_key=day.isoformat())
+            holder = f"{title.name}/deliveries of run {context.run.run_id}"
+            with warehouse.get_connection(holder) as con:
+                load_ledger(con, title.name, days)
         yield dg.MaterializeResult(asset_key=spec.key)
 
     return deliveries
