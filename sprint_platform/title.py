@@ -298,8 +298,9 @@ class Landing(_Part):
 
     ``datasets`` are those that the studio delivers: heartbeats without their session wait where
     sessions are delivered, and sessions are derived from heartbeats where they are not. A heartbeat
-    may lie ``session_tolerance_seconds`` outside its session. A landing that would reject a larger
-    share than ``reject_limit`` of what it read changes nothing.
+    may lie ``session_tolerance_seconds`` outside its session (before it, on the same UTC day). A
+    landing that would reject a larger share than ``reject_limit`` of a dataset's records changes
+    nothing.
     """
 
     datasets: tuple[str, ...] = ("sessions", "heartbeats")

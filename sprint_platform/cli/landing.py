@@ -26,7 +26,7 @@ LINES_TOLD = 50
 def land(
     title: TitleOption,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would change: nothing is written.")
+        bool, typer.Option("--dry-run", help="Only say what would change: nothing is landed.")
     ] = False,
 ) -> None:
     """Land new and changed files of data/landing/<title>/, and build the days that they change."""

@@ -1,9 +1,10 @@
 """Admission of heartbeats: each finds its player's part in a session, waits for it, or is rejected.
 
-A day is read in slices of time of some million rows, so that memory is bounded however many
+A day is read in slices of time of half a million rows, so that memory is bounded however many
 heartbeats a day has: copies of one heartbeat have one time, and lie in one slice. Rows are numbers
-throughout: a part is known by a 64-bit mix of its two ids (a million parts a day make two of them
-meet once in 10^7 years of such days).
+throughout: a part is known by a 64-bit mix of its two ids, a heartbeat by one of its key. At a
+million parts and 40 million heartbeats a day, two that differ share a mix once in some thousand
+years.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ def land(title: Title, *, dry_run: bool = False, watch: Watch | None = None) -> 
     Files that cannot be read are refused, one by one, with a reason, and the others land. Raises
     LandingError, having changed nothing, when a larger share of a dataset's records is rejected
     than the title allows. ``watch`` hears of the rows as they go by. With ``dry_run`` nothing
-    changes anywhere, and the report says what would.
+    is landed, and the report says what would be; what it drafts on the way goes again.
     """
     if not title.lands:
         raise LandingError(
