@@ -13,15 +13,18 @@ setup: .venv/.ready .env
 	  { echo "Python 3.11 or later is needed; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@echo "Setting up .venv (once; about a minute) ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@# the list is complete, and pip cannot match hashes with a package that is asked for by its extras
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # `dagster` reads .env in the folder that it is started from; without a home it forgets its history.
-# A home that is exported wins over the one that is written here.
+# A home that is exported wins over the one that is written here; what else .env holds stays.
 .env: dagster.yaml
 	@mkdir -p .dagster && cp dagster.yaml .dagster/dagster.yaml
-	@printf 'DAGSTER_HOME=$${DAGSTER_HOME:-%s}\nOPENBLAS_NUM_THREADS=1\n' '$(CURDIR)/.dagster' > .env
+	@grep -qs '^DAGSTER_HOME=' .env || \
+	  printf 'DAGSTER_HOME=$${DAGSTER_HOME:-%s}\nOPENBLAS_NUM_THREADS=1\n' '$(CURDIR)/.dagster' >> .env
+	@touch .env
 
 demo: setup
 	@$(BIN)/sprint demo
@@ -52,7 +55,9 @@ bench: setup
 	@$(BIN)/python -m sprint_platform_tests.bench
 
 clean:
-	rm -rf .venv .env .dagster .cache build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@# .env may hold somebody's credentials
+	if [ -f .env ] && ! grep -qvE '^(DAGSTER_HOME|OPENBLAS_NUM_THREADS)=' .env; then rm .env; fi
+	rm -rf .venv .dagster .cache build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@# but what a studio delivered, and what was landed of it
 	find data -mindepth 1 -maxdepth 1 ! -name README.md ! -name landing ! -name landed -exec rm -rf {} +
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -112,12 +112,24 @@ class DbtWarehouse:
         environment: Mapping[str, str] | None = None,
     ) -> DbtRun:
         """One dbt invocation for the title; ``window`` is half-open, None is everything."""
-        target = self.folder / "dbt" / (project.name if project else title.name)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SPRINT_DATA_DIR", str(self.folder))
             told = dbt_environment(title, Window(*window) if window else None)
         # the test's own records are to pass every test, also those that only a simulator passes
         told["SPRINT_SOURCE"] = "simulated"
+        # a title's database has no tables of another domain
+        titles_own = (*command, "--exclude", "tag:eventlog")
+        return self.invoke(titles_own, {**told, **(environment or {})}, title.name, project)
+
+    def invoke(
+        self,
+        command: Iterable[str],
+        environment: Mapping[str, str],
+        target_name: str,
+        project: Path | None = None,
+    ) -> DbtRun:
+        """One dbt invocation with a target folder of that name, or of the project's."""
+        target = self.folder / "dbt" / (project.name if project else target_name)
         result = dbt_result(
             [
                 *("--quiet", "--no-use-colors"),
@@ -126,7 +138,7 @@ class DbtWarehouse:
                 *("--target-path", str(target)),
                 *("--log-path", str(target)),
             ],
-            {**told, **(environment or {})},
+            environment,
         )
         # a command that stopped before its first node has no results
         results = getattr(result.result, "results", [])

@@ -15,9 +15,13 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.catalogue import read_catalogue, write_catalogue
-from sprint_platform.orchestration.dbt_manifest import graph_manifest, project_fingerprint
+from sprint_platform.orchestration.dbt_manifest import (
+    domain_of,
+    graph_manifest,
+    project_fingerprint,
+)
 from sprint_platform.orchestration.dbt_runner import build_arguments, dbt_environment
-from sprint_platform.orchestration.dbt_translator import TitleTranslator
+from sprint_platform.orchestration.title_translator import TitleTranslator
 from sprint_platform.orchestration.window import Window
 from sprint_platform.places import dbt_project_dir, project_root
 from sprint_platform.simulation.products import catalogue
@@ -38,6 +42,7 @@ GROUPS = {
         "session_close_encounters_daily",
     },
 }
+DOMAINS = {"title", "eventlog"}
 SEEDS = {"dim_products", "dim_countries"}
 
 
@@ -87,7 +92,7 @@ def test_models_hang_below_the_datasets(graph: dg.AssetGraph) -> None:
 
 @pytest.mark.parametrize("title", ["sprint", "leap"])
 def test_every_dbt_test_is_a_check(graph: dg.AssetGraph, title: str) -> None:
-    tests = {node["name"] for node in manifest_nodes() if node["resource_type"] == "test"}
+    tests = dbt_tests_of("title")
     python = {
         "rows_match_manifest",
         "dates_inside_partition",
@@ -97,6 +102,16 @@ def test_every_dbt_test_is_a_check(graph: dg.AssetGraph, title: str) -> None:
     checks = {key.name for key in graph.asset_check_keys if key.asset_key.path[0] == title}
     assert checks - python == tests
     assert len(tests) > 25
+
+
+def dbt_tests_of(domain: str) -> set[str]:
+    """The names of dbt's tests of a domain; those of seeds are the titles'."""
+    return {
+        node["name"]
+        for node in manifest_nodes()
+        if node["resource_type"] == "test"
+        and (domain_of(node) == domain or (domain == "title" and domain_of(node) not in DOMAINS))
+    }
 
 
 def manifest_nodes() -> list[dict]:
@@ -123,8 +138,8 @@ def test_everything_daily_has_partitions_a_freshness_policy_and_an_owner(
         assert node.backfill_policy == dg.BackfillPolicy.single_run(), key
         assert node.owners, key
         assert node.description, key
-        daily = key.path[-1] not in SEEDS | {"products"}
-        assert (node.partitions_def is not None) == daily, key
+        daily = key.path[-1] not in SEEDS | {"products"} and key.path[0] != "eventlog"
+        assert (node.partitions_def is not None) == (daily or key.path[0] == "eventlog"), key
         assert (node.freshness_policy is not None) == daily, key
 
 
@@ -174,7 +189,7 @@ def test_a_wrong_title_is_told_in_one_line_and_the_others_load(
     assert "between 0 and 1" in told
     assert "\n" not in told
     titles = {key.path[0] for key in loaded.resolve_asset_graph().get_all_asset_keys()}
-    assert titles == {"sprint", "leap", "products"}
+    assert titles == {"sprint", "leap", "products", "eventlog"}
 
 
 def test_a_title_is_a_yaml_and_no_code(titles_folder: Path, data_folder: Path) -> None:
@@ -232,7 +247,7 @@ def test_dbt_is_asked_for_just_the_selected_nodes() -> None:
         {"fqn": ["sprint_dbt", "title", "mart", "player_activity_daily"]},
         {"fqn": ["sprint_dbt", "title", "player_activity_daily_key"]},
     ]
-    arguments = build_arguments(Title.load("sprint"), nodes)
+    arguments = build_arguments("sprint", nodes)
     assert arguments[0] == "build"
     assert arguments[arguments.index("--select") + 1 :] == [
         "fqn:sprint_dbt.title.mart.player_activity_daily",
@@ -245,7 +260,7 @@ def test_dbt_is_asked_for_just_the_selected_nodes() -> None:
 def test_two_titles_never_share_a_dbt_target() -> None:
     targets = {
         arguments[arguments.index("--target-path") + 1]
-        for arguments in (build_arguments(Title.load(name), []) for name in ("sprint", "leap"))
+        for arguments in (build_arguments(name, []) for name in ("sprint", "leap"))
     }
     assert len(targets) == 2
 

@@ -22,7 +22,12 @@ from dagster._core.storage.tags import (
 
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.catalogue import write_catalogue
-from sprint_platform.orchestration.dbt_runner import dbt_environment, dbt_result, stray_relations
+from sprint_platform.orchestration.dbt_runner import (
+    dbt_environment,
+    dbt_result,
+    stray_relations,
+    title_schemas,
+)
 from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.runs import selection_for
@@ -433,8 +438,8 @@ def test_relations_of_another_title_are_noticed(graph: Graph) -> None:
     arguments = _arguments_for(graph, ["fact_session"])
     result = dbt_result(arguments, dbt_environment(tiny, None))
     assert result.success
-    assert stray_relations(tiny, result) == []
-    [stray] = stray_relations(Title.load("sprint"), result)
+    assert stray_relations(title_schemas("tiny"), result) == []
+    [stray] = stray_relations(title_schemas("sprint"), result)
     assert "tiny_stage" in stray
 
 
@@ -443,7 +448,7 @@ def _arguments_for(graph: Graph, models: Sequence[str]) -> list[str]:
     from sprint_platform.orchestration.dbt_runner import build_arguments
 
     nodes = [n for n in graph_manifest()["nodes"].values() if n["name"] in models]
-    return build_arguments(Title.load("tiny"), nodes)
+    return build_arguments("tiny", nodes)
 
 
 def test_a_day_before_the_launch_is_refused_in_one_line(graph: Graph) -> None:

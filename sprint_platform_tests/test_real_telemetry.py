@@ -72,7 +72,7 @@ def dbt(title: Title, window: Window, *command: str, target: Path) -> None:
         ],
         dbt_environment(title, window),
     )
-    assert failure_line(title, result) is None
+    assert failure_line(title.name, result) is None
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,5 @@
-{# Tests that models and sources share. Each reads its model once, within the run's window
-   (tests_in_window.sql), and returns the rows that are wrong. #}
+{# Tests that models and sources share. Each reads its model once, within the run's window or batches
+   (tests_in_run.sql), and returns the rows that are wrong. #}
 
 {# No two rows agree in all of these columns. A repeated hash only makes a suspect, which is then
    compared in full: half the time and memory of grouping by long keys. #}
@@ -39,15 +39,16 @@ where broken_rule is not null
 
    to        the relation it is made from
    to_date   its date column: it is read for the periods that the window touches (`period`)
+   to_batch  its batch column, instead: it is read for the run's batches
    keys      the columns to sum by: {column of the model: expression of `to`}
    sums      what to sum: {column of the model: expression of `to`} #}
-{% test reconciles_with(model, to, to_date, keys, sums, period='day') %}
+{% test reconciles_with(model, to, keys, sums, to_date=none, period='day', to_batch=none) %}
 select
     {%- for key in keys %}
     {{ key }},
     {%- endfor %}
     {%- for here in sums %}
-    sum({{ here }}_difference) as {{ here }}_difference{{ ',' if not loop.last }}
+    sum({{ here }}_part) as {{ here }}_difference{{ ',' if not loop.last }}
     {%- endfor %}
 from (
     select
@@ -55,7 +56,7 @@ from (
         {{ key }},
         {%- endfor %}
         {%- for here in sums %}
-        {{ here }} as {{ here }}_difference{{ ',' if not loop.last }}
+        {{ here }} as {{ here }}_part{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ model }}
     union all
@@ -67,11 +68,11 @@ from (
         -({{ there }}){{ ',' if not loop.last }}
         {%- endfor %}
     from {{ to }}
-    where {{ in_window(to_date, period) }}
+    where {{ in_window(to_date, period) if to_date else in_batches(to_batch) if to_batch else 'true' }}
 ) as both_sides
 group by {{ keys | join(', ') }}
 having
     {%- for here in sums %}
-    {{ 'or ' if not loop.first }}sum({{ here }}_difference) <> 0
+    {{ 'or ' if not loop.first }}sum({{ here }}_part) <> 0
     {%- endfor %}
 {% endtest %}

@@ -1,5 +1,5 @@
 {# What SQL engines say differently. Models use these, and nothing of DuckDB's own: another engine
-   is to run them later, and adds its `<engine>__` variants here. #}
+   adds its `<engine>__` variants here. Snowflake runs the models of the event log. #}
 
 {# Whole microseconds since 1970-01-01 (bigint). #}
 {% macro epoch_microseconds(timestamp) -%}
@@ -52,4 +52,31 @@
 
 {% macro duckdb__row_hash(columns) -%}
     hash({{ columns | join(', ') }})
+{%- endmacro %}
+
+{# The keys of a JSON object as columns, for a select list.
+
+   json     a column of type json (Snowflake: variant)
+   fields   {key: its SQL type}, which is also {column: its type}
+
+   A key that is missing, or whose value is not of its type, is null. #}
+{% macro json_columns(json, fields) -%}
+    {{ return(adapter.dispatch('json_columns')(json, fields)) }}
+{%- endmacro %}
+
+{# DuckDB parses the text in every call that differs: one and the same call for all keys takes 3.4 s
+   for 15 keys of 22 million events, a call per key 28 s. #}
+{% macro duckdb__json_columns(json, fields) -%}
+    {%- for key in fields -%}
+    json_transform({{ json }}, '{{ tojson(fields) }}').{{ key }} as {{ key }}
+    {{- ",\n    " if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}
+
+{% macro snowflake__json_columns(json, fields) -%}
+    {%- for key, type in fields.items() -%}
+    {%- set text = json ~ ":" ~ key ~ "::varchar" -%}
+    {{ text if type == 'varchar' else "try_cast(" ~ text ~ " as " ~ type ~ ")" }} as {{ key }}
+    {{- ",\n    " if not loop.last }}
+    {%- endfor -%}
 {%- endmacro %}

@@ -31,9 +31,21 @@
     ) }}
 {% endmacro %}
 
-{% macro delete_and_insert(arg_dict, condition) %}
+{# Replaces the target's rows that meet the condition by the temporary relation's. One transaction:
+   dbt opens it where engines have it so; for Snowflake it is written out, as dbt's own strategies do. #}
+{% macro delete_and_insert(arg_dict, condition) -%}
+    {{ return(adapter.dispatch('delete_and_insert')(arg_dict, condition)) }}
+{%- endmacro %}
+
+{% macro default__delete_and_insert(arg_dict, condition) %}
     {%- set columns = arg_dict.dest_columns | map(attribute='quoted') | join(', ') -%}
     delete from {{ arg_dict.target_relation }} where {{ condition }};
     insert into {{ arg_dict.target_relation }} ({{ columns }})
     select {{ columns }} from {{ arg_dict.temp_relation }};
+{% endmacro %}
+
+{% macro snowflake__delete_and_insert(arg_dict, condition) %}
+    begin;
+    {{ default__delete_and_insert(arg_dict, condition) }}
+    commit;
 {% endmacro %}

@@ -62,15 +62,3 @@
         true
     {%- endif -%}
 {%- endmacro %}
-
-{# The condition that a node's meta stands for: `period_column` and `period`, or `span_start` and
-   `span_end`. A node that names neither is always taken whole. #}
-{% macro meta_in_window(meta) -%}
-    {%- if meta.period_column -%}
-        {{ in_window(meta.period_column, meta.period or 'day') }}
-    {%- elif meta.span_start -%}
-        {{ span_meets_window(meta.span_start, meta.span_end) }}
-    {%- else -%}
-        true
-    {%- endif -%}
-{%- endmacro %}

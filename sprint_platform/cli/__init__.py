@@ -10,6 +10,7 @@ from typing import NoReturn
 import typer
 from rich.markup import escape
 
+from sprint_platform.cli import eventlog
 from sprint_platform.cli.about import doctor, titles, ui
 from sprint_platform.cli.exporting import export
 from sprint_platform.cli.landing import land
@@ -17,6 +18,7 @@ from sprint_platform.cli.planning import plan, verify
 from sprint_platform.cli.running import demo, run
 from sprint_platform.cli.scoring import score
 from sprint_platform.cli.terminal import Stop, problems
+from sprint_platform.eventlog.errors import EventlogError
 from sprint_platform.places import project_root
 from sprint_platform.title import TitleError
 
@@ -29,6 +31,7 @@ app = typer.Typer(
 # in the order of the help
 for command in (run, demo, land, plan, verify, export, score, titles, doctor, ui):
     app.command()(command)
+app.add_typer(eventlog.app, name="eventlog")
 
 
 def main() -> None:
@@ -43,7 +46,7 @@ def main() -> None:
 
     try:
         app()
-    except (Stop, TitleError, PartitionError, LeaseError, Timeout) as error:
+    except (Stop, EventlogError, TitleError, PartitionError, LeaseError, Timeout) as error:
         _end(str(error))
     except duckdb.IOException as error:
         line = open_elsewhere(error)

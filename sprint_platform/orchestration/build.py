@@ -1,4 +1,4 @@
-"""The definitions: every title's part of the graph, in a loop."""
+"""The definitions: every title's part of the graph, in a loop, and the other domains'."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import dagster as dg
 from sprint_platform.orchestration.catalogue import build_catalogue_asset
 from sprint_platform.orchestration.dbt_assets import build_dbt_assets, build_seed_assets
 from sprint_platform.orchestration.dbt_manifest import graph_manifest
+from sprint_platform.orchestration.eventlog_assets import build_eventlog_assets
+from sprint_platform.orchestration.eventlog_models import build_eventlog_models
 from sprint_platform.orchestration.landed_assets import Landed, build_landed_assets
 from sprint_platform.orchestration.landing_sensor import build_landing_sensor
 from sprint_platform.orchestration.policies import daily_partitions
@@ -21,6 +23,7 @@ from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.schedules import (
     build_daily_job,
     build_daily_schedule,
+    build_eventlog_job,
     build_landing_job,
     build_reopened_job,
 )
@@ -33,9 +36,10 @@ def build_definitions(
     watch: Watch | None = None,
     landed: Landed | None = None,
 ) -> dg.Definitions:
-    """Assets, checks, jobs, schedules and sensors of the titles (without any: of all that have a
-    YAML). A simulated title has a schedule; one whose files a studio delivers has a sensor; one
-    whose simulated files are dirtied on purpose has both, as some records come with a later day.
+    """Assets, checks, jobs, schedules and sensors of the titles; without any: of all that have a
+    YAML, and of the event log. A simulated title has a schedule; one whose files a studio delivers
+    has a sensor; one whose simulated files are dirtied on purpose has both, as some records come
+    with a later day.
 
     ``watch`` hears of each chunk of rows that is made, and of each of dbt's results; ``landed`` of
     each landing.
@@ -68,6 +72,10 @@ def build_definitions(
             schedules.append(build_daily_schedule(job))
         jobs += [job, land]
         sensors.append(build_landing_sensor(title, land, job, reopened, models.keys))
+    if titles is None:
+        eventlog = [*build_eventlog_assets(), build_eventlog_models(manifest)]
+        assets += eventlog
+        jobs.append(build_eventlog_job(eventlog))
     return dg.Definitions(
         assets=assets,
         jobs=jobs,

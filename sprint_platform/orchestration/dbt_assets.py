@@ -2,34 +2,31 @@
 
 # no `from __future__ import annotations`: Dagster reads the annotations of an asset's parameters
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 import duckdb
-from dagster_dbt.asset_utils import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY as UNIQUE_ID
-from dagster_dbt.asset_utils import build_dbt_specs
 
-from sprint_platform.orchestration.dbt_manifest import (
-    Node,
-    datasets_of,
-    tests_of,
-    unread_sources,
-)
+from sprint_platform.orchestration.dbt_manifest import Node, datasets_of
 from sprint_platform.orchestration.dbt_runner import (
     build_arguments,
     dbt_environment,
-    dbt_events,
     dbt_result,
     failure_line,
-    stray_relations,
+    title_schemas,
 )
-from sprint_platform.orchestration.dbt_translator import TitleTranslator
+from sprint_platform.orchestration.dbt_step import (
+    build_specs,
+    checks_of_unread_sources,
+    run_dbt,
+    selected_nodes,
+)
 from sprint_platform.orchestration.failures import ClearFailure, told_in_one_line
 from sprint_platform.orchestration.landed_days import record_built
 from sprint_platform.orchestration.raw_assets import Watch
 from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.title_translator import TitleTranslator
 from sprint_platform.orchestration.upstream import require, require_loaded
 from sprint_platform.orchestration.window import Window, run_window
 from sprint_platform.telemetry.contracts import DATASETS
@@ -48,13 +45,13 @@ def build_dbt_assets(
     """All daily models of the title in one step, which is one dbt invocation per run; with the
     tests of the models and of the datasets."""
     translator = TitleTranslator(title)
-    specs, check_specs = _specs(translator, manifest, "tag:title,resource_type:model")
+    specs, check_specs = build_specs(translator, manifest, "tag:title,resource_type:model")
 
     # dagster-dbt's @dbt_assets, but that it forgets the tests of a dataset that no model reads
     @dg.multi_asset(
         name=f"{title.name}_dbt",
         specs=specs,
-        check_specs=[*check_specs, *_checks_of_unread_sources(translator, manifest)],
+        check_specs=[*check_specs, *checks_of_unread_sources(translator, manifest, "title")],
         can_subset=True,
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -71,7 +68,7 @@ def build_seed_assets(title: Title, manifest: Node) -> dg.AssetsDefinition:
     A landed title's products are landed: the catalogue is no seed of it."""
     translator = TitleTranslator(title)
     excluded = "dim_products" if title.source == "landing" else ""
-    specs, check_specs = _specs(translator, manifest, "tag:title,resource_type:seed", excluded)
+    specs, check_specs = build_specs(translator, manifest, "tag:title,resource_type:seed", excluded)
 
     @dg.multi_asset(
         name=f"{title.name}_seeds",
@@ -86,43 +83,6 @@ def build_seed_assets(title: Title, manifest: Node) -> dg.AssetsDefinition:
     return seeds
 
 
-def _specs(
-    translator: TitleTranslator, manifest: Node, select: str, exclude: str = ""
-) -> tuple[Sequence[dg.AssetSpec], Sequence[dg.AssetCheckSpec]]:
-    return build_dbt_specs(
-        translator=translator,
-        manifest=manifest,
-        select=select,
-        exclude=exclude,
-        selector="",
-        io_manager_key=None,
-        project=None,
-    )
-
-
-def _checks_of_unread_sources(
-    translator: TitleTranslator, manifest: Node
-) -> Iterator[dg.AssetCheckSpec]:
-    for source in unread_sources(manifest):
-        asset = translator.get_asset_spec(manifest, source, None)
-        for test in tests_of(manifest, source):
-            if spec := translator.get_asset_check_spec(asset, manifest, test, None):
-                yield spec
-
-
-def selected_nodes(context: dg.AssetExecutionContext, manifest: Node) -> list[Node]:
-    """The manifest's nodes of the assets and checks that the run selected."""
-    assets = context.assets_def
-    ids = [
-        *(assets.get_asset_spec(key).metadata[UNIQUE_ID] for key in context.selected_asset_keys),
-        *(
-            assets.get_spec_for_check_key(key).metadata[UNIQUE_ID]
-            for key in context.selected_asset_check_keys
-        ),
-    ]
-    return [manifest["nodes"][unique_id] for unique_id in sorted(ids)]
-
-
 def _build(
     context: dg.AssetExecutionContext,
     warehouse: Warehouse,
@@ -131,8 +91,6 @@ def _build(
     window: Window | None,
     watch: Watch | None = None,
 ) -> Iterator[Any]:
-    from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
-
     title = translator.title
     nodes = selected_nodes(context, manifest)
     holder = f"dbt of {title.name} in run {context.run.run_id}"
@@ -152,25 +110,12 @@ def _build(
             seeds = missing_parents(con, manifest, translator, nodes)
         if seeds:
             _build_seeds(context, manifest, translator, seeds)
-        arguments, environment = build_arguments(title, nodes), dbt_environment(title, window)
-        # closed before the lease ends, whatever happens: dbt may still be building
-        with closing(dbt_events(arguments, environment)) as events:
-            result = None
-            while result is None:
-                try:
-                    event = next(events)
-                except StopIteration as stop:
-                    result = stop.value
-                else:
-                    if watch and window:
-                        watch(f"{title.name}/dbt", window.start, 1)
-                    yield from DbtCoreCliEventMessage(event, {}).to_default_asset_events(
-                        manifest, translator, context
-                    )
-        if line := failure_line(title, result):
-            raise ClearFailure(line)
-        if stray := stray_relations(title, result):
-            raise ClearFailure(f"dbt built {', '.join(stray)}: outside the schemas of {title.name}")
+        environment = dbt_environment(title, window)
+        hear = (lambda: watch(f"{title.name}/dbt", window.start, 1)) if watch and window else None
+        schemas = title_schemas(title.name)
+        yield from run_dbt(
+            context, manifest, translator, title.name, nodes, environment, schemas, hear
+        )
         marts = [translator.relation(node) for node in nodes if node["config"]["schema"] == "mart"]
         if marts and window:
             with connect() as con:
@@ -220,8 +165,8 @@ def _build_seeds(
     """Builds seeds that a title's first daily run stands on: they are in no daily job, and the
     schedule of a new title must not fail for it."""
     title = translator.title
-    result = dbt_result(build_arguments(title, seeds), dbt_environment(title, None))
-    if line := failure_line(title, result):
+    result = dbt_result(build_arguments(title.name, seeds), dbt_environment(title, None))
+    if line := failure_line(title.name, result):
         raise ClearFailure(line)
     for seed in seeds:
         context.log_event(

@@ -16,7 +16,11 @@ from typing import Any
 
 from filelock import FileLock
 
-from sprint_platform.orchestration.dbt_runner import dbt_result, told_on_one_line
+from sprint_platform.orchestration.dbt_runner import (
+    dbt_result,
+    project_environment,
+    told_on_one_line,
+)
 from sprint_platform.places import data_dir, dbt_project_dir
 from sprint_platform.telemetry.contracts import DATASETS
 
@@ -85,7 +89,7 @@ def _parse_to(path: Path) -> None:
             *("--log-path", str(target / "logs")),
         ],
         # no title: the graph's translator gives every title its own names
-        {"DBT_PROFILES_DIR": str(dbt_project_dir()), "SPRINT_DATA_DIR": str(data_dir())},
+        project_environment(),
     )
     if not result.success:
         raise ManifestError(f"{dbt_project_dir()} is wrong: {told_on_one_line(result.exception)}")
@@ -109,22 +113,33 @@ def dataset_of(source: Node) -> str:
     return DATASET_OF_TABLE[source["identifier"]]
 
 
-def unread_sources(manifest: Node) -> list[str]:
-    """Sources that have tests and no model."""
+def domain_of(node: Node) -> str:
+    """``title``, ``eventlog``, …: the folder of ``models`` or ``tests`` that the node lies in."""
+    return str(node["fqn"][1])
+
+
+def unread_sources(manifest: Node, domain: str) -> list[str]:
+    """The domain's sources that have tests and no model."""
     return [
         source
-        for source in manifest["sources"]
-        if tests_of(manifest, source)
+        for source, node in manifest["sources"].items()
+        if domain_of(node) == domain
+        and tests_of(manifest, source)
         and not any(child.startswith("model.") for child in manifest["child_map"][source])
     ]
 
 
-def datasets_of(manifest: Node, node: Node) -> list[str]:
-    """The datasets that a model reads, however many models lie between."""
+def sources_of(manifest: Node, node: Node) -> list[Node]:
+    """The sources that a model or test reads, however many models lie between."""
     found, waiting = set(), [node["unique_id"]]
     while waiting:
         for parent in manifest["parent_map"][waiting.pop()]:
             waiting.append(parent)
             if is_source(parent):
-                found.add(dataset_of(manifest["sources"][parent]))
-    return sorted(found)
+                found.add(parent)
+    return [manifest["sources"][source] for source in sorted(found)]
+
+
+def datasets_of(manifest: Node, node: Node) -> list[str]:
+    """The datasets of a title that a model reads, however many models lie between."""
+    return sorted({dataset_of(source) for source in sources_of(manifest, node)})

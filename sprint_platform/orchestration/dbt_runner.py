@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # What a person is told of many failures.
 FAILURES_TOLD = 5
 RESULT_EVENTS = {"LogModelResult", "LogSeedResult", "LogTestResult"}
-# What makes a dbt run one title's and one window's.
+# What makes a dbt run one title's and one window's, or some batches'.
 RUN_VARIABLES = {
     "SPRINT_TITLE",
     "SPRINT_WORD",
@@ -35,14 +35,20 @@ RUN_VARIABLES = {
     "SPRINT_SOURCE",
     "SPRINT_WINDOW_START",
     "SPRINT_WINDOW_END",
+    "SPRINT_BATCHES",
+    "SPRINT_AS_OF",
 }
+
+
+def project_environment() -> dict[str, str]:
+    """What every dbt run is told: where its profile lies, and the data."""
+    return {"DBT_PROFILES_DIR": str(dbt_project_dir()), "SPRINT_DATA_DIR": str(data_dir())}
 
 
 def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
     """The environment of a dbt run for the title; without a window it is about everything."""
     environment = {
-        "DBT_PROFILES_DIR": str(dbt_project_dir()),
-        "SPRINT_DATA_DIR": str(data_dir()),
+        **project_environment(),
         "SPRINT_TITLE": title.name,
         "SPRINT_WORD": title.encounters.word,
         "SPRINT_ENCOUNTER_DISTANCE": f"{title.encounters.distance:.12g}",
@@ -56,18 +62,21 @@ def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
     return environment
 
 
-def build_arguments(title: Title, nodes: Iterable[Mapping[str, Any]]) -> list[str]:
+def title_schemas(title: str) -> set[str]:
+    """The schemas that a title's models may be built in."""
+    return {f"{title}_{part}" for part in ("raw", "dim", "stage", "mart")}
+
+
+def build_arguments(name: str, nodes: Iterable[Mapping[str, Any]]) -> list[str]:
     """The arguments of ``dbt build`` for just these nodes of the manifest, models and tests.
+    ``name`` is the title's, or the domain's.
 
     Every node is named, and nothing comes along: dbt's own ways to pick tests for models either
     leave the sources' tests out or take those of assets that nobody selected.
     """
-    target = dbt_target_dir(title.name)
     return [
         "build",
-        *("--project-dir", str(dbt_project_dir())),
-        *("--target-path", str(target)),
-        *("--log-path", str(target / "logs")),
+        *project_arguments(name),
         # a file log of every query and artifacts that nobody reads cost a tenth of a small run
         *("--log-level-file", "info"),
         "--no-write-json",
@@ -76,6 +85,16 @@ def build_arguments(title: Title, nodes: Iterable[Mapping[str, Any]]) -> list[st
         *("--exclude-resource-type", "unit_test"),
         "--select",
         *sorted("fqn:" + ".".join(node["fqn"]) for node in nodes),
+    ]
+
+
+def project_arguments(name: str) -> list[str]:
+    """Where the project is, and where dbt keeps what it parsed: apart for each title and domain."""
+    target = dbt_target_dir(name)
+    return [
+        *("--project-dir", str(dbt_project_dir())),
+        *("--target-path", str(target)),
+        *("--log-path", str(target / "logs")),
     ]
 
 
@@ -147,19 +166,19 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def failure_line(title: Title, result: dbtRunnerResult) -> str | None:
+def failure_line(name: str, result: dbtRunnerResult) -> str | None:
     """What went wrong, in one line that names the models and tests; None when nothing did."""
     if result.success:
         return None
     results = node_results(result)
     if result.exception is not None or not results:
-        return f"dbt failed for {title.name}: {told_on_one_line(result.exception)}"
+        return f"dbt failed for {name}: {told_on_one_line(result.exception)}"
     failed = [r for r in results if r.status in ("error", "fail", "runtime error")]
     told = "; ".join(_told_failure(r) for r in failed[:FAILURES_TOLD])
     more = f"; and {len(failed) - FAILURES_TOLD} more" if len(failed) > FAILURES_TOLD else ""
     skipped = sum(r.status == "skipped" for r in results)
     downstream = f" ({skipped} downstream were skipped)" if skipped else ""
-    return f"dbt: {len(failed)} of {len(results)} failed for {title.name}: {told}{more}{downstream}"
+    return f"dbt: {len(failed)} of {len(results)} failed for {name}: {told}{more}{downstream}"
 
 
 def node_results(result: dbtRunnerResult) -> list[NodeResult]:
@@ -177,10 +196,9 @@ def told_on_one_line(error: object) -> str:
     return " ".join(str(error or "no reason was given").split())[:600]
 
 
-def stray_relations(title: Title, result: dbtRunnerResult) -> list[str]:
-    """Relations that the run built outside the title's schemas: names of another title, frozen by a
-    parse that should not have been used."""
-    schemas = {f"{title.name}_{part}" for part in ("raw", "dim", "stage", "mart")}
+def stray_relations(schemas: Collection[str], result: dbtRunnerResult) -> list[str]:
+    """Relations that the run built outside these schemas: names of another title, frozen by a parse
+    that should not have been used."""
     return sorted(
         str(r.node.relation_name)
         for r in node_results(result)

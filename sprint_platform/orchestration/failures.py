@@ -10,6 +10,7 @@ import duckdb
 from dagster._core.errors import DagsterUserCodeProcessError
 from dagster_shared.error import SerializableErrorInfo
 
+from sprint_platform.eventlog.errors import EventlogError
 from sprint_platform.telemetry.partitions import PartitionError
 from sprint_platform.title import TitleError
 from sprint_platform.warehouse.database import open_elsewhere
@@ -44,7 +45,7 @@ def told_in_one_line() -> Iterator[None]:
     """
     try:
         yield
-    except (LeaseError, PartitionError, TitleError) as error:
+    except (EventlogError, LeaseError, PartitionError, TitleError) as error:
         raise ClearFailure(str(error)) from None
     except duckdb.IOException as error:
         if line := open_elsewhere(error):

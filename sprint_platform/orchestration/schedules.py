@@ -1,4 +1,4 @@
-"""A title's jobs, and the schedule of the daily one."""
+"""The jobs, and the schedule of a title's daily one."""
 
 from __future__ import annotations
 
@@ -51,3 +51,13 @@ def build_daily_schedule(
 ) -> dg.UnresolvedPartitionedAssetScheduleDefinition | dg.ScheduleDefinition:
     """Runs the job for its latest partition, every day; switch it on in the UI."""
     return dg.build_schedule_from_partitioned_job(job, hour_of_day=HOUR_UTC)
+
+
+def build_eventlog_job(assets: Iterable[dg.AssetsDefinition]) -> dg.UnresolvedAssetJobDefinition:
+    """One batch of everything: raw tables, models and their checks. Batches come when they come:
+    there is no schedule."""
+    return dg.define_asset_job(
+        "eventlog_batch",
+        selection=dg.AssetSelection.assets(*assets),
+        description="One batch of the game event log: raw tables, models and checks.",
+    )

@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from datetime import date
 
 from sprint_platform.orchestration.catalogue import read_catalogue
-from sprint_platform.orchestration.dbt_runner import dbt_environment, dbt_result, failure_line
-from sprint_platform.places import dbt_project_dir, dbt_target_dir
+from sprint_platform.orchestration.dbt_runner import (
+    dbt_environment,
+    dbt_result,
+    failure_line,
+    project_arguments,
+)
 from sprint_platform.simulation.world import World
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.telemetry.digest import Digest, digest_table
@@ -68,11 +72,9 @@ def _digest(tables: Iterator) -> str:
 def verify_models(title: Title) -> str | None:
     """Runs every dbt test of the title over everything, not only a run's window. Returns what is
     wrong in one line, or None."""
-    target = dbt_target_dir(title.name)
     arguments = [
-        *("test", "--project-dir", str(dbt_project_dir())),
-        *("--target-path", str(target), "--log-path", str(target / "logs")),
+        *("test", *project_arguments(title.name)),
         *("--quiet", "--select", "tag:title", "--exclude-resource-type", "unit_test"),
     ]
     with lease(f"sprint verify --deep of {title.name}"):
-        return failure_line(title, dbt_result(arguments, dbt_environment(title, None)))
+        return failure_line(title.name, dbt_result(arguments, dbt_environment(title, None)))

@@ -66,6 +66,44 @@ def publish(
     return written
 
 
+def publish_whole(con: duckdb.DuckDBPyConnection, name: str, relations: list[str]) -> int:
+    """Publishes these relations as one file each, and returns how many they are; ``name`` is the
+    domain's, and its folder's."""
+    for relation in relations:
+        folder = published_dir() / name / relation.split(".")[1]
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(con, f"select * from {relation}", folder / "all.parquet")
+    publish_views()
+    return len(relations)
+
+
+def publish_batches(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    relations: list[str],
+    batch_column: str,
+    batches: list[int],
+) -> int:
+    """Publishes these batches of the relations (all of them where none is named), a file each;
+    returns how many files were written. A batch without rows loses its file."""
+    written = 0
+    for relation in relations:
+        folder = published_dir() / name / relation.split(".")[1]
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(con, f"select * from {relation} limit 0", folder / _EMPTY)
+        found = con.execute(f"select distinct {batch_column} from {relation}").fetchall()
+        present = {int(row[0]) for row in found}
+        for batch in sorted(present.intersection(batches) if batches else present):
+            query = f"select * from {relation} where {batch_column} = {batch}"
+            _write(con, query, folder / f"{batch}.parquet")
+            written += 1
+        for path in folder.glob("*.parquet"):
+            if path.stem.isdigit() and int(path.stem) not in present:
+                path.unlink(missing_ok=True)
+    publish_views()
+    return written
+
+
 def _whole_periods(window: tuple[date, date], period: str) -> tuple[date, date]:
     """The window widened to whole periods, half-open."""
     first, last = window[0], window[1] - timedelta(days=1)

@@ -15,11 +15,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sprint_platform_tests.bench import graph_runs, landing, rates
+from sprint_platform_tests.bench import eventlog, graph_runs, landing, rates
 
 
 def main(
-    only: Annotated[str, typer.Option(help="rates, landing, graph or all.")] = "all",
+    only: Annotated[str, typer.Option(help="rates, landing, eventlog, graph or all.")] = "all",
     json_file: Annotated[Path | None, typer.Option(help="Where to write the JSON.")] = None,
 ) -> None:
     """Measures, prints a table, and writes the same as JSON."""
@@ -89,6 +89,36 @@ def main(
         )
         seconds = process.wall
         add("landing_large_file_seconds", "the same, wall clock", seconds, f"{seconds:.0f} s", "")
+    if only in ("all", "eventlog"):
+        seconds = eventlog.default_batch_seconds()
+        add(
+            "eventlog_default_seconds",
+            "event log of 2,000 players, generated and loaded",
+            seconds,
+            f"{seconds:.1f} s",
+            "<= 5 s",
+        )
+        batch = eventlog.large_batch()
+        players = f"{eventlog.LARGE:,} players ({batch.events:,} events)"
+        for key, what, process, promise in (
+            ("generated", f"event log of {players}, generated and loaded", batch.generated, 90),
+            ("built", "  its models built and tested", batch.built, None),
+        ):
+            add(
+                f"eventlog_large_{key}_seconds",
+                what,
+                process.wall,
+                f"{process.wall:.0f} s",
+                f"<= {promise} s" if promise else "",
+            )
+            peak = process.peak_bytes / 2**30
+            add(
+                f"eventlog_large_{key}_peak_gib",
+                "  peak memory",
+                peak,
+                f"{peak:.2f} GiB",
+                "< 2 GiB",
+            )
     if only in ("all", "graph"):
         graph, bare, ratio = graph_runs.one_day_ratio()
         add("one_day_seconds", "one day of 1,000 players, whole graph", graph, f"{graph:.1f} s", "")

@@ -1,0 +1,120 @@
+"""The event log's tables in the one DuckDB file, opened under its lease."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import duckdb
+
+from sprint_platform.eventlog.contracts import RAW_TABLES, TYPES, RawTable
+from sprint_platform.eventlog.load import LoadError
+from sprint_platform.places import database_path
+from sprint_platform.warehouse.database import connect
+from sprint_platform.warehouse.lease import lease
+
+SCHEMA = "eventlog_raw"
+# What is wrong with a file or with what it should replace; anything else is a bug of ours.
+_TOLD = (
+    duckdb.CatalogException,
+    duckdb.ConstraintException,
+    duckdb.ConversionException,
+    duckdb.InvalidInputException,
+)
+
+
+@contextmanager
+def open_duckdb(holder: str) -> Iterator[DuckDBTarget]:
+    """The target, while the block holds the lease. ``holder`` says who it is, for whoever waits."""
+    with lease(holder), connect() as con:
+        yield DuckDBTarget(con)
+
+
+class DuckDBTarget:
+    """``eventlog_raw`` in the warehouse."""
+
+    engine = "duckdb"
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self.con = con
+        self._to_make: list[RawTable] = []
+
+    @property
+    def described(self) -> str:
+        return f"{database_path()} ({SCHEMA})"
+
+    def existing(self) -> dict[str, bool]:
+        found = self._columns()
+        return {name: found[name] == _wanted(RAW_TABLES[name]) for name in found}
+
+    def _columns(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for table, column, kind in self.con.execute(
+            "select table_name, column_name, data_type from information_schema.columns"
+            " where table_schema = ? order by ordinal_position",
+            [SCHEMA],
+        ).fetchall():
+            if table in RAW_TABLES:
+                found.setdefault(table, []).append(f"{column} {kind.lower()}")
+        return found
+
+    def relation(self, table: RawTable) -> str:
+        return f"{SCHEMA}.{table.name}"
+
+    def stage(self, table: RawTable, path: Path) -> str:
+        name = f"incoming_{table.name}"
+        columns = ", ".join(f"'{c.name}': '{TYPES[c.type][0]}'" for c in table.columns)
+        quoted = str(path).replace("'", "''")
+        # a view: a load that reads the file once has no need of a copy
+        self.con.execute(
+            f"create or replace temp view {name} as select * from read_csv('{quoted}',"
+            " header = true, auto_detect = false, delim = ',', quote = '\"', escape = '\"',"
+            f" columns = {{{columns}}})"
+        )
+        return name
+
+    def make(self, table: RawTable) -> None:
+        if not self.existing().get(table.name):
+            # what is made anew is old data gone: here that can wait for the transaction
+            self._to_make.append(table)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.con.begin()
+        try:
+            self.con.execute(f"create schema if not exists {SCHEMA}")
+            for table in self._to_make:
+                columns = table.definitions("duckdb")
+                self.con.execute(f"create or replace table {self.relation(table)} ({columns})")
+            yield
+            self.con.commit()
+        except BaseException as error:
+            # a commit that failed has rolled back already
+            with suppress(duckdb.TransactionException):
+                self.con.rollback()
+            if isinstance(error, duckdb.Error):
+                raise _told(error) from error
+            raise
+        finally:
+            self._to_make = []
+
+    def execute(self, sql: str) -> int:
+        changed = self.con.execute(sql).fetchone()
+        return int(changed[0]) if changed else 0
+
+    def rows(self, sql: str) -> list[tuple]:
+        return self.con.execute(sql).fetchall()
+
+
+def _wanted(table: RawTable) -> list[str]:
+    return [f"{column.name} {TYPES[column.type][0]}" for column in table.columns]
+
+
+def _told(error: duckdb.Error) -> Exception:
+    """A broken file in one line; any other error as it is."""
+    if isinstance(error, _TOLD):
+        # what follows is advice on options that nobody can set here
+        told = str(error).split("Possible ")[0]
+        return LoadError(f"{' '.join(told.split())[:400]}: nothing was loaded")
+    return error

@@ -1,0 +1,190 @@
+"""A batch as CSV files: ``raw_players.csv``, ``raw_sessions.csv``, ``raw_game_events.csv``.
+
+Beside each lies a manifest, renamed into place last: the settings that made the file, its rows,
+bytes and SHA-256. The command line writes a batch to ``data/eventlog``, where the next one takes
+its place; Dagster keeps every batch, in ``data/eventlog/batches/<batch>``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+import polars as pl
+from filelock import FileLock
+
+from sprint_platform.eventlog.contracts import RAW_TABLES
+from sprint_platform.eventlog.errors import EventlogError
+from sprint_platform.eventlog.generation.batch import batch_rows
+from sprint_platform.eventlog.settings import BatchSettings
+from sprint_platform.places import data_dir
+
+AS_IT_IS = "generate the batch again, or remove the manifest to load the file as it is"
+# Raise it when the same settings make other bytes.
+GENERATION_VERSION = 1
+
+
+class BatchFileError(EventlogError):
+    """A file of a batch that is missing, or not as its manifest says."""
+
+
+@dataclass(frozen=True)
+class BatchFile:
+    """One raw table's file of a batch; ``sha256`` is what ``sha256sum`` prints."""
+
+    path: Path
+    settings: BatchSettings
+    rows: int
+    bytes: int
+    sha256: str
+    generation_version: int = GENERATION_VERSION
+
+
+def eventlog_dir() -> Path:
+    """Where the command line writes a batch."""
+    return data_dir() / "eventlog"
+
+
+def batch_dir(batch: int) -> Path:
+    """Where Dagster keeps a batch."""
+    return eventlog_dir() / "batches" / str(batch)
+
+
+def csv_path(folder: Path, table: str) -> Path:
+    """The table's file in a batch's folder."""
+    return folder / f"{table}.csv"
+
+
+def write_table(
+    settings: BatchSettings,
+    table: str,
+    folder: Path,
+    watch: Callable[[str, int], None] | None = None,
+) -> BatchFile:
+    """Makes the table's rows and writes its file, replacing what was there; ``watch`` hears of the
+    rows as they are written: (table, rows)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = csv_path(folder, table)
+    # two writers of one batch would each rename the other's file away from its manifest
+    with FileLock(folder / f".{table}.lock"):
+        temporary = folder / f".{table}.{os.getpid()}.tmp"
+        try:
+            with temporary.open("wb") as file:
+                rows, size, digest = _write(settings, table, file, watch)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        written = BatchFile(path, settings, rows, size, digest)
+        _write_manifest(written)
+    return written
+
+
+def _write(
+    settings: BatchSettings,
+    table: str,
+    file: IO[bytes],
+    watch: Callable[[str, int], None] | None,
+) -> tuple[int, int, str]:
+    """Rows, bytes and SHA-256 of what was written. The next rows are made while the last ones are
+    turned into text, hashed and written."""
+    digest = hashlib.sha256()
+    size = 0
+
+    def write(frame: pl.DataFrame, header: bool) -> int:
+        nonlocal size
+        text = io.BytesIO()
+        frame.write_csv(text, include_header=header)
+        digest.update(text.getbuffer())
+        size += file.write(text.getbuffer())
+        return frame.height
+
+    rows = 0
+    waiting: Future[int] | None = None
+
+    def finish() -> None:
+        nonlocal rows
+        if waiting is not None:
+            done = waiting.result()
+            rows += done
+            if watch:
+                watch(table, done)
+
+    with ThreadPoolExecutor(max_workers=1) as writer:
+        for frame in batch_rows(settings, table):
+            finish()
+            waiting = writer.submit(write, frame, waiting is None)
+        finish()
+    return rows, size, digest.hexdigest()
+
+
+def manifest_path(path: Path) -> Path:
+    """The manifest of a table's file."""
+    return path.with_suffix(".manifest.json")
+
+
+def _write_manifest(file: BatchFile) -> None:
+    told = asdict(file) | {"settings": file.settings.model_dump(mode="json")}
+    del told["path"]
+    temporary = file.path.with_name(f".{file.path.stem}.manifest.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, manifest_path(file.path))
+
+
+def read_table_file(folder: Path, table: str) -> BatchFile:
+    """What the folder holds of the table. Raises BatchFileError where there is nothing, or a file
+    that is not the one its manifest is about."""
+    path = csv_path(folder, table)
+    try:
+        told = json.loads(manifest_path(path).read_text(encoding="utf-8"))
+        settings = BatchSettings.model_validate(told.pop("settings"))
+        file = BatchFile(path=path, settings=settings, **told)
+        size = path.stat().st_size
+    except FileNotFoundError as error:
+        raise BatchFileError(f"there is no {path}: generate the batch first") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise BatchFileError(
+            f"{manifest_path(path)} is damaged: generate the batch again"
+        ) from error
+    if size != file.bytes:
+        raise BatchFileError(
+            f"{path} has {size} bytes, but its manifest says {file.bytes}: {AS_IT_IS}"
+        )
+    return file
+
+
+def write_batch(
+    settings: BatchSettings, folder: Path, watch: Callable[[str, int], None] | None = None
+) -> dict[str, BatchFile]:
+    """The batch's three files, by table."""
+    return {table: write_table(settings, table, folder, watch) for table in RAW_TABLES}
+
+
+def read_batch(folder: Path) -> dict[str, Path]:
+    """The three files that lie in the folder, by table. Raises BatchFileError where one is missing,
+    not to the byte what its manifest says, or of another batch than the others. Files without a
+    manifest were put there by hand, and are taken as they are."""
+    made: dict[str, BatchFile] = {}
+    for table in RAW_TABLES:
+        path = csv_path(folder, table)
+        if manifest_path(path).exists():
+            made[table] = file = read_table_file(folder, table)
+            with path.open("rb") as content:
+                if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
+                    raise BatchFileError(f"{path} was changed after it was generated: {AS_IT_IS}")
+        elif not path.exists():
+            raise BatchFileError(f"there is no {path}: generate a batch first")
+    if len({file.settings for file in made.values()}) > 1:
+        batches = ", ".join(
+            f"{table} of batch {file.settings.batch}" for table, file in made.items()
+        )
+        raise BatchFileError(
+            f"the files in {folder} do not belong together ({batches}): generate the batch again"
+        )
+    return {table: csv_path(folder, table) for table in RAW_TABLES}

@@ -1,0 +1,1 @@
+"""Making a batch: pure functions of its settings. No files, no database, no clock."""

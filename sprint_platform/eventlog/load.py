@@ -1,0 +1,191 @@
+"""Loading a batch's files into a warehouse: the modes, said once for every warehouse.
+
+All tables of a load change in one transaction: a load that fails leaves the old data.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from sprint_platform.eventlog.contracts import BATCH_COLUMN, RAW_TABLES, RawTable
+from sprint_platform.eventlog.errors import EventlogError
+
+
+class Mode(StrEnum):
+    """What becomes of the rows that are there: all of them go (recreate), all of them stay
+    (append), or those of the batch go (replace)."""
+
+    RECREATE = "recreate"
+    APPEND = "append"
+    REPLACE = "replace"
+
+
+class LoadError(EventlogError):
+    """A load that could not be done, and changed nothing."""
+
+
+@dataclass(frozen=True)
+class TableLoad:
+    """What a load did to a table: rows of the file that it added, rows that were there already and
+    stayed, rows that it removed."""
+
+    table: str
+    added: int
+    there_already: int
+    removed: int
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a load did, table by table, and how long it took."""
+
+    tables: tuple[TableLoad, ...]
+    seconds: float
+
+
+class Target(Protocol):
+    """A warehouse, as far as a load needs it. ``engine`` is ``duckdb`` or ``snowflake``;
+    ``described`` says for people where it is, and never how to get in."""
+
+    engine: str
+
+    @property
+    def described(self) -> str: ...
+
+    def existing(self) -> dict[str, bool]:
+        """Which of the raw tables are there, and whether with their contract's columns."""
+
+    def relation(self, table: RawTable) -> str:
+        """The table's qualified name."""
+
+    def stage(self, table: RawTable, path: Path) -> str:
+        """Makes the rows of a CSV file readable under the name that it returns, with the table's
+        types, until the connection ends. Raises LoadError where they cannot be read."""
+
+    def make(self, table: RawTable) -> None:
+        """Sees to it that the table is there with its contract's columns; one of other columns
+        gives way to an empty one, if the load succeeds. Called before the transaction."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Commits at the end of the block, or undoes everything where it raises."""
+
+    def execute(self, sql: str) -> int:
+        """Runs a statement; returns how many rows it changed."""
+
+    def rows(self, sql: str) -> list[tuple]:
+        """A query's rows."""
+
+
+def load(
+    target: Target, files: Mapping[str, Path], mode: Mode, batch: int | None = None
+) -> LoadReport:
+    """Loads the files (by raw table) into the target. ``replace`` needs the ``batch`` whose rows
+    the files hold.
+
+    Append adds the rows whose key is not there: done twice, it adds nothing. Raises LoadError when
+    a file is not its table's; when a table that rows should be added to is missing or of other
+    columns; when a row to append has a key that is there with other values; or when a file holds
+    rows of another batch than the one to replace.
+    """
+    began = time.perf_counter()
+    tables = [RAW_TABLES[name] for name in RAW_TABLES if name in files]
+    if mode is not Mode.RECREATE:
+        _check_tables(target, tables, mode)
+    for table in tables:
+        _check_header(table, files[table.name])
+    staged = {table.name: target.stage(table, files[table.name]) for table in tables}
+    if mode is not Mode.APPEND:
+        for table in tables:
+            target.make(table)
+    done = []
+    with target.transaction():
+        for table in tables:
+            done.append(_load_table(target, table, staged[table.name], mode, batch))
+    return LoadReport(tuple(done), time.perf_counter() - began)
+
+
+def _check_tables(target: Target, tables: list[RawTable], mode: Mode) -> None:
+    """Rows can be added to these tables; replace makes those that are missing."""
+    there = target.existing()
+    missing = [table.name for table in tables if table.name not in there]
+    if missing and mode is Mode.APPEND:
+        raise LoadError(
+            f"{target.described} has no {', '.join(missing)} to append to:"
+            " load with --mode recreate first"
+        )
+    if other := [table.name for table in tables if there.get(table.name) is False]:
+        raise LoadError(
+            f"{target.described} has {', '.join(other)} with other columns than batches have:"
+            " load with --mode recreate, which drops what is there"
+        )
+
+
+def _check_header(table: RawTable, path: Path) -> None:
+    """Columns are read by their place: a file of others, or in another order, must not get in."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header = next(csv.reader(file), [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise LoadError(f"{path} cannot be read ({error}): nothing was loaded") from error
+    if header != table.column_names:
+        raise LoadError(
+            f"{path} has the columns {', '.join(header) or '(none)'}, not those of {table.name}"
+            f" ({', '.join(table.column_names)}): generate it anew; nothing was loaded"
+        )
+
+
+def _load_table(
+    target: Target, table: RawTable, staged: str, mode: Mode, batch: int | None
+) -> TableLoad:
+    relation = target.relation(table)
+    columns = ", ".join(table.column_names)
+    insert = f"insert into {relation} ({columns}) select {columns} from {staged}"
+    if mode is Mode.APPEND:
+        there = _there_already(target, table, staged)
+        if there:
+            insert += (
+                f" where not exists (select 1 from {relation} as present"
+                f" where present.{table.key} = {staged}.{table.key})"
+            )
+        return TableLoad(table.name, target.execute(insert), there, 0)
+    if mode is Mode.RECREATE:
+        removed = target.execute(f"delete from {relation}")
+        return TableLoad(table.name, target.execute(insert), 0, removed)
+    of_batch = f"{BATCH_COLUMN.name} = {int(batch or 0)}"
+    removed = target.execute(f"delete from {relation} where {of_batch}")
+    added = target.execute(insert)
+    held = target.rows(f"select count(*) from {relation} where {of_batch}")[0][0]
+    if held != added:
+        raise LoadError(
+            f"the file of {table.name} has {added - held:,} rows of another batch than {batch}:"
+            " nothing was loaded"
+        )
+    return TableLoad(table.name, added, 0, removed)
+
+
+def _there_already(target: Target, table: RawTable, staged: str) -> int:
+    """How many of the staged rows are in the table. LoadError where one is there otherwise: that
+    batch was made with another seed or other settings, and a mixture of both would be neither."""
+    relation = target.relation(table)
+    # JSON is compared by nobody: two engines spell it differently
+    compared = [c.name for c in table.columns if c.type != "json" and c.name != table.key]
+    differs = " or ".join(f"present.{name} is distinct from incoming.{name}" for name in compared)
+    there, other = target.rows(
+        f"select count(*), coalesce(sum(case when {differs} then 1 else 0 end), 0)"
+        f" from {staged} as incoming inner join {relation} as present"
+        f" on present.{table.key} = incoming.{table.key}"
+    )[0]
+    if other:
+        raise LoadError(
+            f"{other:,} rows of {table.name} are in {target.described} with other values: the batch"
+            " there was made with another seed or other settings; nothing was loaded. Generate"
+            " another batch, or load with --mode recreate"
+        )
+    return int(there)

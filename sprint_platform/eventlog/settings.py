@@ -1,0 +1,113 @@
+"""What a batch is made from: its settings, by flag, environment or default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import date, timedelta
+from typing import Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from sprint_platform.eventlog.errors import EventlogError
+
+LAST_BATCH = 999
+# The first batch's days; every further batch has as many, after those of the one before it.
+FIRST_DAY = date(2011, 1, 13)
+LAST_DAY = date(2011, 2, 12)
+DAYS = LAST_DAY - FIRST_DAY + timedelta(days=1)
+# setting -> the environment variable that gives it
+VARIABLES = {
+    "players": "N_PLAYERS",
+    "max_sessions": "MAX_SESSIONS_PER_PLAYER",
+    "game_version": "GAME_VERSION",
+    "seed": "GAME_DATA_SEED",
+    "batch": "LOAD_BATCH_ID",
+}
+
+
+_NUMBER, _DAY = TypeAdapter(int), TypeAdapter(date)
+
+
+class SettingsError(EventlogError):
+    """A setting that no batch can be made from."""
+
+
+class BatchSettings(BaseModel):
+    """Everything that decides a batch's rows, to the last byte.
+
+    Without dates, batch 1 is of the first month and batch 2 of the next; a first day alone is
+    followed by thirty more. ``numbered_from`` holds the numbers of the first player, session and
+    event where ids go on from what a warehouse holds; without it, a batch from 2 on counts in a
+    namespace of its own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    batch: int = Field(default=1, ge=1, le=LAST_BATCH)
+    players: int = Field(default=2000, ge=1, le=50_000_000)
+    max_sessions: int = Field(default=25, ge=1, le=1000)
+    game_version: str = Field(default="1.0.3", pattern=r"^[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}$")
+    seed: int = Field(default=42, ge=0, lt=2**63)
+    start: date = FIRST_DAY
+    end: date = LAST_DAY
+    numbered_from: tuple[PositiveInt, PositiveInt, NonNegativeInt] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _dates_of_batch(cls, told: dict[str, Any]) -> dict[str, Any]:
+        told = dict(told)
+        # what is wrong with a number or a day is told by the field's own check
+        with suppress(ValidationError, OverflowError):
+            if "start" not in told:
+                batch = _NUMBER.validate_python(told.get("batch", 1))
+                told["start"] = FIRST_DAY + DAYS * (batch - 1)
+            if "end" not in told:
+                told["end"] = _DAY.validate_python(told["start"]) + DAYS - timedelta(days=1)
+        return told
+
+    @model_validator(mode="after")
+    def _dates_in_order(self) -> BatchSettings:
+        if self.end < self.start:
+            raise ValueError(f"the last day {self.end} lies before the first, {self.start}")
+        if self.days > 3660:
+            raise ValueError(f"{self.days} days are more than ten years")
+        return self
+
+    @property
+    def days(self) -> int:
+        return (self.end - self.start).days + 1
+
+    @staticmethod
+    def read(
+        given: Mapping[str, Any], environment: Mapping[str, str] = os.environ
+    ) -> BatchSettings:
+        """The settings: those that are given (None is not), then the environment's, then defaults.
+        Raises SettingsError."""
+        told = {name: environment[v] for name, v in VARIABLES.items() if environment.get(v)}
+        told |= {name: value for name, value in given.items() if value is not None}
+        try:
+            return BatchSettings.model_validate(told)
+        except ValidationError as error:
+            raise SettingsError(_told(error, told, given)) from error
+
+
+def _told(error: ValidationError, told: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    first = error.errors()[0]
+    reason = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return f"no batch can be made: {reason}"
+    name = str(first["loc"][0])
+    by_variable = given.get(name) is None and name in VARIABLES
+    where = VARIABLES[name] if by_variable else name.replace("_", " ")
+    return f"{where} is {str(told.get(name))!r}: {reason[0].lower()}{reason[1:]}"

@@ -1,0 +1,272 @@
+"""The event log's tables in Snowflake.
+
+A statement that defines something (create, alter, drop) commits the open transaction there. So all
+of those come first, on temporary objects where they can, and a load's transaction only deletes and
+inserts. What is temporary goes with the session, also when the process is killed.
+"""
+
+from __future__ import annotations
+
+import glob
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sprint_platform.eventlog.contracts import RAW_TABLES, RawTable
+from sprint_platform.eventlog.load import LoadError
+from sprint_platform.eventlog.snowflake_credentials import SnowflakeCredentials, SnowflakeError
+
+# The connector is an optional dependency, and takes half a second to import.
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
+    from snowflake.connector.errors import Error
+
+# After these the connector stops trying again: a wrong account must not hang, a cut line may mend.
+LOGIN_SECONDS = 20
+NETWORK_SECONDS = 300
+SESSION = {
+    "QUERY_TAG": "sprint_platform eventlog",
+    # Another load may hold the tables; Snowflake would wait for it for 12 hours.
+    "LOCK_TIMEOUT": 600,
+}
+# As RFC 4180 has it; by default a backslash outside of quotes would be an escape.
+CSV_FORMAT = (
+    "(TYPE = CSV SKIP_HEADER = 1 FIELD_OPTIONALLY_ENCLOSED_BY = '\"'"
+    " ESCAPE_UNENCLOSED_FIELD = NONE)"
+)
+# logical type -> what information_schema calls it
+TYPES = {"text": "TEXT", "json": "VARIANT", "integer": "NUMBER"}
+
+
+@contextmanager
+def open_snowflake(credentials: SnowflakeCredentials) -> Iterator[SnowflakeTarget]:
+    """The target, connected while the block runs. Makes the database and the schema where they are
+    missing. Raises SnowflakeError."""
+    try:
+        import snowflake.connector as connector
+    except ImportError as error:
+        raise SnowflakeError(
+            "Snowflake's connector is not installed: pip install -e '.[snowflake]' in the project's"
+            " root, or make setup"
+        ) from error
+    place = {
+        "host": credentials.host,
+        "port": credentials.port,
+        "protocol": credentials.protocol,
+        "role": credentials.role,
+    }
+    try:
+        connection = connector.connect(
+            account=credentials.account,
+            user=credentials.user,
+            password=credentials.password.get_secret_value(),
+            warehouse=credentials.warehouse,
+            # the connector takes a None for a value
+            **{name: value for name, value in place.items() if value is not None},
+            application="sprint_platform",
+            session_parameters=SESSION,
+            login_timeout=LOGIN_SECONDS,
+            network_timeout=NETWORK_SECONDS,
+            # it would look for a cloud's metadata service first, which only workload identities use
+            platform_detection_timeout_seconds=0.0,
+        )
+    except connector.errors.Error as error:
+        # not chained: the connector's stack is many pages of its retries
+        raise SnowflakeError(_refusal(error, credentials)) from None
+    try:
+        target = SnowflakeTarget(connection, credentials)
+        target.enter_schema()
+        try:
+            yield target
+        finally:
+            target.put_back()
+    finally:
+        connection.close()
+
+
+class SnowflakeTarget:
+    """The schema of the credentials."""
+
+    engine = "snowflake"
+
+    def __init__(self, connection: SnowflakeConnection, credentials: SnowflakeCredentials) -> None:
+        self.connection = connection
+        self.credentials = credentials
+        # table -> the name under which the one that it replaces waits for the load's end
+        self._set_aside: dict[str, str] = {}
+
+    @property
+    def described(self) -> str:
+        told = self.credentials
+        return f"{told.account}/{told.database}.{told.schema_}"
+
+    def enter_schema(self) -> None:
+        """Takes the warehouse, and the schema, which it makes where it is missing."""
+        told = self.credentials
+        schema = f"{told.database}.{told.schema_}"
+        try:
+            self.rows(f"use warehouse {told.warehouse}")
+        except SnowflakeError as error:
+            raise SnowflakeError(
+                f"no warehouse {told.warehouse} that this role may use: see SNOWFLAKE_WAREHOUSE and"
+                f" SNOWFLAKE_ROLE ({error})"
+            ) from None
+        for kind, name, variable in (
+            ("database", told.database, "SNOWFLAKE_DATABASE"),
+            ("schema", schema, "SNOWFLAKE_SCHEMA"),
+        ):
+            # entered before made: to say "create if not exists" takes the right to create
+            with suppress(SnowflakeError):
+                self.rows(f"use {kind} {name}")
+                continue
+            try:
+                self.rows(f"create {kind} if not exists {name}")
+                self.rows(f"use {kind} {name}")
+            except SnowflakeError as error:
+                raise SnowflakeError(
+                    f"no {kind} {name} that this role may use, and it may not make one: see"
+                    f" {variable} and SNOWFLAKE_ROLE ({error})"
+                ) from None
+
+    def existing(self) -> dict[str, bool]:
+        found = self._columns()
+        return {name: found[name] == _wanted(RAW_TABLES[name]) for name in found}
+
+    def _columns(self) -> dict[str, list[tuple[str, str]]]:
+        told = self.credentials
+        found: dict[str, list[tuple[str, str]]] = {}
+        for table, column, kind in self.rows(
+            "select table_name, column_name, data_type"
+            f" from {told.database}.information_schema.columns"
+            f" where table_schema = '{told.schema_.upper()}' order by ordinal_position"
+        ):
+            if table.lower() in RAW_TABLES:
+                found.setdefault(table.lower(), []).append((column.lower(), kind))
+        return found
+
+    def relation(self, table: RawTable) -> str:
+        return f"{self.credentials.database}.{self.credentials.schema_}.{table.name}"
+
+    def stage(self, table: RawTable, path: Path) -> str:
+        """Uploads the file to a temporary stage and copies it from there into a temporary table:
+        the connector compresses and sends it in pieces, so that its size takes no memory."""
+        name = f"incoming_{table.name}"
+        # PUT takes a pattern, not a path, and a string literal's escapes
+        pattern = glob.escape(path.resolve().as_posix()).replace("\\", "\\\\").replace("'", "\\'")
+        texts = ", ".join(f"{column} varchar" for column in table.column_names)
+        typed = ", ".join(
+            {
+                "json": f"parse_json({column.name})",
+                "integer": f"cast({column.name} as integer)",
+            }.get(column.type, column.name)
+            for column in table.columns
+        )
+        self.rows(f"create or replace temporary stage {name}_file")
+        self.rows(f"put 'file://{pattern}' @{name}_file overwrite = true")
+        # Text first: so one bad value fails here, before any transaction, and with its own words.
+        self.rows(f"create or replace temporary table {name}_text ({texts})")
+        definitions = table.definitions("snowflake")
+        self.rows(f"create or replace temporary table {name} ({definitions})")
+        try:
+            self.rows(f"copy into {name}_text from @{name}_file file_format = {CSV_FORMAT}")
+            self.execute(f"insert into {name} select {typed} from {name}_text")
+        except SnowflakeError as error:
+            raise LoadError(f"{path} cannot be read: {error}: nothing was loaded") from error
+        self.rows(f"drop table {name}_text")
+        return name
+
+    def make(self, table: RawTable) -> None:
+        """A table of other columns is renamed, not replaced: `create or replace` would commit, and
+        a load that then fails would have lost the old rows. It is dropped when the load is
+        committed, and gets its name back when it is not."""
+        there = self.existing().get(table.name)
+        if there:
+            return
+        if there is not None:
+            aside = f"{table.name}_before_{secrets.token_hex(4)}"
+            self.rows(f"alter table {table.name} rename to {aside}")
+            self._set_aside[table.name] = aside
+        self.rows(f"create table {table.name} ({table.definitions('snowflake')})")
+
+    def put_back(self) -> None:
+        """Gives the tables that `make` set aside their names back, where no load was committed."""
+        for table, aside in self._set_aside.items():
+            try:
+                self.rows(f"drop table if exists {table}")
+                self.rows(f"alter table {aside} rename to {table}")
+            except SnowflakeError as error:
+                raise SnowflakeError(
+                    f"the rows of {table} are in {self.described} as {aside}: rename it ({error})"
+                ) from None
+        self._set_aside = {}
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self._in_one_line():
+            self.connection.autocommit(False)
+        try:
+            yield
+            with self._in_one_line():
+                self.connection.commit()
+        except BaseException:
+            # a connection that broke cannot say so any more; Snowflake then rolls back by itself
+            with suppress(SnowflakeError), self._in_one_line():
+                self.connection.rollback()
+                self.connection.autocommit(True)
+            raise
+        # from here on nothing may be put back
+        replaced, self._set_aside = self._set_aside, {}
+        with self._in_one_line():
+            self.connection.autocommit(True)
+        for aside in replaced.values():
+            self.rows(f"drop table {aside}")
+
+    def execute(self, sql: str) -> int:
+        with self._in_one_line(), self.connection.cursor() as cursor:
+            cursor.execute(sql)
+            return int(cursor.rowcount or 0)
+
+    def rows(self, sql: str) -> list[tuple]:
+        with self._in_one_line(), self.connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall()
+
+    @contextmanager
+    def _in_one_line(self) -> Iterator[None]:
+        from snowflake.connector.errors import Error
+
+        try:
+            yield
+        except Error as error:
+            raise SnowflakeError(_told(error, self.credentials)) from error
+
+
+def _wanted(table: RawTable) -> list[tuple[str, str]]:
+    return [(column.name, TYPES[column.type]) for column in table.columns]
+
+
+def _told(error: Error, credentials: SnowflakeCredentials) -> str:
+    """The connector's message in one line."""
+    message: Any = error.raw_msg or error.msg or type(error).__name__
+    line = " ".join(str(message).split())[:400]
+    return line.replace(credentials.password.get_secret_value(), "***")
+
+
+def _refusal(error: Error, credentials: SnowflakeCredentials) -> str:
+    """Why there is no connection, and which variable to look at."""
+    reason = _told(error, credentials)
+    where = f"account {credentials.account}"
+    look_at = "SNOWFLAKE_ACCOUNT"
+    if credentials.host:
+        where += f" at {credentials.host}" + (f":{credentials.port}" if credentials.port else "")
+        look_at += ", SNOWFLAKE_HOST and SNOWFLAKE_PORT"
+    lowered = reason.lower()
+    if "username or password" in lowered:
+        look_at = "SNOWFLAKE_USER and SNOWFLAKE_PASSWORD"
+    elif "role" in lowered:
+        look_at = "SNOWFLAKE_ROLE"
+    elif error.errno == 250001 and "could not connect" not in lowered:
+        look_at = "SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and SNOWFLAKE_PASSWORD"
+    return f"no connection to Snowflake, {where}: see {look_at} ({reason})"

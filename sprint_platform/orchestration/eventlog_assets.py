@@ -1,0 +1,182 @@
+"""The event log's raw tables as assets: a partition is a batch, in files and in DuckDB."""
+
+# no `from __future__ import annotations`: Dagster reads the annotations of an asset's parameters
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field
+
+from sprint_platform.eventlog.contracts import RAW_TABLES
+from sprint_platform.eventlog.duckdb_target import DuckDBTarget
+from sprint_platform.eventlog.load import Mode, load
+from sprint_platform.eventlog.settings import LAST_BATCH, BatchSettings
+from sprint_platform.orchestration.failures import ClearFailure, told_in_one_line
+from sprint_platform.orchestration.policies import OWNERS
+from sprint_platform.orchestration.resources import Warehouse
+
+if TYPE_CHECKING:
+    from sprint_platform.eventlog.files import BatchFile
+
+GROUP = "eventlog"
+# Static, so that any batch can be asked for in a project that has never seen one.
+BATCHES = dg.StaticPartitionsDefinition([str(batch) for batch in range(1, LAST_BATCH + 1)])
+# What each table is made from.
+MADE_FROM = {
+    "raw_players": (),
+    "raw_sessions": ("raw_players",),
+    "raw_game_events": ("raw_players", "raw_sessions"),
+}
+
+
+class Batch(dg.Config):
+    """The settings of the run's batches; what is left out comes from the environment or is the
+    default. The days follow from the batch's number."""
+
+    players: int | None = Field(None, description="How many players (N_PLAYERS, or 2000).")
+    max_sessions: int | None = Field(
+        None, description="Most sessions of a player (MAX_SESSIONS_PER_PLAYER, or 25)."
+    )
+    game_version: str | None = Field(None, description="GAME_VERSION, or 1.0.3.")
+    seed: int | None = Field(None, description="GAME_DATA_SEED, or 42.")
+    start: str | None = Field(None, description="First day, YYYY-MM-DD.")
+    end: str | None = Field(None, description="Last day; thirty days after the first.")
+
+
+def table_key(table: str) -> dg.AssetKey:
+    """The asset of a raw table."""
+    return dg.AssetKey(["eventlog", table])
+
+
+def build_eventlog_assets() -> list[dg.AssetsDefinition]:
+    """The three raw tables: players, then their sessions, then what happened in them."""
+
+    @_raw_table("raw_players")
+    def raw_players(
+        context: dg.AssetExecutionContext, warehouse: Warehouse, config: Batch
+    ) -> dg.MaterializeResult:
+        given = config.model_dump()
+        return _make(
+            context,
+            warehouse,
+            "raw_players",
+            lambda batch: BatchSettings.read({**given, "batch": batch}),
+        )
+
+    @_raw_table("raw_sessions")
+    def raw_sessions(
+        context: dg.AssetExecutionContext, warehouse: Warehouse
+    ) -> dg.MaterializeResult:
+        return _make(context, warehouse, "raw_sessions", lambda b: upstream("raw_sessions", b))
+
+    @_raw_table("raw_game_events")
+    def raw_game_events(
+        context: dg.AssetExecutionContext, warehouse: Warehouse
+    ) -> dg.MaterializeResult:
+        return _make(
+            context, warehouse, "raw_game_events", lambda b: upstream("raw_game_events", b)
+        )
+
+    return [raw_players, raw_sessions, raw_game_events]
+
+
+def _raw_table(table: str) -> Callable[..., Any]:
+    contract = RAW_TABLES[table]
+    spec = dg.AssetSpec(
+        table_key(table),
+        deps=[table_key(parent) for parent in MADE_FROM[table]],
+        description=f"One row is {contract.one_row_is}, raw: as a game's backend delivers it.",
+        group_name=GROUP,
+        kinds={"python", "csv", "duckdb"},
+        owners=OWNERS,
+        metadata={
+            "dagster/table_name": f"eventlog_raw.{table}",
+            "dagster/column_schema": dg.TableSchema(
+                columns=[
+                    dg.TableColumn(c.name, c.type, description=c.meaning) for c in contract.columns
+                ]
+            ),
+        },
+    )
+    return dg.multi_asset(
+        name=f"eventlog_{table}",
+        specs=[spec],
+        partitions_def=BATCHES,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+
+
+def upstream(table: str, batch: int) -> BatchSettings:
+    """The settings with which the tables that this one is made from were made. Raises ClearFailure
+    where one is missing, or made with others."""
+    from sprint_platform.eventlog.files import BatchFileError, batch_dir, read_table_file
+
+    made: BatchSettings | None = None
+    for parent in MADE_FROM[table]:
+        try:
+            file = read_table_file(batch_dir(batch), parent)
+        except BatchFileError as error:
+            raise ClearFailure(
+                f"eventlog/{table} for batch {batch} needs eventlog/{parent}: materialize it for"
+                f" {batch} first ({error})"
+            ) from None
+        if made is not None and file.settings != made:
+            raise ClearFailure(
+                f"eventlog/{parent} for batch {batch} was made with other settings than"
+                f" eventlog/{MADE_FROM[table][0]}: materialize eventlog/{parent} for {batch} again"
+            )
+        made = file.settings
+    assert made is not None
+    return made
+
+
+def _make(
+    context: dg.AssetExecutionContext,
+    warehouse: Warehouse,
+    table: str,
+    settings_of: Callable[[int], BatchSettings],
+) -> dg.MaterializeResult:
+    """Writes the table's files of the run's batches, and loads them in place of what was there."""
+    # polars and the generation: only when something is generated
+    from sprint_platform.eventlog.files import batch_dir, write_table
+
+    rows = 0
+    began = time.perf_counter()
+    with told_in_one_line():
+        files = {}
+        for key in context.partition_keys:
+            started = time.perf_counter()
+            settings = settings_of(int(key))
+            context.log.info(
+                f"batch {key}: {settings.players:,} players, seed {settings.seed},"
+                f" {settings.start} to {settings.end}"
+            )
+            file = write_table(settings, table, batch_dir(int(key)))
+            files[int(key)] = file
+            rows += file.rows
+            context.add_asset_metadata(
+                _metadata(file, time.perf_counter() - started), table_key(table), partition_key=key
+            )
+        with warehouse.get_connection(f"eventlog/{table} of run {context.run.run_id}") as con:
+            target = DuckDBTarget(con)
+            for batch, file in files.items():
+                load(target, {table: file.path}, Mode.REPLACE, batch)
+    seconds = time.perf_counter() - began
+    return dg.MaterializeResult(
+        metadata={"seconds": round(seconds, 3), "rows_per_second": round(rows / seconds)}
+    )
+
+
+def _metadata(file: "BatchFile", seconds: float) -> dict[str, Any]:
+    settings = file.settings
+    return {
+        "dagster/partition_row_count": file.rows,
+        "bytes": file.bytes,
+        "sha256": file.sha256,
+        "seconds_to_write": round(seconds, 3),
+        "days": f"{settings.start} to {settings.end}",
+        "players": settings.players,
+        "seed": settings.seed,
+    }

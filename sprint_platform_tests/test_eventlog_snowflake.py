@@ -1,0 +1,363 @@
+"""The event log in Snowflake: Snowflake's own connector, against the stand-in of fake_snowflake."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sprint_platform.eventlog import snowflake_credentials, snowflake_target
+from sprint_platform.eventlog.contracts import RAW_TABLES
+from sprint_platform.eventlog.load import LoadError, Mode, load
+from sprint_platform.eventlog.snowflake_credentials import SnowflakeCredentials, SnowflakeError
+from sprint_platform.eventlog.snowflake_target import SnowflakeTarget, open_snowflake
+from sprint_platform_tests import fake_snowflake
+
+EVENTS = RAW_TABLES["raw_game_events"]
+CRAFTED = {
+    "chapter": 3,
+    "item": "kit",
+    "materials": {"rag": 2, "alcohol": 1},
+    "place": 'the "Łódź", \\',
+}
+_database = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[dict[str, str]]:
+    with fake_snowflake.serve() as variables:
+        yield variables
+
+
+@pytest.fixture
+def variables(server: dict[str, str]) -> dict[str, str]:
+    """The variables that lead to a database of the test's own, which nobody has made yet."""
+    return {**server, "SNOWFLAKE_DATABASE": f"GAME_{next(_database)}"}
+
+
+@pytest.fixture
+def target(variables: dict[str, str]) -> Iterator[SnowflakeTarget]:
+    with open_snowflake(SnowflakeCredentials.read(variables)) as opened:
+        yield opened
+
+
+def write_files(folder: Path, batch: int, players: int = 2) -> dict[str, Path]:
+    """The three files of a small batch: each player has a session, and in it two events."""
+    space = "" if batch == 1 else f"{batch}_"
+    at = "2011-01-13 10:00:00"
+    rows: dict[str, list[Sequence[Any]]] = {name: [] for name in RAW_TABLES}
+    for n in range(1, players + 1):
+        player = f"player_{space}{n}"
+        rows["raw_players"].append((player, at, "Pl", "PL", "hard", batch))
+        rows["raw_sessions"].append(
+            (f"session_{space}{n}", player, at, "2011-01-13 10:30:00", "ps3", batch)
+        )
+        for k, (event, properties) in enumerate(
+            (("game_started", {"chapter": n, "resumed": False}), ("item_crafted", CRAFTED))
+        ):
+            rows["raw_game_events"].append(
+                (
+                    f"event_{space}{2 * n + k}",
+                    f"2011-01-13 10:0{k}:00",
+                    player,
+                    event,
+                    "ps3",
+                    "1.0.3",
+                    json.dumps(properties, ensure_ascii=False),
+                    batch,
+                )
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in RAW_TABLES.items():
+        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(table.column_names)
+            writer.writerows(rows[name])
+    return {name: folder / f"{name}.csv" for name in RAW_TABLES}
+
+
+def held(target: SnowflakeTarget) -> dict[str, list[tuple]]:
+    """Everything in the raw tables, in the order of the keys."""
+    return {
+        name: target.rows(f"select * from {target.relation(table)} order by {table.key}")
+        for name, table in RAW_TABLES.items()
+    }
+
+
+def counts(target: SnowflakeTarget) -> list[int]:
+    return [len(rows) for rows in held(target).values()]
+
+
+def added(report: Any) -> list[int]:
+    return [table.added for table in report.tables]
+
+
+def test_recreate_makes_database_schema_and_tables_and_leaves_only_the_files_rows(
+    target: SnowflakeTarget, tmp_path: Path
+) -> None:
+    assert target.existing() == {}
+    load(target, write_files(tmp_path / "one", 1, players=3), Mode.RECREATE)
+    assert counts(target) == [3, 3, 6]
+    report = load(target, write_files(tmp_path / "two", 2), Mode.RECREATE)
+    assert added(report) == [2, 2, 4]
+    assert counts(target) == [2, 2, 4]
+    assert target.existing() == dict.fromkeys(RAW_TABLES, True)
+
+
+def test_append_adds_another_batch_and_nothing_the_second_time(
+    target: SnowflakeTarget, tmp_path: Path
+) -> None:
+    load(target, write_files(tmp_path / "one", 1), Mode.RECREATE)
+    second = write_files(tmp_path / "two", 2, players=3)
+    assert added(load(target, second, Mode.APPEND)) == [3, 3, 6]
+    once = held(target)
+    again = load(target, second, Mode.APPEND)
+    assert added(again) == [0, 0, 0]
+    assert [table.there_already for table in again.tables] == [3, 3, 6]
+    assert held(target) == once
+    assert counts(target) == [5, 5, 10]
+
+
+def test_append_to_missing_tables_says_to_recreate(target: SnowflakeTarget, tmp_path: Path) -> None:
+    with pytest.raises(LoadError, match="recreate first"):
+        load(target, write_files(tmp_path, 1), Mode.APPEND)
+    assert target.existing() == {}
+
+
+def test_replace_touches_its_own_batch_only(target: SnowflakeTarget, tmp_path: Path) -> None:
+    load(target, write_files(tmp_path / "one", 1), Mode.RECREATE)
+    load(target, write_files(tmp_path / "two", 2, players=4), Mode.REPLACE, batch=2)
+    assert counts(target) == [6, 6, 12]
+    load(target, write_files(tmp_path / "two", 2, players=1), Mode.REPLACE, batch=2)
+    assert counts(target) == [3, 3, 6]
+
+
+def test_properties_are_variant_and_can_be_asked(target: SnowflakeTarget, tmp_path: Path) -> None:
+    load(target, write_files(tmp_path, 1), Mode.RECREATE)
+    assert target.rows(
+        "select properties:chapter::int, properties:materials:rag::int, properties:place::varchar"
+        f" from {target.relation(EVENTS)} where event_id = 'event_3'"
+    ) == [(3, 2, CRAFTED["place"])]
+    started = target.rows(
+        "select properties:chapter::int, properties:resumed::boolean"
+        f" from {target.relation(EVENTS)} where event_name = 'game_started' order by 1"
+    )
+    assert started == [(1, False), (2, False)]
+    types = dict(
+        target.rows(
+            f"select column_name, data_type from {target.credentials.database}.information_schema"
+            ".columns where table_name = 'RAW_GAME_EVENTS'"
+        )
+    )
+    assert types["PROPERTIES"] == "VARIANT"
+
+
+class BreaksAt(SnowflakeTarget):
+    """A target that fails for real, in Snowflake, in place of the insert with this number."""
+
+    def __init__(self, target: SnowflakeTarget, number: int) -> None:
+        super().__init__(target.connection, target.credentials)
+        self._set_aside = target._set_aside
+        self.left = number
+        self.loading = False
+
+    def make(self, table: Any) -> None:
+        self.loading = True
+        super().make(table)
+
+    def execute(self, sql: str) -> int:
+        if self.loading and sql.startswith("insert into"):
+            self.left -= 1
+            if self.left == 0:
+                return super().execute("insert into no_such_table select 1")
+        return super().execute(sql)
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_load_that_breaks_in_the_middle_leaves_all_tables_as_they_were(
+    target: SnowflakeTarget, tmp_path: Path, number: int
+) -> None:
+    load(target, write_files(tmp_path / "one", 1), Mode.RECREATE)
+    before = held(target)
+    for mode in (Mode.RECREATE, Mode.REPLACE):
+        with pytest.raises(SnowflakeError, match=r"(?i)no_such_table"):
+            load(BreaksAt(target, number), write_files(tmp_path / "two", 2), mode, batch=2)
+        assert held(target) == before
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        ("item_crafted,ps3,", "item_crafted,ps3,surplus,"),  # a column too many
+        ('"{""chapter"": 1, ""resumed"": false}"', '"{""chapter"": 1,"'),  # no JSON
+        ('"{""chapter"": 1, ""resumed"": false}",1', '"{""chapter"": 1, ""resumed"": false}",x'),
+        ("event_id,event_time", "event_time,event_id"),
+    ],
+)
+def test_a_broken_file_is_named_before_anything_changes(
+    target: SnowflakeTarget, tmp_path: Path, spoiled: tuple[str, str]
+) -> None:
+    load(target, write_files(tmp_path / "one", 1), Mode.RECREATE)
+    before = held(target)
+    files = write_files(tmp_path / "broken", 1)
+    text = files["raw_game_events"].read_text(encoding="utf-8")
+    assert spoiled[0] in text
+    files["raw_game_events"].write_text(text.replace(*spoiled, 1), encoding="utf-8")
+    with pytest.raises(LoadError, match=r"raw_game_events\.csv") as caught:
+        load(target, files, Mode.RECREATE)
+    assert "\n" not in str(caught.value)
+    assert held(target) == before
+
+
+def test_a_folder_with_signs_of_patterns_and_quotes_in_its_name_is_read(
+    target: SnowflakeTarget, tmp_path: Path
+) -> None:
+    load(target, write_files(tmp_path / "Ann's [data]", 1), Mode.RECREATE)
+    assert counts(target) == [2, 2, 4]
+
+
+def old_layout(target: SnowflakeTarget) -> None:
+    for name in RAW_TABLES:
+        target.rows(f"create table {name} (id varchar)")
+        target.rows(f"insert into {name} values ('old')")
+
+
+def test_recreate_replaces_tables_of_other_columns_and_leaves_no_others(
+    variables: dict[str, str], tmp_path: Path
+) -> None:
+    credentials = SnowflakeCredentials.read(variables)
+    with open_snowflake(credentials) as target:
+        old_layout(target)
+        load(target, write_files(tmp_path, 1), Mode.RECREATE)
+    with open_snowflake(credentials) as target:
+        assert counts(target) == [2, 2, 4]
+        assert tables(target) == set(RAW_TABLES)
+
+
+def test_tables_of_other_columns_are_there_again_after_a_failed_recreate(
+    variables: dict[str, str], tmp_path: Path
+) -> None:
+    credentials = SnowflakeCredentials.read(variables)
+    with open_snowflake(credentials) as target:
+        old_layout(target)
+        with pytest.raises(SnowflakeError):
+            load(BreaksAt(target, 3), write_files(tmp_path, 1), Mode.RECREATE)
+    with open_snowflake(credentials) as target:
+        for table in RAW_TABLES.values():
+            assert target.rows(f"select * from {target.relation(table)}") == [("old",)]
+        assert tables(target) == set(RAW_TABLES)
+
+
+def tables(target: SnowflakeTarget) -> set[str]:
+    """All that a load leaves in the schema, for a session that comes after it."""
+    return {
+        name.lower()
+        for (name,) in target.rows(
+            f"select table_name from {target.credentials.database}.information_schema.tables"
+            f" where table_schema = '{target.credentials.schema_}'"
+        )
+    }
+
+
+# --- credentials, and what goes wrong on the way in
+
+
+@pytest.fixture(autouse=True)
+def without_dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project root of the test's own: a developer's .env is not read."""
+    root = tmp_path / "root"
+    root.mkdir()
+    monkeypatch.setattr(snowflake_credentials, "project_root", lambda: root)
+    return root
+
+
+def test_missing_variables_are_all_named() -> None:
+    with pytest.raises(SnowflakeError) as caught:
+        SnowflakeCredentials.read({"SNOWFLAKE_USER": "me", "SNOWFLAKE_PASSWORD": " "})
+    assert str(caught.value).startswith("SNOWFLAKE_ACCOUNT, SNOWFLAKE_PASSWORD are not set")
+
+
+def test_dotenv_fills_in_what_the_environment_does_not_say(without_dotenv: Path) -> None:
+    (without_dotenv / ".env").write_text(
+        "SNOWFLAKE_ACCOUNT=written\nSNOWFLAKE_USER=me\nSNOWFLAKE_PASSWORD='pa$$ #1'\n"
+    )
+    read = SnowflakeCredentials.read({"SNOWFLAKE_ACCOUNT": "given", "SNOWFLAKE_USER": ""})
+    assert (read.account, read.user) == ("given", "me")
+    assert read.password.get_secret_value() == "pa$$ #1"
+    assert (read.warehouse, read.database, read.schema_) == ("COMPUTE_WH", "GAME_ANALYTICS", "RAW")
+
+
+def test_the_environment_says_all_that_was_read(variables: dict[str, str]) -> None:
+    read = SnowflakeCredentials.read({**variables, "SNOWFLAKE_ROLE": "SYSADMIN"})
+    told = read.environment()
+    assert told.items() >= variables.items()
+    assert SnowflakeCredentials.read(told) == read
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SNOWFLAKE_SCHEMA", "RAW; drop database X"),
+        ("SNOWFLAKE_DATABASE", "1GAME"),
+        ("SNOWFLAKE_WAREHOUSE", 'W"'),
+        ("SNOWFLAKE_PORT", "70000"),
+        ("SNOWFLAKE_PROTOCOL", "ftp"),
+    ],
+)
+def test_a_wrong_variable_is_named(variables: dict[str, str], variable: str, value: str) -> None:
+    with pytest.raises(SnowflakeError, match=variable) as caught:
+        SnowflakeCredentials.read({**variables, variable: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_shows_the_password(target: SnowflakeTarget) -> None:
+    shown = f"{target.credentials!r} {target.credentials} {target.described} {target!r}"
+    assert fake_snowflake.PASSWORD not in shown
+    assert fake_snowflake.PASSWORD not in str(target.credentials.model_dump())
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("SNOWFLAKE_PASSWORD", "wrong-horse-8", "SNOWFLAKE_PASSWORD"),
+        ("SNOWFLAKE_ACCOUNT", "nobody-knows", "SNOWFLAKE_ACCOUNT"),
+        ("SNOWFLAKE_ROLE", "EMPEROR", "SNOWFLAKE_ROLE"),
+        ("SNOWFLAKE_WAREHOUSE", "CASTLE", "SNOWFLAKE_WAREHOUSE"),
+        ("SNOWFLAKE_PORT", "1", "SNOWFLAKE_HOST"),
+    ],
+)
+def test_who_is_not_let_in_learns_in_one_line_which_variable_to_look_at(
+    variables: dict[str, str],
+    variable: str,
+    value: str,
+    named: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(snowflake_target, "LOGIN_SECONDS", 2)
+    variables |= {variable: value}
+    with (
+        pytest.raises(SnowflakeError, match=named) as caught,
+        open_snowflake(SnowflakeCredentials.read(variables)),
+    ):
+        pass
+    told = str(caught.value)
+    assert "\n" not in told
+    assert variables["SNOWFLAKE_PASSWORD"] not in told + caplog.text
+
+
+def test_without_the_connector_one_line_says_what_to_install(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "snowflake.connector", None)
+    with (
+        pytest.raises(SnowflakeError, match=r"sprint-platform\[snowflake\]"),
+        open_snowflake(SnowflakeCredentials.read(variables)),
+    ):
+        pass
