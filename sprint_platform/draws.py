@@ -44,7 +44,8 @@ def stream_key(seed: int, stream: str, day: int = 0) -> int:
     """The key of one kind of decision (``stream``) of one world (``seed``) on one day.
 
     ``day`` is the day's ordinal (``date.toordinal``), never an offset from a horizon: a longer
-    range must not change an old day.
+    range must not change an old day. What has no days may give another number that never changes,
+    as the event log gives its batch's.
     """
     told = stream.encode()
     if len(told) > 24:  # longer names would share the stream of their beginning

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -204,15 +204,19 @@ def generated(settings: BatchSettings) -> Log:
     )
 
 
-def expected_marts(log: Log, as_of: date | None = None) -> dict[str, list[Row]]:
-    """Every mart's rows."""
+def expected_marts(log: Log, as_of: Mapping[int, date] | None = None) -> dict[str, list[Row]]:
+    """Every mart's rows; ``as_of`` is the day to which recency was counted, for batches that were
+    built with one."""
     sessions = [_session(row) for row in log.rows["raw_sessions"]]
     sessions_of = _grouped(sessions, "player_id")
     players = {
         row["player_id"]: _player(row, sessions_of[row["player_id"]])
         for row in log.rows["raw_players"]
     }
-    last_day = max((s["session_date"] for s in sessions), default=None)
+    counted_to = {
+        batch: max(s["session_date"] for s in of_batch)
+        for batch, of_batch in _grouped(sessions, "load_batch_id").items()
+    } | dict(as_of or {})
     events = [_event(row, sessions_of[row["player_id"]]) for row in log.rows["raw_game_events"]]
     events_of = _grouped(events, "session_id")
     fct_sessions = [
@@ -220,7 +224,12 @@ def expected_marts(log: Log, as_of: date | None = None) -> dict[str, list[Row]]:
     ]
     return {
         "dim_players": [
-            {**p, "recency_days": ((as_of or last_day) - p["last_session_start"].date()).days}
+            {
+                **p,
+                "recency_days": (
+                    counted_to[p["load_batch_id"]] - p["last_session_start"].date()
+                ).days,
+            }
             for p in players.values()
         ],
         "fct_game_events": events,

@@ -155,6 +155,12 @@ def test_it_goes_on_from_what_the_warehouse_holds(sprint: Sprint, folder: Path) 
     ]
     assert ids == ["player_id", "player_21", "player_22", "player_23"]
     assert rows(folder, "raw_players") == {1: 20, 2: 3}
+    assert sprint("generate", "--continue", "--end", "2011-03-01").returncode == 0
+    starts = [
+        line.split(",")[2][:10]
+        for line in (folder / "eventlog/raw_sessions.csv").read_text().splitlines()[1:]
+    ]
+    assert max(starts) <= "2011-03-01"
     assert "leave --batch and --start out" in one_line(
         sprint("generate", "--continue", "--batch=4")
     )
@@ -208,8 +214,69 @@ def test_models_are_built_published_and_refused_without_data(sprint: Sprint, fol
     assert least >= 17  # from 12 February, the last that there can be, to 1 March
     with duckdb.connect(str(folder / "sprint.duckdb")) as con:
         con.execute("update eventlog_raw.raw_players set difficulty_selected = 'nightmare'")
-    line = one_line(sprint("build"))
+    failed = sprint("build")
+    assert failed.returncode == 1
+    *rows_told, line = failed.stderr.strip().splitlines()
+    assert line.startswith("error: dbt: 1 of")
     assert "stg_players_rows" in line
+    # which rows, for example, and what is wrong with them
+    assert "difficulty nightmare" in rows_told[0]
+    assert "the difficulty is known" in rows_told[0]
+
+
+def test_a_build_takes_along_what_was_loaded_and_not_built(sprint: Sprint, folder: Path) -> None:
+    for batch in ("1", "2"):
+        assert sprint("generate", "--batch", batch).returncode == 0
+    done = sprint("build", "--batch", "2")
+    assert done.returncode == 0, done.stderr
+    assert "also batch 1: loaded, and not built since" in done.stdout
+    assert built(folder) == {1: 20, 2: 20}
+    assert sprint("generate", "--players", "9", "--seed", "3").returncode == 0
+    assert "also batch 1" in sprint("build", "--batch", "2").stdout
+    assert built(folder) == {1: 9, 2: 20}
+    assert "also" not in sprint("build", "--batch", "2").stdout
+    assert "holds no batch 7: it holds 1, 2" in one_line(sprint("build", "--batch", "7"))
+    line = one_line(sprint("build", "--as-of", "2011-02-01"))
+    assert "recency cannot be counted to 2011-02-01" in line
+    # what is gone from the raw tables goes from the marts
+    assert sprint("load", "--mode", "recreate").returncode == 0
+    assert sprint("build", "--batch", "1").returncode == 0
+    assert built(folder) == {1: 9}
+
+
+def built(folder: Path) -> dict[int, int]:
+    """Players by batch whose sessions are in the published facts."""
+    with duckdb.connect(str(folder / "published/sprint.duckdb"), read_only=True) as con:
+        found = con.execute(
+            "select load_batch_id, count(distinct player_id) from eventlog_mart.fct_sessions"
+            " group by 1 order by 1"
+        )
+        return dict(found.fetchall())
+
+
+def test_two_commands_at_once_leave_one_batch_whole(
+    environment: dict[str, str], folder: Path
+) -> None:
+    commands = [
+        subprocess.Popen(
+            [str(SPRINT), "eventlog", "generate", "--players", players, "--seed", seed],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+        )
+        for players, seed in (("300", "1"), ("200", "2"), ("100", "3"))
+    ]
+    assert [command.wait() for command in commands] == [0, 0, 0]
+    with duckdb.connect(str(folder / "sprint.duckdb"), read_only=True) as con:
+        # nobody is seen first when no session of theirs starts
+        torn = con.execute(
+            "select count(*) from eventlog_raw.raw_players as players where not exists"
+            " (select 1 from eventlog_raw.raw_sessions as sessions"
+            " where sessions.player_id = players.player_id"
+            " and sessions.session_start = players.first_seen_at)"
+        ).fetchone()
+    assert torn == (0,)
+    written = (folder / "eventlog/raw_players.csv").read_text().count("\n") - 1
+    assert rows(folder, "raw_players") == {1: written}
 
 
 def test_snowflake_asks_for_its_credentials(sprint: Sprint) -> None:

@@ -30,6 +30,7 @@ from sprint_platform.eventlog.files import (
     batch_dir,
     csv_path,
     eventlog_dir,
+    locked,
     manifest_path,
     read_table_file,
     write_batch,
@@ -230,11 +231,11 @@ def test_replace_touches_its_batch_only(data_folder: Path, made: Made) -> None:
 
 def test_a_file_of_another_batch_replaces_nothing(data_folder: Path, made: Made) -> None:
     loaded(made(MORE), Mode.RECREATE)
-    with pytest.raises(LoadError, match="of another batch than 1") as error:
+    with pytest.raises(LoadError, match="rows of another batch") as error:
         loaded(made(TWO), Mode.REPLACE, 1)
     one_line(error)
     mixed = made(MORE) | {"raw_game_events": made(TWO)["raw_game_events"]}
-    with pytest.raises(LoadError, match="of another batch than 1"):
+    with pytest.raises(LoadError, match="rows of another batch"):
         loaded(mixed, Mode.REPLACE, 1)
     assert content() == expected(MORE)
 
@@ -768,7 +769,8 @@ def test_two_writers_leave_one_batch(data_folder: Path) -> None:
     def write(settings: BatchSettings) -> None:
         for _ in range(6):
             try:
-                write_table(settings, "raw_players", data_folder)
+                with locked(data_folder):
+                    write_table(settings, "raw_players", data_folder)
             except OSError as error:
                 errors.append(error)
 
@@ -781,4 +783,43 @@ def test_two_writers_leave_one_batch(data_folder: Path) -> None:
     assert errors == []
     file = read_table_file(data_folder, "raw_players")
     assert hashlib.sha256(file.path.read_bytes()).hexdigest() == file.sha256
-    assert len(snapshot(data_folder)) == 2
+    assert set(snapshot(data_folder)) - {".lock"} == {
+        "raw_players.csv",
+        "raw_players.manifest.json",
+    }
+
+
+def test_a_folder_is_one_commands_at_a_time(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sprint_platform.eventlog.files.LOCK_SECONDS", 0.1)
+    with (
+        locked(data_folder),
+        pytest.raises(BatchFileError, match="another command writes or loads") as error,
+        locked(data_folder),
+    ):
+        pass
+    assert str(data_folder) in str(error.value)
+    with locked(data_folder):
+        pass
+
+
+def test_a_batch_that_grew_into_the_ids_of_another_is_refused(
+    data_folder: Path, made: Made
+) -> None:
+    loaded(made(ONE), Mode.REPLACE, 1)
+    with open_duckdb("a test") as target:
+        next_batch = continued(target, ONE)
+    loaded(made(next_batch), Mode.REPLACE, next_batch.batch)
+    # more players than batch 1 had when batch 2 was numbered on from it
+    with pytest.raises(LoadError, match="have ids that batch 2 has") as error:
+        loaded(made(MORE), Mode.REPLACE, 1)
+    one_line(error)
+    assert content() == expected(ONE, next_batch)
+    loaded(made(ONE), Mode.REPLACE, 1)
+    assert content() == expected(ONE, next_batch)
+
+
+def test_replace_needs_its_batch(data_folder: Path, made: Made) -> None:
+    with pytest.raises(ValueError, match="needs the batch"):
+        loaded(made(ONE), Mode.REPLACE)

@@ -159,12 +159,13 @@ def test_a_run_replaces_its_batches_and_no_other(changing: EventlogWarehouse, lo
         con.execute(f"update eventlog_mart.fct_game_events set score = -1 where {marked}")
     run = changing.build("1,2", environment={"SPRINT_AS_OF": "2011-04-10"})
     assert not run.unsuccessful, run.messages
-    expected = expected_marts(changed, as_of=date(2011, 4, 10))
+    expected = expected_marts(changed, as_of={1: date(2011, 4, 10)})
     for event in expected["fct_game_events"]:
         if event["event_name"] == "game_closed" and event["load_batch_id"] == 3:
             event["score"] = -1
     assert_marts(changing, expected)
-    assert min(player["recency_days"] for player in expected["dim_players"]) >= 10
+    recency = {p["load_batch_id"]: p["recency_days"] for p in expected["dim_players"]}
+    assert recency[1] >= 10
 
 
 # --- what the tests catch ------------------------------------------------------------------------
@@ -297,10 +298,11 @@ def test_the_codes_that_are_known_are_the_contracts() -> None:
 
 def test_wrong_batches_and_days_are_refused(warehouse: EventlogWarehouse) -> None:
     before = warehouse.marts()
-    command = ("run", "--select", "dim_players", "fct_game_events")
-    run = warehouse.build("first", *command, environment={"SPRINT_AS_OF": "tomorrow"})
-    assert "SPRINT_AS_OF must be a day as YYYY-MM-DD" in run.messages["dim_players"]
+    run = warehouse.build("first", "run", "--select", "fct_game_events")
     assert "SPRINT_BATCHES must be numbers of batches" in run.messages["fct_game_events"]
+    wrong_day = {"SPRINT_AS_OF": "tomorrow"}
+    run = warehouse.build("1", "run", "--select", "dim_players", environment=wrong_day)
+    assert "SPRINT_AS_OF must be a day as YYYY-MM-DD" in run.messages["dim_players"]
     run = warehouse.build("1", "run", "--select", "fct_game_events", "--full-refresh")
     assert "would keep those batches only" in run.messages["fct_game_events"]
     assert warehouse.marts() == before

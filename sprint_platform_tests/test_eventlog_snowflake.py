@@ -357,7 +357,7 @@ def test_without_the_connector_one_line_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "snowflake.connector", None)
     with (
-        pytest.raises(SnowflakeError, match=r"sprint-platform\[snowflake\]"),
+        pytest.raises(SnowflakeError, match=r"pip install -e '\.\[snowflake\]'"),
         open_snowflake(SnowflakeCredentials.read(variables)),
     ):
         pass

@@ -17,6 +17,6 @@
             ~ " model with in_batches('" ~ batch_column ~ "')"
         ) %}
     {% endif %}
-    {%- set held = "select " ~ batch_column ~ " from " ~ source('eventlog', 'raw_players') -%}
+    {%- set held = "select " ~ batch_column ~ " from " ~ source('eventlog', 'raw_sessions') -%}
     {{ delete_and_insert(arg_dict, replaced ~ " or " ~ batch_column ~ " not in (" ~ held ~ ")") }}
 {% endmacro %}

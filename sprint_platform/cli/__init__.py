@@ -41,15 +41,15 @@ def main() -> None:
     from filelock import Timeout
 
     from sprint_platform.telemetry.partitions import PartitionError
-    from sprint_platform.warehouse.database import open_elsewhere
+    from sprint_platform.warehouse.database import disk_full, open_elsewhere
     from sprint_platform.warehouse.lease import LeaseError
 
     try:
         app()
     except (Stop, EventlogError, TitleError, PartitionError, LeaseError, Timeout) as error:
         _end(str(error))
-    except duckdb.IOException as error:
-        line = open_elsewhere(error)
+    except (duckdb.Error, OSError) as error:
+        line = open_elsewhere(error) or disk_full(error)
         if line is None:
             raise
         _end(line)

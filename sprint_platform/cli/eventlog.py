@@ -88,38 +88,41 @@ def generate(
     Loading replaces this batch's rows in the warehouse, and leaves those of other batches.
     """
     from sprint_platform.eventlog.continuing import continued
-    from sprint_platform.eventlog.files import eventlog_dir, write_batch
+    from sprint_platform.eventlog.files import eventlog_dir, locked, write_batch
 
     if go_on and (batch is not None or start is not None):
         raise Stop("--continue chooses the batch and its first day: leave --batch and --start out")
     given = {
-        "batch": batch,
+        # it is the warehouse that says which batch is next
+        "batch": 1 if go_on else batch,
         "players": players,
         "max_sessions": max_sessions,
         "game_version": game_version,
         "seed": seed,
         "start": read_day("--start", start) if start else None,
-        "end": read_day("--end", end) if end else None,
     }
-    settings = BatchSettings.read(given)
+    last = read_day("--end", end) if end else None
+    settings = BatchSettings.read(given if go_on else {**given, "end": last})
     if ingest and to is Warehouse.snowflake:
         # before the last batch's files are written over
         _snowflake_credentials()
-    if go_on:
-        with _opened(to, "generate --continue") as target:
-            settings = continued(target, settings)
-    out.print(
-        f"[bold]batch {settings.batch}[/], {settings.start} to {settings.end}:"
-        f" {settings.players:,} players, seed {settings.seed}",
-        highlight=False,
-    )
-    with _row_counts() as watch:
-        files = write_batch(settings, eventlog_dir(), watch)
-    _tell_files(files)
+    with locked(eventlog_dir()):
+        if go_on:
+            with _opened(to, "generate --continue") as target:
+                settings = continued(target, settings, last)
+        out.print(
+            f"[bold]batch {settings.batch}[/], {settings.start} to {settings.end}:"
+            f" {settings.players:,} players, seed {settings.seed}",
+            highlight=False,
+        )
+        with _row_counts() as watch:
+            files = write_batch(settings, eventlog_dir(), watch)
+        _tell_files(files)
+        if ingest:
+            paths = {table: file.path for table, file in files.items()}
+            with _opened(to, f"generate of batch {settings.batch}") as target:
+                _tell_load(target, load(target, paths, Mode.REPLACE, settings.batch))
     if ingest:
-        paths = {table: file.path for table, file in files.items()}
-        with _opened(to, f"generate of batch {settings.batch}") as target:
-            _tell_load(target, load(target, paths, Mode.REPLACE, settings.batch))
         out.print(f"Next: [bold]sprint eventlog build --batch {settings.batch}{_to(to)}[/]")
     else:
         mode = "recreate" if settings.batch == 1 else "append"
@@ -138,12 +141,13 @@ def load_files(
     ] = None,
 ) -> None:
     """Load data/eventlog/raw_*.csv. A load that fails leaves the old data."""
-    from sprint_platform.eventlog.files import eventlog_dir, read_batch
+    from sprint_platform.eventlog.files import eventlog_dir, locked, read_batch
 
-    files = read_batch(eventlog_dir())
-    chosen = mode or _ask_mode()
-    with _opened(to, f"load --mode {chosen.value}") as target:
-        _tell_load(target, load(target, files, Mode(chosen.value)))
+    with locked(eventlog_dir()):
+        files = read_batch(eventlog_dir())
+        chosen = mode or _ask_mode()
+        with _opened(to, f"load --mode {chosen.value}") as target:
+            _tell_load(target, load(target, files, Mode(chosen.value)))
     out.print(f"Next: [bold]sprint eventlog build{_to(to)}[/]")
 
 
@@ -151,7 +155,9 @@ def load_files(
 def build(
     batch: Annotated[
         list[int] | None,
-        typer.Option(help="A batch that came or changed; may be said several times \\[all]."),
+        typer.Option(
+            min=1, max=999, help="A batch that came or changed; may be said several times \\[all]."
+        ),
     ] = None,
     as_of: Annotated[
         str | None,
@@ -160,13 +166,17 @@ def build(
     to: ToOption = Warehouse.duckdb,
 ) -> None:
     """Build and test the models with dbt."""
-    from sprint_platform.orchestration.eventlog_dbt import build_models
+    from sprint_platform.eventlog.batches import to_build
+    from sprint_platform.orchestration.eventlog_build import build_models
 
     day = read_day("--as-of", as_of) if as_of else None
-    secrets: Mapping[str, str] = {}
-    if to is Warehouse.snowflake:
-        secrets = _snowflake_credentials().environment()
-    built = build_models(batch or [], day, to.value, secrets)
+    secrets = _snowflake_credentials().environment() if to is Warehouse.snowflake else {}
+    with _opened(to, "build") as target:
+        batches, also = to_build(target, batch or [], day)
+    if also:
+        told = ", ".join(str(number) for number in also)
+        out.print(f"also batch {told}: loaded, and not built since", highlight=False)
+    built = build_models(batches, day, to.value, secrets)
     for line in built.wrong_rows:
         problems.print(f"[yellow]wrong[/] {escape(line)}", highlight=False, soft_wrap=True)
     if built.failure:

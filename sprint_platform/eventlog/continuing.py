@@ -9,9 +9,10 @@ from sprint_platform.eventlog.load import LoadError, Target
 from sprint_platform.eventlog.settings import LAST_BATCH, BatchSettings
 
 
-def continued(target: Target, settings: BatchSettings) -> BatchSettings:
+def continued(target: Target, settings: BatchSettings, end: date | None = None) -> BatchSettings:
     """The same settings for the batch after the last one in the target: it starts the day after the
-    last event, has as many days, and ids without a namespace go on from the highest.
+    last event, ends on ``end`` or has as many days, and ids without a namespace go on from the
+    highest.
 
     Raises LoadError where there is nothing to go on from.
     """
@@ -33,7 +34,7 @@ def continued(target: Target, settings: BatchSettings) -> BatchSettings:
         | {
             "batch": int(last_batch) + 1,
             "start": start,
-            "end": start + (settings.end - settings.start),
+            "end": end or start + (settings.end - settings.start),
             "numbered_from": (max(players, 1), max(sessions, 1), log),
         }
     )

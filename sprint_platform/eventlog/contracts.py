@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Also the folder of its files, the group of its assets, and the tag of its models.
+DOMAIN = "eventlog"
+
 DIFFICULTIES = ("easy", "normal", "hard", "grounded")
 PLATFORMS = ("ps3", "xbox360", "pc")
 # country -> the language of its players

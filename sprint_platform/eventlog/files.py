@@ -11,14 +11,15 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
 import polars as pl
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from sprint_platform.eventlog.contracts import RAW_TABLES
 from sprint_platform.eventlog.errors import EventlogError
@@ -27,6 +28,8 @@ from sprint_platform.eventlog.settings import BatchSettings
 from sprint_platform.places import data_dir
 
 AS_IT_IS = "generate the batch again, or remove the manifest to load the file as it is"
+# As long as a load waits for the warehouse.
+LOCK_SECONDS = 1800.0
 # Raise it when the same settings make other bytes.
 GENERATION_VERSION = 1
 
@@ -62,6 +65,24 @@ def csv_path(folder: Path, table: str) -> Path:
     return folder / f"{table}.csv"
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other writers out of the folder, from the first file that is written until all of them
+    are loaded: a load waits for the warehouse, and must not find another batch's files then.
+
+    Raises BatchFileError when it is not free in time.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
+            yield
+    except Timeout as error:
+        raise BatchFileError(
+            f"another command writes or loads the files in {folder}: wait for it, or stop it if"
+            " it hangs"
+        ) from error
+
+
 def write_table(
     settings: BatchSettings,
     table: str,
@@ -69,20 +90,19 @@ def write_table(
     watch: Callable[[str, int], None] | None = None,
 ) -> BatchFile:
     """Makes the table's rows and writes its file, replacing what was there; ``watch`` hears of the
-    rows as they are written: (table, rows)."""
+    rows as they are written: (table, rows). The folder is the caller's (``locked``)."""
     folder.mkdir(parents=True, exist_ok=True)
     path = csv_path(folder, table)
-    # two writers of one batch would each rename the other's file away from its manifest
-    with FileLock(folder / f".{table}.lock"):
-        temporary = folder / f".{table}.{os.getpid()}.tmp"
-        try:
-            with temporary.open("wb") as file:
-                rows, size, digest = _write(settings, table, file, watch)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        written = BatchFile(path, settings, rows, size, digest)
-        _write_manifest(written)
+    # one name, so that what a killed command left is written over
+    temporary = folder / f".{table}.tmp"
+    try:
+        with temporary.open("wb") as file:
+            rows, size, digest = _write(settings, table, file, watch)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    written = BatchFile(path, settings, rows, size, digest)
+    _write_manifest(written)
     return written
 
 
@@ -132,7 +152,7 @@ def manifest_path(path: Path) -> Path:
 def _write_manifest(file: BatchFile) -> None:
     told = asdict(file) | {"settings": file.settings.model_dump(mode="json")}
     del told["path"]
-    temporary = file.path.with_name(f".{file.path.stem}.manifest.{os.getpid()}.tmp")
+    temporary = file.path.with_name(f".{file.path.stem}.manifest.tmp")
     temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     os.replace(temporary, manifest_path(file.path))
 

@@ -94,6 +94,8 @@ def load(
     columns; when a row to append has a key that is there with other values; or when a file holds
     rows of another batch than the one to replace.
     """
+    if mode is Mode.REPLACE and batch is None:
+        raise ValueError("replace needs the batch that it replaces")
     began = time.perf_counter()
     tables = [RAW_TABLES[name] for name in RAW_TABLES if name in files]
     if mode is not Mode.RECREATE:
@@ -158,25 +160,48 @@ def _load_table(
     if mode is Mode.RECREATE:
         removed = target.execute(f"delete from {relation}")
         return TableLoad(table.name, target.execute(insert), 0, removed)
-    of_batch = f"{BATCH_COLUMN.name} = {int(batch or 0)}"
+    of_batch = f"{BATCH_COLUMN.name} = {batch}"
     removed = target.execute(f"delete from {relation} where {of_batch}")
+    _check_ids(target, table, staged, batch)
     added = target.execute(insert)
     held = target.rows(f"select count(*) from {relation} where {of_batch}")[0][0]
     if held != added:
         raise LoadError(
-            f"the file of {table.name} has {added - held:,} rows of another batch than {batch}:"
-            " nothing was loaded"
+            f"{relation} would hold {held:,} rows of batch {batch} after {added:,} were added: the"
+            " file has rows of another batch, or another load is at work; nothing was loaded"
         )
     return TableLoad(table.name, added, 0, removed)
+
+
+def _check_ids(target: Target, table: RawTable, staged: str, batch: int | None) -> None:
+    """LoadError where a row has the id of one of another batch: a batch 1 that grew would take the
+    ids of one that was numbered on from it."""
+    first = target.rows(f"select {table.key} from {staged} limit 1")
+    if not first or first[0][0].startswith(f"{table.key.removesuffix('id')}{batch}_"):
+        return  # a namespace that no other batch has
+    shared = target.rows(
+        f"select count(*), min(present.{BATCH_COLUMN.name}) from {staged} as incoming"
+        f" inner join {target.relation(table)} as present"
+        f" on present.{table.key} = incoming.{table.key}"
+    )[0]
+    if shared[0]:
+        raise LoadError(
+            f"{shared[0]:,} rows of {table.name} have ids that batch {shared[1]} has, which was"
+            f" numbered on from what was there: nothing was loaded. Make batch {batch} no larger"
+            " than it was, or load with --mode recreate"
+        )
 
 
 def _there_already(target: Target, table: RawTable, staged: str) -> int:
     """How many of the staged rows are in the table. LoadError where one is there otherwise: that
     batch was made with another seed or other settings, and a mixture of both would be neither."""
     relation = target.relation(table)
-    # JSON is compared by nobody: two engines spell it differently
-    compared = [c.name for c in table.columns if c.type != "json" and c.name != table.key]
-    differs = " or ".join(f"present.{name} is distinct from incoming.{name}" for name in compared)
+    differs = " or ".join(
+        # as text, since JSON cannot be compared
+        f"cast(present.{c.name} as varchar) is distinct from cast(incoming.{c.name} as varchar)"
+        for c in table.columns
+        if c.name != table.key
+    )
     there, other = target.rows(
         f"select count(*), coalesce(sum(case when {differs} then 1 else 0 end), 0)"
         f" from {staged} as incoming inner join {relation} as present"

@@ -25,7 +25,7 @@ LAST_BATCH = 999
 # The first batch's days; every further batch has as many, after those of the one before it.
 FIRST_DAY = date(2011, 1, 13)
 LAST_DAY = date(2011, 2, 12)
-DAYS = LAST_DAY - FIRST_DAY + timedelta(days=1)
+BATCH_SPAN = LAST_DAY - FIRST_DAY + timedelta(days=1)
 # setting -> the environment variable that gives it
 VARIABLES = {
     "players": "N_PLAYERS",
@@ -68,12 +68,13 @@ class BatchSettings(BaseModel):
     def _dates_of_batch(cls, told: dict[str, Any]) -> dict[str, Any]:
         told = dict(told)
         # what is wrong with a number or a day is told by the field's own check
-        with suppress(ValidationError, OverflowError):
+        with suppress(ValidationError):
             if "start" not in told:
                 batch = _NUMBER.validate_python(told.get("batch", 1))
-                told["start"] = FIRST_DAY + DAYS * (batch - 1)
+                told["start"] = FIRST_DAY + BATCH_SPAN * (batch - 1)
             if "end" not in told:
-                told["end"] = _DAY.validate_python(told["start"]) + DAYS - timedelta(days=1)
+                start = _DAY.validate_python(told["start"])
+                told["end"] = start + min(BATCH_SPAN - timedelta(days=1), date.max - start)
         return told
 
     @model_validator(mode="after")

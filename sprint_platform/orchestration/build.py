@@ -7,7 +7,6 @@ from collections.abc import Iterable
 import dagster as dg
 
 from sprint_platform.orchestration.catalogue import build_catalogue_asset
-from sprint_platform.orchestration.dbt_assets import build_dbt_assets, build_seed_assets
 from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.orchestration.eventlog_assets import build_eventlog_assets
 from sprint_platform.orchestration.eventlog_models import build_eventlog_models
@@ -27,6 +26,7 @@ from sprint_platform.orchestration.schedules import (
     build_landing_job,
     build_reopened_job,
 )
+from sprint_platform.orchestration.title_models import build_seed_assets, build_title_models
 from sprint_platform.title import Title, TitleError, title_names
 
 
@@ -49,7 +49,7 @@ def build_definitions(
     manifest = graph_manifest()
     for title in loaded_titles() if titles is None else titles:
         partitions = daily_partitions(title)
-        models = build_dbt_assets(title, manifest, partitions, watch)
+        models = build_title_models(title, manifest, partitions, watch)
         daily = [*build_raw_assets(title, partitions, watch), models]
         assets += [*daily, build_seed_assets(title, manifest)]
         if not title.lands:

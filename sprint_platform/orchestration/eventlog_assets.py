@@ -4,12 +4,13 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
-from sprint_platform.eventlog.contracts import RAW_TABLES
+from sprint_platform.eventlog.contracts import DOMAIN, RAW_TABLES
 from sprint_platform.eventlog.duckdb_target import DuckDBTarget
 from sprint_platform.eventlog.load import Mode, load
 from sprint_platform.eventlog.settings import LAST_BATCH, BatchSettings
@@ -20,7 +21,6 @@ from sprint_platform.orchestration.resources import Warehouse
 if TYPE_CHECKING:
     from sprint_platform.eventlog.files import BatchFile
 
-GROUP = "eventlog"
 # Static, so that any batch can be asked for in a project that has never seen one.
 BATCHES = dg.StaticPartitionsDefinition([str(batch) for batch in range(1, LAST_BATCH + 1)])
 # What each table is made from.
@@ -47,7 +47,7 @@ class Batch(dg.Config):
 
 def table_key(table: str) -> dg.AssetKey:
     """The asset of a raw table."""
-    return dg.AssetKey(["eventlog", table])
+    return dg.AssetKey([DOMAIN, table])
 
 
 def build_eventlog_assets() -> list[dg.AssetsDefinition]:
@@ -88,7 +88,7 @@ def _raw_table(table: str) -> Callable[..., Any]:
         table_key(table),
         deps=[table_key(parent) for parent in MADE_FROM[table]],
         description=f"One row is {contract.one_row_is}, raw: as a game's backend delivers it.",
-        group_name=GROUP,
+        group_name=DOMAIN,
         kinds={"python", "csv", "duckdb"},
         owners=OWNERS,
         metadata={
@@ -140,21 +140,23 @@ def _make(
 ) -> dg.MaterializeResult:
     """Writes the table's files of the run's batches, and loads them in place of what was there."""
     # polars and the generation: only when something is generated
-    from sprint_platform.eventlog.files import batch_dir, write_table
+    from sprint_platform.eventlog.files import batch_dir, locked, write_table
 
     rows = 0
     began = time.perf_counter()
-    with told_in_one_line():
+    with told_in_one_line(), ExitStack() as folders:
         files = {}
         for key in context.partition_keys:
-            started = time.perf_counter()
-            settings = settings_of(int(key))
+            batch = int(key)
+            # until it is loaded: another run of this batch would change what is loaded here
+            folders.enter_context(locked(batch_dir(batch)))
+            settings = settings_of(batch)
             context.log.info(
-                f"batch {key}: {settings.players:,} players, seed {settings.seed},"
+                f"batch {batch}: {settings.players:,} players, seed {settings.seed},"
                 f" {settings.start} to {settings.end}"
             )
-            file = write_table(settings, table, batch_dir(int(key)))
-            files[int(key)] = file
+            started = time.perf_counter()
+            files[batch] = file = write_table(settings, table, batch_dir(batch))
             rows += file.rows
             context.add_asset_metadata(
                 _metadata(file, time.perf_counter() - started), table_key(table), partition_key=key

@@ -2,22 +2,20 @@
 
 # no `from __future__ import annotations`: Dagster reads the annotations of an asset's parameters
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import dagster as dg
 
+from sprint_platform.eventlog.batches import require_batches, rows_by_batch, unbuilt_batches
+from sprint_platform.eventlog.contracts import DOMAIN, RAW_TABLES
+from sprint_platform.eventlog.duckdb_target import DuckDBTarget
+from sprint_platform.eventlog.load import LoadError
 from sprint_platform.orchestration.dbt_manifest import Node, sources_of
 from sprint_platform.orchestration.dbt_step import build_specs, run_dbt, selected_nodes
 from sprint_platform.orchestration.dbt_translator import ModelTranslator
-from sprint_platform.orchestration.eventlog_assets import BATCHES, GROUP
-from sprint_platform.orchestration.eventlog_dbt import (
-    DOMAIN,
-    SCHEMAS,
-    eventlog_environment,
-    publish,
-    require_loaded,
-)
+from sprint_platform.orchestration.eventlog_assets import BATCHES
+from sprint_platform.orchestration.eventlog_dbt import SCHEMAS, eventlog_environment, publish
 from sprint_platform.orchestration.failures import told_in_one_line
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.warehouse.database import connect
@@ -31,7 +29,7 @@ class EventlogTranslator(ModelTranslator):
         return dg.AssetKey([DOMAIN, self._table(dbt_resource_props)])
 
     def get_group_name(self, dbt_resource_props: Node) -> str:
-        return GROUP
+        return DOMAIN
 
     def relation(self, node: Node) -> str:
         return f"{node['schema']}.{self._table(node)}"
@@ -57,13 +55,19 @@ def build_eventlog_models(manifest: Node) -> dg.AssetsDefinition:
     )
     def models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
         nodes = selected_nodes(context, manifest)
+        read = {source["identifier"] for node in nodes for source in sources_of(manifest, node)}
         # a check that is launched alone is about everything
         partitioned = context.has_partition_key or context.has_partition_key_range
-        batches = [int(key) for key in context.partition_keys] if partitioned else []
+        asked = {int(key) for key in context.partition_keys} if partitioned else set()
         with told_in_one_line(), warehouse.leased(f"dbt of {DOMAIN} in run {context.run.run_id}"):
-            read = {source["identifier"] for node in nodes for source in sources_of(manifest, node)}
             with connect() as con:
-                require_loaded(con, read, batches)
+                target = DuckDBTarget(con)
+                require_batches(target, read, asked)
+                require_whole(target, read, asked)
+                also = unbuilt_batches(target) - asked if asked else set()
+            if also:
+                context.log.info(f"with the batches {sorted(also)}: loaded, and not built since")
+            batches = asked | also
             yield from run_dbt(
                 context,
                 manifest,
@@ -83,3 +87,24 @@ def build_eventlog_models(manifest: Node) -> dg.AssetsDefinition:
             context.log.info(f"{written} files published")
 
     return models
+
+
+def require_whole(target: DuckDBTarget, tables: Collection[str], batches: Collection[int]) -> None:
+    """Raises LoadError where a raw table holds another number of a batch's rows than Dagster's file
+    of it: a run that was killed between writing and loading would else build models of half a
+    batch. A batch that was loaded from the command line has no such file."""
+    from sprint_platform.eventlog.files import batch_dir, csv_path, manifest_path, read_table_file
+
+    for table in (RAW_TABLES[name] for name in RAW_TABLES if name in tables):
+        held = rows_by_batch(target, target.relation(table))
+        for batch in sorted(batches):
+            folder = batch_dir(batch)
+            if not manifest_path(csv_path(folder, table.name)).exists():
+                continue
+            written = read_table_file(folder, table.name).rows
+            if held.get(batch, 0) != written:
+                raise LoadError(
+                    f"{target.relation(table)} has {held.get(batch, 0):,} rows of batch {batch},"
+                    f" its file in {folder} {written:,}: materialize eventlog/{table.name} for"
+                    f" {batch} again"
+                )

@@ -13,7 +13,7 @@ from dagster_shared.error import SerializableErrorInfo
 from sprint_platform.eventlog.errors import EventlogError
 from sprint_platform.telemetry.partitions import PartitionError
 from sprint_platform.title import TitleError
-from sprint_platform.warehouse.database import open_elsewhere
+from sprint_platform.warehouse.database import disk_full, open_elsewhere
 from sprint_platform.warehouse.lease import LeaseError
 
 
@@ -47,7 +47,7 @@ def told_in_one_line() -> Iterator[None]:
         yield
     except (EventlogError, LeaseError, PartitionError, TitleError) as error:
         raise ClearFailure(str(error)) from None
-    except duckdb.IOException as error:
-        if line := open_elsewhere(error):
+    except (duckdb.Error, OSError) as error:
+        if line := open_elsewhere(error) or disk_full(error):
             raise ClearFailure(line) from None
         raise

@@ -39,10 +39,20 @@ def connect(*, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
-def open_elsewhere(error: duckdb.IOException) -> str | None:
+def disk_full(error: BaseException) -> str | None:
+    """What to do, in one line, where the error says that the disk is full; None for any other."""
+    if "No space left on device" not in str(error):
+        return None
+    return (
+        f"no space left for {data_dir()}: free some, or set SPRINT_DATA_DIR to a larger disk;"
+        " what was there before is unchanged"
+    )
+
+
+def open_elsewhere(error: BaseException) -> str | None:
     """What to do, in one line, where the error is DuckDB's for a file that another program has
     open (a shell, a BI tool: they take no lease); None for any other error."""
-    if "lock" not in str(error).lower():
+    if not isinstance(error, duckdb.IOException) or "lock" not in str(error).lower():
         return None
     return (
         f"{database_path()} is open in another program, which shuts out everybody else: close"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Collection, Iterable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -41,8 +42,7 @@ def publish(
     """
     written = 0
     for relation in relations:
-        folder = published_dir() / title / relation.split(".")[1]
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _folder(title, relation)
         _write(con, f"select * from {relation} limit 0", folder / _EMPTY)
         columns = [row[0] for row in con.execute(f"describe {relation}").fetchall()]
         column = next((name for name in columns if name in PERIOD_COLUMNS), None)
@@ -66,42 +66,41 @@ def publish(
     return written
 
 
-def publish_whole(con: duckdb.DuckDBPyConnection, name: str, relations: list[str]) -> int:
-    """Publishes these relations as one file each, and returns how many they are; ``name`` is the
-    domain's, and its folder's."""
-    for relation in relations:
-        folder = published_dir() / name / relation.split(".")[1]
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(con, f"select * from {relation}", folder / "all.parquet")
-    publish_views()
-    return len(relations)
-
-
-def publish_batches(
+def publish_tables(
     con: duckdb.DuckDBPyConnection,
     name: str,
-    relations: list[str],
-    batch_column: str,
-    batches: list[int],
+    whole: Iterable[str],
+    in_parts: Iterable[str],
+    part_column: str,
+    parts: Collection[int],
 ) -> int:
-    """Publishes these batches of the relations (all of them where none is named), a file each;
-    returns how many files were written. A batch without rows loses its file."""
+    """Publishes a domain's relations: those in ``whole`` as one file each, those in ``in_parts`` as
+    one for each of these parts (of all where none is named); returns how many files were written.
+    ``name`` is the domain's, and its folder's. A part without rows loses its file."""
     written = 0
-    for relation in relations:
-        folder = published_dir() / name / relation.split(".")[1]
-        folder.mkdir(parents=True, exist_ok=True)
+    for relation in whole:
+        _write(con, f"select * from {relation}", _folder(name, relation) / "all.parquet")
+        written += 1
+    for relation in in_parts:
+        folder = _folder(name, relation)
         _write(con, f"select * from {relation} limit 0", folder / _EMPTY)
-        found = con.execute(f"select distinct {batch_column} from {relation}").fetchall()
+        found = con.execute(f"select distinct {part_column} from {relation}").fetchall()
         present = {int(row[0]) for row in found}
-        for batch in sorted(present.intersection(batches) if batches else present):
-            query = f"select * from {relation} where {batch_column} = {batch}"
-            _write(con, query, folder / f"{batch}.parquet")
+        for part in sorted(present.intersection(parts) if parts else present):
+            query = f"select * from {relation} where {part_column} = {part}"
+            _write(con, query, folder / f"{part}.parquet")
             written += 1
         for path in folder.glob("*.parquet"):
             if path.stem.isdigit() and int(path.stem) not in present:
                 path.unlink(missing_ok=True)
     publish_views()
     return written
+
+
+def _folder(name: str, relation: str) -> Path:
+    folder = published_dir() / name / relation.split(".")[1]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _whole_periods(window: tuple[date, date], period: str) -> tuple[date, date]:

@@ -1,4 +1,7 @@
--- One row is a player.
+-- One row is a player. Recency is counted to the last day of the player's batch, where no other day is
+-- given: a batch is a window of observation, beyond which nobody of it is seen.
+{{ config(materialized='incremental') }}
+
 with numbered_sessions as (
     select
         player_id,
@@ -10,6 +13,7 @@ with numbered_sessions as (
             partition by player_id order by session_start, session_id
         ) as session_number
     from {{ ref('stg_sessions') }}
+    where {{ in_batches('load_batch_id') }}
 ),
 
 play as (
@@ -27,8 +31,10 @@ play as (
 ),
 
 observed as (
-    select max(session_date) as last_date
+    select load_batch_id, max(session_date) as last_date
     from {{ ref('stg_sessions') }}
+    where {{ in_batches('load_batch_id') }}
+    group by load_batch_id
 )
 
 select
@@ -49,6 +55,7 @@ select
     ) as recency_days,
     players.load_batch_id
 from {{ ref('stg_players') }} as players
-cross join observed
 -- a player without a session is kept, and fails the test of rows
 left join play on players.player_id = play.player_id
+left join observed on players.load_batch_id = observed.load_batch_id
+where {{ in_batches('players.load_batch_id') }}

@@ -36,7 +36,7 @@ from sprint_platform.warehouse.load import ensure_title_schemas
 from sprint_platform.warehouse.publish import publish
 
 
-def build_dbt_assets(
+def build_title_models(
     title: Title,
     manifest: Node,
     partitions: dg.PartitionsDefinition,

@@ -1,0 +1,95 @@
+"""Which batches a warehouse holds, how far they reach, and which of them the models are behind."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date
+
+from sprint_platform.eventlog.contracts import BATCH_COLUMN, RAW_TABLES
+from sprint_platform.eventlog.load import LoadError, Target
+
+# A raw table, and the model that has a row for each of its rows.
+MODEL_OF = {"raw_sessions": "fct_sessions", "raw_game_events": "fct_game_events"}
+MARTS = "eventlog_mart"
+
+
+def rows_by_batch(target: Target, relation: str) -> dict[int, int]:
+    """The relation's rows, batch by batch."""
+    found = target.rows(
+        f"select {BATCH_COLUMN.name}, count(*) from {relation} group by 1 order by 1"
+    )
+    return {int(batch): int(rows) for batch, rows in found}
+
+
+def require_batches(target: Target, tables: Collection[str], batches: Collection[int]) -> None:
+    """Raises LoadError where one of the raw tables is missing, or does not hold the batches."""
+    there = target.existing()
+    for table in (RAW_TABLES[name] for name in RAW_TABLES if name in tables):
+        if table.name not in there:
+            raise LoadError(
+                f"{target.described} has no {table.name}: sprint eventlog generate, or materialize"
+                f" eventlog/{table.name} first"
+            )
+        held = rows_by_batch(target, target.relation(table))
+        if missing := sorted(set(batches) - set(held)):
+            told = ", ".join(str(batch) for batch in held) or "none"
+            raise LoadError(
+                f"{target.relation(table)} holds no batch {missing[0]}: it holds {told}"
+            )
+
+
+def unbuilt_batches(target: Target) -> set[int]:
+    """The batches that all raw tables hold, and whose facts do not have as many rows: loaded, or
+    loaded anew, and not built since. The marts that count all batches would be wrong without them.
+    """
+    there = target.existing()
+    if len(there) < len(RAW_TABLES):
+        return set()
+    held = {
+        name: rows_by_batch(target, target.relation(table)) for name, table in RAW_TABLES.items()
+    }
+    whole = set.intersection(*(set(batches) for batches in held.values()))
+    behind: set[int] = set()
+    for raw, model in MODEL_OF.items():
+        built = rows_by_batch(target, f"{MARTS}.{model}") if _is_there(target, model) else {}
+        behind |= {batch for batch in whole if built.get(batch) != held[raw][batch]}
+    return behind
+
+
+def _is_there(target: Target, model: str) -> bool:
+    found = target.rows(
+        "select count(*) from information_schema.tables"
+        f" where lower(table_schema) = '{MARTS}' and lower(table_name) = '{model}'"
+    )
+    return bool(found[0][0])
+
+
+def last_day(target: Target, batches: Collection[int]) -> date | None:
+    """The day of the last session that started in these batches, or in any where none is named."""
+    sessions = target.relation(RAW_TABLES["raw_sessions"])
+    some = f" where {BATCH_COLUMN.name} in ({', '.join(map(str, sorted(batches)))})"
+    day = target.rows(
+        f"select max(substr(session_start, 1, 10)) from {sessions}{some if batches else ''}"
+    )[0][0]
+    return None if day is None else date.fromisoformat(str(day))
+
+
+def to_build(
+    target: Target, batches: Collection[int], as_of: date | None
+) -> tuple[list[int], list[int]]:
+    """The batches to build where these are asked for (none: all of them), and those among them that
+    nobody asked for, but that the models are behind.
+
+    Raises LoadError where one is not there, or where recency would be counted to a day before the
+    last session.
+    """
+    require_batches(target, RAW_TABLES, batches)
+    also = sorted(unbuilt_batches(target) - set(batches)) if batches else []
+    chosen = sorted({*batches, *also})
+    last = last_day(target, chosen)
+    if as_of is not None and last is not None and as_of < last:
+        raise LoadError(
+            f"recency cannot be counted to {as_of}: there are sessions up to {last}; name that day"
+            " or a later one"
+        )
+    return chosen, also
