@@ -31,7 +31,8 @@ demo: setup
 
 test: setup
 	@$(MAKE) --no-print-directory lint types arrows dbt-parse
-	@$(BIN)/python -m pytest
+	@# whole files to a worker: what a file builds once is built once
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 lint:
 	$(BIN)/ruff check .

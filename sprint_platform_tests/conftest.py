@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+# before anything makes a console: tables are as wide on every machine, and in every worker
+os.environ["COLUMNS"] = "200"
 
 import pytest
 from hypothesis import settings

@@ -203,7 +203,7 @@ def test_files_that_do_not_belong_together_are_not_loaded(sprint: Sprint, folder
 def test_models_are_built_published_and_refused_without_data(sprint: Sprint, folder: Path) -> None:
     assert "sprint eventlog generate" in one_line(sprint("build"))
     assert sprint("generate").returncode == 0
-    done = sprint("build", "--batch", "1", "--as-of", "2011-03-01")
+    done = sprint("build", "--as-of", "2011-03-01")
     assert done.returncode == 0, done.stderr
     assert "10 models built and" in done.stdout
     with duckdb.connect(str(folder / "published/sprint.duckdb"), read_only=True) as con:
@@ -236,6 +236,7 @@ def test_a_build_takes_along_what_was_loaded_and_not_built(sprint: Sprint, folde
     assert built(folder) == {1: 9, 2: 20}
     assert "also" not in sprint("build", "--batch", "2").stdout
     assert "holds no batch 7: it holds 1, 2" in one_line(sprint("build", "--batch", "7"))
+    assert "leave --batch out" in one_line(sprint("build", "--batch", "1", "--as-of", "2012-01-01"))
     line = one_line(sprint("build", "--as-of", "2011-02-01"))
     assert "recency cannot be counted to 2011-02-01" in line
     # what is gone from the raw tables goes from the marts

@@ -812,7 +812,7 @@ def test_a_batch_that_grew_into_the_ids_of_another_is_refused(
         next_batch = continued(target, ONE)
     loaded(made(next_batch), Mode.REPLACE, next_batch.batch)
     # more players than batch 1 had when batch 2 was numbered on from it
-    with pytest.raises(LoadError, match="have ids that batch 2 has") as error:
+    with pytest.raises(LoadError, match="of the ids already, in batch 2") as error:
         loaded(made(MORE), Mode.REPLACE, 1)
     one_line(error)
     assert content() == expected(ONE, next_batch)

@@ -25,7 +25,7 @@ from sprint_platform.eventlog.files import eventlog_dir, write_batch
 from sprint_platform.eventlog.generation.batch import batch_rows
 from sprint_platform.eventlog.load import Mode, load
 from sprint_platform.eventlog.settings import BatchSettings
-from sprint_platform.orchestration.eventlog_dbt import build_models
+from sprint_platform.orchestration.eventlog_build import build_models
 from sprint_platform.places import project_root
 from sprint_platform.warehouse.publish import publish_views
 

@@ -170,6 +170,8 @@ def build(
     from sprint_platform.orchestration.eventlog_build import build_models
 
     day = read_day("--as-of", as_of) if as_of else None
+    if day and batch:
+        raise Stop("--as-of is a day for all batches: leave --batch out")
     secrets = _snowflake_credentials().environment() if to is Warehouse.snowflake else {}
     with _opened(to, "build") as target:
         batches, also = to_build(target, batch or [], day)

@@ -186,7 +186,7 @@ def _check_ids(target: Target, table: RawTable, staged: str, batch: int | None) 
     )[0]
     if shared[0]:
         raise LoadError(
-            f"{shared[0]:,} rows of {table.name} have ids that batch {shared[1]} has, which was"
+            f"{table.name} has {shared[0]:,} of the ids already, in batch {shared[1]}, which was"
             f" numbered on from what was there: nothing was loaded. Make batch {batch} no larger"
             " than it was, or load with --mode recreate"
         )
