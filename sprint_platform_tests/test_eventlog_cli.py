@@ -13,6 +13,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from sprint_platform_tests.fake_snowflake import serve
+
 Ended = subprocess.CompletedProcess[str]
 Sprint = Callable[..., Ended]
 SPRINT = Path(sys.executable).parent / "sprint"
@@ -284,3 +286,32 @@ def test_snowflake_asks_for_its_credentials(sprint: Sprint) -> None:
     assert sprint("generate", "--no-ingest").returncode == 0
     line = one_line(sprint("load", "--mode", "append", "--to", "snowflake", SNOWFLAKE_ACCOUNT="a"))
     assert "SNOWFLAKE_USER, SNOWFLAKE_PASSWORD are not set" in line
+
+
+def test_the_same_commands_in_snowflake(sprint: Sprint, folder: Path) -> None:
+    with serve() as account:
+        variables = {**account, "SNOWFLAKE_DATABASE": "COMMANDS"}
+        line = one_line(sprint("build", "--to", "snowflake", **variables))
+        assert "has no raw_players: sprint eventlog generate" in line
+        for arguments in (
+            ["generate", "--to", "snowflake"],
+            ["generate", "--batch", "2", "--no-ingest"],
+            ["load", "--to", "snowflake", "--mode", "append"],
+        ):
+            done = sprint(*arguments, **variables)
+            assert done.returncode == 0, done.stderr
+        # one tells of the other, which was loaded and never built
+        done = sprint("build", "--to", "snowflake", "--batch", "2", **variables)
+        assert done.returncode == 0, done.stderr
+        assert "also batch 1" in done.stdout
+        assert "10 models built and" in done.stdout
+        told = done.stdout + done.stderr
+        line = one_line(sprint("build", "--to", "snowflake", "--batch", "9", **variables))
+        assert "holds no batch 9: it holds 1, 2" in line
+        assert account["SNOWFLAKE_PASSWORD"] not in told + line
+        wrong = {**variables, "SNOWFLAKE_PASSWORD": "of another"}
+        line = one_line(sprint("build", "--to", "snowflake", **wrong))
+        assert "SNOWFLAKE_PASSWORD" in line
+        assert "of another" not in line
+    # nothing of it went into the other warehouse
+    assert not (folder / "sprint.duckdb").exists()
