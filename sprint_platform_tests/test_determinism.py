@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
 from multiprocessing import get_context
@@ -16,13 +13,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sprint_platform import draws
-from sprint_platform.places import project_root
 from sprint_platform.simulation import heartbeats, signons
 from sprint_platform.simulation.world import World
 from sprint_platform.telemetry import digest as digest_module
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import SIMULATION_VERSION, Title
 from sprint_platform_tests import golden
+from sprint_platform_tests.another_machine import digests_elsewhere
 from sprint_platform_tests.worlds import (
     LAUNCH,
     SIMULATED,
@@ -175,42 +172,8 @@ def test_four_processes_make_what_one_makes() -> None:
     assert made == [alone(*job) for job in jobs]
 
 
-# asserts that every feature that numpy dispatches on is off: a wrong name disables nothing and
-# only warns, so the environment variable alone proves nothing
-CHILD = """
-import json
-from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
-on = [feature for feature in __cpu_dispatch__ if __cpu_features__[feature]]
-assert not on, f"still on: {on}"
-from sprint_platform_tests.golden import digests
-print(json.dumps(digests()))
-"""
-
-
 def test_other_processors_make_the_same_records() -> None:
-    from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
-
-    mine = [feature for feature in __cpu_dispatch__ if __cpu_features__[feature]]
-    surroundings = {
-        "NPY_DISABLE_CPU_FEATURES": " ".join(mine),
-        # another kernel for matrix products, another zone, another order of sets
-        "OPENBLAS_CORETYPE": "PRESCOTT",
-        "OPENBLAS_NUM_THREADS": "2",
-        "TZ": "Asia/Kolkata",
-        "PYTHONHASHSEED": "7",
-        "LC_ALL": "tr_TR.UTF-8",
-    }
-    child = subprocess.run(
-        [sys.executable, "-W", "error", "-c", CHILD],
-        env={**os.environ, **surroundings},
-        cwd=project_root(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert child.returncode == 0, child.stderr
-    assert json.loads(child.stdout) == golden.digests()
+    assert digests_elsewhere("golden") == golden.digests()
 
 
 def test_golden_digests() -> None:

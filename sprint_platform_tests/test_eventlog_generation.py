@@ -5,9 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
@@ -37,8 +34,8 @@ from sprint_platform.eventlog.generation.story import (
     WEATHERS,
 )
 from sprint_platform.eventlog.settings import VARIABLES, BatchSettings, SettingsError
-from sprint_platform.places import project_root
 from sprint_platform_tests import eventlog_golden
+from sprint_platform_tests.another_machine import digests_elsewhere
 from sprint_platform_tests.eventlog_records import (
     COLUMNS,
     Row,
@@ -71,45 +68,11 @@ def test_golden_digests() -> None:
     assert eventlog_golden.digests() == told["sha256"]
 
 
-# a wrong name of a feature disables nothing and only warns: the child asserts that they are off
-CHILD = """
-import json
-import polars
-from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
-on = [feature for feature in __cpu_dispatch__ if __cpu_features__[feature]]
-assert not on, f"still on: {on}"
-assert polars.thread_pool_size() == 1
-from sprint_platform_tests.eventlog_golden import digests
-print(json.dumps(digests()))
-"""
-
-
 def test_other_processors_make_the_same_bytes() -> None:
-    from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
-
-    mine = [feature for feature in __cpu_dispatch__ if __cpu_features__[feature]]
-    surroundings = {
-        "NPY_DISABLE_CPU_FEATURES": " ".join(mine),
-        "POLARS_MAX_THREADS": "1",
-        # another zone, another order of sets, another language; settings are not looked up here
-        "TZ": "Asia/Kolkata",
-        "PYTHONHASHSEED": "7",
-        "LC_ALL": "tr_TR.UTF-8",
-        "N_PLAYERS": "3",
-        "GAME_DATA_SEED": "7",
-    }
-    child = subprocess.run(
-        [sys.executable, "-W", "error", "-c", CHILD],
-        env={**os.environ, **surroundings},
-        cwd=project_root(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert child.returncode == 0, child.stderr
+    # settings are not looked up in the environment here
+    made = digests_elsewhere("eventlog_golden", N_PLAYERS="3", GAME_DATA_SEED="7")
     told = json.loads(eventlog_golden.PATH.read_text(encoding="utf-8"))
-    assert json.loads(child.stdout) == told["sha256"]
+    assert made == told["sha256"]
 
 
 @pytest.mark.parametrize("name", list(RAW_TABLES))
