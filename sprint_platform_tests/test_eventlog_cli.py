@@ -237,6 +237,10 @@ def test_a_build_takes_along_what_was_loaded_and_not_built(sprint: Sprint, folde
     assert "also batch 1" in sprint("build", "--batch", "2").stdout
     assert built(folder) == {1: 9, 2: 20}
     assert "also" not in sprint("build", "--batch", "2").stdout
+    # as many rows as before, but of another version
+    again = ("--players", "9", "--seed", "3", "--game-version", "2.0")
+    assert sprint("generate", *again).returncode == 0
+    assert "also batch 1" in sprint("build", "--batch", "2").stdout
     assert "holds no batch 7: it holds 1, 2" in one_line(sprint("build", "--batch", "7"))
     assert "leave --batch out" in one_line(sprint("build", "--batch", "1", "--as-of", "2012-01-01"))
     line = one_line(sprint("build", "--as-of", "2011-02-01"))
@@ -309,6 +313,17 @@ def test_the_same_commands_in_snowflake(sprint: Sprint, folder: Path) -> None:
         line = one_line(sprint("build", "--to", "snowflake", "--batch", "9", **variables))
         assert "holds no batch 9: it holds 1, 2" in line
         assert account["SNOWFLAKE_PASSWORD"] not in told + line
+        # a file of one's own, with a difficulty that nobody knows
+        players = folder / "eventlog/raw_players.csv"
+        players.write_text(players.read_text().replace(",normal,", ",nightmare,"))
+        (folder / "eventlog/raw_players.manifest.json").unlink()
+        recreated = sprint("load", "--to", "snowflake", "--mode", "recreate", **variables)
+        assert recreated.returncode == 0, recreated.stderr
+        failed = sprint("build", "--to", "snowflake", **variables)
+        assert failed.returncode == 1
+        *rows_told, line = failed.stderr.strip().splitlines()
+        assert "stg_players_rows" in line
+        assert "nightmare" in rows_told[0]
         wrong = {**variables, "SNOWFLAKE_PASSWORD": "of another"}
         line = one_line(sprint("build", "--to", "snowflake", **wrong))
         assert "SNOWFLAKE_PASSWORD" in line

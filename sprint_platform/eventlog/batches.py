@@ -8,17 +8,22 @@ from datetime import date
 from sprint_platform.eventlog.contracts import BATCH_COLUMN, RAW_TABLES
 from sprint_platform.eventlog.load import LoadError, Target
 
-# A raw table, and the model that has a row for each of its rows.
-MODEL_OF = {"raw_sessions": "fct_sessions", "raw_game_events": "fct_game_events"}
+# A raw table, the model that has a row for each of its rows, and what is the same of a batch.
+BUILT_AS = {
+    "raw_sessions": ("fct_sessions", "count(*)"),
+    "raw_game_events": ("fct_game_events", "count(*), min(game_version), max(game_version)"),
+}
 MARTS = "eventlog_mart"
 
 
 def rows_by_batch(target: Target, relation: str) -> dict[int, int]:
-    """The relation's rows, batch by batch."""
-    found = target.rows(
-        f"select {BATCH_COLUMN.name}, count(*) from {relation} group by 1 order by 1"
-    )
-    return {int(batch): int(rows) for batch, rows in found}
+    """How many rows the relation has of each batch."""
+    return {batch: int(rows) for batch, (rows,) in _by_batch(target, relation, "count(*)").items()}
+
+
+def _by_batch(target: Target, relation: str, told: str) -> dict[int, tuple]:
+    found = target.rows(f"select {BATCH_COLUMN.name}, {told} from {relation} group by 1 order by 1")
+    return {int(batch): tuple(values) for batch, *values in found}
 
 
 def require_batches(target: Target, tables: Collection[str], batches: Collection[int]) -> None:
@@ -39,20 +44,20 @@ def require_batches(target: Target, tables: Collection[str], batches: Collection
 
 
 def unbuilt_batches(target: Target) -> set[int]:
-    """The batches that all raw tables hold, and whose facts do not have as many rows: loaded, or
-    loaded anew, and not built since. The marts that count all batches would be wrong without them.
-    """
+    """The batches that all raw tables hold, and whose facts have other rows (by their number, and
+    the game's version): loaded, or loaded anew, and not built since. The marts that count all
+    batches would be wrong without them."""
     there = target.existing()
     if len(there) < len(RAW_TABLES):
         return set()
-    held = {
-        name: rows_by_batch(target, target.relation(table)) for name, table in RAW_TABLES.items()
-    }
-    whole = set.intersection(*(set(batches) for batches in held.values()))
+    whole = set.intersection(
+        *(set(rows_by_batch(target, target.relation(table))) for table in RAW_TABLES.values())
+    )
     behind: set[int] = set()
-    for raw, model in MODEL_OF.items():
-        built = rows_by_batch(target, f"{MARTS}.{model}") if _is_there(target, model) else {}
-        behind |= {batch for batch in whole if built.get(batch) != held[raw][batch]}
+    for raw, (model, told) in BUILT_AS.items():
+        held = _by_batch(target, target.relation(RAW_TABLES[raw]), told)
+        built = _by_batch(target, f"{MARTS}.{model}", told) if _is_there(target, model) else {}
+        behind |= {batch for batch in whole if built.get(batch) != held[batch]}
     return behind
 
 
