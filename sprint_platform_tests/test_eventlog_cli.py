@@ -173,6 +173,7 @@ def test_it_goes_on_from_what_the_warehouse_holds(sprint: Sprint, folder: Path) 
     [
         (["--players", "0"], {}, "players is '0': input should be greater than or equal to 1"),
         (["--batch", "1000"], {}, "batch is '1000'"),
+        (["--batch", "100000000"], {}, "batch is '100000000'"),
         (["--start", "2011-02-30"], {}, "--start is a day such as"),
         (["--end", "2011-01-01"], {}, "the last day 2011-01-01 lies before the first, 2011-01-13"),
         (["--game-version", "1,0"], {}, "game version is '1,0'"),

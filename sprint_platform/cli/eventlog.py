@@ -18,7 +18,7 @@ from sprint_platform.cli.sizes import bytes_as_text
 from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.eventlog.contracts import RAW_TABLES
 from sprint_platform.eventlog.load import LoadReport, Mode, Target, load
-from sprint_platform.eventlog.settings import BatchSettings
+from sprint_platform.eventlog.settings import LAST_BATCH, BatchSettings
 
 if TYPE_CHECKING:
     from sprint_platform.eventlog.files import BatchFile
@@ -156,7 +156,9 @@ def build(
     batch: Annotated[
         list[int] | None,
         typer.Option(
-            min=1, max=999, help="A batch that came or changed; may be said several times \\[all]."
+            min=1,
+            max=LAST_BATCH,
+            help="A batch that came or changed; may be said several times \\[all].",
         ),
     ] = None,
     as_of: Annotated[

@@ -1,4 +1,4 @@
-"""Which batches a warehouse holds, how far they reach, and which of them the models are behind."""
+"""Which batches a warehouse holds, which of them the models are behind, and what to build."""
 
 from __future__ import annotations
 
@@ -69,13 +69,10 @@ def _is_there(target: Target, model: str) -> bool:
     return bool(found[0][0])
 
 
-def last_day(target: Target, batches: Collection[int]) -> date | None:
-    """The day of the last session that started in these batches, or in any where none is named."""
+def _last_day(target: Target) -> date | None:
+    """The day on which the last session of all batches started."""
     sessions = target.relation(RAW_TABLES["raw_sessions"])
-    some = f" where {BATCH_COLUMN.name} in ({', '.join(map(str, sorted(batches)))})"
-    day = target.rows(
-        f"select max(substr(session_start, 1, 10)) from {sessions}{some if batches else ''}"
-    )[0][0]
+    day = target.rows(f"select max(substr(session_start, 1, 10)) from {sessions}")[0][0]
     return None if day is None else date.fromisoformat(str(day))
 
 
@@ -90,11 +87,9 @@ def to_build(
     """
     require_batches(target, RAW_TABLES, batches)
     also = sorted(unbuilt_batches(target) - set(batches)) if batches else []
-    chosen = sorted({*batches, *also})
-    last = last_day(target, chosen)
-    if as_of is not None and last is not None and as_of < last:
+    if as_of is not None and (last := _last_day(target)) is not None and as_of < last:
         raise LoadError(
             f"recency cannot be counted to {as_of}: there are sessions up to {last}; name that day"
             " or a later one"
         )
-    return chosen, also
+    return sorted({*batches, *also}), also

@@ -34,8 +34,6 @@ def open_duckdb(holder: str) -> Iterator[DuckDBTarget]:
 class DuckDBTarget:
     """``eventlog_raw`` in the warehouse."""
 
-    engine = "duckdb"
-
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
         self.con = con
         self._to_make: list[RawTable] = []

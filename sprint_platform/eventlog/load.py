@@ -51,10 +51,8 @@ class LoadReport:
 
 
 class Target(Protocol):
-    """A warehouse, as far as a load needs it. ``engine`` is ``duckdb`` or ``snowflake``;
-    ``described`` says for people where it is, and never how to get in."""
-
-    engine: str
+    """A warehouse, as far as a load needs it. ``described`` says for people where it is, and never
+    how to get in."""
 
     @property
     def described(self) -> str: ...

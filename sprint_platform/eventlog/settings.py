@@ -68,7 +68,7 @@ class BatchSettings(BaseModel):
     def _dates_of_batch(cls, told: dict[str, Any]) -> dict[str, Any]:
         told = dict(told)
         # what is wrong with a number or a day is told by the field's own check
-        with suppress(ValidationError):
+        with suppress(ValidationError, OverflowError):
             if "start" not in told:
                 batch = _NUMBER.validate_python(told.get("batch", 1))
                 told["start"] = FIRST_DAY + BATCH_SPAN * (batch - 1)

@@ -89,8 +89,6 @@ def open_snowflake(credentials: SnowflakeCredentials) -> Iterator[SnowflakeTarge
 class SnowflakeTarget:
     """The schema of the credentials."""
 
-    engine = "snowflake"
-
     def __init__(self, connection: SnowflakeConnection, credentials: SnowflakeCredentials) -> None:
         self.connection = connection
         self.credentials = credentials

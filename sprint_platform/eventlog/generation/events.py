@@ -41,8 +41,8 @@ class Events:
     game's start and end); ``second`` is within the session. ``reached`` is how many checkpoints of
     the chapter are reached, this one included. ``draw`` decides what else there is to tell;
     ``enemy``, ``weapon`` and ``headshot`` are told of kills, ``enemy`` of deaths, too.
-    ``counts`` holds, for each of COUNTED, how often it has happened so far in the session, this
-    event included: shape (events + 1,), from which sums over any stretch are differences.
+    ``counts`` holds how many kills, deaths, … and points there were before each event, over all
+    sessions: shape (events + 1,); the sum over any stretch of events is a difference.
     """
 
     kind: U8

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 
@@ -61,14 +62,14 @@ def properties(
     return written.gather(place)
 
 
+@dataclass(frozen=True)
 class _Properties:
     """The properties of each kind of event: every method takes the rows of its kind."""
 
-    def __init__(
-        self, players: Players, sessions: Sessions, attempts: Attempts, events: Events
-    ) -> None:
-        self.players, self.sessions = players, sessions
-        self.attempts, self.events = attempts, events
+    players: Players
+    sessions: Sessions
+    attempts: Attempts
+    events: Events
 
     def game_started(self, row: Rows) -> pl.Series:
         session = self.events.session[row]
@@ -77,7 +78,7 @@ class _Properties:
         difficulty = self.players.difficulty[self.sessions.player[session]]
         resumed = session != self.sessions.first_of_player[self.sessions.player[session]]
         return _joined(
-            _picked(_game_started(), _index((difficulty, len(DIFFICULTIES)), (resumed, 2))),
+            _game_started().gather(_index((difficulty, len(DIFFICULTIES)), (resumed, 2))),
             self.attempts.playthrough[attempt],
             ',"chapter":',
             self.attempts.chapter[attempt] + 1,
@@ -102,7 +103,7 @@ class _Properties:
             (self.events.reached[row], MOST_CHECKPOINTS),
             (self.attempts.weather[attempt], len(WEATHERS)),
         )
-        return _picked(_checkpoint_reached(), index)
+        return _checkpoint_reached().gather(index)
 
     def enemy_killed(self, row: Rows) -> pl.Series:
         extra = below(self.events.draw[row] << np.uint64(24), DAMAGE_SPREAD)
@@ -112,14 +113,14 @@ class _Properties:
             (self.events.headshot[row], 2),
             (extra, DAMAGE_SPREAD),
         )
-        return _joined(self._place(row), _picked(_enemy_killed(), index))
+        return _joined(self._place(row), _enemy_killed().gather(index))
 
     def player_died(self, row: Rows) -> pl.Series:
         extra = below(self.events.draw[row] << np.uint64(24), DAMAGE_SPREAD)
         index = _index((self.events.enemy[row], len(ENEMIES)), (extra, DAMAGE_SPREAD))
         return _joined(
             self._place(row),
-            _picked(_player_died(), index),
+            _player_died().gather(index),
             self.events.in_session("deaths", row),
             "}",
         )
@@ -133,12 +134,12 @@ class _Properties:
             (item, len(ITEMS)),
             (quantity, MOST_CRAFTED),
         )
-        return _picked(_item_crafted(), index)
+        return _item_crafted().gather(index)
 
     def chapter_completed(self, row: Rows) -> pl.Series:
         events, attempt = self.events, self.events.attempt[row]
         return _joined(
-            _picked(_chapter_completed(), self.attempts.chapter[attempt]),
+            _chapter_completed().gather(self.attempts.chapter[attempt]),
             self.attempts.seconds[attempt],
             *self._totals(events.in_attempt, row, "kills", "deaths", "items_crafted", "score"),
             "}",
@@ -171,10 +172,10 @@ class _Properties:
             yield over(what, row)
 
     def _place(self, row: Rows) -> pl.Series:
-        return _picked(_places(), self._place_index(row))
+        return _places().gather(self._place_index(row))
 
     def _chapter_and_place(self, row: Rows) -> pl.Series:
-        return _picked(_chapters_and_places(), self._place_index(row))
+        return _chapters_and_places().gather(self._place_index(row))
 
     def _place_index(self, row: Rows) -> I64:
         attempt = self.events.attempt[row]
@@ -192,10 +193,6 @@ def _index(*parts: tuple[npt.NDArray, int]) -> I64:
     for values, size in parts:
         index = index * size + values
     return index
-
-
-def _picked(table: pl.Series, index: I64) -> pl.Series:
-    return table.gather(index)
 
 
 def _joined(*pieces: str | pl.Series | I64) -> pl.Series:

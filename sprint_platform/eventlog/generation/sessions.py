@@ -21,7 +21,7 @@ GAP_SHARES = (0.38, 0.21, 0.13, 0.08, 0.05, 0.03, 0.07, 0.03, 0.02)
 # (least, most) seconds of a session: short, ordinary, long
 LENGTHS = ((300, 1_200), (1_200, 3_600), (3_600, 10_800))
 LENGTH_SHARES = (0.25, 0.50, 0.25)
-# Weights of the hours in which sessions start, from 08:00 UTC: 42 % between 17:00 and 21:59. None
+# Weights of the hours in which sessions start, from 08:00 UTC: 43 % between 17:00 and 21:59. None
 # starts before eight: the latest of the day before has ended by three.
 FIRST_HOUR = 8
 HOUR_SHARES = (2, 3, 4, 5, 6, 6, 6, 6, 7, 8, 8, 9, 10, 8, 7, 5)
