@@ -4,7 +4,7 @@ BIN := .venv/bin
 # the simulator's matrix products are small: more threads than one only cost
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test ui bench clean setup lock lint types arrows dbt-parse
+.PHONY: demo test generate-data load-data ui bench clean setup lock lint types arrows dbt-parse
 
 setup: .venv/.ready .env
 
@@ -48,6 +48,13 @@ dbt-parse:
 	SPRINT_DATA_DIR="$${SPRINT_DATA_DIR:-$(CURDIR)/data}" DBT_PROFILES_DIR=sprint_dbt \
 	  $(BIN)/dbt --quiet parse --project-dir sprint_dbt --target-path "$(CURDIR)/.cache/dbt-parse" \
 	  --log-path "$(CURDIR)/.cache/dbt-parse"
+
+# the web store; settings such as: make load-data STORE="--preset small"
+generate-data: setup
+	@$(BIN)/sprint storefront generate $(STORE)
+
+load-data: setup
+	@$(BIN)/sprint storefront generate --load $(STORE)
 
 ui: setup
 	@$(BIN)/sprint ui
