@@ -33,6 +33,8 @@ TYPES: dict[str, tuple[pa.DataType, str]] = {
     "integer": (pa.int32(), "integer"),
     "small": (pa.int16(), "smallint"),
     "flag": (pa.bool_(), "boolean"),
+    "bigint": (pa.int64(), "bigint"),
+    "json": (pa.string(), "json"),
 }
 
 

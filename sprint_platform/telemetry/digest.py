@@ -92,9 +92,13 @@ def _words(column: pa.Array) -> list[npt.NDArray[np.uint64]]:
     elif pa.types.is_boolean(kind):
         words = [np.asarray(column.cast(pa.uint8()).fill_null(0)).astype(np.uint64)]
     else:
-        width = {"int16": "<i2", "int32": "<i4", "date32[day]": "<i4", "timestamp[us]": "<i8"}.get(
-            str(kind), "<i4" if pa.types.is_decimal(kind) and kind.bit_width == 32 else None
-        )
+        width = {
+            "int16": "<i2",
+            "int32": "<i4",
+            "int64": "<i8",
+            "date32[day]": "<i4",
+            "timestamp[us]": "<i8",
+        }.get(str(kind), "<i4" if pa.types.is_decimal(kind) and kind.bit_width == 32 else None)
         if width is None:
             raise TypeError(f"a contract column of type {kind} has no digest yet: add it here")
         flat = np.frombuffer(column.buffers()[1], width)

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from sprint_platform.places import raw_dir
-from sprint_platform.telemetry.contracts import CONTRACT_VERSION, DATASETS
+from sprint_platform.telemetry.contracts import CONTRACT_VERSION, DATASETS, Dataset
 from sprint_platform.telemetry.digest import Digest, digest_table
 
 FORMAT_VERSION = 1
@@ -68,18 +68,25 @@ def partition_dir(title: str, dataset: str, day: date) -> Path:
 
 
 def write_partition(
-    title: str, dataset: str, day: date, tables: Iterable[pa.Table], source: str
+    title: str,
+    dataset: str,
+    day: date,
+    tables: Iterable[pa.Table],
+    source: str,
+    contract: Dataset | None = None,
 ) -> Manifest:
     """Writes the day's records, chunk by chunk, and replaces what the partition held.
 
-    The old partition stays readable until the new manifest is in place; an exception on the way
-    leaves it as it was. Tables must have the contract's schema. Raises PartitionError otherwise.
+    A dataset of another domain than a title's comes with its ``contract``; ``title`` is then that
+    domain's name. The old partition stays readable until the new manifest is in place; an exception
+    on the way leaves it as it was. Tables must have the contract's schema. Raises PartitionError
+    otherwise.
     """
     folder = partition_dir(title, dataset, day)
     folder.mkdir(parents=True, exist_ok=True)
     # two writers of one day (a backfill and a schedule) would sweep away each other's parts
     with FileLock(folder / ".lock"):
-        draft = PartitionDraft(title, dataset, day)
+        draft = PartitionDraft(title, dataset, day, contract)
         try:
             for table in tables:
                 draft.write(table)
@@ -95,7 +102,9 @@ class PartitionDraft:
     Whoever drafts must be the partition's only writer.
     """
 
-    def __init__(self, title: str, dataset: str, day: date) -> None:
+    def __init__(
+        self, title: str, dataset: str, day: date, contract: Dataset | None = None
+    ) -> None:
         self.folder = partition_dir(title, dataset, day)
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -104,17 +113,17 @@ class PartitionDraft:
             listed = None
         self._listed = {part.name for part in listed.parts} if listed else set()
         _sweep(self.folder, self._listed)
-        self._dataset = dataset
+        self._contract = contract or DATASETS[dataset]
         self._parts: list[Part] = []
         self._total = Digest()
-        self._writer = _PartWriter(self.folder, dataset)
+        self._writer = _PartWriter(self.folder, self._contract)
 
     def write(self, table: pa.Table) -> None:
         """Adds records of the contract's schema (PartitionError otherwise)."""
         self._total += self._writer.write(table)
         if self._writer.rows >= ROWS_PER_PART:
             self._parts.append(self._writer.close(len(self._parts)))
-            self._writer = _PartWriter(self.folder, self._dataset)
+            self._writer = _PartWriter(self.folder, self._contract)
 
     def finish(self, source: str) -> FinishedPartition:
         """Closes the files, under their names; ``source`` says what the records come from."""
@@ -162,9 +171,9 @@ class FinishedPartition:
 class _PartWriter:
     """One Parquet file under a temporary name, opened at its first row."""
 
-    def __init__(self, folder: Path, dataset: str) -> None:
-        columns = DATASETS[dataset].columns
-        self.schema = DATASETS[dataset].arrow_schema
+    def __init__(self, folder: Path, contract: Dataset) -> None:
+        columns = contract.columns
+        self.schema = contract.arrow_schema
         self.temporary = folder / f".part-{os.getpid()}-{time.monotonic_ns()}.tmp"
         self.rows = 0
         self.digest = Digest()
@@ -278,12 +287,14 @@ def read_manifest(
     raise PartitionError(f"there is no partition {day} of {title}/{dataset}: materialize it first")
 
 
-def read_partition(title: str, dataset: str, day: date) -> Iterator[pa.Table]:
+def read_partition(
+    title: str, dataset: str, day: date, contract: Dataset | None = None
+) -> Iterator[pa.Table]:
     """The partition's records, one table per row group. Raises PartitionError where it is missing
     or a part is not as its manifest says."""
     manifest = read_manifest(title, dataset, day, missing_ok=False)
     assert manifest is not None
-    schema = DATASETS[dataset].arrow_schema
+    schema = (contract or DATASETS[dataset]).arrow_schema
     asset = f"{title}/{dataset}"
     for path in checked_paths(manifest, asset, day):
         try:
