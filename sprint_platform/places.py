@@ -5,6 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from dotenv import dotenv_values
+
+
+def environment() -> dict[str, str]:
+    """The settings of this project: the process's environment, and what the project's ``.env`` adds
+    to it. Read, not exported: a password in ``.env`` is not for every child process."""
+    written = dotenv_values(project_root() / ".env")
+    return {**{name: value for name, value in written.items() if value}, **os.environ}
+
 
 def project_root() -> Path:
     """The checkout: the folder that holds ``sprint_platform`` and ``sprint_dbt``."""

@@ -124,12 +124,20 @@ class People:
 
     def display_name(self, number: I64, country: U8) -> pa.Array:
         """Names such as people of the country have, as an Arrow string array."""
-        names = _names()
-        draw = self._draw("name", number)
-        first = names.first_start[country] + below(draw, names.first_count[country])
-        again = remix(draw, stream_key(self.seed, "family name"))
-        last = names.last_start[country] + below(again, names.last_count[country])
-        return pc.binary_join_element_wise(names.first.take(first), names.last.take(last), " ")
+        return pc.binary_join_element_wise(*full_names(self.seed, number, country), " ")
+
+
+def full_names(seed: int, number: I64, country: U8) -> tuple[pa.Array, pa.Array]:
+    """Given and family names, such as people of the country have, as two Arrow string arrays.
+
+    ``number`` says who it is, ``country`` is an index into COUNTRIES; both of shape (n,).
+    """
+    names = _names()
+    draw = mix(stream_key(seed, "name"), number)
+    first = names.first_start[country] + below(draw, names.first_count[country])
+    again = remix(draw, stream_key(seed, "family name"))
+    last = names.last_start[country] + below(again, names.last_count[country])
+    return names.first.take(first), names.last.take(last)
 
 
 def time_zone_names() -> list[str]:

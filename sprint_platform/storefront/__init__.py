@@ -1,0 +1,1 @@
+"""The game studio's web store: what its systems deliver every day, made up, and loaded."""

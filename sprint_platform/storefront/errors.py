@@ -1,0 +1,7 @@
+"""What can go wrong in a way that a person can mend."""
+
+from __future__ import annotations
+
+
+class StorefrontError(Exception):
+    """The message is one line that says what is wrong, where, and what to do."""

@@ -1,0 +1,105 @@
+"""What a store is made from: its settings, by flag, environment, preset or default."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sprint_platform.storefront.errors import StorefrontError
+
+# Raised when the same settings give other records.
+GENERATION_VERSION = 1
+PRESETS: dict[str, dict[str, int]] = {
+    "small": {"customers": 1_000, "products": 500, "orders": 1_000, "days": 30},
+    "medium": {"customers": 10_000, "products": 5_000, "orders": 50_000, "days": 365},
+    "large": {"customers": 100_000, "products": 50_000, "orders": 500_000, "days": 730},
+}
+DEFAULT_PRESET = "medium"
+# The day on which the store opens, and the first partition of its assets.
+FIRST_DAY = date(2025, 1, 1)
+PRESET_VARIABLE = "SPRINT_STORE_PRESET"
+# setting -> the environment variable that gives it
+VARIABLES = {
+    "customers": "SPRINT_STORE_CUSTOMERS",
+    "products": "SPRINT_STORE_PRODUCTS",
+    "orders": "SPRINT_STORE_ORDERS",
+    "days": "SPRINT_STORE_DAYS",
+    "seed": "SPRINT_STORE_SEED",
+    "title": "SPRINT_STORE_TITLE",
+    "batch_size": "SPRINT_STORE_BATCH_SIZE",
+}
+
+
+class SettingsError(StorefrontError):
+    """A setting that no store can be made from."""
+
+
+class StoreSettings(BaseModel):
+    """What decides a store's records, and ``batch_size``, which decides none of them.
+
+    The store reaches ``customers``, ``products`` and ``orders`` at the end of its first ``days``
+    days; later days go on at the same pace. ``title`` is the game whose players have accounts
+    (none where it is empty); ``batch_size`` is how many rows are sent to PostgreSQL at a time.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    customers: int = Field(ge=1, le=20_000_000)
+    products: int = Field(ge=1, le=1_000_000)
+    orders: int = Field(ge=1, le=200_000_000)
+    days: int = Field(ge=1, le=3660)
+    seed: int = Field(default=42, ge=0, lt=2**63)
+    start: date = FIRST_DAY
+    title: str = Field(default="sprint", pattern=r"^[a-z0-9_]*$")
+    batch_size: int = Field(default=50_000, ge=100, le=10_000_000)
+
+    @property
+    def first_days(self) -> list[date]:
+        """The days in which the store reaches its numbers."""
+        return [self.start + timedelta(days=n) for n in range(self.days)]
+
+    def fingerprint(self, players: str) -> str:
+        """What the records come from, as 16 hex digits; ``players`` says the same of the title's
+        players (empty without any)."""
+        told = self.model_dump_json(exclude={"batch_size", "title"})
+        told = f"{GENERATION_VERSION}:{told}:{players}"
+        return hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
+
+    @staticmethod
+    def read(
+        given: Mapping[str, Any],
+        preset: str | None = None,
+        environment: Mapping[str, str] = os.environ,
+    ) -> StoreSettings:
+        """The settings: those that are given (None is not), then the given preset's, then the
+        environment's, then those of the environment's preset or of the default one. Raises
+        SettingsError."""
+        name = preset or environment.get(PRESET_VARIABLE) or DEFAULT_PRESET
+        if name not in PRESETS:
+            where = "preset" if preset else PRESET_VARIABLE
+            raise SettingsError(f"{where} is '{name}': choose one of {', '.join(PRESETS)}")
+        told: dict[str, Any] = {
+            key: environment[v] for key, v in VARIABLES.items() if environment.get(v) is not None
+        }
+        told = {key: value for key, value in told.items() if value != "" or key == "title"}
+        # a preset that somebody types wins over what lies in the environment
+        told = {**told, **PRESETS[name]} if preset else {**PRESETS[name], **told}
+        told |= {key: value for key, value in given.items() if value is not None}
+        try:
+            return StoreSettings.model_validate(told)
+        except ValidationError as error:
+            raise SettingsError(_told(error, told, given)) from error
+
+
+def _told(error: ValidationError, told: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    by_variable = given.get(name) is None and name in VARIABLES
+    where = VARIABLES[name] if by_variable else name.replace("_", " ")
+    reason = first["msg"]
+    return f"{where} is {str(told.get(name))!r}: {reason[0].lower()}{reason[1:]}"
