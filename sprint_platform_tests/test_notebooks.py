@@ -25,7 +25,8 @@ from sprint_platform.eventlog.files import eventlog_dir, write_batch
 from sprint_platform.eventlog.generation.batch import batch_rows
 from sprint_platform.eventlog.load import Mode, load
 from sprint_platform.eventlog.settings import BatchSettings
-from sprint_platform.orchestration.eventlog_build import build_models
+from sprint_platform.orchestration.domain_build import build_models
+from sprint_platform.orchestration.eventlog_dbt import SCHEMAS, eventlog_environment, publish
 from sprint_platform.places import project_root
 from sprint_platform.warehouse.publish import publish_views
 
@@ -87,7 +88,13 @@ def batch_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         files = write_batch(BatchSettings(players=PLAYERS), eventlog_dir())
         with open_duckdb("the notebook's test") as target:
             load(target, {name: file.path for name, file in files.items()}, Mode.RECREATE)
-        assert build_models([], None, "duckdb", {}).failure is None
+        built = build_models(
+            "eventlog",
+            eventlog_environment([], None),
+            SCHEMAS,
+            lambda con, built: publish(con, built, []),
+        )
+        assert built.failure is None
     return folder
 
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 from rich.markup import escape
 
-from sprint_platform.cli import eventlog
+from sprint_platform.cli import eventlog, storefront
 from sprint_platform.cli.about import doctor, titles, ui
 from sprint_platform.cli.exporting import export
 from sprint_platform.cli.landing import land
@@ -20,6 +20,7 @@ from sprint_platform.cli.scoring import score
 from sprint_platform.cli.terminal import Stop, problems
 from sprint_platform.eventlog.errors import EventlogError
 from sprint_platform.places import project_root
+from sprint_platform.storefront.errors import StorefrontError
 from sprint_platform.title import TitleError
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app = typer.Typer(
 for command in (run, demo, land, plan, verify, export, score, titles, doctor, ui):
     app.command()(command)
 app.add_typer(eventlog.app, name="eventlog")
+app.add_typer(storefront.app, name="storefront")
 
 
 def main() -> None:
@@ -46,7 +48,15 @@ def main() -> None:
 
     try:
         app()
-    except (Stop, EventlogError, TitleError, PartitionError, LeaseError, Timeout) as error:
+    except (
+        Stop,
+        EventlogError,
+        StorefrontError,
+        TitleError,
+        PartitionError,
+        LeaseError,
+        Timeout,
+    ) as error:
         _end(str(error))
     except (duckdb.Error, OSError) as error:
         line = open_elsewhere(error) or disk_full(error)

@@ -9,14 +9,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from sprint_platform.cli.options import read_day
+from sprint_platform.cli.run_report import tell_build
 from sprint_platform.cli.sizes import bytes_as_text
-from sprint_platform.cli.terminal import Stop, out, problems
-from sprint_platform.eventlog.contracts import RAW_TABLES
+from sprint_platform.cli.terminal import Stop, out
+from sprint_platform.eventlog.contracts import DOMAIN, RAW_TABLES
 from sprint_platform.eventlog.load import LoadReport, Mode, Target, load
 from sprint_platform.eventlog.settings import LAST_BATCH, BatchSettings
 
@@ -169,7 +169,12 @@ def build(
 ) -> None:
     """Build and test the models with dbt."""
     from sprint_platform.eventlog.batches import to_build
-    from sprint_platform.orchestration.eventlog_build import build_models
+    from sprint_platform.orchestration.domain_build import build_models
+    from sprint_platform.orchestration.eventlog_dbt import (
+        SCHEMAS,
+        eventlog_environment,
+        publish,
+    )
 
     day = read_day("--as-of", as_of) if as_of else None
     if day and batch:
@@ -180,14 +185,15 @@ def build(
     if also:
         told = ", ".join(str(number) for number in also)
         out.print(f"also batch {told}: loaded, and not built since", highlight=False)
-    built = build_models(batches, day, to.value, secrets)
-    for line in built.wrong_rows:
-        problems.print(f"[yellow]wrong[/] {escape(line)}", highlight=False, soft_wrap=True)
-    if built.failure:
-        raise Stop(built.failure)
-    out.print(
-        f"{built.models} models built and {built.tests} tests passed in {built.seconds:.1f} s",
-        highlight=False,
+    environment = {**eventlog_environment(batches, day), **secrets}
+    tell_build(
+        build_models(
+            DOMAIN,
+            environment,
+            SCHEMAS,
+            lambda con, built: publish(con, built, batches),
+            to.value,
+        )
     )
 
 

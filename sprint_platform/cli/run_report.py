@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from sprint_platform.cli.terminal import problems
+from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.title import Title
 
 if TYPE_CHECKING:
+    from sprint_platform.orchestration.domain_build import Built
     from sprint_platform.orchestration.runs import GraphRun
 
 # Tables about other tables, which nobody counts.
@@ -60,3 +61,15 @@ def built_table(game: Title, seconds: float, seconds_of: Mapping[str, float]) ->
                         f"{took:.2f}" if took is not None else "",
                     )
     return table
+
+
+def tell_build(built: Built) -> None:
+    """Tells what a domain's dbt run did. Raises Stop where it failed."""
+    for line in built.wrong_rows:
+        problems.print(f"[yellow]wrong[/] {escape(line)}", highlight=False, soft_wrap=True)
+    if built.failure:
+        raise Stop(built.failure)
+    out.print(
+        f"{built.models} models built and {built.tests} tests passed in {built.seconds:.1f} s",
+        highlight=False,
+    )

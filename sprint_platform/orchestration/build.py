@@ -25,7 +25,10 @@ from sprint_platform.orchestration.schedules import (
     build_eventlog_job,
     build_landing_job,
     build_reopened_job,
+    build_storefront_job,
 )
+from sprint_platform.orchestration.storefront_assets import build_storefront_assets
+from sprint_platform.orchestration.storefront_models import build_storefront_models
 from sprint_platform.orchestration.title_models import build_seed_assets, build_title_models
 from sprint_platform.title import Title, TitleError, title_names
 
@@ -37,9 +40,9 @@ def build_definitions(
     landed: Landed | None = None,
 ) -> dg.Definitions:
     """Assets, checks, jobs, schedules and sensors of the titles; without any: of all that have a
-    YAML, and of the event log. A simulated title has a schedule; one whose files a studio delivers
-    has a sensor; one whose simulated files are dirtied on purpose has both, as some records come
-    with a later day.
+    YAML, of the event log and of the store. A simulated title has a schedule; one whose files a
+    studio delivers has a sensor; one whose simulated files are dirtied on purpose has both, as some
+    records come with a later day.
 
     ``watch`` hears of each chunk of rows that is made, and of each of dbt's results; ``landed`` of
     each landing.
@@ -48,7 +51,7 @@ def build_definitions(
     jobs, schedules, sensors = [], [], []
     manifest = graph_manifest()
     for title in loaded_titles() if titles is None else titles:
-        partitions = daily_partitions(title)
+        partitions = daily_partitions(title.launch_date)
         models = build_title_models(title, manifest, partitions, watch)
         daily = [*build_raw_assets(title, partitions, watch), models]
         assets += [*daily, build_seed_assets(title, manifest)]
@@ -76,6 +79,11 @@ def build_definitions(
         eventlog = [*build_eventlog_assets(), build_eventlog_models(manifest)]
         assets += eventlog
         jobs.append(build_eventlog_job(eventlog))
+        storefront = [build_storefront_assets(), build_storefront_models(manifest)]
+        assets += storefront
+        daily = build_storefront_job(storefront)
+        jobs.append(daily)
+        schedules.append(build_daily_schedule(daily))
     return dg.Definitions(
         assets=assets,
         jobs=jobs,

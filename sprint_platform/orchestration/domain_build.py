@@ -1,14 +1,14 @@
-"""Building the event log's models from the command line, in DuckDB or in Snowflake."""
+"""Building a domain's models from the command line: all of them, in one dbt invocation."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING
 
-from sprint_platform.eventlog.contracts import DOMAIN
+import duckdb
+
 from sprint_platform.orchestration.dbt_runner import (
     dbt_result,
     failure_line,
@@ -16,13 +16,15 @@ from sprint_platform.orchestration.dbt_runner import (
     project_arguments,
     stray_relations,
 )
-from sprint_platform.orchestration.eventlog_dbt import SCHEMAS, eventlog_environment, publish
 from sprint_platform.warehouse.database import connect
 from sprint_platform.warehouse.lease import lease
 
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
     from dbt_common.events.base_types import EventMsg
+
+# Publishes what was built in DuckDB: relations, and how each is materialized.
+Publish = Callable[[duckdb.DuckDBPyConnection, Mapping[str, str]], object]
 
 
 @dataclass(frozen=True)
@@ -38,22 +40,26 @@ class Built:
 
 
 def build_models(
-    batches: list[int], as_of: date | None, target: str, secrets: Mapping[str, str]
+    domain: str,
+    environment: Mapping[str, str],
+    schemas: Collection[str],
+    publish: Publish,
+    target: str = "duckdb",
 ) -> Built:
-    """Builds and tests the models in ``duckdb`` or ``snowflake``, for these batches or for all.
-    ``secrets`` is what the target's profile reads from the environment beside the project's."""
+    """Builds and tests the domain's models in dbt's ``target``; in DuckDB under the lease, and
+    publishes them. ``environment`` is what dbt and its profile read; nothing may be built outside
+    ``schemas``."""
     began = time.perf_counter()
     arguments = [
         "build",
-        *project_arguments(DOMAIN if target == "duckdb" else f"{DOMAIN}_{target}"),
+        *project_arguments(domain if target == "duckdb" else f"{domain}_{target}"),
         # its own lines would tell a failure twice
         *("--log-level", "none", "--log-level-file", "info"),
         *("--no-write-json", "--no-use-colors", "--cache-selected-only"),
-        *("--select", f"tag:{DOMAIN}", "--exclude-resource-type", "unit_test"),
+        *("--select", f"tag:{domain}", "--exclude-resource-type", "unit_test"),
     ]
     if target != "duckdb":
         arguments += ["--target", target]
-    environment = {**eventlog_environment(batches, as_of), **secrets}
     wrong_rows: list[str] = []
 
     def hear(event: EventMsg) -> None:
@@ -62,12 +68,12 @@ def build_models(
             wrong_rows.append(event.data.msg)
 
     if target == "duckdb":
-        with lease(f"sprint {DOMAIN} build"):
+        with lease(f"sprint {domain} build"):
             result = dbt_result(arguments, environment, [hear])
-            failure = failure_line(DOMAIN, result) or _publish_models(result, batches)
+            failure = failure_line(domain, result) or _publish(result, domain, schemas, publish)
     else:
         result = dbt_result(arguments, environment, [hear])
-        failure = failure_line(DOMAIN, result)
+        failure = failure_line(domain, result)
     done = node_results(result)
     return Built(
         models=sum(r.node.resource_type == "model" for r in done),
@@ -78,13 +84,15 @@ def build_models(
     )
 
 
-def _publish_models(result: dbtRunnerResult, batches: list[int]) -> str | None:
-    """Publishes what was built in DuckDB; what is wrong with it in one line, where something is."""
+def _publish(
+    result: dbtRunnerResult, domain: str, schemas: Collection[str], publish: Publish
+) -> str | None:
+    """Publishes what was built; what is wrong with it in one line, where something is."""
     from dbt.contracts.graph.nodes import ModelNode
 
-    if stray := stray_relations(SCHEMAS, result):
-        return f"dbt built {', '.join(stray)}: outside the schemas of {DOMAIN}"
+    if stray := stray_relations(schemas, result):
+        return f"dbt built {', '.join(stray)}: outside the schemas of {domain}"
     models = [r.node for r in node_results(result) if isinstance(r.node, ModelNode)]
     with connect() as con:
-        publish(con, {f"{m.schema}.{m.alias}": str(m.config.materialized) for m in models}, batches)
+        publish(con, {f"{m.schema}.{m.alias}": str(m.config.materialized) for m in models})
     return None

@@ -11,6 +11,7 @@ from dagster._core.errors import DagsterUserCodeProcessError
 from dagster_shared.error import SerializableErrorInfo
 
 from sprint_platform.eventlog.errors import EventlogError
+from sprint_platform.storefront.errors import StorefrontError
 from sprint_platform.telemetry.partitions import PartitionError
 from sprint_platform.title import TitleError
 from sprint_platform.warehouse.database import disk_full, open_elsewhere
@@ -45,7 +46,7 @@ def told_in_one_line() -> Iterator[None]:
     """
     try:
         yield
-    except (EventlogError, LeaseError, PartitionError, TitleError) as error:
+    except (EventlogError, LeaseError, PartitionError, StorefrontError, TitleError) as error:
         raise ClearFailure(str(error)) from None
     except (duckdb.Error, OSError) as error:
         if line := open_elsewhere(error) or disk_full(error):

@@ -1,12 +1,10 @@
-"""What holds for every asset of a title: who owns it, how its days are cut, when it is stale."""
+"""What holds for every asset with days: who owns it, how its days are cut, when it is stale."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import dagster as dg
-
-from sprint_platform.title import Title
 
 OWNERS = ["team:sprint-platform"]
 
@@ -16,11 +14,9 @@ FRESHNESS = dg.FreshnessPolicy.time_window(
 )
 
 
-def daily_partitions(title: Title) -> dg.DailyPartitionsDefinition:
-    """UTC days from the title's launch to today.
+def daily_partitions(first: date) -> dg.DailyPartitionsDefinition:
+    """UTC days from the first (a title's launch) to today.
 
     A simulated day needs no waiting, and a landed one is built again whenever more of it comes.
     """
-    return dg.DailyPartitionsDefinition(
-        start_date=title.launch_date.isoformat(), timezone="UTC", end_offset=1
-    )
+    return dg.DailyPartitionsDefinition(start_date=first.isoformat(), timezone="UTC", end_offset=1)

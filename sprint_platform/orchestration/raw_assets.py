@@ -4,7 +4,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -22,7 +22,7 @@ from sprint_platform.orchestration.upstream import (
     require,
     upstream_datasets,
 )
-from sprint_platform.orchestration.window import Window, run_window
+from sprint_platform.orchestration.window import Window, run_window, with_progress
 from sprint_platform.telemetry.contracts import DATASETS, Column
 from sprint_platform.telemetry.digest import Digest
 from sprint_platform.telemetry.partitions import (
@@ -38,7 +38,6 @@ from sprint_platform.warehouse.publish import publish_views
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SECONDS_BETWEEN_PROGRESS = 10.0
 # A run tagged so keeps partitions that are there and come from the same title, and only loads them.
 EXISTING_TAG, REUSE = "sprint/existing", "reuse"
 # Stands for a partition that was never written; nothing is written for it.
@@ -219,7 +218,7 @@ def _simulated(
             if manifest := read_manifest(title.name, dataset, day):
                 yield day, manifest, None
     keep = context.run.tags.get(EXISTING_TAG) == REUSE
-    for day in _with_progress(context, [*earlier, *window.days]):
+    for day in with_progress(context, [*earlier, *window.days]):
         existing = read_manifest(title.name, dataset, day) if keep else None
         if existing and existing.source == source:
             yield day, existing, None
@@ -251,16 +250,3 @@ def _landed(
         earlier = [day for day in partition_days(title.name, dataset) if day < window.start]
     for day in [*earlier, *window.days]:
         yield day, read_manifest(title.name, dataset, day) or NOTHING_LANDED, None
-
-
-def _with_progress(context: dg.AssetExecutionContext, days: list[date]) -> Iterator[date]:
-    """The days, one by one; now and then the log says how far it is. Every line costs as much as
-    some thousand rows, so not at every day."""
-    began = told = time.monotonic()
-    for done, day in enumerate(days):
-        now = time.monotonic()
-        if now - told >= SECONDS_BETWEEN_PROGRESS:
-            left = timedelta(seconds=round((now - began) / done * (len(days) - done)))
-            context.log.info(f"{done} of {len(days)} days made, about {left} left")
-            told = now
-        yield day

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import dagster as dg
 
+from sprint_platform.storefront.contracts import DOMAIN
 from sprint_platform.title import Title
 
 # After midnight UTC, when a landed day's last sessions have been uploaded.
@@ -51,6 +52,15 @@ def build_daily_schedule(
 ) -> dg.UnresolvedPartitionedAssetScheduleDefinition | dg.ScheduleDefinition:
     """Runs the job for its latest partition, every day; switch it on in the UI."""
     return dg.build_schedule_from_partitioned_job(job, hour_of_day=HOUR_UTC)
+
+
+def build_storefront_job(assets: Iterable[dg.AssetsDefinition]) -> dg.UnresolvedAssetJobDefinition:
+    """One day of the store: bronze tables, models and their checks."""
+    return dg.define_asset_job(
+        f"{DOMAIN}_daily",
+        selection=dg.AssetSelection.assets(*assets),
+        description="One day of the web store: bronze tables, models and checks.",
+    )
 
 
 def build_eventlog_job(assets: Iterable[dg.AssetsDefinition]) -> dg.UnresolvedAssetJobDefinition:

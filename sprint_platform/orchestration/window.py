@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 import dagster as dg
+
+SECONDS_BETWEEN_PROGRESS = 10.0
 
 
 @dataclass(frozen=True)
@@ -38,3 +42,16 @@ def described(days: list[date]) -> str:
     if len(days) == 1:
         return str(days[0])
     return f"{days[0]} (and {len(days) - 1} more, up to {days[-1]})"
+
+
+def with_progress(context: dg.AssetExecutionContext, days: list[date]) -> Iterator[date]:
+    """The days, one by one; now and then the log says how far it is. Every line costs as much as
+    some thousand rows, so not at every day."""
+    began = told = time.monotonic()
+    for done, day in enumerate(days):
+        now = time.monotonic()
+        if now - told >= SECONDS_BETWEEN_PROGRESS:
+            left = timedelta(seconds=round((now - began) / done * (len(days) - done)))
+            context.log.info(f"{done} of {len(days)} days made, about {left} left")
+            told = now
+        yield day

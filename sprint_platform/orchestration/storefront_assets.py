@@ -1,0 +1,122 @@
+"""The store's bronze tables as daily-partitioned assets: partition files, loaded into DuckDB."""
+
+# no `from __future__ import annotations`: Dagster reads the annotations of an asset's parameters
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import dagster as dg
+
+from sprint_platform.orchestration.failures import told_in_one_line
+from sprint_platform.orchestration.policies import FRESHNESS, OWNERS, daily_partitions
+from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.window import run_window, with_progress
+from sprint_platform.places import environment
+from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
+from sprint_platform.storefront.settings import FIRST_DAY, StoreSettings
+
+DAYS = daily_partitions(FIRST_DAY)
+# What each table's rows name.
+NAMES = {
+    "raw_customers": (),
+    "raw_products": (),
+    "raw_orders": ("raw_customers", "raw_products"),
+    "raw_inventory": ("raw_products", "raw_orders"),
+    "raw_reviews": ("raw_customers", "raw_products", "raw_orders"),
+    "raw_sessions": ("raw_customers", "raw_orders"),
+    "raw_clickstream": ("raw_sessions", "raw_products", "raw_orders"),
+}
+
+
+def table_key(table: str) -> dg.AssetKey:
+    """The asset of a bronze table."""
+    return dg.AssetKey([DOMAIN, table])
+
+
+def build_storefront_assets() -> dg.AssetsDefinition:
+    """The seven tables in one step, so that a day's orders are made once for all of them, and one
+    transaction loads what the run selected."""
+
+    @dg.multi_asset(
+        name=f"{DOMAIN}_bronze",
+        specs=[_spec(table) for table in BRONZE_TABLES],
+        can_subset=True,
+        partitions_def=DAYS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def bronze(
+        context: dg.AssetExecutionContext, warehouse: Warehouse
+    ) -> Iterator[dg.MaterializeResult]:
+        # numpy and the name lists: only when something is made
+        from sprint_platform.storefront.duckdb_target import load_days
+        from sprint_platform.storefront.files import write_day
+        from sprint_platform.storefront.generation.store import Store
+
+        window = run_window(context)
+        assert window is not None  # the assets have days, and no check of their own
+        tables = [t for t in BRONZE_TABLES if table_key(t) in context.selected_asset_keys]
+        rows: Counter[str] = Counter()
+        seconds = dict.fromkeys(tables, 0.0)
+        with told_in_one_line():
+            settings = StoreSettings.read({}, environment=environment())
+            context.log.info(
+                f"a store of {settings.customers:,} customers, {settings.products:,} products and"
+                f" {settings.orders:,} orders in its first {settings.days} days, seed"
+                f" {settings.seed}"
+            )
+            store = Store(settings)
+            for day in with_progress(context, window.days):
+                for table in tables:
+                    began = time.perf_counter()
+                    manifest = write_day(store, table, day)
+                    seconds[table] += time.perf_counter() - began
+                    rows[table] += manifest.rows
+                    context.add_asset_metadata(
+                        {
+                            "dagster/partition_row_count": manifest.rows,
+                            "bytes": manifest.bytes,
+                            "digest": manifest.digest,
+                        },
+                        table_key(table),
+                        partition_key=day.isoformat(),
+                    )
+            with warehouse.get_connection(f"{DOMAIN} of run {context.run.run_id}") as con:
+                report = load_days(con, tables, window.days, store.source)
+        for load in report.tables:
+            yield dg.MaterializeResult(
+                asset_key=table_key(load.table),
+                metadata={
+                    "seconds": round(seconds[load.table], 3),
+                    "rows_per_second": round(rows[load.table] / seconds[load.table]),
+                    "load_seconds_of_all": round(report.seconds, 3),
+                    "days_loaded": load.days_loaded,
+                },
+            )
+
+    return bronze
+
+
+def _spec(table: str) -> dg.AssetSpec:
+    contract = BRONZE_TABLES[table]
+    return dg.AssetSpec(
+        table_key(table),
+        deps=[table_key(named) for named in NAMES[table]],
+        description=f"One row is {contract.one_row_is}, as the {contract.source_system} system"
+        " delivers it.",
+        group_name=DOMAIN,
+        kinds={"python", "parquet", "duckdb"},
+        owners=OWNERS,
+        freshness_policy=FRESHNESS,
+        # with can_subset, an asset that is not selected makes none of its own
+        skippable=True,
+        metadata={
+            "dagster/table_name": contract.relation(DOMAIN),
+            "dagster/column_schema": dg.TableSchema(
+                columns=[
+                    dg.TableColumn(c.name, c.duckdb_type, description=c.meaning)
+                    for c in contract.columns
+                ]
+            ),
+        },
+    )

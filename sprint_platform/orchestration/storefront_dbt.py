@@ -1,0 +1,78 @@
+"""What a dbt run for the store is told, what must be loaded before it, what is published after."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date, timedelta
+
+import duckdb
+
+from sprint_platform.orchestration.dbt_runner import project_environment
+from sprint_platform.orchestration.window import Window, described
+from sprint_platform.places import environment
+from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
+from sprint_platform.storefront.duckdb_target import loaded_digests
+from sprint_platform.storefront.errors import StorefrontError
+from sprint_platform.storefront.settings import StoreSettings
+from sprint_platform.telemetry.partitions import read_manifest
+from sprint_platform.warehouse.publish import publish
+
+SCHEMAS = {"silver", "gold"}
+# An order's status may come so much later, and change the day on which it was placed; stock on hand
+# is known from the last count, so much earlier. The models' `back_days` and `forward_days`.
+BACK, FORWARD = timedelta(days=30), timedelta(days=6)
+
+
+def storefront_environment(window: Window | None) -> dict[str, str]:
+    """The environment of a dbt run for these days; for all that is loaded where none is given."""
+    told = project_environment()
+    told["SPRINT_STORE_TITLE"] = StoreSettings.read({}, environment=environment()).title
+    if window is not None:
+        told["SPRINT_WINDOW_START"] = window.start.isoformat()
+        told["SPRINT_WINDOW_END"] = window.end.isoformat()
+    return told
+
+
+def loaded_window(con: duckdb.DuckDBPyConnection) -> Window:
+    """From the first to the last day that bronze holds. Raises StorefrontError without any."""
+    days = {day for table in BRONZE_TABLES for day in loaded_digests(con, table)}
+    if not days:
+        raise StorefrontError(
+            "bronze holds no day of the store: run `sprint storefront generate --load` first"
+        )
+    return Window(min(days), max(days) + timedelta(days=1))
+
+
+def require_loaded(
+    con: duckdb.DuckDBPyConnection, tables: Collection[str], days: Iterable[date]
+) -> None:
+    """Raises StorefrontError where a table does not hold a day, or holds another than its file
+    says: a run that was killed between writing and loading would build models of old rows."""
+    days = list(days)
+    for table in (name for name in BRONZE_TABLES if name in tables):
+        loaded = loaded_digests(con, table)
+        missing = [day for day in days if day not in loaded]
+        behind = []
+        for day in set(days).difference(missing):
+            manifest = read_manifest(DOMAIN, table, day)
+            if manifest is not None and manifest.digest != loaded[day]:
+                behind.append(day)
+        if wrong := sorted(missing or behind):
+            what = "is not there" if missing else "was made, but not loaded"
+            last = "" if len(wrong) == 1 else f"...{wrong[-1]}"
+            raise StorefrontError(
+                f"{DOMAIN}/{table} for {described(wrong)} {what}: materialize {DOMAIN}/{table} for"
+                f" {wrong[0]}{last} first"
+            )
+
+
+def publish_marts(
+    con: duckdb.DuckDBPyConnection, built: Mapping[str, str], window: Window | None
+) -> int:
+    """Publishes the gold relations that were built (with how each is materialized), for the days
+    that the window may have changed; returns how many files were written."""
+    marts = [relation for relation in built if relation.startswith("gold.")]
+    if not marts:
+        return 0
+    days = window or loaded_window(con)
+    return publish(con, DOMAIN, marts, (days.start - BACK, days.end + FORWARD))

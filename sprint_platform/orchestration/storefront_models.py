@@ -1,0 +1,107 @@
+"""The store's dbt models as assets, dbt's tests as their checks."""
+
+# no `from __future__ import annotations`: Dagster reads the annotations of an asset's parameters
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DbtProject
+
+from sprint_platform.orchestration.dbt_manifest import Node, dataset_of, domain_of, sources_of
+from sprint_platform.orchestration.dbt_step import build_specs, run_dbt, selected_nodes
+from sprint_platform.orchestration.dbt_translator import ModelTranslator
+from sprint_platform.orchestration.failures import told_in_one_line
+from sprint_platform.orchestration.policies import FRESHNESS
+from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.storefront_assets import DAYS
+from sprint_platform.orchestration.storefront_dbt import (
+    SCHEMAS,
+    publish_marts,
+    require_loaded,
+    storefront_environment,
+)
+from sprint_platform.orchestration.window import run_window
+from sprint_platform.places import environment
+from sprint_platform.storefront.contracts import DOMAIN
+from sprint_platform.storefront.duckdb_target import ensure_bronze
+from sprint_platform.storefront.settings import StoreSettings
+from sprint_platform.warehouse.database import connect
+
+
+class StorefrontTranslator(ModelTranslator):
+    """Names of the store's tables and models."""
+
+    def get_asset_key(self, dbt_resource_props: Node) -> dg.AssetKey:
+        """``storefront/raw_orders``, ``storefront/daily_sales``; and the title's dataset, where a
+        model reads what players buy in the game."""
+        node = dbt_resource_props
+        if node["resource_type"] == "source" and node["source_name"] != "bronze":
+            title = StoreSettings.read({}, environment=environment()).title
+            return dg.AssetKey([title or "sprint", dataset_of(node)])
+        return dg.AssetKey([DOMAIN, self._table(node)])
+
+    def get_group_name(self, dbt_resource_props: Node) -> str:
+        return DOMAIN
+
+    def relation(self, node: Node) -> str:
+        return f"{node['schema']}.{self._table(node)}"
+
+    def get_asset_spec(
+        self, manifest: Node, unique_id: str, project: DbtProject | None
+    ) -> dg.AssetSpec:
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        return spec.replace_attributes(freshness_policy=FRESHNESS)
+
+    def _table(self, node: Node) -> str:
+        return str(node["identifier"] if node["resource_type"] == "source" else node["alias"])
+
+
+def build_storefront_models(manifest: Node) -> dg.AssetsDefinition:
+    """All models in one step, which is one dbt invocation per run, with their tests and those of
+    the bronze tables."""
+    translator = StorefrontTranslator()
+    specs, check_specs = build_specs(translator, manifest, f"tag:{DOMAIN},resource_type:model")
+
+    @dg.multi_asset(
+        name=f"{DOMAIN}_dbt",
+        specs=specs,
+        check_specs=check_specs,
+        can_subset=True,
+        partitions_def=DAYS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        allow_arbitrary_check_specs=True,
+    )
+    def models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
+        window = run_window(context)
+        nodes = selected_nodes(context, manifest)
+        read = {
+            source["identifier"]
+            for node in nodes
+            for source in sources_of(manifest, node)
+            if domain_of(source) == DOMAIN
+        }
+        with told_in_one_line(), warehouse.leased(f"dbt of {DOMAIN} in run {context.run.run_id}"):
+            with connect() as con:
+                ensure_bronze(con)
+                if window:
+                    require_loaded(con, read, window.days)
+            yield from run_dbt(
+                context,
+                manifest,
+                translator,
+                DOMAIN,
+                nodes,
+                storefront_environment(window),
+                SCHEMAS,
+            )
+            built = {
+                translator.relation(node): node["config"]["materialized"]
+                for node in nodes
+                if node["resource_type"] == "model"
+            }
+            with connect() as con:
+                written = publish_marts(con, built, window)
+            context.log.info(f"{written} files published")
+
+    return models
