@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import duckdb
 import pytest
 
 from sprint_platform.places import published_dir
+from sprint_platform.storefront import files
 from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.duckdb_target import (
     LoadReport,
@@ -40,9 +42,9 @@ def store() -> Store:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SPRINT_DATA_DIR", str(tmp_path))
-    yield tmp_path
+    return tmp_path
 
 
 def loaded(store: Store, replace: bool = False, days: list[date] | None = None) -> LoadReport:
@@ -248,6 +250,36 @@ def test_no_partition_is_half_there_when_a_day_cannot_be_made(
     assert read_manifest(DOMAIN, "raw_orders", day) == before
     left = [path.name for path in partition_dir(DOMAIN, "raw_orders", day).iterdir()]
     assert not [name for name in left if name.endswith(".tmp")]
+
+
+def test_days_that_are_shared_out_to_processes_are_the_same(folder: Path) -> None:
+    settings = StoreSettings(customers=40, products=20, orders=60, days=50)
+    store = Store(settings)
+    heard: list[date] = []
+    alone = write_days(store, settings.first_days, processes=1)
+    expected = manifests(settings)
+    shutil.rmtree(folder / "raw")
+    shared = write_days(store, settings.first_days, lambda day, _: heard.append(day), processes=2)
+    assert shared == alone
+    assert heard == settings.first_days
+    assert manifests(settings) == expected
+
+
+def manifests(settings: StoreSettings) -> list[Any]:
+    return [read_manifest(DOMAIN, name, day) for name in TABLES for day in settings.first_days]
+
+
+def test_a_process_that_is_killed_is_told_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(StoreSettings(customers=40, products=20, orders=60, days=50))
+    monkeypatch.setattr(files, "_write_task", dies)
+    with pytest.raises(StorefrontError, match="was killed, perhaps for want of memory"):
+        write_days(store, store.settings.first_days, processes=2)
+
+
+def dies(settings: StoreSettings, days: list[date]) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_readers_find_the_tables_empty_before_anything_was_loaded(folder: Path) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
+from multiprocessing import get_context
 
 from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
+from sprint_platform.storefront.errors import StorefrontError
 from sprint_platform.storefront.generation.store import Store
+from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform.telemetry.partitions import (
     Manifest,
     PartitionError,
@@ -17,6 +25,10 @@ from sprint_platform.telemetry.partitions import (
     read_manifest,
     write_partition,
 )
+
+# A task begins with the orders of the month before it, which costs as much as some days.
+DAYS_PER_TASK = 20
+Day = tuple[date, dict[str, Manifest]]
 
 
 @dataclass(frozen=True)
@@ -41,20 +53,64 @@ def write_day(store: Store, table: str, day: date) -> Manifest:
 
 
 def write_days(
-    store: Store, days: Iterable[date], watch: Callable[[date, int], None] | None = None
+    store: Store,
+    days: Sequence[date],
+    watch: Callable[[date, int], None] | None = None,
+    processes: int | None = None,
 ) -> list[Written]:
-    """Makes all tables of these days; ``watch`` hears of each day when it is written, and of its
-    rows."""
+    """Makes all tables of these days; ``watch`` hears of each day that is written, and of its rows.
+
+    Many days are shared out to ``processes`` (as many as there are cores): a day needs no other, so
+    the files are the same. Raises StorefrontError where one of them is killed.
+    """
     rows, sizes = dict.fromkeys(BRONZE_TABLES, 0), dict.fromkeys(BRONZE_TABLES, 0)
-    for day in days:
-        before = sum(rows.values())
-        for table in BRONZE_TABLES:
-            manifest = write_day(store, table, day)
+    for day, manifests in _written(store, days, processes or os.cpu_count() or 1):
+        for table, manifest in manifests.items():
             rows[table] += manifest.rows
             sizes[table] += manifest.bytes
         if watch:
-            watch(day, sum(rows.values()) - before)
+            watch(day, sum(manifest.rows for manifest in manifests.values()))
     return [Written(table, rows[table], sizes[table]) for table in BRONZE_TABLES]
+
+
+def _written(store: Store, days: Sequence[date], processes: int) -> Iterator[Day]:
+    if processes == 1 or len(days) < 2 * DAYS_PER_TASK:
+        for day in days:
+            yield day, _write_tables(store, day)
+        return
+    tasks = [days[start : start + DAYS_PER_TASK] for start in range(0, len(days), DAYS_PER_TASK)]
+    # spawned: a fork would copy locks that threads of polars or pyarrow hold
+    with ProcessPoolExecutor(
+        min(processes, len(tasks)), get_context("spawn"), _leave_interrupts_to_the_parent
+    ) as pool:
+        made = [pool.submit(_write_task, store.settings, task) for task in tasks]
+        try:
+            for task in made:
+                yield from task.result()
+        except BrokenProcessPool as error:
+            raise StorefrontError(
+                "a process that wrote the store's days was killed, perhaps for want of memory: run"
+                " the command again; days that were written are whole"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _write_task(settings: StoreSettings, days: Sequence[date]) -> list[Day]:
+    store = _store(settings)
+    return [(day, _write_tables(store, day)) for day in days]
+
+
+# what a store remembers of one task's days serves the next one
+_store = lru_cache(maxsize=1)(Store)
+
+
+def _write_tables(store: Store, day: date) -> dict[str, Manifest]:
+    return {table: write_day(store, table, day) for table in BRONZE_TABLES}
 
 
 def remove_others(source: str) -> int:

@@ -8,7 +8,6 @@ there but by chance, and nobody has the numbers.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -17,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sprint_platform.draws import U64, below, mix, pick, picker, stream_key
+from sprint_platform.draws import below, mix, pick, picker, stream_key
 from sprint_platform.profiles import COUNTRY, I64, U8
+from sprint_platform.storefront.generation.word_lists import WordLists
 from sprint_platform.title import COUNTRIES
 
 
@@ -193,12 +193,12 @@ def addresses(seed: int, customer: I64, country: U8) -> pa.Array:
         code_draw, pieces.code_count[city]
     )
     return pc.binary_join_element_wise(
-        pieces.before.draw(mix(stream_key(seed, "street"), customer), country),
-        pieces.family.draw(mix(stream_key(seed, "street name"), customer), country),
-        pieces.after.draw(mix(stream_key(seed, "house"), customer), country),
+        pieces.before.pick(mix(stream_key(seed, "street"), customer), country),
+        pieces.family.pick(mix(stream_key(seed, "street name"), customer), country),
+        pieces.after.pick(mix(stream_key(seed, "house"), customer), country),
         pieces.place.take(pa.array(city)),
         pieces.code.take(pa.array(code)),
-        pieces.end.draw(mix(stream_key(seed, "postal code's end"), customer), country),
+        pieces.end.pick(mix(stream_key(seed, "postal code's end"), customer), country),
         "",
     )
 
@@ -229,27 +229,14 @@ def _city(seed: int, customer: I64, country: U8) -> I64:
 
 
 @dataclass(frozen=True)
-class _Words:
-    """Each country's words, end to end, and where they begin."""
-
-    words: pa.Array
-    start: I64
-    count: I64
-
-    def draw(self, draw: U64, country: U8) -> pa.Array:
-        """For each draw one of the country's words, all alike."""
-        return self.words.take(pa.array(self.start[country] + below(draw, self.count[country])))
-
-
-@dataclass(frozen=True)
 class _Pieces:
     """What addresses and numbers are made from. An address is before + family + after + place +
     code + end; what stands before a street's name and what after it depends on the country."""
 
-    before: _Words
-    family: _Words
-    after: _Words
-    end: _Words
+    before: WordLists
+    family: WordLists
+    after: WordLists
+    end: WordLists
     code: pa.Array
     # by country
     cities: list[U8]
@@ -271,10 +258,10 @@ def _pieces() -> _Pieces:
     counts = [len(CITIES[country]) for country in COUNTRIES]
     range_count = np.array([len(city.phones) for city in cities], np.int64)
     return _Pieces(
-        before=_words(_before(country) for country in COUNTRIES),
-        family=_words(_family(country) for country in COUNTRIES),
-        after=_words(_after(country) for country in COUNTRIES),
-        end=_words(_end(country) for country in COUNTRIES),
+        before=WordLists.of(_before(country) for country in COUNTRIES),
+        family=WordLists.of(_family(country) for country in COUNTRIES),
+        after=WordLists.of(_after(country) for country in COUNTRIES),
+        end=WordLists.of(_end(country) for country in COUNTRIES),
         code=pa.array([f"{code:05}" for code in range(100_000)]),
         cities=[picker([city.thousands for city in CITIES[country]]) for country in COUNTRIES],
         city_start=np.cumsum([0, *counts[:-1]]),
@@ -289,14 +276,6 @@ def _pieces() -> _Pieces:
         range_start=np.cumsum(range_count) - range_count,
         range_count=range_count,
         ranges=np.array([first for city in cities for first in city.phones], np.int64),
-    )
-
-
-def _words(by_country: Iterable[list[str]]) -> _Words:
-    lists = list(by_country)
-    count = np.array([len(words) for words in lists], np.int64)
-    return _Words(
-        pa.array([word for words in lists for word in words]), np.cumsum(count) - count, count
     )
 
 

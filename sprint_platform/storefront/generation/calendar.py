@@ -93,7 +93,8 @@ class Calendar:
             weight = _weight(self.date(day))
             self._weights.append(self._weights[day] + weight)
             # a store with more customers sells more: from 70 % of its pace at first to 130 %
-            pace = 70 + min(60, 60 * day // max(1, self.settings.days - 1))
+            last = self.settings.days - 1
+            pace = 70 + 60 * min(day, last) // max(1, last)
             self._order_weights.append(self._order_weights[day] + weight * pace)
 
 

@@ -13,7 +13,6 @@ from sprint_platform.draws import U64, below, mix, pick, picker, remix, stream_k
 from sprint_platform.draws import top_bits as top
 from sprint_platform.simulation.columns import MICROSECONDS, timestamp_column, word_column
 from sprint_platform.storefront.contracts import BRONZE_TABLES, CATEGORIES, EVENT_TYPES
-from sprint_platform.storefront.generation.calendar import Calendar
 from sprint_platform.storefront.generation.hours import I64, U8
 from sprint_platform.storefront.generation.orders import Orders, Placed
 from sprint_platform.storefront.generation.product_words import CATEGORIES as CATALOGUE
@@ -99,7 +98,6 @@ class Clickstream:
     def __init__(
         self,
         settings: StoreSettings,
-        calendar: Calendar,
         products: Products,
         orders: Orders,
         sessions: Sessions,

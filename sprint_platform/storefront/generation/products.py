@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -23,6 +22,7 @@ from sprint_platform.storefront.contracts import BRONZE_TABLES, CURRENCY
 from sprint_platform.storefront.contracts import CATEGORIES as CATEGORY_NAMES
 from sprint_platform.storefront.generation.calendar import Calendar
 from sprint_platform.storefront.generation.product_words import CATEGORIES, FIRST_WORDS
+from sprint_platform.storefront.generation.word_lists import WordLists
 from sprint_platform.storefront.settings import StoreSettings
 
 I64 = npt.NDArray[np.int64]
@@ -155,7 +155,7 @@ class Products:
         category = catalogue.category[subcategory]
         price = self._price(product, subcategory)
         added_at = midnight(self.calendar.date(day))
-        brand = catalogue.brands.chosen(self._draw("brand", product), category)
+        brand = catalogue.brands.pick(self._draw("brand", product), category)
         supplier = catalogue.suppliers.place(self._draw("supplier", product), category)
         number = pa.array(product).cast(pa.string())
         return pa.Table.from_arrays(
@@ -189,8 +189,8 @@ class Products:
         catalogue = _catalogue()
         return pc.binary_join_element_wise(
             word_column(FIRST_WORDS, below(self._draw("first word", product), len(FIRST_WORDS))),
-            catalogue.kinds.chosen(self._draw("kind", product), subcategory),
-            catalogue.nouns.chosen(self._draw("noun", product), subcategory),
+            catalogue.kinds.pick(self._draw("kind", product), subcategory),
+            catalogue.nouns.pick(self._draw("noun", product), subcategory),
             " ",
         )
 
@@ -199,7 +199,7 @@ class Products:
         catalogue = _catalogue()
         parts: list[pa.Array | str] = ["{"]
         for nth, choices in enumerate(catalogue.choices):
-            parts += [choices.chosen(self._draw(f"choice {nth}", product), subcategory), ","]
+            parts += [choices.pick(self._draw(f"choice {nth}", product), subcategory), ","]
         lightest, span = catalogue.grams[subcategory].T
         grams = lightest + below(self._draw("weight", product), span)
         shortest, span = catalogue.millimetres[subcategory].T
@@ -230,29 +230,6 @@ def _joined(*parts: pa.Array | str) -> pa.Array:
 
 
 @dataclass(frozen=True)
-class _Words:
-    """Several lists of words end to end: list i begins at first[i] and has count[i] words."""
-
-    words: pa.Array
-    first: I64
-    count: I64
-
-    @staticmethod
-    def of(lists: Sequence[Sequence[str]]) -> _Words:
-        count = np.array([len(words) for words in lists], np.int64)
-        flat = pa.array([word for words in lists for word in words], pa.string())
-        return _Words(flat, np.cumsum(count) - count, count)
-
-    def place(self, draw: U64, which: U8) -> I64:
-        """The place of a word of list ``which`` in ``words``, for each draw."""
-        return self.first[which] + below(draw, self.count[which])
-
-    def chosen(self, draw: U64, which: U8) -> pa.Array:
-        """A word of list ``which`` for each draw."""
-        return self.words.take(pa.array(self.place(draw, which)))
-
-
-@dataclass(frozen=True)
 class _Catalogue:
     """The word tables as arrays, by subcategory: all categories' subcategories end to end.
 
@@ -268,11 +245,11 @@ class _Catalogue:
     dollars: I64
     grams: I64
     millimetres: I64
-    kinds: _Words
-    nouns: _Words
-    choices: list[_Words]
-    brands: _Words
-    suppliers: _Words
+    kinds: WordLists
+    nouns: WordLists
+    choices: list[WordLists]
+    brands: WordLists
+    suppliers: WordLists
     goes_with: U8
 
 
@@ -295,11 +272,11 @@ def _catalogue() -> _Catalogue:
         millimetres=np.array(
             [(s.millimetres[0], s.millimetres[1] - s.millimetres[0] + 1) for s in shelves]
         ),
-        kinds=_Words.of([shelf.kinds for shelf in shelves]),
-        nouns=_Words.of([shelf.nouns for shelf in shelves]),
-        choices=[_Words.of(words) for words in zip(*choices, strict=True)],
-        brands=_Words.of([c.brands for c in categories]),
-        suppliers=_Words.of(
+        kinds=WordLists.of([shelf.kinds for shelf in shelves]),
+        nouns=WordLists.of([shelf.nouns for shelf in shelves]),
+        choices=[WordLists.of(words) for words in zip(*choices, strict=True)],
+        brands=WordLists.of([c.brands for c in categories]),
+        suppliers=WordLists.of(
             [
                 [
                     f'{{"supplier":{json.dumps(s)},"country_of_origin":"{at}"'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isqrt
@@ -27,6 +26,7 @@ from sprint_platform.storefront.generation.hours import DAY, I64, U8
 from sprint_platform.storefront.generation.orders import DELIVERED_WITHIN, NEVER, Orders
 from sprint_platform.storefront.generation.products import Products
 from sprint_platform.storefront.generation.review_words import BANKS, MOODS
+from sprint_platform.storefront.generation.word_lists import WordLists
 from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform.title import COUNTRIES
 
@@ -159,41 +159,28 @@ class Reviews:
         )
 
 
-class _Lists:
-    """Lists of texts, all of one length, end to end."""
-
-    def __init__(self, lists: Sequence[Sequence[str]]) -> None:
-        self._texts = pa.array([text for texts in lists for text in texts])
-        self._length = len(lists[0])
-
-    def pick(self, draw: U64, which: I64, there: npt.NDArray[np.bool_] | None = None) -> pa.Array:
-        """For each draw a text of list ``which``, all alike; null where it is not ``there``."""
-        place = which * self._length + below(draw, self._length)
-        return self._texts.take(pa.array(place, mask=None if there is None else ~there))
-
-
 @dataclass(frozen=True)
 class _Phrases:
     """By bank: language, then mood; the details by bank, then category."""
 
-    titles: _Lists
-    openers: _Lists
-    details: _Lists
-    closers: _Lists
+    titles: WordLists
+    openers: WordLists
+    details: WordLists
+    closers: WordLists
 
 
 @lru_cache(maxsize=1)
 def _phrases() -> _Phrases:
     banks = [bank for language in _LANGUAGES for bank in BANKS[language]]
     return _Phrases(
-        titles=_Lists([bank.titles for bank in banks]),
-        openers=_Lists([bank.openers for bank in banks]),
-        details=_Lists(
+        titles=WordLists.of([bank.titles for bank in banks]),
+        openers=WordLists.of([bank.openers for bank in banks]),
+        details=WordLists.of(
             [
                 (*bank.details, *[own] * _CATEGORY_TIMES)
                 for bank in banks
                 for own in bank.by_category
             ]
         ),
-        closers=_Lists([bank.closers for bank in banks]),
+        closers=WordLists.of([bank.closers for bank in banks]),
     )

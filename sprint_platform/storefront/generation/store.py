@@ -45,7 +45,7 @@ class Store:
             "raw_inventory": Inventory(settings, calendar, products, orders).table,
             "raw_reviews": Reviews(settings, calendar, customers, products, orders).table,
             "raw_sessions": sessions.table,
-            "raw_clickstream": Clickstream(settings, calendar, products, orders, sessions).table,
+            "raw_clickstream": Clickstream(settings, products, orders, sessions).table,
         }
         assert list(self._tables) == list(BRONZE_TABLES)
 

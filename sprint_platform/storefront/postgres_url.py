@@ -1,0 +1,190 @@
+"""Where PostgreSQL is and how to get in: ``SPRINT_POSTGRES_URL``, of the environment or ``.env``.
+
+The password is in the URL. So nothing here shows a URL, or a message of the driver about one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dotenv import dotenv_values
+
+from sprint_platform.places import project_root
+from sprint_platform.storefront.errors import StorefrontError
+
+# psycopg is an optional dependency
+if TYPE_CHECKING:
+    from psycopg import Connection, Error
+
+VARIABLE = "SPRINT_POSTGRES_URL"
+FORM = "postgresql://user:password@host:5432/database"
+# A server that does not answer must not hang a load, nor must somebody who holds a table.
+CONNECT_SECONDS = 10
+LOCK_SECONDS = 60
+# SQLSTATE, or its class, which are the same in every language of the server -> what to do
+ADVICE = {
+    "08": "see that the server runs, and load again",
+    "22": "the partition holds what the table cannot: make it again",
+    "23": "the partition holds what the table cannot: make it again",
+    "25006": "this server may only be read: connect to the one that may be written",
+    "42501": "let the owner grant user {user} that right",
+    "53100": "make room on the server's disk, and load again",
+    "53200": "raise max_locks_per_transaction or the memory of the server, and load again",
+    "53": "the server ran out of what it says: give it more, and load again",
+    "55P03": "somebody holds the table (see pg_stat_activity): load again when it is free",
+    "57": "somebody or something ended it: see the server's log, and load again",
+}
+# libpq gives no SQLSTATE where there is no connection: a part of its message -> what to do
+NO_CONNECTION = {
+    "password": f"see user and password in {VARIABLE}",
+    "authentication": f"see user and password in {VARIABLE}",
+    "pg_hba.conf": "let the server's pg_hba.conf admit this user from here",
+    "does not exist": f"create it, or see {VARIABLE}",
+    "permission denied for database": "let the owner grant user {user} the right to connect",
+    "too many": "load again when the server has a connection free",
+    "resolve host": f"see the host in {VARIABLE}",
+    "SSL": f"see sslmode in {VARIABLE}",
+}
+
+
+class PostgresError(StorefrontError):
+    """PostgreSQL could not be reached, let nobody in, or refused something. The message is one
+    line that says what, where and what to do, and never the password."""
+
+
+def read_url(environment: Mapping[str, str] = os.environ) -> str:
+    """The URL: from the environment, or where it is not there from the project's ``.env``.
+
+    Raises PostgresError where there is none, or one that is not PostgreSQL's.
+    """
+    url = environment.get(VARIABLE) or dotenv_values(project_root() / ".env").get(VARIABLE) or ""
+    if not url.strip():
+        raise PostgresError(
+            f"{VARIABLE} is not set: export, or write into .env in the project's root, {FORM}"
+        )
+    return read_place(url.strip()).url
+
+
+@dataclass(frozen=True)
+class Place:
+    """A database, and who asks for it. ``described`` is for people."""
+
+    host: str
+    port: str
+    database: str
+    user: str
+    url: str = field(repr=False)
+    password: str = field(repr=False)
+    parameters: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def described(self) -> str:
+        return f"{self.host}:{self.port}/{self.database}"
+
+    def connect(self) -> Connection:
+        """A new connection, in which every statement outside of a transaction stands alone.
+        Raises PostgresError."""
+        import psycopg
+
+        try:
+            connection = psycopg.connect(
+                **{
+                    "connect_timeout": CONNECT_SECONDS,
+                    "application_name": "sprint_platform storefront",
+                    **self.parameters,
+                    "client_encoding": "utf8",
+                },
+                autocommit=True,
+                # a pooler between here and the server may not know prepared statements
+                prepare_threshold=None,
+            )
+        except (psycopg.Error, ValueError) as error:
+            # not chained: what the driver says of a connection is not ours to trust
+            raise PostgresError(self._refusal(error)) from None
+        with self.in_one_line("the connection was no good"):
+            # times in partition files are UTC, and are sent as they are
+            connection.execute("set timezone to 'UTC'")
+            connection.execute(f"set lock_timeout to '{LOCK_SECONDS}s'")
+        return connection
+
+    @contextmanager
+    def in_one_line(self, what: str) -> Iterator[None]:
+        """Raises PostgresError for the driver's errors; ``what`` says what did not come about."""
+        import psycopg
+
+        try:
+            yield
+        except psycopg.Error as error:
+            raise PostgresError(f"{what}: {self._told(error)}") from None
+
+    def _told(self, error: Error) -> str:
+        state = error.sqlstate or "08"
+        advice = ADVICE.get(state) or ADVICE.get(state[:2]) or "see the server's log"
+        # a COPY says here which line and column it was
+        parts = (error.diag.message_primary or str(error), (error.diag.context or "")[:200])
+        reason = "; ".join(part for part in parts if part)
+        return f"{self._one_line(reason)} ({self.described}, user {self.user}): {self._for(advice)}"
+
+    def _refusal(self, error: Exception) -> str:
+        # where a name has several addresses, what follows repeats it for each of them
+        reason = self._one_line(str(error).split("Multiple connection attempts")[0])
+        advice = f"see that a server runs there, and host and port in {VARIABLE}"
+        for part, better in NO_CONNECTION.items():
+            if part in reason:
+                advice = self._for(better)
+                break
+        return f"no connection to {self.described} as user {self.user}: {reason}: {advice}"
+
+    def _for(self, advice: str) -> str:
+        return advice.replace("{user}", self.user)
+
+    def _one_line(self, message: str) -> str:
+        line = " ".join(message.split())[:400]
+        return line.replace(self.password, "***") if self.password else line
+
+
+def read_place(url: str) -> Place:
+    """What the URL says, and where it is silent libpq's variables and defaults. Raises
+    PostgresError, also where psycopg is not installed."""
+    try:
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import conninfo_to_dict
+        from psycopg.pq import Conninfo
+    except ImportError:
+        raise PostgresError(
+            "psycopg is not installed: pip install -e '.[postgres]' in the project's root, or"
+            " make setup"
+        ) from None
+    wrong = PostgresError(
+        f"{VARIABLE} is not a URL of PostgreSQL: it looks like {FORM}, where @ : / ? # % in a"
+        " password are written as %40 %3A %2F %3F %23 %25"
+    )
+    scheme, _, rest = url.partition("://")
+    authority, _, path = rest.partition("?")[0].partition("/")
+    # libpq would take a piece of a password for a host or a database, and name it in its messages
+    if scheme not in ("postgresql", "postgres") or authority.count("@") > 1 or "@" in path:
+        raise wrong
+    try:
+        told = conninfo_to_dict(url)
+    except ProgrammingError:
+        raise wrong from None
+    known = {
+        option.keyword.decode(): option.val.decode()
+        for option in Conninfo.get_defaults()
+        if option.val
+    } | {name: str(value) for name, value in told.items() if value}
+    if not all(port.isdecimal() for port in known["port"].split(",") if port):
+        raise wrong
+    return Place(
+        host=known.get("host") or known.get("hostaddr") or "the local socket",
+        port=known["port"],
+        user=known["user"],
+        database=known.get("dbname") or known["user"],
+        url=url,
+        password=known.get("password", ""),
+        parameters=told,
+    )
