@@ -1,0 +1,208 @@
+"""What a store is made from: flags, presets, the environment, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import pytest
+
+from sprint_platform.storefront.errors import StorefrontError
+from sprint_platform.storefront.settings import (
+    PRESET_VARIABLE,
+    PRESETS,
+    VARIABLES,
+    SettingsError,
+    StoreSettings,
+)
+
+SURROUNDINGS = {
+    "SPRINT_STORE_CUSTOMERS": "11",
+    "SPRINT_STORE_PRODUCTS": "12",
+    "SPRINT_STORE_ORDERS": "13",
+    "SPRINT_STORE_DAYS": "14",
+    "SPRINT_STORE_SEED": "15",
+    "SPRINT_STORE_TITLE": "leap",
+    "SPRINT_STORE_BATCH_SIZE": "160",
+}
+SURROUNDED = {
+    "customers": 11,
+    "products": 12,
+    "orders": 13,
+    "days": 14,
+    "seed": 15,
+    "start": date(2025, 1, 1),
+    "title": "leap",
+    "batch_size": 160,
+}
+
+
+def read(
+    environment: Mapping[str, str] | None = None,
+    given: Mapping[str, Any] | None = None,
+    preset: str | None = None,
+) -> dict[str, Any]:
+    return StoreSettings.read(given or {}, preset, environment or {}).model_dump()
+
+
+def test_without_settings_the_medium_store_is_made() -> None:
+    assert read() == {
+        "customers": 10_000,
+        "products": 5_000,
+        "orders": 50_000,
+        "days": 365,
+        "seed": 42,
+        "start": date(2025, 1, 1),
+        "title": "sprint",
+        "batch_size": 50_000,
+    }
+
+
+@pytest.mark.parametrize(
+    ("preset", "numbers"),
+    [
+        ("small", (1_000, 500, 1_000, 30)),
+        ("medium", (10_000, 5_000, 50_000, 365)),
+        ("large", (100_000, 50_000, 500_000, 730)),
+    ],
+)
+def test_a_preset_is_chosen_by_flag_or_by_the_environment(
+    preset: str, numbers: tuple[int, ...]
+) -> None:
+    expected = dict(zip(("customers", "products", "orders", "days"), numbers, strict=True))
+    told = {**read(), **expected}
+    assert read(preset=preset) == told
+    assert read({PRESET_VARIABLE: preset}) == told
+    other = "small" if preset == "large" else "large"
+    assert read({PRESET_VARIABLE: other}, preset=preset) == told
+
+
+def test_the_environment_gives_every_setting() -> None:
+    assert set(VARIABLES.values()) == set(SURROUNDINGS)
+    assert read(SURROUNDINGS) == SURROUNDED
+    # also beside a preset of the environment's, which is for the numbers that are not told
+    assert read({**SURROUNDINGS, PRESET_VARIABLE: "large"}) == SURROUNDED
+    told = read({PRESET_VARIABLE: "small", "SPRINT_STORE_ORDERS": "7"})
+    assert (told["customers"], told["orders"], told["days"]) == (1_000, 7, 30)
+
+
+def test_a_preset_that_is_typed_wins_over_the_environment() -> None:
+    told = read(SURROUNDINGS, preset="small")
+    assert told == {**SURROUNDED, **PRESETS["small"]}
+
+
+def test_a_flag_wins_over_everything() -> None:
+    flags: dict[str, Any] = {
+        **{"customers": 1, "products": 2, "orders": 3, "days": 4},
+        **{"seed": 0, "title": "", "batch_size": 100},
+    }
+    expected = {**flags, "start": date(2025, 1, 1)}
+    assert read({**SURROUNDINGS, PRESET_VARIABLE: "small"}, flags, "large") == expected
+    # a flag that is not given is None
+    told = read(SURROUNDINGS, {**dict.fromkeys(flags), "orders": 3}, "small")
+    assert told == {**SURROUNDED, **PRESETS["small"], "orders": 3}
+
+
+def test_a_variable_that_is_set_to_nothing_is_not_set_but_a_store_may_have_no_title() -> None:
+    nothing = dict.fromkeys([*VARIABLES.values(), PRESET_VARIABLE], "")
+    assert read(nothing) == {**read(), "title": ""}
+
+
+def test_the_environment_is_the_process_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in (*VARIABLES.values(), PRESET_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("SPRINT_STORE_ORDERS", "17")
+    assert StoreSettings.read({}).orders == 17
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("customers", "many"),
+        ("customers", "0"),
+        ("customers", "-3"),
+        ("customers", "2.5"),
+        ("customers", "20000001"),
+        ("products", "0"),
+        ("products", "1000001"),
+        ("orders", "0"),
+        ("orders", "200000001"),
+        ("orders", "1e5"),
+        ("days", "0"),
+        ("days", "3661"),
+        ("days", "a year\nand a day"),
+        ("seed", "-1"),
+        ("seed", str(2**63)),
+        ("seed", "0x2a"),
+        ("title", "Sprint"),
+        ("title", "../sprint"),
+        ("title", "sprint\n"),
+        ("batch_size", "99"),
+        ("batch_size", "10000001"),
+    ],
+)
+def test_a_wrong_setting_is_told_in_one_line_that_says_where_it_is(name: str, value: str) -> None:
+    variable = VARIABLES[name]
+    with pytest.raises(SettingsError) as by_variable:
+        read({variable: value})
+    with pytest.raises(SettingsError) as by_flag:
+        read({variable: SURROUNDINGS[variable]}, {name: value})
+    for error, where in ((by_variable, variable), (by_flag, name.replace("_", " "))):
+        told = str(error.value)
+        assert told.startswith(f"{where} is {value!r}: "), told
+        assert told.isprintable(), repr(told)
+
+
+def test_a_wrong_variable_does_no_harm_where_something_else_wins() -> None:
+    wrong = {"SPRINT_STORE_ORDERS": "many"}
+    assert read(wrong, {"orders": 5})["orders"] == 5
+    assert read(wrong, preset="small")["orders"] == 1_000
+    assert read({PRESET_VARIABLE: "huge"}, preset="small")["orders"] == 1_000
+
+
+def test_limits_are_within_what_can_be_asked_for() -> None:
+    most: dict[str, Any] = {
+        **{"customers": 20_000_000, "products": 1_000_000, "orders": 200_000_000, "days": 3_660},
+        **{"seed": 2**63 - 1, "batch_size": 10_000_000},
+    }
+    assert {**read({}, most), **most} == read({}, most)
+    least = {"customers": 1, "products": 1, "orders": 1, "days": 1, "seed": 0, "batch_size": 100}
+    assert {**read({}, least), **least} == read({}, least)
+
+
+def test_an_unknown_preset_is_told_in_one_line_that_says_where_it_is() -> None:
+    for environment, preset, where in (
+        ({}, "huge", "preset"),
+        ({PRESET_VARIABLE: "huge"}, None, PRESET_VARIABLE),
+    ):
+        with pytest.raises(StorefrontError) as error:
+            read(environment, preset=preset)
+        assert str(error.value) == f"{where} is 'huge': choose one of small, medium, large"
+
+
+def test_an_unknown_setting_is_told_in_one_line() -> None:
+    with pytest.raises(SettingsError) as error:
+        read({}, {"color": "red"})
+    assert str(error.value).startswith("color is 'red': ")
+    assert str(error.value).isprintable()
+
+
+def test_the_fingerprint_tells_what_the_records_come_from() -> None:
+    base = StoreSettings.model_validate(PRESETS["small"])
+    mine = base.fingerprint("players")
+    assert len(mine) == 16
+    assert int(mine, 16) >= 0
+    for changed in ("customers", "products", "orders", "days", "seed"):
+        other = base.model_copy(update={changed: getattr(base, changed) + 1})
+        assert other.fingerprint("players") != mine, changed
+    assert base.model_copy(update={"start": date(2025, 1, 2)}).fingerprint("players") != mine
+    assert base.fingerprint("others") != mine
+    # how many rows are sent at a time, and what the title is called, change no record
+    for same in ({"batch_size": 100}, {"title": "arena"}):
+        assert base.model_copy(update=same).fingerprint("players") == mine
+
+
+def test_a_store_reaches_its_numbers_on_so_many_days() -> None:
+    days = StoreSettings.model_validate({**PRESETS["small"], "days": 3}).first_days
+    assert days == [date(2025, 1, 1), date(2025, 1, 2), date(2025, 1, 3)]
