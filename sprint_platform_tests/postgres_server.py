@@ -34,8 +34,9 @@ _database = itertools.count(1)
 
 
 @contextmanager
-def serve() -> Iterator[str]:
-    """The URL of a superuser, while the block runs."""
+def serve(durable: bool = False) -> Iterator[str]:
+    """The URL of a superuser, while the block runs; a ``durable`` server is set up as it comes, and
+    what it commits is on the disk."""
     if url := os.environ.get(VARIABLE):
         yield url
         return
@@ -63,7 +64,7 @@ def serve() -> Iterator[str]:
                 [
                     *("sh", "-c", WATCHED, "sh", binaries / "postgres", "-D", folder / "data"),
                     *("-h", "127.0.0.1", "-p", str(port), "-k", folder),
-                    *(part for setting in SETTINGS for part in ("-c", setting)),
+                    *(part for s in SETTINGS if not durable for part in ("-c", s)),
                 ],
                 cwd=folder,
                 stdin=subprocess.PIPE,

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
+import psycopg
 import pytest
 
 from sprint_platform.places import project_root
 from sprint_platform.storefront.contracts import BRONZE_TABLES
+from sprint_platform_tests import postgres_server
 
 Ended = subprocess.CompletedProcess[str]
 Sprint = Callable[..., Ended]
@@ -164,3 +166,34 @@ def test_make_has_the_two_targets() -> None:
             check=True,
         )
         assert f"sprint storefront {does} --preset small" in ended.stdout
+
+
+def test_postgres_by_url_gets_what_duckdb_gets_and_the_second_load_adds_nothing(
+    sprint: Sprint, folder: Path
+) -> None:
+    with postgres_server.serve() as server, postgres_server.database(server) as url:
+        first = sprint("generate", *FEW, "--load", "--to", "postgres", SPRINT_POSTGRES_URL=url)
+        assert first.returncode == 0, first.stderr
+        again = sprint("load", *FEW, "--to", "postgres", SPRINT_POSTGRES_URL=url)
+        assert again.returncode == 0, again.stderr
+        assert sprint("load", *FEW).returncode == 0
+        for ended in (first, again):
+            assert postgres_server.PASSWORD not in ended.stdout + ended.stderr
+        with psycopg.connect(url) as connection:
+            held = {
+                table: connection.execute(f"select count(*) from bronze.{table}").fetchone()
+                for table in BRONZE_TABLES
+            }
+        # a wrong password: one line, and no password in it
+        told = line_of(
+            sprint(
+                *("load", *FEW, "--to", "postgres"),
+                SPRINT_POSTGRES_URL=url.replace("ele%20phant%407", "hippo"),
+            )
+        )
+    assert "password" in told
+    assert "hippo" not in told
+    assert held == {table: (count,) for table, count in counts(folder).items()}
+    for table, count in counts(folder).items():
+        row = next(line for line in again.stdout.splitlines() if table in line)
+        assert [cell.strip() for cell in row.split("│")[2:4]] == ["0", f"{count:,}"]

@@ -15,11 +15,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sprint_platform_tests.bench import eventlog, graph_runs, landing, rates
+from sprint_platform_tests.bench import eventlog, graph_runs, landing, rates, storefront
 
 
 def main(
-    only: Annotated[str, typer.Option(help="rates, landing, eventlog, graph or all.")] = "all",
+    only: Annotated[
+        str, typer.Option(help="rates, landing, eventlog, storefront, graph or all.")
+    ] = "all",
     json_file: Annotated[Path | None, typer.Option(help="Where to write the JSON.")] = None,
 ) -> None:
     """Measures, prints a table, and writes the same as JSON."""
@@ -119,6 +121,36 @@ def main(
                 f"{peak:.2f} GiB",
                 "< 2 GiB",
             )
+    if only in ("all", "storefront"):
+        for preset, seconds_promise, peak_promise in (("medium", 30, None), ("large", None, 3)):
+            stored = storefront.in_duckdb(preset)
+            for key, what, process in (
+                (
+                    "generated",
+                    f"{preset} store ({stored.rows:,} rows), generated and loaded",
+                    stored.generated,
+                ),
+                ("built", "  its models built and tested", stored.built),
+            ):
+                promise = (
+                    f"<= {seconds_promise} s" if seconds_promise and key == "generated" else ""
+                )
+                seconds = process.wall
+                name = f"store_{preset}_{key}"
+                add(f"{name}_seconds", what, seconds, f"{seconds:.0f} s", promise)
+                peak = process.peak_bytes / 2**30
+                promise = f"< {peak_promise} GiB" if peak_promise else ""
+                add(f"{name}_peak_gib", "  peak memory", peak, f"{peak:.2f} GiB", promise)
+        posted = storefront.in_postgres()
+        seconds = posted.generated.wall
+        what = "medium store, generated and loaded into PostgreSQL"
+        add("store_postgres_seconds", what, seconds, f"{seconds:.0f} s", "<= 90 s")
+        for key, what, seconds, promise in (
+            ("load", "  its load alone, rows per second", posted.load_seconds, ">= 150,000/s"),
+            ("again", "  the same once more, which adds nothing", posted.again_seconds, ""),
+        ):
+            rate = posted.rows / seconds
+            add(f"store_postgres_{key}_rows_per_second", what, rate, f"{rate:,.0f}/s", promise)
     if only in ("all", "graph"):
         graph, bare, ratio = graph_runs.one_day_ratio()
         add("one_day_seconds", "one day of 1,000 players, whole graph", graph, f"{graph:.1f} s", "")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from fractions import Fraction
 
+from sprint_platform.storefront.errors import StorefrontError
 from sprint_platform.storefront.settings import StoreSettings
 
 # A fifth of the customers and most of the products are there on the first day: a store opens with
@@ -16,6 +17,9 @@ from sprint_platform.storefront.settings import StoreSettings
 OPENING_CUSTOMERS, OPENING_PRODUCTS = Fraction(1, 5), Fraction(4, 5)
 # Web sessions for each order: 1,000 a day where there are 137 orders.
 SESSIONS_PER_ORDER = Fraction(73, 10)
+
+# The weights of so many add up to less than 2^31, from where on a draw among them would wrap.
+MOST = {"customers": 40_000_000, "products": 2_000_000}
 
 # Weights in hundredths. Online shops sell most early in the week and least on Saturdays; the last
 # quarter is the strongest.
@@ -57,11 +61,11 @@ class Calendar:
 
     def customers_by(self, day: int) -> int:
         """Customers registered by the end of the day."""
-        return self._arrived(self.settings.customers, OPENING_CUSTOMERS, day)
+        return self._arrived("customers", self.settings.customers, OPENING_CUSTOMERS, day)
 
     def products_by(self, day: int) -> int:
         """Products on sale by the end of the day."""
-        return self._arrived(self.settings.products, OPENING_PRODUCTS, day)
+        return self._arrived("products", self.settings.products, OPENING_PRODUCTS, day)
 
     def orders_by(self, day: int) -> int:
         """Orders placed by the end of the day."""
@@ -71,7 +75,7 @@ class Calendar:
         """Web sessions begun by the end of the day; on each day at least as many as orders."""
         return int(self._ordered(self.settings.orders * SESSIONS_PER_ORDER, day)) + max(day + 1, 0)
 
-    def _arrived(self, total: int, opening: Fraction, day: int) -> int:
+    def _arrived(self, what: str, total: int, opening: Fraction, day: int) -> int:
         if day < 0:
             return 0
         if self.settings.days == 1:  # nothing tells the pace of later days
@@ -79,7 +83,13 @@ class Calendar:
         first = max(1, int(total * opening))
         self._grow(day + 1)
         since = self._weights[day + 1] - self._weights[1]
-        return first + (total - first) * since // self._total
+        arrived = first + (total - first) * since // self._total
+        if arrived > MOST[what]:
+            raise StorefrontError(
+                f"on {self.date(day)} the store would have {arrived:,} {what}, more than the"
+                f" {MOST[what]:,} that can be made: take fewer, or more days to get there"
+            )
+        return arrived
 
     def _ordered(self, total: Fraction, day: int) -> Fraction:
         if day < 0:
