@@ -12,7 +12,7 @@ def environment() -> dict[str, str]:
     """The settings of this project: the process's environment, and what the project's ``.env`` adds
     to it. Read, not exported: a password in ``.env`` is not for every child process."""
     written = dotenv_values(project_root() / ".env")
-    return {**{name: value for name, value in written.items() if value}, **os.environ}
+    return {**{name: value for name, value in written.items() if value is not None}, **os.environ}
 
 
 def project_root() -> Path:

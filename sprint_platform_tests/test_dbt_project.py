@@ -18,6 +18,7 @@ from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform_tests.dbt_runs import DbtWarehouse, landed_title
 from sprint_platform_tests.game_records import PLAYERS, Records, add_random_day, known_players
 
+DOMAINS = ("eventlog", "storefront")
 SPRINT = landed_title("sprint", distance=50, gap_seconds=180)
 LEAP = landed_title("leap", distance=30, gap_seconds=60, word="conflict")
 DAY = timedelta(days=1)
@@ -133,7 +134,7 @@ def test_everything_is_described_keyed_and_under_contract(manifest: dict[str, An
         assert node["description"].strip(), name
         undescribed = [c["name"] for c in node["columns"].values() if not c["description"].strip()]
         assert not undescribed, (name, undescribed)
-        domain = "eventlog" if node["fqn"][1] == "eventlog" else "title"
+        domain = node["fqn"][1] if node["fqn"][1] in DOMAINS else "title"
         assert node["config"]["tags"] == [domain], name
     for node in nodes:
         assert node["unique_id"] in keyed, node["name"]
@@ -221,7 +222,7 @@ def spoilt(warehouse: DbtWarehouse) -> Any:
 
 
 def test_every_data_test_fails_on_its_fault(spoilt: DbtWarehouse, manifest: dict[str, Any]) -> None:
-    tests = {name for name, node in data_tests(manifest).items() if "eventlog" not in node["tags"]}
+    tests = {name for name, node in data_tests(manifest).items() if "title" in node["tags"]}
     january = (JANUARY[0], JANUARY[-1] + DAY)
     command = ("test", "--exclude-resource-type", "unit_test")
     run = spoilt.dbt(SPRINT, *command, window=january)

@@ -42,7 +42,7 @@ GROUPS = {
         "session_close_encounters_daily",
     },
 }
-DOMAINS = {"title", "eventlog"}
+DOMAINS = {"title", "eventlog", "storefront"}
 SEEDS = {"dim_products", "dim_countries"}
 
 
@@ -138,7 +138,8 @@ def test_everything_daily_has_partitions_a_freshness_policy_and_an_owner(
         assert node.backfill_policy == dg.BackfillPolicy.single_run(), key
         assert node.owners, key
         assert node.description, key
-        daily = key.path[-1] not in SEEDS | {"products"} and key.path[0] != "eventlog"
+        unpartitioned = {("products",), *((t, seed) for t in ("sprint", "leap") for seed in SEEDS)}
+        daily = tuple(key.path) not in unpartitioned and key.path[0] != "eventlog"
         assert (node.partitions_def is not None) == (daily or key.path[0] == "eventlog"), key
         assert (node.freshness_policy is not None) == daily, key
 
@@ -189,7 +190,7 @@ def test_a_wrong_title_is_told_in_one_line_and_the_others_load(
     assert "between 0 and 1" in told
     assert "\n" not in told
     titles = {key.path[0] for key in loaded.resolve_asset_graph().get_all_asset_keys()}
-    assert titles == {"sprint", "leap", "products", "eventlog"}
+    assert titles == {"sprint", "leap", "products", "eventlog", "storefront"}
 
 
 def test_a_title_is_a_yaml_and_no_code(titles_folder: Path, data_folder: Path) -> None:

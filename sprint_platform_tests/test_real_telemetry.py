@@ -67,7 +67,7 @@ def dbt(title: Title, window: Window, *command: str, target: Path) -> None:
     result = dbt_result(
         [
             *command,
-            *("--exclude", "tag:eventlog"),
+            *("--exclude", "tag:eventlog", "tag:storefront"),
             *("--project-dir", str(dbt_project_dir()), "--quiet"),
             *("--target-path", str(target), "--log-path", str(target)),
         ],

@@ -147,6 +147,9 @@ def test_another_store_asks_for_replace(sprint: Sprint, folder: Path) -> None:
         (("generate", "--title", "nosuch"), {}, "nosuch"),
         (("load", *FEW), {}, "2025-01-01 of storefront/raw_customers is missing"),
         (("build",), {}, "bronze holds no day of the store"),
+        (("generate", "--to", "postgres"), {}, "add --load"),
+        (("generate", "--orders", "900000000", "--days", "1"), {}, "orders is '900000000'"),
+        (("generate", "--orders", "900000", "--days", "1"), {}, "more than 500,000 a day"),
         (("generate", *FEW, "--load", "--to", "postgres"), {}, "SPRINT_POSTGRES_URL"),
     ],
 )

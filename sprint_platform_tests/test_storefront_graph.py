@@ -16,12 +16,17 @@ from dagster._core.storage.tags import (
 )
 
 from sprint_platform.orchestration.build import build_definitions
+from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.storefront_dbt import BACK, FORWARD
 from sprint_platform.places import published_dir
 from sprint_platform.storefront.contracts import BRONZE_TABLES
 from sprint_platform.storefront.files import write_day
+from sprint_platform.storefront.generation.inventory import WEEK
+from sprint_platform.storefront.generation.orders import SETTLED_WITHIN
 from sprint_platform.storefront.generation.store import Store
 from sprint_platform.storefront.settings import StoreSettings
+from sprint_platform.telemetry.partitions import read_manifest
 from sprint_platform.warehouse.database import connect
 
 EVERYTHING = dg.AssetSelection.groups("storefront")
@@ -79,13 +84,11 @@ def definitions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.Definit
 
 
 @pytest.fixture
-def graph(
-    definitions: dg.Definitions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Graph]:
+def graph(definitions: dg.Definitions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Graph:
     monkeypatch.setenv("SPRINT_DATA_DIR", str(tmp_path))
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
-    yield Graph(definitions)
+    return Graph(definitions)
 
 
 def rows(sql: str) -> list[tuple]:
@@ -159,19 +162,71 @@ def test_a_run_that_was_cut_short_before_loading_is_noticed(graph: Graph) -> Non
     assert "storefront/raw_sessions for 2025-01-01 was made, but not loaded" in failure(run)
 
 
-def test_other_settings_are_refused_in_one_line(
+def test_other_settings_are_refused_in_one_line_before_a_file_is_written_over(
     graph: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert graph.run(RAW, "2025-01-01").success
     before = rows("select count(*) from bronze.raw_orders")
+    file = read_manifest("storefront", "raw_orders", date(2025, 1, 1))
     monkeypatch.setenv("SPRINT_STORE_SEED", "43")
-    run = graph.run(RAW, "2025-01-02")
+    run = graph.run(RAW, "2025-01-01", "2025-01-02")
     assert not run.success
     assert "bronze holds 1 days of a store with other settings" in failure(run)
     assert rows("select count(*) from bronze.raw_orders") == before
+    assert read_manifest("storefront", "raw_orders", date(2025, 1, 1)) == file
     monkeypatch.setenv("SPRINT_STORE_ORDERS", "many")
     run = graph.run(RAW, "2025-01-02")
     assert "SPRINT_STORE_ORDERS is 'many'" in failure(run)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SPRINT_STORE_SEED", "abc"),
+        ("SPRINT_STORE_PRESET", "huge"),
+        ("SPRINT_STORE_TITLE", "Bad-Name"),
+        ("SPRINT_STORE_TITLE", ""),
+    ],
+)
+def test_a_wrong_setting_of_the_store_leaves_the_games_their_graph(
+    definitions: dg.Definitions,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    variable: str,
+    value: str,
+) -> None:
+    monkeypatch.setenv("SPRINT_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv(variable, value)
+    keys = build_definitions().resolve_asset_graph()
+    assert dg.AssetKey(["sprint", "heartbeats"]) in keys.get_all_asset_keys()
+    stands_on = keys.get(dg.AssetKey(["storefront", "player_value"])).parent_keys
+    of_the_game = dg.AssetKey(["sprint", "transactions"])
+    assert (of_the_game in stands_on) == (variable != "SPRINT_STORE_TITLE")
+
+
+def test_player_value_is_backfilled_before_its_game_was_launched(
+    definitions: dg.Definitions,
+) -> None:
+    graph = definitions.resolve_asset_graph()
+    mapping = graph.get_partition_mapping(
+        dg.AssetKey(["storefront", "player_value"]), dg.AssetKey(["sprint", "transactions"])
+    )
+    assert isinstance(mapping, dg.TimeWindowPartitionMapping)
+    assert mapping.allow_nonexistent_upstream_partitions
+
+
+def test_how_far_a_day_reaches_is_said_alike_everywhere() -> None:
+    nodes = graph_manifest()["nodes"].values()
+    metas = {
+        node["name"]: node["config"]["meta"]
+        for node in nodes
+        if node["resource_type"] == "model" and "storefront" in node["tags"]
+    }
+    reach = {(meta.get("back_days", 0), meta.get("forward_days", 0)) for meta in metas.values()}
+    assert metas["orders"]["back_days"] == SETTLED_WITHIN == BACK.days
+    assert metas["daily_stock"]["forward_days"] == WEEK - 1 == FORWARD.days
+    assert max(back for back, _ in reach) == BACK.days
+    assert max(forward for _, forward in reach) == FORWARD.days
 
 
 def test_a_failing_check_holds_back_what_stands_on_it(graph: Graph) -> None:

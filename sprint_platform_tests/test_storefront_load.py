@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import psutil
 import pytest
 
 from sprint_platform.places import published_dir
@@ -23,6 +24,7 @@ from sprint_platform.storefront.duckdb_target import (
     ensure_bronze,
     load_days,
     loaded_digests,
+    loaded_title,
 )
 from sprint_platform.storefront.errors import StorefrontError
 from sprint_platform.storefront.files import remove_others, write_day, write_days
@@ -49,7 +51,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def loaded(store: Store, replace: bool = False, days: list[date] | None = None) -> LoadReport:
     with connect() as con:
-        return load_days(con, TABLES, days or store.settings.first_days, store.source, replace)
+        return load_days(con, TABLES, days or store.settings.first_days, store, replace)
 
 
 def content() -> dict[str, list[tuple[Any, ...]]]:
@@ -108,7 +110,7 @@ def test_a_table_and_a_day_can_be_loaded_alone(folder: Path, store: Store) -> No
     day = TINY.first_days[4]
     write_day(store, "raw_orders", day)
     with connect() as con:
-        report = load_days(con, ["raw_orders"], [day], store.source)
+        report = load_days(con, ["raw_orders"], [day], store)
         held = con.execute("select distinct event_date from bronze.raw_orders").fetchall()
         assert loaded_digests(con, "raw_orders").keys() == {day}
         assert loaded_digests(con, "raw_customers") == {}
@@ -142,6 +144,51 @@ def test_another_store_is_refused_and_then_replaces_all(folder: Path, store: Sto
     # and no models of the store that is gone
     assert "gold" not in schemas
     assert not (published_dir() / DOMAIN).exists()
+    # readers find no view of what is gone
+    with duckdb.connect(str(published_dir() / "sprint.duckdb"), read_only=True) as con:
+        views = con.execute("select view_name from duckdb_views() where not internal").fetchall()
+    assert views == []
+
+
+def test_the_title_that_was_loaded_is_known(folder: Path, store: Store) -> None:
+    write_days(store, TINY.first_days[:1])
+    with connect() as con:
+        assert loaded_title(con) == ""
+        load_days(con, TABLES, TINY.first_days[:1], store)
+        assert loaded_title(con) == "sprint"
+
+
+def test_workers_end_with_the_command_that_is_killed(folder: Path) -> None:
+    program = """
+from sprint_platform.storefront.files import write_days
+from sprint_platform.storefront.generation.store import Store
+from sprint_platform.storefront.settings import StoreSettings
+if __name__ == "__main__":
+    store = Store(StoreSettings(customers=40, products=20, orders=60, days=3000))
+    write_days(store, store.settings.first_days, lambda *_: print("a day", flush=True), 2)
+"""
+    script = folder / "writes.py"
+    script.write_text(program)
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        workers = psutil.Process(parent.pid).children(recursive=True)
+        parent.kill()
+        _, left = psutil.wait_procs(workers, timeout=30)
+    assert len(workers) >= 2
+    assert not left
+
+
+def test_what_is_no_partition_does_not_stop_remove_others(folder: Path, store: Store) -> None:
+    day = TINY.first_days[0]
+    write_day(store, "raw_orders", day)
+    elsewhere = partition_dir(DOMAIN, "raw_orders", date(2031, 1, 1))
+    elsewhere.mkdir()
+    (elsewhere / "manifest.json").write_text("{")
+    (elsewhere.parent / "event_date=2025-99-99").mkdir()
+    assert remove_others(store.source) == 1
+    assert not elsewhere.exists()
+    assert read_manifest(DOMAIN, "raw_orders", day) is not None
 
 
 def test_files_of_another_store_are_not_loaded_but_removed_by_generate(
@@ -225,7 +272,7 @@ def dies(con, contract, *rest, **more):
 duckdb_target.replace_days = dies
 store = Store(StoreSettings(customers=60, products=40, orders=900, days=12))
 with connect() as con:
-    duckdb_target.load_days(con, list(BRONZE_TABLES), store.settings.first_days, store.source)
+    duckdb_target.load_days(con, list(BRONZE_TABLES), store.settings.first_days, store)
 """
     ended = subprocess.run([sys.executable, "-c", program], env=os.environ, check=False)
     assert ended.returncode == -signal.SIGKILL

@@ -38,11 +38,14 @@ where broken_rule is not null
 {# The model's sums agree with those of the relation it is made from.
 
    to        the relation it is made from
-   to_date   its date column: it is read for the periods that the window touches (`period`)
+   to_date   its date column: it is read for the periods that the window touches (`period`, with
+             `back_days` and `forward_days`)
    to_batch  its batch column, instead: it is read for the run's batches
    keys      the columns to sum by: {column of the model: expression of `to`}
    sums      what to sum: {column of the model: expression of `to`} #}
-{% test reconciles_with(model, to, keys, sums, to_date=none, period='day', to_batch=none) %}
+{% test reconciles_with(
+    model, to, keys, sums, to_date=none, period='day', back_days=0, forward_days=0, to_batch=none
+) %}
 select
     {%- for key in keys %}
     {{ key }},
@@ -68,11 +71,35 @@ from (
         -({{ there }}){{ ',' if not loop.last }}
         {%- endfor %}
     from {{ to }}
-    where {{ in_window(to_date, period) if to_date else in_batches(to_batch) if to_batch else 'true' }}
+    where
+        {% if to_date -%}
+        {{ in_window(to_date, period, back_days, forward_days) }}
+        {%- else -%}
+        {{ in_batches(to_batch) if to_batch else 'true' }}
+        {%- endif %}
 ) as both_sides
 group by {{ keys | join(', ') }}
 having
     {%- for here in sums %}
     {{ 'or ' if not loop.first }}sum({{ here }}_part) <> 0
     {%- endfor %}
+{% endtest %}
+
+{# Every row that names a parent finds it, among all of the parent's rows, where the store's history is
+   whole: before that an earlier day's customer may not have been loaded yet.
+
+   parents   {column of the model: column of `to`} #}
+{% test finds_its(model, to, parents) %}
+with children as (
+    select * from {{ model }}
+)
+
+select children.*
+from children
+left join {{ to }} as parents
+    on {% for child, parent in parents.items() -%}
+    {{ 'and ' if not loop.first }}children.{{ child }} = parents.{{ parent }}
+    {% endfor -%}
+where parents.{{ parents.values() | first }} is null
+    and {% for child in parents %}children.{{ child }} is not null and {% endfor %}{{ history_is_whole() }}
 {% endtest %}

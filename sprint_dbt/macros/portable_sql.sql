@@ -80,3 +80,34 @@
     {{- ",\n    " if not loop.last }}
     {%- endfor -%}
 {%- endmacro %}
+
+{# A query: one row for each element of a JSON array of objects.
+
+   relation   what holds the array, in brackets where it is a query
+   columns    its columns to keep
+   json       its column of the array
+   fields     {key of an element: its SQL type}, which is also {column: its type} #}
+{% macro json_array_rows(relation, columns, json, fields) -%}
+    {{ return(adapter.dispatch('json_array_rows')(relation, columns, json, fields)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_array_rows(relation, columns, json, fields) -%}
+    select
+        {{ columns | join(', ') }}
+        {%- for key in fields %},
+        element.{{ key }} as {{ key }}
+        {%- endfor %}
+    from (
+        select
+            {{ columns | join(', ') }},
+            unnest(json_transform({{ json }}, '{{ tojson([fields]) }}')) as element
+        from {{ relation }} as arrays
+    ) as elements
+{%- endmacro %}
+
+{% macro snowflake__json_array_rows(relation, columns, json, fields) -%}
+    select
+        {{ columns | join(', ') }},
+        {{ json_columns('element.value', fields) }}
+    from {{ relation }} as arrays, lateral flatten(input => parse_json({{ json }})) as element
+{%- endmacro %}

@@ -1,9 +1,9 @@
-{# Incremental strategy for a model whose rows belong to a period (meta: period_column, period):
-   replaces exactly the periods that the window touches, in one transaction, so that a day that
-   became empty leaves no row. Fails when a new row lies outside them. #}
+{# Incremental strategy for a model whose rows belong to a period (meta: period_column, period; with
+   back_days, forward_days): replaces exactly the periods that the window touches, in one transaction,
+   so that a day that became empty leaves no row. Fails when a new row lies outside them. #}
 {% macro get_incremental_replace_period_sql(arg_dict) %}
     {% set meta = model.config.meta %}
-    {% set replaced = in_window(meta.period_column, meta.period or 'day') %}
+    {% set replaced = in_replaced_window(meta) %}
     {% set outside = run_query(
         "select count(*), min(" ~ meta.period_column ~ "), max(" ~ meta.period_column ~ ")"
         ~ " from " ~ arg_dict.temp_relation

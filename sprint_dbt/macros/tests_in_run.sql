@@ -20,11 +20,12 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# The condition that a node's meta stands for: `period_column` and `period`, or `span_start` and
-   `span_end`, or `batch_column`. A node that names none of them is always taken whole. #}
+{# The condition that a node's meta stands for: `period_column` and `period` (with `back_days` and
+   `forward_days`), or `span_start` and `span_end`, or `batch_column`. A node that names none of them
+   is always taken whole. #}
 {% macro meta_in_run(meta) -%}
     {%- if meta.period_column -%}
-        {{ in_window(meta.period_column, meta.period or 'day') }}
+        {{ in_replaced_window(meta) }}
     {%- elif meta.span_start -%}
         {{ span_meets_window(meta.span_start, meta.span_end) }}
     {%- elif meta.batch_column -%}

@@ -2,9 +2,9 @@
    after it). Without them everything is built and tested. They are read only while a node runs:
    dbt would parse the project anew for every other day if it saw them while parsing. #}
 
-{# The window widened to whole periods ('day', 'week' from Monday, 'month'), as {start, end} of ISO
-   dates, half-open; none without a window. #}
-{% macro window_bounds(period='day') %}
+{# The window widened by days before and after it, then to whole periods ('day', 'week' from Monday,
+   'month'), as {start, end} of ISO dates, half-open; none without a window. #}
+{% macro window_bounds(period='day', back_days=0, forward_days=0) %}
     {% if not execute %}{{ return(none) }}{% endif %}
     {% set start = env_var('SPRINT_WINDOW_START', '') %}
     {% set end = env_var('SPRINT_WINDOW_END', '') %}
@@ -29,8 +29,8 @@
         ) %}
     {% endif %}
     {% set day = modules.datetime.timedelta(days=1) %}
-    {% set first = modules.datetime.date.fromisoformat(start) %}
-    {% set last = modules.datetime.date.fromisoformat(end) - day %}
+    {% set first = modules.datetime.date.fromisoformat(start) - day * back_days %}
+    {% set last = modules.datetime.date.fromisoformat(end) + day * (forward_days - 1) %}
     {% if period == 'week' %}
         {% set first = first - day * first.weekday() %}
         {% set last = last + day * (6 - last.weekday()) %}
@@ -43,9 +43,9 @@
     {{ return({'start': first.isoformat(), 'end': (last + day).isoformat()}) }}
 {% endmacro %}
 
-{# A condition: the date lies in the periods that the window touches. #}
-{% macro in_window(date_column, period='day') -%}
-    {%- set bounds = window_bounds(period) -%}
+{# A condition: the date lies in the periods that the window touches, widened by days. #}
+{% macro in_window(date_column, period='day', back_days=0, forward_days=0) -%}
+    {%- set bounds = window_bounds(period, back_days, forward_days) -%}
     {%- if bounds -%}
         {{ date_column }} >= date '{{ bounds.start }}' and {{ date_column }} < date '{{ bounds.end }}'
     {%- else -%}
@@ -61,4 +61,12 @@
     {%- else -%}
         true
     {%- endif -%}
+{%- endmacro %}
+
+{# A condition: the row lies where a model of that meta is replaced, by `period_column`, `period`,
+   `back_days` (a row that came in the window may change what is that much older) and `forward_days`. #}
+{% macro in_replaced_window(meta) -%}
+    {{ in_window(
+        meta.period_column, meta.period or 'day', meta.back_days or 0, meta.forward_days or 0
+    ) }}
 {%- endmacro %}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sprint_platform.orchestration.runs import GraphRun
 
 # Tables about other tables, which nobody counts.
-BOOKKEEPING = {"loaded_partitions", "built_partitions"}
+BOOKKEEPING = {"loaded_partitions", "built_partitions", "loaded_store"}
 
 
 def tell_failures(report: GraphRun) -> None:

@@ -14,13 +14,14 @@ from rich.table import Table
 
 from sprint_platform.cli.run_report import tell_build
 from sprint_platform.cli.sizes import bytes_as_text
-from sprint_platform.cli.terminal import out
+from sprint_platform.cli.terminal import Stop, out
 from sprint_platform.places import environment
 from sprint_platform.storefront.contracts import BRONZE, DOMAIN
 from sprint_platform.storefront.settings import StoreSettings
 
 if TYPE_CHECKING:
     from sprint_platform.storefront.files import Written
+    from sprint_platform.storefront.generation.store import Store
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -96,19 +97,21 @@ def generate(
     from sprint_platform.storefront.files import remove_others, write_days
     from sprint_platform.storefront.generation.store import Store
 
-    settings = _settings(preset, customers, products, orders, days, seed, title, batch_size)
-    if load and to is Warehouse.postgres:
-        # before an hour of work
-        _postgres_url()
-    store = Store(settings)
+    if not load and (replace or to is not Warehouse.duckdb):
+        raise Stop("--to and --replace say how days are loaded: add --load")
+    store = Store(_settings(preset, customers, products, orders, days, seed, title, batch_size))
+    settings = store.settings
+    if load and not replace:
+        # before an hour of work, and before another store's files are written over
+        _refuse_others(store, to)
     _tell_settings(settings)
-    with _days_bar("writing", settings.first_days) as watch:
-        written = write_days(store, settings.first_days, watch)
     if removed := remove_others(store.source):
         out.print(f"removed {removed:,} partitions of a store with other settings", highlight=False)
+    with _days_bar("writing", settings.first_days) as watch:
+        written = write_days(store, settings.first_days, watch)
     _tell_files(written)
     if load:
-        _load(settings, store.source, to, replace)
+        _load(store, to, replace)
 
 
 @app.command("load")
@@ -128,7 +131,7 @@ def load_files(
     from sprint_platform.storefront.generation.store import Store
 
     settings = _settings(preset, customers, products, orders, days, seed, title, batch_size)
-    _load(settings, Store(settings).source, to, replace)
+    _load(Store(settings), to, replace)
 
 
 @app.command()
@@ -137,22 +140,18 @@ def build() -> None:
     from sprint_platform.orchestration.domain_build import build_models
     from sprint_platform.orchestration.storefront_dbt import (
         SCHEMAS,
-        loaded_window,
         publish_marts,
+        require_any,
         storefront_environment,
     )
     from sprint_platform.warehouse.database import connect
     from sprint_platform.warehouse.lease import lease
 
     with lease(f"sprint {DOMAIN} build"), connect() as con:
-        window = loaded_window(con)
+        require_any(con)
+        told = storefront_environment(con, None)
     tell_build(
-        build_models(
-            DOMAIN,
-            storefront_environment(None),
-            SCHEMAS,
-            lambda con, built: publish_marts(con, built, window),
-        )
+        build_models(DOMAIN, told, SCHEMAS, lambda con, built: publish_marts(con, built, None))
     )
 
 
@@ -184,14 +183,28 @@ def _postgres_url() -> str:
     return read_url(environment())
 
 
-def _load(settings: StoreSettings, source: str, to: Warehouse, replace: bool) -> None:
-    days = settings.first_days
+def _refuse_others(store: Store, to: Warehouse) -> None:
+    if to is Warehouse.postgres:
+        from sprint_platform.storefront import postgres
+
+        postgres.refuse_others(_postgres_url(), store.source)
+        return
+    from sprint_platform.storefront.duckdb_target import refuse_others
+    from sprint_platform.warehouse.database import connect
+    from sprint_platform.warehouse.lease import lease
+
+    with lease(f"sprint {DOMAIN} generate"), connect() as con:
+        refuse_others(con, store)
+
+
+def _load(store: Store, to: Warehouse, replace: bool) -> None:
+    settings, days = store.settings, store.settings.first_days
     if to is Warehouse.postgres:
         from sprint_platform.storefront.postgres import load_days as load_into_postgres
 
         with _days_bar("loading", days) as watch:
             loaded = load_into_postgres(
-                _postgres_url(), days, source, settings.batch_size, replace, watch
+                _postgres_url(), days, store.source, settings.batch_size, replace, watch
             )
         told = _counts("added", "there already")
         for table in loaded.tables:
@@ -206,7 +219,7 @@ def _load(settings: StoreSettings, source: str, to: Warehouse, replace: bool) ->
     from sprint_platform.warehouse.lease import lease
 
     with lease(f"sprint {DOMAIN} load"), connect() as con:
-        report = load_days(con, list(BRONZE_TABLES), days, source, replace)
+        report = load_days(con, list(BRONZE_TABLES), days, store, replace)
     told = _counts("rows loaded", "days loaded", "days unchanged")
     for load in report.tables:
         told.add_row(
@@ -260,12 +273,13 @@ def _tell_files(written: list[Written]) -> None:
     told.add_row("all", f"{rows:,}", bytes_as_text(size))
     out.print(told)
     where = f"written to {data_dir() / 'raw' / DOMAIN}"
-    out.print(where, highlight=False, soft_wrap=True)
+    # a path may hold what rich takes for markup
+    out.print(where, highlight=False, soft_wrap=True, markup=False)
 
 
 def _tell_seconds(where: str, days: int, seconds: float) -> None:
     line = f"{days:,} days loaded into {where} in {seconds:.1f} s"
-    out.print(line, highlight=False, soft_wrap=True)
+    out.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def _counts(*headings: str) -> Table:

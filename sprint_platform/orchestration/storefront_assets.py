@@ -49,7 +49,7 @@ def build_storefront_assets() -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, warehouse: Warehouse
     ) -> Iterator[dg.MaterializeResult]:
         # numpy and the name lists: only when something is made
-        from sprint_platform.storefront.duckdb_target import load_days
+        from sprint_platform.storefront.duckdb_target import load_days, refuse_others
         from sprint_platform.storefront.files import write_day
         from sprint_platform.storefront.generation.store import Store
 
@@ -66,6 +66,10 @@ def build_storefront_assets() -> dg.AssetsDefinition:
                 f" {settings.seed}"
             )
             store = Store(settings)
+            holder = f"{DOMAIN} of run {context.run.run_id}"
+            with warehouse.get_connection(holder) as con:
+                # before the files of the store that is loaded are written over
+                refuse_others(con, store)
             for day in with_progress(context, window.days):
                 for table in tables:
                     began = time.perf_counter()
@@ -81,8 +85,8 @@ def build_storefront_assets() -> dg.AssetsDefinition:
                         table_key(table),
                         partition_key=day.isoformat(),
                     )
-            with warehouse.get_connection(f"{DOMAIN} of run {context.run.run_id}") as con:
-                report = load_days(con, tables, window.days, store.source)
+            with warehouse.get_connection(holder) as con:
+                report = load_days(con, tables, window.days, store)
         for load in report.tables:
             yield dg.MaterializeResult(
                 asset_key=table_key(load.table),

@@ -9,11 +9,9 @@ import duckdb
 
 from sprint_platform.orchestration.dbt_runner import project_environment
 from sprint_platform.orchestration.window import Window, described
-from sprint_platform.places import environment
 from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
-from sprint_platform.storefront.duckdb_target import loaded_digests
+from sprint_platform.storefront.duckdb_target import loaded_digests, loaded_title
 from sprint_platform.storefront.errors import StorefrontError
-from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform.telemetry.partitions import read_manifest
 from sprint_platform.warehouse.publish import publish
 
@@ -23,24 +21,24 @@ SCHEMAS = {"silver", "gold"}
 BACK, FORWARD = timedelta(days=30), timedelta(days=6)
 
 
-def storefront_environment(window: Window | None) -> dict[str, str]:
-    """The environment of a dbt run for these days; for all that is loaded where none is given."""
+def storefront_environment(con: duckdb.DuckDBPyConnection, window: Window | None) -> dict[str, str]:
+    """The environment of a dbt run for these days, or for all that is loaded, over the warehouse
+    that ``con`` is."""
     told = project_environment()
-    told["SPRINT_STORE_TITLE"] = StoreSettings.read({}, environment=environment()).title
+    # that of the store which was loaded, whatever the settings say now
+    told["SPRINT_STORE_TITLE"] = loaded_title(con)
     if window is not None:
         told["SPRINT_WINDOW_START"] = window.start.isoformat()
         told["SPRINT_WINDOW_END"] = window.end.isoformat()
     return told
 
 
-def loaded_window(con: duckdb.DuckDBPyConnection) -> Window:
-    """From the first to the last day that bronze holds. Raises StorefrontError without any."""
-    days = {day for table in BRONZE_TABLES for day in loaded_digests(con, table)}
-    if not days:
+def require_any(con: duckdb.DuckDBPyConnection) -> None:
+    """Raises StorefrontError where bronze holds no day."""
+    if not any(loaded_digests(con, table) for table in BRONZE_TABLES):
         raise StorefrontError(
             "bronze holds no day of the store: run `sprint storefront generate --load` first"
         )
-    return Window(min(days), max(days) + timedelta(days=1))
 
 
 def require_loaded(
@@ -72,7 +70,5 @@ def publish_marts(
     """Publishes the gold relations that were built (with how each is materialized), for the days
     that the window may have changed; returns how many files were written."""
     marts = [relation for relation in built if relation.startswith("gold.")]
-    if not marts:
-        return 0
-    days = window or loaded_window(con)
-    return publish(con, DOMAIN, marts, (days.start - BACK, days.end + FORWARD))
+    changed = (window.start - BACK, window.end + FORWARD) if window else None
+    return publish(con, DOMAIN, marts, changed)

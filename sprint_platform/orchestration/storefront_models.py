@@ -23,23 +23,35 @@ from sprint_platform.orchestration.storefront_dbt import (
 )
 from sprint_platform.orchestration.window import run_window
 from sprint_platform.places import environment
-from sprint_platform.storefront.contracts import DOMAIN
-from sprint_platform.storefront.duckdb_target import ensure_bronze
-from sprint_platform.storefront.settings import StoreSettings
+from sprint_platform.storefront.contracts import BRONZE, DOMAIN
+from sprint_platform.storefront.settings import VARIABLES, StoreSettings
+from sprint_platform.title import title_names
 from sprint_platform.warehouse.database import connect
 
 
 class StorefrontTranslator(ModelTranslator):
     """Names of the store's tables and models."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        # not checked: a wrong setting of the store must not take the games' graph along
+        game = environment().get(VARIABLES["title"], StoreSettings.model_fields["title"].default)
+        self._game = game if game in title_names() else None
+
     def get_asset_key(self, dbt_resource_props: Node) -> dg.AssetKey:
         """``storefront/raw_orders``, ``storefront/daily_sales``; and the title's dataset, where a
         model reads what players buy in the game."""
-        node = dbt_resource_props
-        if node["resource_type"] == "source" and node["source_name"] != "bronze":
-            title = StoreSettings.read({}, environment=environment()).title
-            return dg.AssetKey([title or "sprint", dataset_of(node)])
-        return dg.AssetKey([DOMAIN, self._table(node)])
+        if _is_of_the_game(dbt_resource_props):
+            return dg.AssetKey([self._game or "sprint", dataset_of(dbt_resource_props)])
+        return dg.AssetKey([DOMAIN, self._table(dbt_resource_props)])
+
+    def get_partition_mapping(
+        self, dbt_resource_props: Node, dbt_parent_resource_props: Node
+    ) -> dg.PartitionMapping | None:
+        """A game may have been launched after the store was opened."""
+        if _is_of_the_game(dbt_parent_resource_props):
+            return dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
+        return None
 
     def get_group_name(self, dbt_resource_props: Node) -> str:
         return DOMAIN
@@ -51,10 +63,15 @@ class StorefrontTranslator(ModelTranslator):
         self, manifest: Node, unique_id: str, project: DbtProject | None
     ) -> dg.AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)
-        return spec.replace_attributes(freshness_policy=FRESHNESS)
+        deps = [dep for dep in spec.deps if self._game or dep.asset_key.path[0] == DOMAIN]
+        return spec.replace_attributes(freshness_policy=FRESHNESS, deps=deps)
 
     def _table(self, node: Node) -> str:
         return str(node["identifier"] if node["resource_type"] == "source" else node["alias"])
+
+
+def _is_of_the_game(node: Node) -> bool:
+    return bool(node["resource_type"] == "source" and node["source_name"] != BRONZE)
 
 
 def build_storefront_models(manifest: Node) -> dg.AssetsDefinition:
@@ -83,16 +100,16 @@ def build_storefront_models(manifest: Node) -> dg.AssetsDefinition:
         }
         with told_in_one_line(), warehouse.leased(f"dbt of {DOMAIN} in run {context.run.run_id}"):
             with connect() as con:
-                ensure_bronze(con)
                 if window:
                     require_loaded(con, read, window.days)
+                told = storefront_environment(con, window)
             yield from run_dbt(
                 context,
                 manifest,
                 translator,
                 DOMAIN,
                 nodes,
-                storefront_environment(window),
+                told,
                 SCHEMAS,
             )
             built = {

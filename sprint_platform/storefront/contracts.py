@@ -16,6 +16,8 @@ DOMAIN = "storefront"
 BRONZE = "bronze"
 
 CURRENCY = "USD"
+# Movements and reviews are numbered day by day: day number x this + rank.
+IDS_A_DAY = 10_000_000
 GENDERS = ("female", "male", "other", "undisclosed")
 STATUSES = ("placed", "paid", "shipped", "delivered", "returned", "cancelled")
 PAYMENT_METHODS = ("card", "wallet", "bank_transfer", "store_credit")

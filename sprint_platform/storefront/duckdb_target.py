@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -16,8 +17,12 @@ from sprint_platform.storefront.contracts import BRONZE, BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.errors import StorefrontError
 from sprint_platform.storefront.files import manifests_of
 from sprint_platform.warehouse.load import ensure_ledger, record_loaded, replace_days
+from sprint_platform.warehouse.publish import publish_views
 
-_LEDGER = f"{BRONZE}.loaded_partitions"
+if TYPE_CHECKING:
+    from sprint_platform.storefront.generation.store import Store
+
+_LEDGER, _STORE = f"{BRONZE}.loaded_partitions", f"{BRONZE}.loaded_store"
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,9 @@ def ensure_bronze(con: duckdb.DuckDBPyConnection) -> None:
     for table in BRONZE_TABLES.values():
         con.execute(table.create_table_sql(DOMAIN))
     ensure_ledger(con, _LEDGER)
+    con.execute(
+        f"create table if not exists {_STORE} (source varchar primary key, title varchar not null)"
+    )
 
 
 def loaded_digests(con: duckdb.DuckDBPyConnection, table: str) -> dict[date, str]:
@@ -57,33 +65,31 @@ def load_days(
     con: duckdb.DuckDBPyConnection,
     tables: Collection[str],
     days: Sequence[date],
-    source: str,
+    store: Store,
     replace: bool = False,
 ) -> LoadReport:
     """Makes these tables hold the days' partition files, in one transaction over all of them.
 
     A day whose loaded digest is the file's is left alone; any other is replaced. Bronze holds one
-    store: raises StorefrontError where there are days of another ``source``, unless ``replace``,
-    which drops all that bronze, silver and gold hold of it. Raises PartitionError for a file that
-    is missing or damaged. A failure leaves everything as it was.
+    store: raises StorefrontError where it holds another, unless ``replace``, which drops all that
+    bronze, silver and gold hold of that, and what is published of it. Raises PartitionError for a
+    file that is missing or damaged. A failure leaves all tables as they were.
     """
     began = time.perf_counter()
-    files = {name: manifests_of(name, days, source) for name in BRONZE_TABLES if name in tables}
+    files = {
+        name: manifests_of(name, days, store.source) for name in BRONZE_TABLES if name in tables
+    }
     done = []
     con.begin()
     try:
         ensure_bronze(con)
-        others = con.execute(
-            f"select count(distinct partition_date) from {_LEDGER} where source <> ?", [source]
-        ).fetchone()
-        if others and others[0]:
-            if not replace:
-                raise StorefrontError(
-                    f"{BRONZE} holds {others[0]} days of a store with other settings: nothing was"
-                    " loaded. Set SPRINT_STORE_* as they were, or replace that store with"
-                    " `sprint storefront load --replace`"
-                )
+        if not replace:
+            refuse_others(con, store)
+        elif _other_days(con, store):
             _drop_store(con)
+        con.execute(
+            f"insert or replace into {_STORE} values (?, ?)", [store.source, store.settings.title]
+        )
         for name, manifests in files.items():
             loaded = loaded_digests(con, name)
             changed = {day: m for day, m in manifests.items() if loaded.get(day) != m.digest}
@@ -96,14 +102,42 @@ def load_days(
         with suppress(duckdb.TransactionException):
             con.rollback()
         raise
-    if others and others[0]:
-        # after the commit: what is published is made again from the models
-        shutil.rmtree(published_dir() / DOMAIN, ignore_errors=True)
     return LoadReport(tuple(done), time.perf_counter() - began)
 
 
+def refuse_others(con: duckdb.DuckDBPyConnection, store: Store) -> None:
+    """Raises StorefrontError where bronze holds days of another store than this one."""
+    if others := _other_days(con, store):
+        raise StorefrontError(
+            f"{BRONZE} holds {others} days of a store with other settings (or of another version of"
+            " its title or of the generator): nothing was made or loaded. Say the settings as they"
+            " were (--preset, --seed … or SPRINT_STORE_*), or replace that store with these:"
+            " `sprint storefront generate --load --replace`, and the same settings"
+        )
+
+
+def loaded_title(con: duckdb.DuckDBPyConnection) -> str:
+    """The title whose players have accounts in the store that bronze holds; empty without one."""
+    ensure_bronze(con)
+    found = con.execute(f"select title from {_STORE}").fetchone()
+    return str(found[0]) if found else ""
+
+
+def _other_days(con: duckdb.DuckDBPyConnection, store: Store) -> int:
+    ensure_bronze(con)
+    found = con.execute(
+        f"select count(distinct partition_date) from {_LEDGER} where source <> ?", [store.source]
+    ).fetchone()
+    return int(found[0]) if found else 0
+
+
 def _drop_store(con: duckdb.DuckDBPyConnection) -> None:
-    """Also the models: they are built window by window, and would keep the other store's days."""
+    """Also the models: they are built window by window, and would keep the other store's days. What
+    is published goes before the commit: a crash in between leaves it to be built again, and never
+    days of two stores side by side."""
+    shutil.rmtree(published_dir() / DOMAIN, ignore_errors=True)
+    publish_views()
+    con.execute(f"delete from {_STORE}")
     for table in BRONZE_TABLES.values():
         con.execute(f"delete from {table.relation(DOMAIN)}")
     con.execute(f"delete from {_LEDGER}")

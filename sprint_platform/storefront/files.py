@@ -5,26 +5,32 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING
 
+from sprint_platform.places import raw_dir
 from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.errors import StorefrontError
-from sprint_platform.storefront.generation.store import Store
 from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform.telemetry.partitions import (
     Manifest,
     PartitionError,
-    partition_days,
-    partition_dir,
     read_manifest,
     write_partition,
 )
+
+# Dagster's definitions load this file, and shall not load numpy and the name lists with it.
+if TYPE_CHECKING:
+    from sprint_platform.storefront.generation.store import Store
 
 # A task begins with the orders of the month before it, which costs as much as some days.
 DAYS_PER_TASK = 20
@@ -81,7 +87,7 @@ def _written(store: Store, days: Sequence[date], processes: int) -> Iterator[Day
     tasks = [days[start : start + DAYS_PER_TASK] for start in range(0, len(days), DAYS_PER_TASK)]
     # spawned: a fork would copy locks that threads of polars or pyarrow hold
     with ProcessPoolExecutor(
-        min(processes, len(tasks)), get_context("spawn"), _leave_interrupts_to_the_parent
+        min(processes, len(tasks)), get_context("spawn"), _begin_worker
     ) as pool:
         made = [pool.submit(_write_task, store.settings, task) for task in tasks]
         try:
@@ -96,8 +102,18 @@ def _written(store: Store, days: Sequence[date], processes: int) -> Iterator[Day
             pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _begin_worker() -> None:
+    """Leaves Ctrl-C to the parent, and ends with it: a worker whose parent was killed would go on
+    writing days that nobody waits for."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    assert parent is not None
+
+    def end() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()
 
 
 def _write_task(settings: StoreSettings, days: Sequence[date]) -> list[Day]:
@@ -105,8 +121,11 @@ def _write_task(settings: StoreSettings, days: Sequence[date]) -> list[Day]:
     return [(day, _write_tables(store, day)) for day in days]
 
 
-# what a store remembers of one task's days serves the next one
-_store = lru_cache(maxsize=1)(Store)
+@lru_cache(maxsize=1)
+def _store(settings: StoreSettings) -> Store:
+    """What a store remembers of one task's days serves the next one."""
+
+    return Store(settings)
 
 
 def _write_tables(store: Store, day: date) -> dict[str, Manifest]:
@@ -114,15 +133,21 @@ def _write_tables(store: Store, day: date) -> dict[str, Manifest]:
 
 
 def remove_others(source: str) -> int:
-    """Removes the partition files of any other store than that of ``source``, and returns how many
-    there were: a load would refuse a mixture."""
+    """Removes the partition files of any other store than that of ``source``, and damaged ones, and
+    returns how many partitions that were: a load would refuse a mixture."""
     removed = 0
     for table in BRONZE_TABLES:
-        for day in partition_days(DOMAIN, table):
-            manifest = read_manifest(DOMAIN, table, day)
-            if manifest is not None and manifest.source != source:
-                shutil.rmtree(partition_dir(DOMAIN, table, day))
-                removed += 1
+        for folder in sorted(raw_dir(DOMAIN, table).glob("event_date=*")):
+            try:
+                day = date.fromisoformat(folder.name.removeprefix("event_date="))
+            except ValueError:
+                continue  # no partition: somebody else's folder
+            with suppress(PartitionError):
+                manifest = read_manifest(DOMAIN, table, day)
+                if manifest is None or manifest.source == source:
+                    continue
+            shutil.rmtree(folder)
+            removed += 1
     return removed
 
 
@@ -133,10 +158,15 @@ def manifests_of(table: str, days: Sequence[date], source: str) -> dict[date, Ma
     for day in days:
         manifest = read_manifest(DOMAIN, table, day)
         if manifest is None or manifest.source != source:
-            why = "is missing" if manifest is None else "is of a store with other settings"
+            what = f"the partition {day} of {DOMAIN}/{table}"
+            if manifest is None:
+                raise PartitionError(
+                    f"{what} is missing: run `sprint storefront generate` with the same settings"
+                    f" first, or materialize {DOMAIN}/{table} for {day}"
+                )
             raise PartitionError(
-                f"the partition {day} of {DOMAIN}/{table} {why}: run `sprint storefront generate`,"
-                f" or materialize {DOMAIN}/{table} for {day}"
+                f"{what} is of a store with other settings: load it with those it was generated"
+                " with (--preset, --seed … or SPRINT_STORE_*), or generate this store first"
             )
         found[day] = manifest
     return found

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from sprint_platform.storefront.contracts import BRONZE, BRONZE_TABLES, DOMAIN, BronzeTable
+from sprint_platform.storefront.files import manifests_of
 from sprint_platform.storefront.postgres_tables import (
     DAY_COLUMN,
     LEDGER,
@@ -33,7 +34,6 @@ from sprint_platform.telemetry.partitions import (
     Manifest,
     PartitionError,
     checked_paths,
-    read_manifest,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 ADVISORY_LOCK = int.from_bytes(b"bronze", "big")
 # The server notices the end of a connection a moment later than the one who ended it.
 ENDED_SECONDS = 2
+ROWS_TO_TRUNCATE = 1000
 EMPTIES = "load with --replace, which empties the seven tables first"
 
 # table -> its partition of a day
@@ -93,7 +94,11 @@ def load_days(
     """
     began = time.perf_counter()
     place = read_place(url)
-    partitions = {day: _manifests(day, source) for day in sorted(set(days))}
+    found = {name: manifests_of(name, days, source) for name in BRONZE_TABLES}
+    partitions = {
+        day: {name: manifests[day] for name, manifests in found.items()}
+        for day in sorted(set(days))
+    }
     rows = {name: [0, 0] for name in BRONZE_TABLES}
     with ExitStack() as stack:
         opened = []
@@ -105,7 +110,7 @@ def load_days(
             make_tables(opened[0], place)
             if not replace:
                 _refuse_others(opened[0], partitions, source, place)
-            make_partitions(opened[0], list(partitions))
+            make_partitions(opened, list(partitions))
         loader = _Loader(place, opened, source, batch_size)
         # closed where `watch` raises, too: what is under way ends before its connection does
         with closing(_load_all(loader, partitions, replace)) as loaded:
@@ -115,6 +120,7 @@ def load_days(
                     rows[load.table][1] += load.there_already
                 if watch:
                     watch(day, sum(load.added + load.there_already for load in loads))
+        loader.settle()
     return PostgresReport(
         tables=tuple(PostgresLoad(name, *counts) for name, counts in rows.items()),
         days=len(partitions),
@@ -123,18 +129,14 @@ def load_days(
     )
 
 
-def _manifests(day: date, source: str) -> dict[str, Manifest]:
-    found = {}
-    for name in BRONZE_TABLES:
-        manifest = read_manifest(DOMAIN, name, day, missing_ok=False)
-        assert manifest is not None
-        if manifest.source != source:
-            raise PartitionError(
-                f"the partition {day} of {DOMAIN}/{name} is of a store of other settings"
-                f" ({manifest.source}, not {source}): generate {day} again with these settings"
-            )
-        found[name] = manifest
-    return found
+def refuse_others(url: str, source: str) -> None:
+    """Raises PostgresError where the server cannot be reached, or holds another store: to be asked
+    before the days are made."""
+    place = read_place(url)
+    with closing(place.connect()) as connection, place.in_one_line("nothing was made or loaded"):
+        there = connection.execute("select to_regclass(%s)", [f"{BRONZE}.{LEDGER}"]).fetchone()
+        if there != (None,):
+            _refuse_others(connection, {}, source, place)
 
 
 def _exclude_others(connection: Connection, place: Place) -> None:
@@ -222,12 +224,23 @@ class _Loader:
         self._free: SimpleQueue[Connection] = SimpleQueue()
         for connection in connections:
             with place.in_one_line("nothing was loaded"):
+                # a day does not wait for the disk, which took a quarter of the time: `settle` does
+                connection.execute("set synchronous_commit to off")
                 for table in BRONZE_TABLES.values():
                     connection.execute(
-                        f"create temporary table {_staged(table)} on commit delete rows as"
+                        f"create temporary table {_staged(table)} as"
                         f" select {_names(table)} from {BRONZE}.{table.name} with no data"
                     )
             self._free.put(connection)
+
+    def settle(self) -> None:
+        """Waits until all days are on the disk: the log of the server is one for all connections,
+        so a commit that waits, of something that is logged, has waited for those before it."""
+        connection = self.connections[0]
+        staged = ", ".join(_staged(table) for table in BRONZE_TABLES.values())
+        with self.place.in_one_line("the last days may not have been kept: load again"):
+            connection.execute("set synchronous_commit to on")
+            connection.execute(f"drop table {staged}")
 
     def stop(self) -> None:
         """Ends what is under way; it is rolled back in its own thread."""
@@ -276,6 +289,10 @@ class _Loader:
                     f"insert into {relation} ({names}) select {names} from {_staged(table)}"
                     " on conflict do nothing"
                 ).rowcount
+                # to truncate makes new files: for the few rows of most days that took longer than
+                # all else, and so did `on commit delete rows`, which truncates all seven
+                many = manifest.rows > ROWS_TO_TRUNCATE
+                connection.execute(f"{'truncate' if many else 'delete from'} {_staged(table)}")
             connection.execute(
                 f"insert into {BRONZE}.{LEDGER} (event_date, table_name, rows, digest, source)"
                 " values (%s, %s, %s, %s, %s) on conflict do nothing",

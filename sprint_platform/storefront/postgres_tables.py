@@ -7,7 +7,9 @@ sees the same moment. ``event_date`` is the UTC day of a row's partition file.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from sprint_platform.storefront.contracts import BRONZE, BRONZE_TABLES, BronzeTable
@@ -40,7 +42,7 @@ LEDGER_COLUMNS = {
     "loaded_at": "timestamp with time zone not null",
 }
 # Each partition that a transaction makes takes some places in the server's table of locks.
-DAYS_AT_A_TIME = 30
+DAYS_AT_A_TIME = 90
 PARTITION_KEY, PRIMARY_KEY = "the partition key", "the primary key"
 
 
@@ -68,29 +70,39 @@ def make_tables(connection: Connection, place: Place) -> None:
             connection.execute("; ".join(_ledger_definition()))
 
 
-def make_partitions(connection: Connection, days: Sequence[date]) -> None:
-    """Makes the days' partitions where they are missing, some days in a transaction: it holds the
-    tables alone meanwhile. Those that a failure leaves are empty, and do no harm."""
+def make_partitions(connections: Sequence[Connection], days: Sequence[date]) -> None:
+    """Makes the days' partitions where they are missing, table by table over the connections, and
+    some days in a transaction: it holds the table alone meanwhile. Those that a failure leaves are
+    empty, and do no harm."""
     parents = [table for table in BRONZE_TABLES.values() if table.by_day]
-    there = {
-        name
-        for (name,) in connection.execute(
-            "select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid"
-            " where i.inhparent = any(%s::regclass[])",
-            [[f"{BRONZE}.{table.name}" for table in parents]],
-        )
-    }
-    missing = [
-        f"create table {BRONZE}.{partition} partition of {BRONZE}.{table.name}"
-        f" for values from ('{day}') to ('{day + timedelta(days=1)}')"
-        for day in days
-        for table in parents
-        if (partition := f"{table.name}_{day:%Y%m%d}") not in there
-    ]
-    at_a_time = DAYS_AT_A_TIME * len(parents)
-    for start in range(0, len(missing), at_a_time):
-        with connection.transaction():
-            connection.execute("; ".join(missing[start : start + at_a_time]))
+    # a partition is four new files: their server's processes do that side by side
+    with ThreadPoolExecutor(len(connections)) as pool:
+        shares = [parents[nth :: len(connections)] for nth in range(len(connections))]
+        for _ in pool.map(_make_partitions, connections, shares, repeat(days)):
+            pass
+
+
+def _make_partitions(
+    connection: Connection, parents: Sequence[BronzeTable], days: Sequence[date]
+) -> None:
+    for table in parents:
+        there = {
+            name
+            for (name,) in connection.execute(
+                "select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid"
+                " where i.inhparent = %s::regclass",
+                [f"{BRONZE}.{table.name}"],
+            )
+        }
+        missing = [
+            f"create table {BRONZE}.{partition} partition of {BRONZE}.{table.name}"
+            f" for values from ('{day}') to ('{day + timedelta(days=1)}')"
+            for day in days
+            if (partition := f"{table.name}_{day:%Y%m%d}") not in there
+        ]
+        for start in range(0, len(missing), DAYS_AT_A_TIME):
+            with connection.transaction():
+                connection.execute("; ".join(missing[start : start + DAYS_AT_A_TIME]))
 
 
 def _columns(table: BronzeTable) -> dict[str, str]:

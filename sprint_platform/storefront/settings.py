@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sprint_platform.storefront.errors import StorefrontError
 
@@ -23,6 +23,9 @@ DEFAULT_PRESET = "medium"
 # The day on which the store opens, and the first partition of its assets.
 FIRST_DAY = date(2025, 1, 1)
 PRESET_VARIABLE = "SPRINT_STORE_PRESET"
+# On the strongest day there are some six times as many, with two lines each, all of which become
+# movements that are numbered up to contracts.IDS_A_DAY.
+MOST_ORDERS_A_DAY = 500_000
 # setting -> the environment variable that gives it
 VARIABLES = {
     "customers": "SPRINT_STORE_CUSTOMERS",
@@ -57,6 +60,15 @@ class StoreSettings(BaseModel):
     start: date = FIRST_DAY
     title: str = Field(default="sprint", pattern=r"^[a-z0-9_]*$")
     batch_size: int = Field(default=50_000, ge=100, le=10_000_000)
+
+    @model_validator(mode="after")
+    def _orders_can_be_numbered(self) -> StoreSettings:
+        if self.orders > MOST_ORDERS_A_DAY * self.days:
+            raise ValueError(
+                f"{self.orders:,} orders in {self.days} days are more than"
+                f" {MOST_ORDERS_A_DAY:,} a day"
+            )
+        return self
 
     @property
     def first_days(self) -> list[date]:
@@ -98,6 +110,8 @@ class StoreSettings(BaseModel):
 
 def _told(error: ValidationError, told: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     first = error.errors()[0]
+    if not first["loc"]:
+        return f"no store can be made: {first['msg'].removeprefix('Value error, ')}"
     name = str(first["loc"][0])
     by_variable = given.get(name) is None and name in VARIABLES
     where = VARIABLES[name] if by_variable else name.replace("_", " ")

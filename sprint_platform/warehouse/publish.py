@@ -26,17 +26,24 @@ PERIOD_COLUMNS = {
     "calendar_date": "day",
     "event_date": "day",
     "year_week": "week",
+    "order_date": "day",
+    "stock_date": "day",
     "year_month": "month",
+    "sales_month": "month",
 }
 # Every mart has this file of no rows, so that its view knows the columns when no period has any.
 _EMPTY = "columns.parquet"
 
 
 def publish(
-    con: duckdb.DuckDBPyConnection, title: str, relations: list[str], window: tuple[date, date]
+    con: duckdb.DuckDBPyConnection,
+    title: str,
+    relations: list[str],
+    window: tuple[date, date] | None,
 ) -> int:
-    """Publishes the periods of these marts that the window [start, end) touches; returns how many
-    files were written. ``con`` is the warehouse, opened under the lease.
+    """Publishes the periods of these marts that the window [start, end) touches, or all of them
+    where there is none; returns how many files were written. ``con`` is the warehouse, opened under
+    the lease.
 
     Each file is replaced in one step; a period without rows loses its file.
     """
@@ -50,7 +57,9 @@ def publish(
             _write(con, f"select * from {relation}", folder / "all.parquet")
             written += 1
             continue
-        first, end = _whole_periods(window, PERIOD_COLUMNS[column])
+        first, end = date.min, date.max
+        if window:
+            first, end = _whole_periods(window, PERIOD_COLUMNS[column])
         within = f"{column} >= date '{first}' and {column} < date '{end}'"
         found = con.execute(f"select distinct {column} from {relation} where {within}").fetchall()
         periods = {row[0] for row in found}

@@ -145,11 +145,26 @@ def main(
         seconds = posted.generated.wall
         what = "medium store, generated and loaded into PostgreSQL"
         add("store_postgres_seconds", what, seconds, f"{seconds:.0f} s", "<= 90 s")
-        for key, what, seconds, promise in (
-            ("load", "  its load alone, rows per second", posted.load_seconds, ">= 150,000/s"),
-            ("again", "  the same once more, which adds nothing", posted.again_seconds, ""),
+        for key, what, rate, promise in (
+            (
+                "load",
+                "  its load alone, rows per second",
+                posted.rows_per_second,
+                ">= 150,000/s",
+            ),
+            (
+                "load_with_tables",
+                "  with the making of tables and 1,460 partitions",
+                posted.rows / posted.load_seconds,
+                "",
+            ),
+            (
+                "again",
+                "  once more, which adds nothing",
+                posted.rows / posted.again_seconds,
+                "",
+            ),
         ):
-            rate = posted.rows / seconds
             add(f"store_postgres_{key}_rows_per_second", what, rate, f"{rate:,.0f}/s", promise)
     if only in ("all", "graph"):
         graph, bare, ratio = graph_runs.one_day_ratio()

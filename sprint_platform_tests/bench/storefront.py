@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 
 from sprint_platform.storefront.generation.store import Store
 from sprint_platform.storefront.postgres import PostgresReport, load_days
@@ -22,11 +25,13 @@ class Stored:
 
 @dataclass(frozen=True)
 class Posted:
-    """The medium preset generated and loaded into PostgreSQL; then loaded again, from its files,
-    into an empty database, and once more into the full one."""
+    """The medium preset generated and loaded into PostgreSQL; then loaded from its files into an
+    empty database: in seconds altogether, and in rows per second once the tables and their
+    partitions are there; and once more into the full one."""
 
     generated: graph_runs.Process
     load_seconds: float
+    rows_per_second: float
     again_seconds: float
     rows: int
 
@@ -50,14 +55,16 @@ def in_postgres() -> Posted:
             environment = {**environment, "SPRINT_POSTGRES_URL": url}
             generated = graph_runs.run([*command, "--to", "postgres"], environment)
         with postgres_server.database(server) as url:
-            first = _load(url)
+            done: list[tuple[float, int]] = []
+            first = _load(url, lambda day, rows: done.append((time.perf_counter(), rows)))
             again = _load(url)
         assert not sum(table.added for table in again.tables)
         rows = sum(table.added for table in first.tables)
-        return Posted(generated, first.seconds, again.seconds, rows)
+        rate = sum(rows for _, rows in done[1:]) / (done[-1][0] - done[0][0])
+        return Posted(generated, first.seconds, rate, again.seconds, rows)
 
 
-def _load(url: str) -> PostgresReport:
+def _load(url: str, watch: Callable[[date, int], None] | None = None) -> PostgresReport:
     settings = StoreSettings.read({}, "medium")
     source = Store(settings).source
-    return load_days(url, settings.first_days, source, settings.batch_size)
+    return load_days(url, settings.first_days, source, settings.batch_size, watch=watch)

@@ -19,7 +19,7 @@ OPENING_CUSTOMERS, OPENING_PRODUCTS = Fraction(1, 5), Fraction(4, 5)
 SESSIONS_PER_ORDER = Fraction(73, 10)
 
 # The weights of so many add up to less than 2^31, from where on a draw among them would wrap.
-MOST = {"customers": 40_000_000, "products": 2_000_000}
+MOST = {"customers": 30_000_000, "products": 2_000_000}
 
 # Weights in hundredths. Online shops sell most early in the week and least on Saturdays; the last
 # quarter is the strongest.

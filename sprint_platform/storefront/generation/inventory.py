@@ -23,7 +23,12 @@ from sprint_platform.simulation.columns import (
     timestamp_column,
     word_column,
 )
-from sprint_platform.storefront.contracts import BRONZE_TABLES, MOVEMENT_REASONS, MOVEMENT_TYPES
+from sprint_platform.storefront.contracts import (
+    BRONZE_TABLES,
+    IDS_A_DAY,
+    MOVEMENT_REASONS,
+    MOVEMENT_TYPES,
+)
 from sprint_platform.storefront.generation.calendar import Calendar
 from sprint_platform.storefront.generation.hours import DAY, I64
 from sprint_platform.storefront.generation.orders import SHIPPED_WITHIN, Orders
@@ -46,8 +51,6 @@ _MISSED = picker((985, 10, 3, 2))
 
 WAREHOUSES = ("EU-1", "EU-2", "US-1", "US-2")
 _WAREHOUSE = picker((35, 20, 30, 15))
-
-IDS_A_DAY = 10_000_000
 
 
 @dataclass(frozen=True)

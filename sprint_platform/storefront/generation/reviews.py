@@ -19,7 +19,7 @@ from sprint_platform.simulation.columns import (
     timestamp_column,
     word_column,
 )
-from sprint_platform.storefront.contracts import BRONZE_TABLES, CATEGORIES
+from sprint_platform.storefront.contracts import BRONZE_TABLES, CATEGORIES, IDS_A_DAY
 from sprint_platform.storefront.generation.calendar import Calendar
 from sprint_platform.storefront.generation.customers import Customers
 from sprint_platform.storefront.generation.hours import DAY, I64, U8
@@ -32,8 +32,6 @@ from sprint_platform.title import COUNTRIES
 
 # A review comes so many days after the delivery, to the second.
 EARLIEST, LATEST = 1, 14
-# More reviews than any day has: the ids of a day begin at its number times this.
-IDS_A_DAY = 10_000_000
 
 _REVIEWED, _VERIFIED = threshold(0.12), threshold(0.92)
 

@@ -1,0 +1,39 @@
+-- One row is a customer of the store, as registered.
+with delivered as (
+    {{ last_ingested(
+        relation=source('bronze', 'raw_customers'),
+        key=['customer_id', 'event_date'],
+        columns=[
+            'customer_id',
+            'player_id',
+            'email',
+            'first_name',
+            'last_name',
+            'phone',
+            'address',
+            'country',
+            'registered_at',
+            'birth_date',
+            'gender',
+            'event_date'
+        ],
+        condition=in_window('event_date')
+    ) }}
+)
+
+select
+    customer_id,
+    player_id,
+    lower(trim(email)) as email,
+    first_name,
+    last_name,
+    phone,
+    {{ json_columns('address', {
+        'street': 'varchar', 'city': 'varchar', 'region': 'varchar', 'postal_code': 'varchar'
+    }) }},
+    country,
+    registered_at,
+    birth_date,
+    gender,
+    event_date
+from delivered

@@ -1,0 +1,19 @@
+-- What a cohort brought up to a month is what it brought up to the month before, and in this one; no
+-- month is left out. A row here is a cohort's month where it is not.
+{{ config(meta={'dagster': {'ref': {'name': 'customer_cohorts'}}}) }}
+
+select cohort_month, months_since, revenue, cumulative_revenue
+from (
+    select
+        cohort_month,
+        months_since,
+        revenue,
+        cumulative_revenue,
+        lag(months_since, 1, -1) over (partition by cohort_month order by months_since) as month_before,
+        lag(cumulative_revenue, 1, 0) over (
+            partition by cohort_month order by months_since
+        ) as revenue_before
+    from {{ ref('customer_cohorts') }}
+) as cohort_months
+where cumulative_revenue <> revenue_before + revenue
+    or (months_since <> month_before + 1 and {{ history_is_whole() }})
