@@ -133,7 +133,7 @@ def test_another_store_asks_for_replace(sprint: Sprint, folder: Path) -> None:
     assert "bronze holds 5 days of a store with other settings" in told
     assert "--replace" in told
     assert counts(folder) == before
-    replaced = sprint("load", *FEW, "--seed", "5", "--replace")
+    replaced = sprint("generate", *FEW, "--seed", "5", "--load", "--replace")
     assert replaced.returncode == 0, replaced.stderr
     assert counts(folder) != before
 

@@ -211,8 +211,7 @@ def test_player_value_is_backfilled_before_its_game_was_launched(
     mapping = graph.get_partition_mapping(
         dg.AssetKey(["storefront", "player_value"]), dg.AssetKey(["sprint", "transactions"])
     )
-    assert isinstance(mapping, dg.TimeWindowPartitionMapping)
-    assert mapping.allow_nonexistent_upstream_partitions
+    assert isinstance(mapping, dg.AllPartitionMapping)
 
 
 def test_how_far_a_day_reaches_is_said_alike_everywhere() -> None:

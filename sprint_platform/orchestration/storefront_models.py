@@ -48,9 +48,10 @@ class StorefrontTranslator(ModelTranslator):
     def get_partition_mapping(
         self, dbt_resource_props: Node, dbt_parent_resource_props: Node
     ) -> dg.PartitionMapping | None:
-        """A game may have been launched after the store was opened."""
+        """What a player has spent in the game is counted over all its days; and the game may have
+        been launched after the store was opened."""
         if _is_of_the_game(dbt_parent_resource_props):
-            return dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
+            return dg.AllPartitionMapping()
         return None
 
     def get_group_name(self, dbt_resource_props: Node) -> str:

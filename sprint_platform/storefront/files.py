@@ -124,6 +124,7 @@ def _write_task(settings: StoreSettings, days: Sequence[date]) -> list[Day]:
 @lru_cache(maxsize=1)
 def _store(settings: StoreSettings) -> Store:
     """What a store remembers of one task's days serves the next one."""
+    from sprint_platform.storefront.generation.store import Store
 
     return Store(settings)
 
