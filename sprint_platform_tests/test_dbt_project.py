@@ -222,7 +222,11 @@ def spoilt(warehouse: DbtWarehouse) -> Any:
 
 
 def test_every_data_test_fails_on_its_fault(spoilt: DbtWarehouse, manifest: dict[str, Any]) -> None:
-    tests = {name for name, node in data_tests(manifest).items() if "title" in node["tags"]}
+    tests = {
+        name
+        for name, node in data_tests(manifest).items()
+        if not set(DOMAINS).intersection(node["tags"])
+    }
     january = (JANUARY[0], JANUARY[-1] + DAY)
     command = ("test", "--exclude-resource-type", "unit_test")
     run = spoilt.dbt(SPRINT, *command, window=january)

@@ -186,14 +186,14 @@ def seconds_by_stage() -> dict[str, float]:
 
 
 def rows_by_table(title: str) -> dict[str, int]:
-    """Rows of the title's tables."""
+    """Rows of the tables of a title, or of a schema of that name."""
     from sprint_platform.warehouse.database import connect
 
     with connect(read_only=True) as con:
         tables = con.execute(
             "select table_schema || '.' || table_name from information_schema.tables"
-            " where table_schema like ? order by all",
-            [f"{title}_%"],
+            " where table_schema = ? or table_schema like ? order by all",
+            [title, f"{title}_%"],
         ).fetchall()
         rows = {}
         for (table,) in tables:
