@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 # before anything makes a console: tables are as wide on every machine, and in every worker
@@ -10,6 +11,7 @@ os.environ["COLUMNS"] = "200"
 
 import pytest
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 
 from sprint_platform.simulation.world import World
 from sprint_platform.title import Title
@@ -17,12 +19,38 @@ from sprint_platform.title import Title
 # The same examples on every machine: what passes here passes in CI. No deadline: machines differ.
 settings.register_profile("project", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("project")
+# Hypothesis also tries the constants of all modules that are loaded so far: others in every worker.
+providers._get_local_constants = lambda: providers._local_constants
 
 
 @pytest.fixture
 def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty data folder of the test's own, in place of the project's."""
     folder = tmp_path / "data"
+    monkeypatch.setenv("SPRINT_DATA_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def _path_of_parsed_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("parsed") / "data"
+
+
+@pytest.fixture
+def parsed_data_folder(_path_of_parsed_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder that is empty but for what dbt parsed in the file's earlier tests.
+
+    It has one path in all of them: where the database has another, dbt parses the whole project
+    anew, which takes longer than what most tests run."""
+    folder = _path_of_parsed_data
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        if path.name == "dbt":
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
     monkeypatch.setenv("SPRINT_DATA_DIR", str(folder))
     return folder
 

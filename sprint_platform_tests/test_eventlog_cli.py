@@ -1,4 +1,4 @@
-"""`sprint eventlog` as people meet it: real processes in a data folder of their own."""
+"""`sprint eventlog` as people meet it, in a data folder of its own."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from sprint_platform_tests.command_line import Ended, run_sprint
 from sprint_platform_tests.fake_snowflake import serve
 
-Ended = subprocess.CompletedProcess[str]
 Sprint = Callable[..., Ended]
 SPRINT = Path(sys.executable).parent / "sprint"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "data"
+def folder(parsed_data_folder: Path) -> Path:
+    return parsed_data_folder
 
 
 @pytest.fixture
@@ -43,14 +43,7 @@ def sprint(environment: dict[str, str]) -> Sprint:
     """Runs `sprint eventlog …`, as nobody's terminal; returns how it ended."""
 
     def run(*arguments: str, **variables: str) -> Ended:
-        return subprocess.run(
-            [str(SPRINT), "eventlog", *arguments],
-            env={**environment, **variables},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run_sprint(["eventlog", *arguments], {**environment, **variables})
 
     return run
 

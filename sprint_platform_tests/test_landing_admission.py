@@ -18,7 +18,7 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sprint_platform.places import data_dir
@@ -237,7 +237,19 @@ files = st.one_of(
 deliveries = st.lists(st.lists(files, min_size=1, max_size=3), min_size=1, max_size=4)
 
 
+def beats_of_one(*moments: tuple[int, int, int], name: str = "a") -> File:
+    """Heartbeats of one player in one session at these (day, hour, minute) of March."""
+    beats = tuple(Beat(0, 0, datetime(2025, 3, day, hour, m), 0) for day, hour, m in moments)
+    return File(f"heartbeats/{name}.parquet", beats)
+
+
 @pytest.mark.parametrize("derived", [False, True])
+# a heartbeat more than a day after the session's start is none of it, and does not lengthen it:
+# by itself, in one file with the last that counts, and in another
+@example(runs=[[beats_of_one((1, 3, 3), (2, 3, 9))]])
+@example(runs=[[beats_of_one((1, 3, 3), (2, 2, 50), (2, 3, 9))]])
+@example(runs=[[beats_of_one((1, 3, 3), (2, 3, 9))], [beats_of_one((2, 2, 50), name="b")]])
+@example(runs=[[beats_of_one((1, 3, 3), (2, 3, 3), (2, 3, 9))]])
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(runs=deliveries)
 def test_any_order_of_files_gives_what_one_look_at_all_gives(

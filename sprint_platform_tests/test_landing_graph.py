@@ -39,7 +39,10 @@ Text = list[str]
 
 @pytest.fixture(autouse=True)
 def folders(
-    data_folder: Path, titles_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    parsed_data_folder: Path,
+    titles_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A data folder, titles and a Dagster of the test's own; the title ``arena`` is landed."""
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))

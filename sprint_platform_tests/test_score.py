@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -134,13 +135,23 @@ def test_clocks_that_are_off_over_midnight_are_found_once(data_folder: Path, see
     assert (told(result), result.unexplained) == ({"clock_skew": (1.0, 1.0)}, 0)
 
 
+@pytest.fixture(scope="module")
+def landed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of ``scored``, to be copied."""
+    folder = tmp_path_factory.mktemp("landed") / "data"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPRINT_DATA_DIR", str(folder))
+        title = muddy(**DRIFT)
+        deliver_days(title, DAYS)
+        land_and_load(title)
+    return folder
+
+
 @pytest.fixture
-def scored(data_folder: Path) -> Title:
+def scored(data_folder: Path, landed_folder: Path) -> Title:
     """A title whose deliveries are landed and loaded, and score 1.0."""
-    title = muddy(**DRIFT)
-    deliver_days(title, DAYS)
-    land_and_load(title)
-    return title
+    shutil.copytree(landed_folder, data_folder)
+    return muddy(**DRIFT)
 
 
 def broken(statement: str) -> None:

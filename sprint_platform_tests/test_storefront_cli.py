@@ -1,4 +1,4 @@
-"""`sprint storefront` as people meet it: real processes in a data folder of their own."""
+"""`sprint storefront` as people meet it, in a data folder of its own."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import pytest
 from sprint_platform.places import project_root
 from sprint_platform.storefront.contracts import BRONZE_TABLES
 from sprint_platform_tests import postgres_server
+from sprint_platform_tests.command_line import Ended, run_sprint
 
-Ended = subprocess.CompletedProcess[str]
 Sprint = Callable[..., Ended]
 SPRINT = Path(sys.executable).parent / "sprint"
 FEW = ("--customers", "80", "--products", "50", "--orders", "90", "--days", "5")
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "data"
+def folder(parsed_data_folder: Path) -> Path:
+    return parsed_data_folder
 
 
 @pytest.fixture
@@ -45,14 +45,7 @@ def sprint(environment: dict[str, str]) -> Sprint:
     """Runs `sprint storefront …`, as nobody's terminal; returns how it ended."""
 
     def run(*arguments: str, **variables: str) -> Ended:
-        return subprocess.run(
-            [str(SPRINT), "storefront", *arguments],
-            env={**environment, **variables},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run_sprint(["storefront", *arguments], {**environment, **variables})
 
     return run
 

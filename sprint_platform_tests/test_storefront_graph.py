@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -75,17 +74,14 @@ class Graph:
         )
 
 
-@pytest.fixture(scope="module")
-def definitions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.Definitions]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPRINT_DATA_DIR", str(tmp_path_factory.mktemp("parsed")))
-        patch.delenv("SPRINT_TITLES_DIR", raising=False)
-        yield build_definitions()
+@pytest.fixture
+def definitions(parsed_data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
+    monkeypatch.delenv("SPRINT_TITLES_DIR", raising=False)
+    return build_definitions()
 
 
 @pytest.fixture
-def graph(definitions: dg.Definitions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Graph:
-    monkeypatch.setenv("SPRINT_DATA_DIR", str(tmp_path))
+def graph(definitions: dg.Definitions, monkeypatch: pytest.MonkeyPatch) -> Graph:
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
     return Graph(definitions)
@@ -189,13 +185,9 @@ def test_other_settings_are_refused_in_one_line_before_a_file_is_written_over(
     ],
 )
 def test_a_wrong_setting_of_the_store_leaves_the_games_their_graph(
-    definitions: dg.Definitions,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    variable: str,
-    value: str,
+    parsed_data_folder: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
-    monkeypatch.setenv("SPRINT_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("SPRINT_TITLES_DIR", raising=False)
     monkeypatch.setenv(variable, value)
     keys = build_definitions().resolve_asset_graph()
     assert dg.AssetKey(["sprint", "heartbeats"]) in keys.get_all_asset_keys()
@@ -214,7 +206,7 @@ def test_player_value_is_backfilled_before_its_game_was_launched(
     assert isinstance(mapping, dg.AllPartitionMapping)
 
 
-def test_how_far_a_day_reaches_is_said_alike_everywhere() -> None:
+def test_how_far_a_day_reaches_is_said_alike_everywhere(parsed_data_folder: Path) -> None:
     nodes = graph_manifest()["nodes"].values()
     metas = {
         node["name"]: node["config"]["meta"]

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -132,6 +131,23 @@ def whole(tmp_path_factory: pytest.TempPathFactory, store: Store) -> StoreWareho
 
 
 @pytest.fixture
+def built(whole: StoreWarehouse) -> dict[str, list[str]]:
+    """The rows of every model, of all days."""
+    return whole.models()
+
+
+@pytest.fixture
+def emptied(whole: StoreWarehouse) -> Iterator[StoreWarehouse]:
+    """The warehouse without a row, and as it was again after the test. In another folder dbt would
+    parse everything anew."""
+    database = whole.folder / "sprint.duckdb"
+    kept = shutil.move(database, whole.folder / "kept.duckdb")
+    whole.create_bronze()
+    yield whole
+    shutil.move(kept, database)
+
+
+@pytest.fixture
 def changing(whole: StoreWarehouse) -> Iterator[StoreWarehouse]:
     """The warehouse, as it was again after the test."""
     database = whole.folder / "sprint.duckdb"
@@ -199,12 +215,11 @@ def window(first: int, end: int) -> tuple[date, date]:
 
 
 def test_days_in_any_order_come_to_the_same(
-    whole: StoreWarehouse, store: Store, tmp_path: Path
+    built: dict[str, list[str]], emptied: StoreWarehouse, store: Store
 ) -> None:
     """Loaded and built in parts: one day of a store that has no other, earlier ones, later ones,
     one by one and in ranges; each time, every test passes."""
-    parts = StoreWarehouse(tmp_path)
-    parts.create_bronze()
+    parts = emptied
     for first, end in ((40, 41), (73, 75), (20, 40), (41, 73), (0, 20)):
         days = SETTINGS.first_days[first:end]
         parts.deliver(store, days)
@@ -214,20 +229,19 @@ def test_days_in_any_order_come_to_the_same(
             # of an order from before, its placement is not there yet
             assert {row["order_date"] for row in parts.rows("silver.orders")} <= {days[0]}
             assert parts.rows("gold.conversion_funnel")
-    assert parts.models() == whole.models()
+    assert parts.models() == built
 
 
 def test_days_of_a_loaded_store_are_built_in_any_order(
-    whole: StoreWarehouse, store: Store, tmp_path: Path
+    built: dict[str, list[str]], emptied: StoreWarehouse, store: Store
 ) -> None:
     """All is in bronze before the first run, as in a backfill that starts at its end."""
-    parts = StoreWarehouse(tmp_path)
-    parts.create_bronze()
+    parts = emptied
     parts.deliver(store, SETTINGS.first_days)
     for first, end in ((60, 75), (5, 6), (6, 60), (0, 5)):
         run = parts.dbt_run(window(first, end), "run")
         assert not run.unsuccessful, (first, run.messages)
-    assert parts.models() == whole.models()
+    assert parts.models() == built
 
 
 def test_a_late_status_changes_its_orders_day_only(changing: StoreWarehouse) -> None:

@@ -38,6 +38,9 @@ from sprint_platform.title import Title
 
 ONE_DAY = timedelta(days=1)
 Watch = Callable[[str, int], None]
+_LAST_HEARTBEATS = pa.schema(
+    {"session_id": pa.uuid(), "player_id": pa.uuid(), "last_at": pa.timestamp("us")}
+)
 
 
 class Admission:
@@ -78,7 +81,10 @@ class Admission:
         days = [day, day + ONE_DAY] if dataset == "sessions" else [day]
         with self._staged(dataset, days):
             if dataset == "sessions" and self.derived:
-                admitted = admit_derived_sessions(self.con, self.title, day)
+                admitted = admit_derived_sessions(
+                    self.con, self.title, day,
+                    lambda overlong: self._last_heartbeats(day + ONE_DAY, overlong),
+                )  # fmt: skip
             else:
                 admitted = admit_records(self.entries, self.title, dataset, day)
         if dataset == "sessions":
@@ -86,6 +92,34 @@ class Admission:
         with self._draft(dataset, day) as draft:
             draft.write(admitted.records)
             self._finish(dataset, day, draft)
+
+    def _last_heartbeats(self, day: date, overlong: pa.Table) -> pa.Table:
+        """Of each part (session_id, player_id, ends_by) its last heartbeat of the day up to then.
+
+        Reads the day's heartbeats, which only a session of more than a day makes necessary."""
+        lasts = [_LAST_HEARTBEATS.empty_table()]
+        if overlong.num_rows:
+            self.con.register("overlong", overlong)
+            with StagedFiles() as staged:
+                for batch in self._heartbeat_batches(day):
+                    heartbeats = staged.batch(batch.path, batch.number)
+                    self.con.register("heartbeats", pa.Table.from_batches([heartbeats]))
+                    lasts.append(
+                        self.con.execute(
+                            "select session_id, player_id, max(event_datetime) as last_at"
+                            " from heartbeats join overlong using (session_id, player_id)"
+                            " where event_datetime <= ends_by group by session_id, player_id"
+                        ).to_arrow_table().cast(_LAST_HEARTBEATS)
+                    )  # fmt: skip
+                    self.con.unregister("heartbeats")
+            self.con.unregister("overlong")
+        self.con.register("lasts", pa.concat_tables(lasts))
+        newest = self.con.execute(
+            "select session_id, player_id, max(last_at) as last_at from lasts"
+            " group by session_id, player_id"
+        ).to_arrow_table()
+        self.con.unregister("lasts")
+        return newest
 
     def _remember_sessions(self, day: date, admitted: Admitted) -> None:
         """What heartbeats ask of a day's sessions besides their records."""

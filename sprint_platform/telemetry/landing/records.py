@@ -8,7 +8,7 @@ lies there, never on the order in which it came.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -107,44 +107,67 @@ def _admit_judged(
     return Admitted(selected.cast(contract.arrow_schema), numbers)
 
 
-def admit_derived_sessions(con: duckdb.DuckDBPyConnection, title: Title, day: date) -> Admitted:
+def admit_derived_sessions(
+    con: duckdb.DuckDBPyConnection,
+    title: Title,
+    day: date,
+    last_heartbeats: Callable[[pa.Table], pa.Table],
+) -> Admitted:
     """The day's sessions where only heartbeats are delivered: a player's part lasts from the first
-    heartbeat to the end of the last one's interval, at most a day after the session's start.
+    heartbeat to the end of the last one's interval. What comes more than a day after the session's
+    start is none of it, and a part ends there at the latest.
 
-    ``staged`` holds spans of heartbeats: a player's first and last one of a file's batch."""
+    ``staged`` holds spans of heartbeats: a player's first and last one of a file's batch. Of parts
+    that go on beyond the day (session_id, player_id, ends_by), ``last_heartbeats`` tells the last
+    heartbeat up to then (session_id, player_id, last_at): their spans do not."""
     labels = title.landing_settings.mapping.teams == "labels"
     team, nobody = ("team_label", "'1'") if labels else ("team_id", "1")
     number = "dense_rank() over (partition by session_id order by team)" if labels else "team"
-    cap = f"session_start + interval {LONGEST_SESSION_SECONDS} second"
     spans = (
-        "with spans as ("
+        "with told as ("
         f" select session_id, player_id, coalesce({team}, {nobody}) as team, started_at,"
-        "  event_datetime, place, min(started_at) over (partition by session_id) as session_start"
+        "  event_datetime, place, min(started_at) over (partition by session_id)"
+        f"   + interval {LONGEST_SESSION_SECONDS} second as ends_by"
         " from staged where session_id in (select id from starts"
         f"  where dataset = 'sessions' and day = date '{day}'))"
-        f" select *, {number} as number from spans"
+        f" select *, {number} as number from told where started_at <= ends_by"
     )
-    with _relation(con, "numbered", spans):
-        records = con.execute(
-            # how heartbeats are spread over files and batches must not show in a part
-            "with parts as (select session_id, player_id,"
-            " cast(arg_min(number, (started_at, place, number)) as smallint) as team_id,"
-            " min(started_at) as began,"
-            f" least(max(event_datetime) + interval {title.heartbeat_seconds} second,"
-            f"  any_value({cap})) as ended"
-            f" from numbered group by session_id, player_id having began <= any_value({cap}))"
-            f" select session_id, player_id, team_id, '{UNKNOWN_COUNTRY}' as country,"
-            " began as started_at, ended as event_datetime,"
-            " cast(epoch(ended) - epoch(began) as integer) as event_length_seconds,"
-            " 0 as kills, 0 as deaths from parts order by began, session_id, player_id"
+    with _relation(con, "spans", spans):
+        overlong = con.execute(
+            "select session_id, player_id, any_value(ends_by) as ends_by from spans"
+            " where event_datetime > ends_by group by session_id, player_id"
         ).to_arrow_table()
+        records = _derived_parts(con, title, last_heartbeats(overlong))
         numbers = None
         if labels:
             numbers = con.execute(
                 "select distinct session_id, team as team_label, cast(number as smallint) as"
-                " team_id from numbered"
+                " team_id from spans"
             ).to_arrow_table()
     return Admitted(records.cast(DATASETS["sessions"].arrow_schema), numbers)
+
+
+def _derived_parts(con: duckdb.DuckDBPyConnection, title: Title, lasts: pa.Table) -> pa.Table:
+    """The players' parts that ``spans`` and the last heartbeats of the overlong ones make."""
+    con.register("lasts", lasts)
+    try:
+        return con.execute(
+            # how heartbeats are spread over files and batches must not show in a part
+            "with parts as (select session_id, player_id,"
+            " cast(arg_min(number, (started_at, place, number)) as smallint) as team_id,"
+            " min(started_at) as began, max(event_datetime) as last_at,"
+            " any_value(ends_by) as ends_by from spans group by session_id, player_id),"
+            " ended as (select parts.* exclude (last_at, ends_by),"
+            f" least(coalesce(lasts.last_at, parts.last_at)"
+            f"  + interval {title.heartbeat_seconds} second, ends_by) as ended"
+            " from parts left join lasts using (session_id, player_id))"
+            f" select session_id, player_id, team_id, '{UNKNOWN_COUNTRY}' as country,"
+            " began as started_at, ended as event_datetime,"
+            " cast(epoch(ended) - epoch(began) as integer) as event_length_seconds,"
+            " 0 as kills, 0 as deaths from ended order by began, session_id, player_id"
+        ).to_arrow_table()
+    finally:
+        con.unregister("lasts")
 
 
 def judge_unassigned(entries: Entries, dataset: str, day: date) -> None:
