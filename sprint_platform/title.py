@@ -363,6 +363,11 @@ class Grid(_Part):
             raise ValueError("must be [low, high] within -99999 to 99999, at least 20 units wide")
         return value
 
+    @property
+    def map_cell(self) -> float:
+        """The side of a cell of the map, in units: the longer side of the field has 40."""
+        return max(high - low for low, high in (self.x, self.y)) / 40
+
 
 class Encounters(_Part):
     """When two teams are close: centroids at most ``distance`` units apart; close beats up to

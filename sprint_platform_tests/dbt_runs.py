@@ -19,6 +19,7 @@ from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Encounters, Title
 
 Row = dict[str, Any]
+OTHER_DOMAINS = ("eventlog", "storefront", "semantics")
 
 
 def landed_title(name: str, distance: float, gap_seconds: int, word: str = "encounter") -> Title:
@@ -118,7 +119,7 @@ class DbtWarehouse:
         # the test's own records are to pass every test, also those that only a simulator passes
         told["SPRINT_SOURCE"] = "simulated"
         # a title's database has no tables of another domain
-        titles_own = (*command, "--exclude", "tag:eventlog", "tag:storefront")
+        titles_own = (*command, "--exclude", *(f"tag:{domain}" for domain in OTHER_DOMAINS))
         return self.invoke(titles_own, {**told, **(environment or {})}, title.name, project)
 
     def invoke(

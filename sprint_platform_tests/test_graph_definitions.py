@@ -27,6 +27,7 @@ from sprint_platform.places import dbt_project_dir, project_root
 from sprint_platform.simulation.products import catalogue
 from sprint_platform.telemetry.partitions import PartitionError
 from sprint_platform.title import Title
+from sprint_platform_tests.dbt_runs import OTHER_DOMAINS
 
 GROUPS = {
     "raw": {"signons", "sessions", "heartbeats", "transactions"},
@@ -40,9 +41,18 @@ GROUPS = {
         "player_consecutive_days_monthly",
         "player_stats_lifetime",
         "session_close_encounters_daily",
+        "kpi_daily",
+        "cohort_retention",
+        "cohort_revenue",
+        "concurrency_5_minutes",
+        "spender_concentration_monthly",
+        "player_rfm_monthly",
+        "player_churn_weekly",
+        "encounter_rates_daily",
+        "position_heat_daily",
     },
 }
-DOMAINS = {"title", "eventlog", "storefront"}
+DOMAINS = {"title", *OTHER_DOMAINS}
 SEEDS = {"dim_products", "dim_countries"}
 
 

@@ -146,6 +146,10 @@ def looked_at_once(files: Iterable[File], derived: bool) -> Expected:
         used: set[tuple[int, int]] = set()
         for part, name in sorted(parts, key=lambda told: told[0].started_at):
             key = part.session, part.player
+            if part.started_at.date() - starts[part.session].date() > DAY:
+                # days away from its session: a copy of it is as well
+                counts["sessions", name]["rejected"] += 1
+                continue
             if key in used:
                 counts["sessions", name]["duplicate" if part == kept[key] else "rejected"] += 1
                 continue
@@ -243,7 +247,18 @@ def beats_of_one(*moments: tuple[int, int, int], name: str = "a") -> File:
     return File(f"heartbeats/{name}.parquet", beats)
 
 
+def parts_of_one(*moments: tuple[int, int], name: str = "a") -> File:
+    """Sessions records of one session at these (day, player) of March."""
+    parts = (
+        Part(0, player, datetime(2025, 3, day), datetime(2025, 3, day), 0)
+        for day, player in moments
+    )
+    return File(f"sessions/{name}.parquet", tuple(parts))
+
+
 @pytest.mark.parametrize("derived", [False, True])
+# a record and its copy, both two days after their session's start
+@example(runs=[[parts_of_one((1, 0), (3, 1)), parts_of_one((3, 1), name="b")]])
 # a heartbeat more than a day after the session's start is none of it, and does not lengthen it:
 # by itself, in one file with the last that counts, and in another
 @example(runs=[[beats_of_one((1, 3, 3), (2, 3, 9))]])

@@ -13,9 +13,10 @@ from sprint_platform.places import published_dir
 from sprint_platform.simulation.world import World
 from sprint_platform.telemetry.partitions import write_partition
 from sprint_platform.warehouse.database import connect
-from sprint_platform.warehouse.publish import publish, publish_views
+from sprint_platform.warehouse.publish import Mart, publish, publish_views
 
-MARTS = ["sprint_mart.daily", "sprint_mart.weekly", "sprint_mart.monthly", "sprint_mart.lifetime"]
+DAILY = Mart("sprint_mart.daily")
+MARTS = [DAILY, *(Mart(f"sprint_mart.{name}") for name in ("weekly", "monthly", "lifetime"))]
 YEAR = (date(2025, 1, 1), date(2026, 1, 1))
 
 
@@ -84,12 +85,37 @@ def test_only_the_touched_periods_are_written(warehouse: duckdb.DuckDBPyConnecti
     assert read("select sum(n) from sprint_mart.daily") == [(41,)]
 
 
+def test_few_rows_a_day_are_a_file_a_month_and_a_run_may_reach_further(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    mart = Mart("sprint_mart.daily", back_days=1, forward_days=27, by_month=True)
+    publish(warehouse, "small", [mart], YEAR)
+    folder = published_dir() / "small" / "daily"
+    months = {path.stem: path.stat().st_ino for path in folder.glob("2025-*.parquet")}
+    assert months.keys() == {"2025-01-01", "2025-02-01"}
+    publish(warehouse, "small", [mart], (date(2025, 2, 2), date(2025, 2, 3)))
+    assert {
+        p.stem: p.stat().st_ino for p in folder.glob("2025-01*.parquet")
+    }.items() < months.items()
+    # a day back is in January, and 27 days ahead of it is February
+    publish(warehouse, "small", [mart], (date(2025, 2, 1), date(2025, 2, 2)))
+    written = {p.stem: p.stat().st_ino for p in folder.glob("2025-*.parquet")}
+    assert not written.items() & months.items()
+    assert read("select count(*), max(calendar_date) from small_mart.daily") == [
+        (40, date(2025, 2, 28))
+    ]
+    # a month that became empty loses its file
+    warehouse.execute("delete from sprint_mart.daily where calendar_date < '2025-02-01'")
+    publish(warehouse, "small", [mart], (date(2025, 1, 31), date(2025, 2, 1)))
+    assert {path.stem for path in folder.glob("2025-*.parquet")} == {"2025-02-01"}
+
+
 def test_a_period_that_became_empty_loses_its_file(warehouse: duckdb.DuckDBPyConnection) -> None:
     warehouse.execute("delete from sprint_mart.daily")
-    publish(warehouse, "sprint", ["sprint_mart.daily"], (date(2025, 2, 5), date(2025, 2, 6)))
+    publish(warehouse, "sprint", [DAILY], (date(2025, 2, 5), date(2025, 2, 6)))
     assert "daily/2025-02-05.parquet" not in files()
     assert "daily/2025-02-06.parquet" in files()
-    publish(warehouse, "sprint", ["sprint_mart.daily"], YEAR)
+    publish(warehouse, "sprint", [DAILY], YEAR)
     # a mart without any row is an empty table, with its columns
     assert read("select calendar_date, n from sprint_mart.daily") == []
 
@@ -98,7 +124,9 @@ def test_a_failed_publication_leaves_the_old_file(warehouse: duckdb.DuckDBPyConn
     before = files()
     warehouse.execute("create view sprint_mart.broken as select error('no') as n")
     with pytest.raises(duckdb.Error, match="no"):
-        publish(warehouse, "sprint", ["sprint_mart.lifetime", "sprint_mart.broken"], YEAR)
+        publish(
+            warehouse, "sprint", [Mart("sprint_mart.lifetime"), Mart("sprint_mart.broken")], YEAR
+        )
     left = [path for path in published_dir().rglob("*") if path.name.endswith(".tmp")]
     assert left == []
     assert {name: inode for name, inode in files().items() if name.startswith("daily")} == {

@@ -19,6 +19,7 @@ from sprint_platform.warehouse.database import connect
 from sprint_platform.warehouse.landed import load_landed
 from sprint_platform.warehouse.load import load_partitions
 from sprint_platform_tests import real_telemetry
+from sprint_platform_tests.dbt_runs import OTHER_DOMAINS
 from sprint_platform_tests.real_telemetry import needs_real_telemetry
 
 pytestmark = needs_real_telemetry
@@ -67,7 +68,7 @@ def dbt(title: Title, window: Window, *command: str, target: Path) -> None:
     result = dbt_result(
         [
             *command,
-            *("--exclude", "tag:eventlog", "tag:storefront"),
+            *("--exclude", *(f"tag:{domain}" for domain in OTHER_DOMAINS)),
             *("--project-dir", str(dbt_project_dir()), "--quiet"),
             *("--target-path", str(target), "--log-path", str(target)),
         ],

@@ -12,11 +12,13 @@ from rich.markup import escape
 
 from sprint_platform.cli import eventlog, storefront
 from sprint_platform.cli.about import doctor, titles, ui
+from sprint_platform.cli.asking import ask
 from sprint_platform.cli.exporting import export
 from sprint_platform.cli.landing import land
 from sprint_platform.cli.planning import plan, verify
 from sprint_platform.cli.running import demo, run
 from sprint_platform.cli.scoring import score
+from sprint_platform.cli.showing import dashboard
 from sprint_platform.cli.terminal import Stop, problems
 from sprint_platform.eventlog.errors import EventlogError
 from sprint_platform.places import project_root
@@ -30,7 +32,9 @@ app = typer.Typer(
     help="A live-service game in a box, and the analytics platform that runs it.",
 )
 # in the order of the help
-for command in (run, demo, land, plan, verify, export, score, titles, doctor, ui):
+for command in (
+    run, demo, dashboard, ask, land, plan, verify, export, score, titles, doctor, ui,
+):  # fmt: skip
     app.command()(command)
 app.add_typer(eventlog.app, name="eventlog")
 app.add_typer(storefront.app, name="storefront")

@@ -40,7 +40,7 @@ def build_catalogue_asset() -> dg.AssetsDefinition:
         kinds={"python", "csv"},
         owners=OWNERS,
         description=(
-            "The shop's products, one catalogue for every simulated title. Writes"
+            "One row is a product of the shop: one catalogue for every simulated title. Writes"
             " `sprint_dbt/seeds/dim_products.csv`; each title's `dim_products` loads it."
         ),
     )

@@ -32,6 +32,7 @@ RUN_VARIABLES = {
     "SPRINT_ENCOUNTER_DISTANCE",
     "SPRINT_ENCOUNTER_GAP_SECONDS",
     "SPRINT_HEARTBEAT_SECONDS",
+    "SPRINT_MAP_CELL",
     "SPRINT_SOURCE",
     "SPRINT_WINDOW_START",
     "SPRINT_WINDOW_END",
@@ -55,6 +56,7 @@ def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
         "SPRINT_ENCOUNTER_DISTANCE": f"{title.encounters.distance:.12g}",
         "SPRINT_ENCOUNTER_GAP_SECONDS": str(title.encounters.gap_seconds),
         "SPRINT_HEARTBEAT_SECONDS": str(title.heartbeat_seconds),
+        "SPRINT_MAP_CELL": f"{title.grid.map_cell:.12g}",
         "SPRINT_SOURCE": "landing" if title.lands else "simulated",
     }
     if window is not None:
@@ -117,12 +119,15 @@ def dbt_result(
 
 
 def dbt_events(
-    arguments: list[str], environment: Mapping[str, str]
+    arguments: list[str],
+    environment: Mapping[str, str],
+    at_once: Callable[[dict[str, Any]], None] | None = None,
 ) -> Generator[dict[str, Any], None, dbtRunnerResult]:
     """Runs dbt, and yields every model's and test's result as it comes; returns dbt's result.
 
     dbt works in a thread of its own, so that its next model runs while Dagster stores what the last
-    one told. A run that is stopped waits for the models that are being built.
+    one told. A run that is stopped waits for the models that are being built. ``at_once`` hears of
+    each result first, in the thread that built it: while it listens, dbt has the database open.
     """
     from dbt_common.events.functions import msg_to_dict
 
@@ -131,7 +136,10 @@ def dbt_events(
 
     def told(event: EventMsg) -> None:
         if event.info.name in RESULT_EVENTS:
-            waiting.put(msg_to_dict(event))
+            result = msg_to_dict(event)
+            if at_once:
+                at_once(result)
+            waiting.put(result)
 
     def run() -> None:
         try:

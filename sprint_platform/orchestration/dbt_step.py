@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
+from datetime import date
 from typing import Any
 
 import dagster as dg
+import duckdb
 from dagster_dbt.asset_utils import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY as UNIQUE_ID
 from dagster_dbt.asset_utils import build_dbt_specs
 
@@ -16,9 +18,11 @@ from sprint_platform.orchestration.dbt_runner import (
     dbt_events,
     failure_line,
     stray_relations,
+    told_on_one_line,
 )
 from sprint_platform.orchestration.dbt_translator import ModelTranslator
 from sprint_platform.orchestration.failures import ClearFailure
+from sprint_platform.orchestration.glances import Seen, model_glance
 
 
 def build_specs(
@@ -69,16 +73,20 @@ def run_dbt(
     environment: Mapping[str, str],
     schemas: Collection[str],
     hear: Callable[[], None] | None = None,
+    shown_day: date | None = None,
 ) -> Iterator[Any]:
     """Builds and tests the nodes in one invocation, and yields each result as it comes; ``hear`` is
-    told of each, too. The lease is the caller's.
+    told of each, too. The lease is the caller's. ``shown_day``, a partition of the run, comes with
+    a picture and some rows of each mart.
 
     Raises ClearFailure where something failed, or was built outside ``schemas``.
     """
     from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
+    glances = _Glances(translator, nodes, shown_day)
+    arguments = build_arguments(name, nodes)
     # closed before the lease ends, whatever happens: dbt may still be building
-    with closing(dbt_events(build_arguments(name, nodes), environment)) as events:
+    with closing(dbt_events(arguments, environment, glances.read)) as events:
         result = None
         while result is None:
             try:
@@ -88,6 +96,7 @@ def run_dbt(
             else:
                 if hear:
                     hear()
+                glances.add_to(context, event)
                 yield from DbtCoreCliEventMessage(event, {}).to_default_asset_events(
                     manifest, translator, context
                 )
@@ -95,3 +104,57 @@ def run_dbt(
         raise ClearFailure(line)
     if stray := stray_relations(schemas, result):
         raise ClearFailure(f"dbt built {', '.join(stray)}: outside the schemas of {name}")
+
+
+class _Glances:
+    """What there is to see of the marts: read as soon as each is built, told with its event.
+
+    dbt holds the database until it ends, and DuckDB refuses a second connection with other
+    settings: so a mart is read over dbt's own, in dbt's thread, while nothing closes it.
+    """
+
+    def __init__(self, translator: ModelTranslator, nodes: list[Node], day: date | None) -> None:
+        self._day = day
+        self._keys = {node["unique_id"]: translator.get_asset_key(node) for node in nodes}
+        self._glances = {}
+        # by model; what was wrong, where something was
+        self._seen: dict[str, Seen | str] = {}
+        for node in nodes if day else []:
+            if node["resource_type"] != "model" or node["config"]["schema"] != "mart":
+                continue
+            try:
+                glance = model_glance(translator.relation(node), node)
+            except ValueError as error:
+                self._seen[node["unique_id"]] = str(error)
+            else:
+                if glance:
+                    self._glances[node["unique_id"]] = glance
+
+    def read(self, event: Mapping[str, Any]) -> None:
+        """Looks at the model that the event says was built."""
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+        node = event["data"]["node_info"]
+        glance = self._glances.get(node["unique_id"])
+        if glance is None or self._day is None or node["node_status"] != "success":
+            return
+        try:
+            with closing(DuckDBConnectionManager.env().handle()) as handle:
+                seen = glance.read(handle.cursor(), self._day)
+        except duckdb.Error as error:
+            self._seen[node["unique_id"]] = f"{glance.relation}: {told_on_one_line(error)}"
+        else:
+            if seen:
+                self._seen[node["unique_id"]] = seen
+
+    def add_to(self, context: dg.AssetExecutionContext, event: Mapping[str, Any]) -> None:
+        """Adds what was seen to the materialization that the event is going to be. A picture that
+        cannot be had is told, and stops nothing: the mart is right."""
+        unique_id = event["data"]["node_info"]["unique_id"]
+        seen = self._seen.pop(unique_id, None)
+        if isinstance(seen, str):
+            context.log.warning(f"nothing is shown of a mart: {seen}")
+        elif seen is not None and self._day is not None:
+            metadata = self._glances[unique_id].metadata(seen, self._day)
+            key = self._keys[unique_id]
+            context.add_asset_metadata(metadata, key, partition_key=self._day.isoformat())

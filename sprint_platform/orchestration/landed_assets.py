@@ -16,6 +16,7 @@ from sprint_platform.orchestration.window import run_window
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 from sprint_platform.warehouse.load import ensure_title_schemas
+from sprint_platform.warehouse.publish import publish_tables
 
 if TYPE_CHECKING:
     from sprint_platform.telemetry.landing.land import FileReport, LandReport, PartitionChange
@@ -54,10 +55,11 @@ def _landed_files(title: Title, watch: Watch | None, landed: Landed | None) -> d
         owners=OWNERS,
         code_version=title.landing_fingerprint,
         description=(
-            f"New and changed files of `data/landing/{title.name}/`, read by the title's mapping,"
-            " checked against the contract, and admitted to the partitions of the days on which"
-            f" their sessions started. What was not: `{title.name}_raw.rejected`,"
-            f" `{title.name}_raw.pending_session`, `{title.name}_raw.duplicates`."
+            f"One row is a file of `data/landing/{title.name}/`. New and changed ones are read by"
+            " the title's mapping, checked against the contract, and admitted to the partitions of"
+            " the days on which their sessions started. What was not admitted:"
+            f" `{title.name}_raw.rejected`, `{title.name}_raw.pending_session`,"
+            f" `{title.name}_raw.duplicates`."
         ),
         metadata={"dagster/table_name": f"{title.name}_raw.landed_files"},
     )
@@ -72,7 +74,7 @@ def _landed_files(title: Title, watch: Watch | None, landed: Landed | None) -> d
     ) -> dg.MaterializeResult:
         # numpy, polars and what else reading needs: only when something is landed
         from sprint_platform.telemetry.landing.land import LandingError, land
-        from sprint_platform.warehouse.landed import load_landed
+        from sprint_platform.warehouse.landed import load_landed, rejects_relation
 
         def progress(_: str, rows: int) -> None:
             if watch:
@@ -90,6 +92,7 @@ def _landed_files(title: Title, watch: Watch | None, landed: Landed | None) -> d
             with warehouse.get_connection(holder) as con:
                 ensure_title_schemas(con, title.name)
                 load_landed(con, title)
+                publish_tables(con, title.name, [rejects_relation(title.name)], [], "", [])
         return dg.MaterializeResult(asset_key=spec.key, metadata=told_landing(report))
 
     return landed_files
@@ -180,8 +183,9 @@ def _deliveries(title: Title, partitions: dg.PartitionsDefinition) -> dg.AssetsD
         freshness_policy=FRESHNESS,
         code_version=title.fingerprint,
         description=(
-            f"The day's simulated records as files in `data/landing/{title.name}/`, with faults"
-            f" that `{title.name}_truth.fault_ledger` names: late records come with a later day."
+            "One row is a record as a studio would deliver it: the day's simulated records as files"
+            f" in `data/landing/{title.name}/`, with faults that `{title.name}_truth.fault_ledger`"
+            " names. Late records come with a later day."
         ),
     )
 

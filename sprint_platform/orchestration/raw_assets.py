@@ -13,7 +13,8 @@ import duckdb
 from sprint_platform.orchestration.catalogue import PRODUCTS_KEY, read_catalogue
 from sprint_platform.orchestration.checks import check_specs, run_checks
 from sprint_platform.orchestration.failures import told_in_one_line
-from sprint_platform.orchestration.pictures import positions_picture
+from sprint_platform.orchestration.glances import Glance
+from sprint_platform.orchestration.pictures import Picture, positions_picture
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.upstream import (
@@ -42,6 +43,23 @@ if TYPE_CHECKING:
 EXISTING_TAG, REUSE = "sprint/existing", "reuse"
 # Stands for a partition that was never written; nothing is written for it.
 NOTHING_LANDED = Manifest(rows=0, bytes=0, digest=str(Digest()), source="nothing", parts=())
+# What is drawn of a dataset's day. Players have none, and no rows either: what is shown stays in
+# Dagster's history, where nobody looks for names and years of birth.
+PICTURES = {
+    "signons": Picture(
+        "Players who signed on, by hour (UTC)", x="hour(signed_on_at)", y="count(*)"
+    ),
+    "sessions": Picture(
+        "Sessions started, by hour (UTC)",
+        x="hour(min(started_at) over (partition by session_id))",
+        y="count(distinct session_id)",
+    ),
+    # its positions are seen from above
+    "heartbeats": None,
+    "transactions": Picture(
+        "Paid, by hour (UTC)", x="hour(event_datetime)", y="sum(purchase_price)"
+    ),
+}
 # Hears of every chunk of rows that is made: (asset, day, rows).
 Watch = Callable[[str, date, int], None]
 
@@ -68,6 +86,8 @@ def raw_asset_spec(title: Title, dataset: str) -> dg.AssetSpec:
         made = f"The days of {title.name} as their files were landed."
     elif dataset == "transactions":
         deps.append(PRODUCTS_KEY)
+    if dataset in ("sessions", "heartbeats"):
+        made += " A session lies whole in the partition of the UTC day on which it started."
     return dg.AssetSpec(
         dg.AssetKey([title.name, dataset]),
         deps=deps,
@@ -129,8 +149,8 @@ def _raw_asset(
                         publish_views()
                     # earlier sign-up days may have come with it
                     window = Window(min([window.start, *report.loaded_days]), window.end)
-                    if dataset == "heartbeats":
-                        _add_picture(context, con, title, max(made, default=None))
+                    if dataset in PICTURES:
+                        _add_glance(context, con, title, dataset, window.days[-1])
                     yield dg.MaterializeResult(asset_key=spec.key, metadata=_told_load(report))
                 yield from run_checks(con, title, dataset, checks, window)
 
@@ -180,16 +200,31 @@ def _told(manifest: Manifest, seconds: float | None) -> dict[str, Any]:
     return told
 
 
-def _add_picture(
+def _add_glance(
     context: dg.AssetExecutionContext,
     con: duckdb.DuckDBPyConnection,
     title: Title,
-    day: date | None,
+    dataset: str,
+    day: date,
 ) -> None:
-    """Positions of the run's last day: one picture is small, a year of them is not."""
-    if day and (picture := positions_picture(con, title, day)):
-        key = dg.AssetKey([title.name, "heartbeats"])
-        context.add_asset_metadata({"positions": picture}, key, partition_key=day.isoformat())
+    """A picture and some rows of the run's last day: one picture is small, a year of them is not.
+    Nothing for a day without rows."""
+    contract = DATASETS[dataset]
+    glance = Glance(
+        contract.relation(title.name),
+        str(contract.partition_column),
+        "day",
+        PICTURES[dataset],
+        # a day's heartbeats are too many to be sorted for five
+        in_order=False,
+    )
+    if (seen := glance.read(con, day)) is None:
+        return
+    metadata = glance.metadata(seen, day)
+    if dataset == "heartbeats" and (positions := positions_picture(con, title, day)):
+        metadata = {"positions": dg.MetadataValue.md(positions), **metadata}
+    key = dg.AssetKey([title.name, dataset])
+    context.add_asset_metadata(metadata, key, partition_key=day.isoformat())
 
 
 def _told_load(report: LoadReport) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.duckdb_target import loaded_digests, loaded_title
 from sprint_platform.storefront.errors import StorefrontError
 from sprint_platform.telemetry.partitions import read_manifest
-from sprint_platform.warehouse.publish import publish
+from sprint_platform.warehouse.publish import Mart, publish
 
 SCHEMAS = {"silver", "gold"}
 # An order's status may come so much later, and change the day on which it was placed; stock on hand
@@ -69,6 +69,6 @@ def publish_marts(
 ) -> int:
     """Publishes the gold relations that were built (with how each is materialized), for the days
     that the window may have changed; returns how many files were written."""
-    marts = [relation for relation in built if relation.startswith("gold.")]
+    marts = [Mart(relation) for relation in built if relation.startswith("gold.")]
     changed = (window.start - BACK, window.end + FORWARD) if window else None
     return publish(con, DOMAIN, marts, changed)

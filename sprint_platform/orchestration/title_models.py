@@ -33,7 +33,7 @@ from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 from sprint_platform.warehouse.database import connect
 from sprint_platform.warehouse.load import ensure_title_schemas
-from sprint_platform.warehouse.publish import publish
+from sprint_platform.warehouse.publish import Mart, publish
 
 
 def build_title_models(
@@ -113,16 +113,30 @@ def _build(
         environment = dbt_environment(title, window)
         hear = (lambda: watch(f"{title.name}/dbt", window.start, 1)) if watch and window else None
         schemas = title_schemas(title.name)
+        last = window.days[-1] if window else None
         yield from run_dbt(
-            context, manifest, translator, title.name, nodes, environment, schemas, hear
+            context, manifest, translator, title.name, nodes, environment, schemas, hear, last
         )
-        marts = [translator.relation(node) for node in nodes if node["config"]["schema"] == "mart"]
+        marts = [
+            _published(translator, node) for node in nodes if node["config"]["schema"] == "mart"
+        ]
         if marts and window:
             with connect() as con:
                 written = publish(con, title.name, marts, (window.start, window.end))
                 if title.lands and len(models) == len(context.assets_def.keys):
                     record_built(con, title, window)
             context.log.info(f"{written} files of {len(marts)} marts published")
+
+
+def _published(translator: TitleTranslator, node: Node) -> Mart:
+    """How the model's YAML says that it is published."""
+    meta = node["config"]["meta"]
+    return Mart(
+        translator.relation(node),
+        meta.get("back_days", 0),
+        meta.get("forward_days", 0),
+        meta.get("published") == "month",
+    )
 
 
 def missing_parents(

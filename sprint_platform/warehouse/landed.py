@@ -46,6 +46,17 @@ def create_landed_tables(con: duckdb.DuckDBPyConnection, title: str) -> None:
         f"create table if not exists {title}_dim.source_ids ("
         " kind varchar, source_id varchar, id uuid)"
     )
+    # what is published of the rejected: no record of a studio's goes there
+    con.execute(
+        f"create or replace view {rejects_relation(title)} as"
+        " select event_date, dataset, reason, count(*) as records"
+        f" from {title}_raw.rejected group by event_date, dataset, reason"
+    )
+
+
+def rejects_relation(title: str) -> str:
+    """Rejected records by day, dataset and reason; a record that says no day has none."""
+    return f"{title}_mart.landing_rejects_daily"
 
 
 def load_landed(con: duckdb.DuckDBPyConnection, title: Title) -> None:

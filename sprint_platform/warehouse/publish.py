@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -35,20 +36,32 @@ PERIOD_COLUMNS = {
 _EMPTY = "columns.parquet"
 
 
+@dataclass(frozen=True)
+class Mart:
+    """A mart to be published: how far a run of some days reaches in it, and whether its days are so
+    few rows that a file holds a month of them (a reader opens every file)."""
+
+    relation: str
+    back_days: int = 0
+    forward_days: int = 0
+    by_month: bool = False
+
+
 def publish(
     con: duckdb.DuckDBPyConnection,
     title: str,
-    relations: list[str],
+    marts: Iterable[Mart],
     window: tuple[date, date] | None,
 ) -> int:
-    """Publishes the periods of these marts that the window [start, end) touches, or all of them
-    where there is none; returns how many files were written. ``con`` is the warehouse, opened under
-    the lease.
+    """Publishes the periods of these marts that a run of the window [start, end) may have changed,
+    or all of them where there is none; returns how many files were written. ``con`` is the
+    warehouse, opened under the lease.
 
     Each file is replaced in one step; a period without rows loses its file.
     """
     written = 0
-    for relation in relations:
+    for mart in marts:
+        relation = mart.relation
         folder = _folder(title, relation)
         _write(con, f"select * from {relation} limit 0", folder / _EMPTY)
         columns = [row[0] for row in con.execute(f"describe {relation}").fetchall()]
@@ -57,14 +70,25 @@ def publish(
             _write(con, f"select * from {relation}", folder / "all.parquet")
             written += 1
             continue
+        kind = "month" if mart.by_month else PERIOD_COLUMNS[column]
         first, end = date.min, date.max
         if window:
-            first, end = _whole_periods(window, PERIOD_COLUMNS[column])
+            reach = (
+                window[0] - timedelta(days=mart.back_days),
+                window[1] + timedelta(days=mart.forward_days),
+            )
+            first, end = _whole_periods(reach, kind)
         within = f"{column} >= date '{first}' and {column} < date '{end}'"
-        found = con.execute(f"select distinct {column} from {relation} where {within}").fetchall()
+        found = con.execute(
+            f"select distinct cast(date_trunc('{kind}', {column}) as date) from {relation}"
+            f" where {within}"
+        ).fetchall()
         periods = {row[0] for row in found}
         for period in sorted(periods):
-            query = f"select * from {relation} where {column} = date '{period}'"
+            query = (
+                f"select * from {relation} where {column} >= date '{period}'"
+                f" and {column} < date '{period}' + interval 1 {kind}"
+            )
             _write(con, query, folder / f"{period}.parquet")
             written += 1
         for path in folder.glob("????-??-??.parquet"):

@@ -1,0 +1,91 @@
+-- One row is a payer's month, where the player bought in it or in the two months before, and anybody in
+-- it. A purchase counts for three months: a run builds the months of its window and the two after them.
+{%- set months = 3 %}
+{%- set forward = 62 %}
+
+with purchases as (
+    select
+        transactions.player_id,
+        coalesce(players.country, 'ZZ') as country,
+        transactions.event_date,
+        transactions.purchase_price,
+        cast({{ dbt.date_trunc('month', 'transactions.event_date') }} as date) as bought_in
+    from {{ source('raw', 'event_transaction') }} as transactions
+    left join {{ source('dim', 'dim_players') }} as players
+        on transactions.player_id = players.player_id
+    where {{ in_window('transactions.event_date', 'month', back_days=forward, forward_days=forward) }}
+),
+
+months_later as (
+    {%- for number in range(months) %}
+    select {{ number }} as months_later
+    {{- '\n    union all' if not loop.last }}
+    {%- endfor %}
+),
+
+counted as (
+    select
+        purchases.*,
+        cast(
+            {{ dbt.dateadd('month', 'months_later.months_later', 'purchases.bought_in') }} as date
+        ) as year_month
+    from purchases
+    cross join months_later
+),
+
+payers as (
+    select
+        player_id,
+        year_month,
+        max(country) as country,
+        {{ dbt.datediff('max(event_date)', dbt.last_day('year_month', 'month'), 'day') }} as recency_days,
+        count(*) as frequency,
+        sum(purchase_price) as monetary
+    from counted
+    where {{ in_window('year_month', 'month', forward_days=forward) }}
+        and year_month in (select bought_in from purchases)
+    group by player_id, year_month
+),
+
+-- the share of the month's payers who are not better: equal players have equal scores
+shares as (
+    select
+        *,
+        5.0 * count(*) over (partition by year_month order by recency_days desc)
+            / count(*) over (partition by year_month) as recency_fifths,
+        5.0 * count(*) over (partition by year_month order by frequency)
+            / count(*) over (partition by year_month) as frequency_fifths,
+        5.0 * count(*) over (partition by year_month order by monetary)
+            / count(*) over (partition by year_month) as monetary_fifths
+    from payers
+),
+
+scores as (
+    select
+        *,
+        cast(ceil(recency_fifths) as smallint) as recency_score,
+        cast(ceil(frequency_fifths) as smallint) as frequency_score,
+        cast(ceil(monetary_fifths) as smallint) as monetary_score
+    from shares
+)
+
+select
+    player_id,
+    year_month,
+    country,
+    cast(recency_days as integer) as recency_days,
+    cast(frequency as integer) as frequency,
+    cast(monetary as decimal(18, 2)) as monetary,
+    recency_score,
+    frequency_score,
+    monetary_score,
+    case
+        when recency_score >= 4 and frequency_score >= 4 and monetary_score >= 4 then 'champions'
+        when recency_score >= 3 and frequency_score >= 4 then 'loyal'
+        when recency_score >= 4 and frequency = 1 then 'new'
+        when recency_score >= 3 then 'promising'
+        when monetary_score >= 4 then 'big spenders at risk'
+        when frequency_score >= 3 then 'at risk'
+        else 'lapsing'
+    end as segment
+from scores

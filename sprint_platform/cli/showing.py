@@ -1,0 +1,51 @@
+"""`sprint dashboard`: what is published, in a browser."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from typing import Annotated
+
+import typer
+
+from sprint_platform.cli.terminal import Stop, out, problems
+from sprint_platform.places import published_dir
+
+# A browser opens six connections at once.
+THREADS = 8
+
+
+def dashboard(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port, on loopback.")] = 8050,
+) -> None:
+    """Show what is published in a browser, on loopback; it follows the runs while it is open."""
+    try:
+        from waitress import create_server  # type: ignore[import-untyped]
+
+        from sprint_platform.dashboard.app import build_app
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("sprint_platform"):
+            raise
+        raise Stop(
+            f"the dashboard needs {error.name}, which is not installed: make setup, or"
+            " pip install --editable '.[dashboard]'"
+        ) from error
+    # a page asks for more files at once than there are threads, and waits for none of them long
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    try:
+        server = create_server(
+            build_app().server, host="127.0.0.1", port=port, threads=THREADS, ident=None
+        )
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        why = "is taken by another program" if taken else f"cannot be used ({error.strerror})"
+        raise Stop(f"port {port} {why}: choose another with --port") from error
+    if not (published_dir() / "sprint.duckdb").exists():
+        problems.print(
+            f"[yellow]note[/] nothing is published in {published_dir()} yet; the page shows numbers"
+            " as soon as a run has ended: sprint run --title sprint",
+            highlight=False,
+            soft_wrap=True,
+        )
+    out.print(f"The dashboard: [bold]http://127.0.0.1:{port}[/]  (Ctrl-C ends it)")
+    server.run()

@@ -1,0 +1,301 @@
+"""The application: one address, one page at a time, and the data as it is at that moment."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash.exceptions import PreventUpdate
+from flask import Response
+
+from sprint_platform.dashboard import (
+    encounters,
+    overview,
+    parts,
+    quality,
+    regions,
+    retention,
+    revenue,
+    wording,
+)
+from sprint_platform.dashboard.published import NothingPublished, edition, published
+from sprint_platform.dashboard.queries import activity
+from sprint_platform.dashboard.view import View, address, read_view
+from sprint_platform.places import published_dir
+
+HERE = Path(__file__).resolve().parent
+# How often an open page asks whether something new was published.
+LOOK_AGAIN_MILLISECONDS = 4000
+PERIODS = ((7, "7 days"), (28, "28 days"), (90, "90 days"), (365, "a year"))
+
+
+@dataclass(frozen=True)
+class Page:
+    """A tab: its address, its name (``{word}`` stands for encounter or conflict), what draws it,
+    and which switches besides the title it heeds."""
+
+    path: str
+    name: str
+    draw: Callable[[duckdb.DuckDBPyConnection, View], list[Any]]
+    uses: tuple[str, ...]
+
+    def called(self, word: str) -> str:
+        """The tab's name in a title of this word."""
+        return self.name.format(word=word).capitalize()
+
+
+PAGES = (
+    Page("/", "overview", overview.page, ("dates", "country")),
+    Page("/retention", "retention", retention.page, ("dates", "country")),
+    Page("/revenue", "revenue", revenue.page, ("dates", "country")),
+    Page("/regions", "regions", regions.page, ("dates",)),
+    Page("/encounters", "{word}s", encounters.page, ("dates",)),
+    Page("/quality", "data quality", quality.page, ("dates",)),
+)
+
+
+def build_app() -> Dash:
+    """The dashboard's Dash application; ``.server`` is what a WSGI server takes. It reads what
+    SPRINT_DATA_DIR holds when a page is asked for, and nothing else: no network, no font, no
+    telemetry."""
+    app = Dash(
+        __name__,
+        assets_folder=str(HERE / "assets"),
+        index_string=(HERE / "index.html").read_text(encoding="utf-8"),
+        serve_locally=True,
+        title="Sprint dashboard",
+        update_title="",
+        meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
+        suppress_callback_exceptions=True,
+        add_log_handler=False,
+    )
+    app.layout = html.Div(
+        [
+            dcc.Location(id="address", refresh="callback-nav"),
+            dcc.Store(id="edition", data=edition()),
+            dcc.Store(id="drawn"),
+            dcc.Store(id="switch-state"),
+            dcc.Interval(id="look-again", interval=LOOK_AGAIN_MILLISECONDS),
+            html.Nav(id="tabs", **parts.aria(label="Pages")),
+            html.Main(id="page", tabIndex=-1),
+        ]
+    )
+    app.callback(
+        Output("edition", "data"),
+        Input("look-again", "n_intervals"),
+        State("edition", "data"),
+        prevent_initial_call=True,
+    )(_look_again)
+    app.callback(
+        Output("page", "children"),
+        Output("tabs", "children"),
+        Output("switch-state", "data"),
+        Output("drawn", "data"),
+        Input("address", "pathname"),
+        Input("address", "search"),
+        Input("edition", "data"),
+        State("drawn", "data"),
+    )(draw)
+    app.clientside_callback(ClientsideFunction("switches", "show"), Input("switch-state", "data"))
+    _fill_in(app)
+    _keep_to_itself(app)
+    return app
+
+
+def _fill_in(app: Dash) -> None:
+    """What pages leave to a second look: the replay, and what Dagster remembers."""
+    app.callback(Output("replay", "children"), Input("address", "search"))(draw_replay)
+    app.callback(Output("history", "children"), Input("history-of", "data"))(quality.history)
+    app.clientside_callback(
+        ClientsideFunction("replay", "draw"),
+        Output("replay-map", "figure"),
+        Output("replay-now", "children"),
+        Input("replay-beat", "value"),
+        Input("replay-data", "data"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("replay", "move"),
+        Output("replay-beat", "value"),
+        Input("replay-clock", "n_intervals"),
+        Input("replay-back", "n_clicks"),
+        Input("replay-on", "n_clicks"),
+        Input({"go": ALL, "beat": ALL}, "n_clicks"),
+        State("replay-beat", "value"),
+        State("replay-data", "data"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("replay", "play"),
+        Output("replay-clock", "disabled"),
+        Output("replay-play", "children"),
+        Input("replay-play", "n_clicks"),
+        Input("replay-beat", "value"),
+        State("replay-clock", "disabled"),
+        State("replay-data", "data"),
+        prevent_initial_call=True,
+    )
+
+
+def _look_again(_: int, seen: str) -> str:
+    now = edition()
+    if now == seen:
+        raise PreventUpdate
+    return now
+
+
+def draw(
+    pathname: str | None, search: str | None, published_now: str, drawn: str | None
+) -> tuple[Any, Any, Any, Any]:
+    """The page at the address, the tabs, the switches' state, and a text that says what is drawn: a
+    page is not drawn anew for a replay's day and session."""
+    page = next((page for page in PAGES if page.path == pathname), None)
+    wanted = f"{pathname}{address(search, day=None, session=None)}@{published_now}"
+    if wanted == drawn:
+        return no_update, no_update, no_update, no_update
+    if page is None:
+        lost = parts.empty("There is no such page", f"Nothing is at {pathname}; choose a tab.")
+        return [lost], tabs("", search, "encounter"), None, wanted
+    for attempt in (1, 2):
+        try:
+            with published() as con:
+                view = read_view(con, search)
+                shown = [_heading(page, view, search), *page.draw(con, view)]
+                state = _switch_state(con, page, view)
+            break
+        except NothingPublished as error:
+            return [_unpublished(error)], tabs(page.path, search, "encounter"), None, wanted
+        except duckdb.Error as error:
+            # a file went away between being listed and being read: a run publishes right now; or
+            # what is published was made before one of its columns
+            if attempt == 2:
+                logging.getLogger(__name__).warning("%s", error)
+                return [_unreadable(error)], tabs(page.path, search, "encounter"), None, None
+    return shown, tabs(page.path, search, view.title.word), state, wanted
+
+
+def draw_replay(search: str | None) -> list[Any]:
+    """The inside of the replay that the address's day and session ask for."""
+    try:
+        with published() as con:
+            return encounters.replay(con, read_view(con, search))
+    except (NothingPublished, duckdb.Error) as error:
+        return [html.P(f"The session cannot be read: {error}", className="none")]
+
+
+def tabs(current: str, search: str | None, word: str) -> list[Any]:
+    """The links to the pages, which keep what the switches say."""
+    return [
+        html.A(
+            page.called(word),
+            href=page.path + address(search, day=None, session=None),
+            id=f"tab-{page.path.strip('/') or 'overview'}",
+            className="tab here" if page.path == current else "tab",
+            **(parts.aria(current="page") if page.path == current else {}),
+        )
+        for page in PAGES
+    ]
+
+
+def _heading(page: Page, view: View, search: str | None) -> html.Div:
+    title = view.title
+    told: list[Any] = [html.H1(page.called(title.word))]
+    if "dates" in page.uses:
+        where = view.country if view.country and "country" in page.uses else "all countries"
+        told.append(
+            html.P(
+                f"{title.name}, {wording.span(view.first, view.last)}, {where}"
+                if "country" in page.uses
+                else f"{title.name}, {wording.span(view.first, view.last)}",
+                className="about",
+                id="about",
+            )
+        )
+        told.append(_periods(page, view, search))
+    else:
+        told.append(html.P(title.name, className="about", id="about"))
+    told += [html.P(note, className="warning", role="status") for note in view.notes]
+    return html.Div(told, className="heading")
+
+
+def _periods(page: Page, view: View, search: str | None) -> html.P:
+    """Links to the latest days, and to all."""
+    first, last = view.title.first, view.title.last
+    if first is None or last is None:
+        return html.P([])
+    spans = [
+        (last - timedelta(days=days - 1), name)
+        for days, name in PERIODS
+        if last - timedelta(days=days - 1) > first
+    ]
+    return html.P(
+        [
+            html.Span("Latest", className="unseen"),
+            *(
+                html.A(
+                    name,
+                    href=page.path + address(search, **{"from": str(begin), "to": str(last)}),
+                    id=f"period-{name.replace(' ', '-')}",
+                    className="period here"
+                    if (view.first, view.last) == (begin, last)
+                    else "period",
+                )
+                for begin, name in [*spans, (first, "all days")]
+            ),
+        ],
+        className="periods",
+    )
+
+
+def _switch_state(con: duckdb.DuckDBPyConnection, page: Page, view: View) -> dict[str, Any]:
+    """What the form above the page shows (assets/switches.js)."""
+    return {
+        "page": page.called(view.title.word),
+        "titles": list(view.titles),
+        "title": view.title.name,
+        "countries": activity.countries(con, view.title),
+        "country": view.country or "",
+        "from": str(view.first),
+        "to": str(view.last),
+        "min": str(view.title.first),
+        "max": str(view.title.last),
+        "uses": list(page.uses),
+    }
+
+
+def _unpublished(error: NothingPublished) -> html.Section:
+    return parts.empty(
+        "Nothing is published yet",
+        f"The dashboard reads what runs publish in {published_dir()}, and {error}. This page shows"
+        " the numbers as soon as a run has ended.",
+        f"sprint run --title {error.title}",
+    )
+
+
+def _unreadable(error: duckdb.Error) -> html.Section:
+    return parts.empty(
+        "What is published cannot be read",
+        f"A run may be publishing right now: load the page again. If that does not help, run any"
+        f" day anew, which publishes it. ({' '.join(str(error).split())[:300]})",
+    )
+
+
+def _keep_to_itself(app: Dash) -> None:
+    """Tells the browser to ask nobody but this server, whatever a library would like."""
+    scripts = " ".join(app.csp_hashes())
+    policy = (
+        f"default-src 'self'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline';"
+        " img-src 'self' data: blob:; frame-ancestors 'none'; base-uri 'self'; form-action 'self'"
+    )
+
+    def add_policy(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = policy
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+    app.server.after_request(add_policy)

@@ -1,0 +1,94 @@
+// The switches above the pages are plain form fields: they stay where they are while a page is drawn
+// anew, so the keyboard's focus does too. The address is the only place that they are kept in.
+(function () {
+  "use strict";
+
+  const fill = (select, values, chosen) => {
+    const options = values.map(([value, text]) => new Option(text, value));
+    if (chosen && !values.some(([value]) => value === chosen)) {
+      options.push(new Option(chosen, chosen));
+    }
+    select.replaceChildren(...options);
+    select.value = chosen;
+  };
+
+  // called by Dash with what the server found the address to mean
+  const show = (state) => {
+    const form = document.getElementById("switches");
+    form.hidden = !state;
+    if (!state) return;
+    const fields = form.elements;
+    fill(fields.title, state.titles.map((name) => [name, name]), state.title);
+    fill(
+      fields.country,
+      [["", "all"], ...state.countries.map((code) => [code, code === "ZZ" ? "ZZ (unknown)" : code])],
+      state.country
+    );
+    for (const name of ["from", "to"]) {
+      fields[name].min = state.min;
+      fields[name].max = state.max;
+      // not while somebody types in it: a half-typed day would be taken away
+      if (document.activeElement !== fields[name]) fields[name].value = state[name];
+    }
+    form.querySelector(".dates").hidden = !state.uses.includes("dates");
+    fields.country.closest("label").hidden = !state.uses.includes("country");
+    document.title = `${state.page} · ${state.title} · Sprint dashboard`;
+  };
+
+  const ask = (changed) => {
+    const query = new URLSearchParams(window.location.search);
+    for (const [name, value] of Object.entries(changed)) {
+      if (value) query.set(name, value);
+      else query.delete(name);
+    }
+    dash_clientside.set_props("address", { search: query.size ? `?${query}` : "" });
+  };
+
+  // Links between pages and periods stay in this page: only what differs is fetched.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a.tab, a.period");
+    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const { pathname, search } = new URL(link.href);
+    dash_clientside.set_props("address", { pathname, search });
+  });
+
+  document.addEventListener("submit", (event) => event.preventDefault());
+  document.addEventListener("change", (event) => {
+    const field = event.target;
+    if (field.form && field.form.id === "switches") {
+      if (!field.checkValidity()) return;
+      if (field.name === "title") {
+        // another title has other days, countries and sessions
+        ask({ title: field.value, from: "", to: "", country: "", day: "", session: "" });
+      } else if (field.name === "country") {
+        ask({ country: field.value });
+      } else {
+        // both ends: one alone would follow the data
+        const { title, from, to } = field.form.elements;
+        ask({ title: title.value, from: from.value, to: to.value });
+      }
+    } else if (field.id === "replay-day") {
+      ask({ day: field.value, session: "" });
+    } else if (field.id === "replay-session") {
+      ask({ day: document.getElementById("replay-day").value, session: field.value });
+    }
+  });
+
+  // What is drawn anew loses the focus; whoever had it gets it back.
+  let focused = "";
+  document.addEventListener("focusin", (event) => {
+    focused = event.target.id;
+  });
+  document.addEventListener("pointerdown", (event) => {
+    focused = event.target.id;
+  });
+  new MutationObserver(() => {
+    if (!focused || document.activeElement !== document.body) return;
+    const again = document.getElementById(focused);
+    if (again) again.focus({ preventScroll: true });
+  }).observe(document.documentElement, { childList: true, subtree: true });
+
+  window.dash_clientside = window.dash_clientside || {};
+  window.dash_clientside.switches = { show };
+})();

@@ -1,0 +1,135 @@
+"""Figures, as the plain dictionaries that plotly.js draws, and the colours of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+Figure = dict[str, Any]
+Trace = dict[str, Any]
+
+INK = "#1a2530"
+MUTED = "#4d5b69"
+GRID = "#e2e7ed"
+PAPER = "#ffffff"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+# Okabe and Ito's colours, which people with any colour vision tell apart; the green and the purple
+# are darker than theirs, so that a line of each stands out from white by 3:1. Lines differ in their
+# dashes, and marks in their shape, too.
+SERIES = ("#0072b2", "#c44e00", "#00795a", "#a3478a", "#3f4a55")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
+# light to dark in one hue: it reads in grey as well
+SCALE = ("#f1f6fb", "#c9dff0", "#8dbfe0", "#4795c7", "#0b6aa6", "#084a77", "#06304e")
+
+
+def figure(
+    traces: Sequence[Trace],
+    *,
+    x_title: str = "",
+    y_title: str = "",
+    y_format: str = ",",
+    x_type: str = "date",
+    **layout: Any,
+) -> Figure:
+    """The traces in the house's style. ``layout`` goes to plotly's, over the style's own."""
+    told = len(traces) > 1
+    style: dict[str, Any] = {
+        "font": {"family": FONT, "size": 13, "color": INK},
+        "paper_bgcolor": PAPER,
+        "plot_bgcolor": PAPER,
+        "margin": {"l": 56, "r": 12, "t": 34 if told else 12, "b": 34},
+        "showlegend": told,
+        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
+        "hovermode": "x unified",
+        "hoverlabel": {"bgcolor": PAPER, "bordercolor": GRID, "font": {"color": INK}},
+        "dragmode": False,
+        "xaxis": axis(x_title, type=x_type, showgrid=False, zeroline=False),
+        "yaxis": axis(
+            y_title,
+            tickformat=y_format,
+            rangemode="tozero",
+            zeroline=False,
+        ),
+        "uirevision": "same",
+    }
+    for name, value in layout.items():
+        both = isinstance(value, dict) and isinstance(style.get(name), dict)
+        style[name] = {**style[name], **value} if both else value
+    return {"data": list(traces), "layout": style}
+
+
+def axis(title: str = "", **told: Any) -> dict[str, Any]:
+    """An axis that nobody drags, with quiet lines."""
+    named = {"title": {"text": title, "font": {"size": 12, "color": MUTED}, "standoff": 6}}
+    return {
+        **(named if title else {}),
+        "fixedrange": True,
+        "gridcolor": GRID,
+        "linecolor": "#9aa5b1",
+        "tickfont": {"size": 12, "color": MUTED},
+        "automargin": True,
+        **told,
+    }
+
+
+def line(name: str, x: Sequence[Any], y: Sequence[Any], nth: int = 0, **told: Any) -> Trace:
+    """A line, in the colour and dashes of its place among the others."""
+    return {
+        "type": "scatter",
+        "mode": "lines" if len(x) > 1 else "markers",
+        "name": name,
+        "x": list(x),
+        "y": list(y),
+        "line": {"color": SERIES[nth % len(SERIES)], "dash": DASHES[nth % len(DASHES)], "width": 2},
+        "marker": {"color": SERIES[nth % len(SERIES)], "size": 8},
+        **told,
+    }
+
+
+def bars(name: str, x: Sequence[Any], y: Sequence[Any], nth: int = 0, **told: Any) -> Trace:
+    """Bars, in the colour of their place among the others."""
+    return {
+        "type": "bar",
+        "name": name,
+        "x": list(x),
+        "y": list(y),
+        "marker": {"color": SERIES[nth % len(SERIES)], "line": {"width": 0}},
+        **told,
+    }
+
+
+def colour_of(part: float) -> str:
+    """The colour of a part of 1 on the scale."""
+    place = min(max(part, 0.0), 1.0) * (len(SCALE) - 1)
+    low = min(int(place), len(SCALE) - 2)
+    pairs = zip(_channels(SCALE[low]), _channels(SCALE[low + 1]), strict=True)
+    return "#" + "".join(f"{round(a + (b - a) * (place - low)):02x}" for a, b in pairs)
+
+
+def ink_on(colour: str) -> str:
+    """Black or white, whichever is read better: on any colour that is 4.5:1 at least. (The house's
+    ink is lighter than black, and there are colours between on which neither it nor white is.)"""
+    return max("#000000", PAPER, key=lambda ink: contrast(ink, colour))
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast ratio of two colours, 1 to 21, as WCAG computes it."""
+    lighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def colour_scale() -> list[list[Any]]:
+    """The scale as plotly takes it."""
+    return [[place / (len(SCALE) - 1), colour] for place, colour in enumerate(SCALE)]
+
+
+def _channels(colour: str) -> list[int]:
+    return [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+
+
+def _luminance(colour: str) -> float:
+    parts = [channel / 255 for channel in _channels(colour)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,0 +1,450 @@
+"""Encounters: how often teams meet, where players are, and a session replayed on the map.
+
+A title whose word is conflict calls them conflicts; so does its page.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import duckdb
+from dash import dcc, html
+
+from sprint_platform.dashboard import parts, wording
+from sprint_platform.dashboard.charts import (
+    FONT,
+    INK,
+    SERIES,
+    SYMBOLS,
+    axis,
+    bars,
+    colour_scale,
+    figure,
+    line,
+)
+from sprint_platform.dashboard.published import Columns
+from sprint_platform.dashboard.queries import encounters
+from sprint_platform.dashboard.replay import Beat, Meeting, beats_of, meetings_of
+from sprint_platform.dashboard.view import View
+from sprint_platform.title import Title, TitleError
+
+# A list of more sessions than this is not read; those with the most encounters come first.
+SESSIONS_LISTED = 200
+# How long a beat is shown while a session plays.
+BEAT_MILLISECONDS = 350
+
+
+def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
+    """The replay, encounter rates by day, and where players were. What the replay shows is filled
+    in by ``replay``, which the address's day and session ask for."""
+    return [
+        html.Section(
+            [html.H2("Session replay", id="replay-name"), html.P("…", className="summary")],
+            id="replay",
+            className="card wide",
+            **parts.aria(labelledby="replay-name"),
+        ),
+        _heat(con, view),
+        *_rates(con, view),
+    ]
+
+
+def _rates(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
+    word, mart = view.title.word, f"{view.title.word}_rates_daily"
+    name = f"{word.capitalize()}s per session"
+    if mart not in view.title.marts:
+        return [parts.missing("rates", name, [mart], view.title.name)]
+    days = encounters.rates(con, view.title, view.first, view.last, "day")
+    if not days["period"]:
+        return [parts.nothing("rates", name, "No session on these days.")]
+    table = encounters.rates(con, view.title, view.first, view.last, view.grain)
+    number, sessions = sum(days["encounters"]), sum(days["sessions"])
+    return [
+        parts.chart(
+            "rates",
+            name,
+            figure(
+                [line("per session", days["period"], days["encounters_per_session"])],
+                y_title=f"{word}s",
+            ),
+            f"{wording.count(number)} {word}s in {wording.count(sessions)} sessions:"
+            f" {wording.decimal(number / sessions)} per session.",
+            parts.table(
+                f"{word.capitalize()}s by {view.grain}",
+                ["", "sessions", f"{word}s", "per session", "per hour", "each lasted"],
+                [
+                    [
+                        wording.period(period, view.grain),
+                        wording.count(table["sessions"][n]),
+                        wording.count(table["encounters"][n]),
+                        wording.decimal(table["encounters_per_session"][n]),
+                        wording.decimal(table["encounters_per_session_hour"][n]),
+                        wording.duration(
+                            table["encounter_seconds"][n] / table["encounters"][n]
+                            if table["encounters"][n]
+                            else None
+                        ),
+                    ]
+                    for n, period in enumerate(table["period"])
+                ],
+            ),
+        ),
+        parts.chart(
+            "rates-per-hour",
+            f"{word.capitalize()}s per hour of session",
+            figure(
+                [bars("per hour", days["period"], days["encounters_per_session_hour"], 1)],
+                y_title=f"{word}s an hour",
+                bargap=0.15,
+            ),
+            parts.between(
+                days["encounters_per_session_hour"], wording.decimal, f"{word}s an hour of session"
+            ),
+            parts.table(
+                f"{word.capitalize()}s per hour of session by {view.grain}",
+                ["", "an hour"],
+                parts.period_rows(view, table, ("encounters_per_session_hour", wording.decimal)),
+            ),
+        ),
+    ]
+
+
+def _heat(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
+    key, name = "heat", "Where players were"
+    if "position_heat_daily" not in view.title.marts:
+        return parts.missing(key, name, ["position_heat_daily"], view.title.name)
+    cells = encounters.heat(con, view.title, view.first, view.last)
+    _onto_the_map(cells, view.title.name)
+    if not cells["heartbeats"]:
+        return parts.nothing(key, name, "No heartbeat on these days.")
+    everywhere, side = sum(cells["heartbeats"]), cells["side"][0]
+    order = sorted(range(len(cells["x"])), key=lambda n: -cells["heartbeats"][n])
+    busiest = order[0]
+    tenth = order[: math.ceil(len(order) / 10)]
+    dense = sum(cells["heartbeats"][n] for n in tenth) / everywhere
+    return parts.chart(
+        key,
+        name,
+        figure(
+            [
+                {
+                    "type": "heatmap",
+                    "x": cells["x"],
+                    "y": cells["y"],
+                    "z": cells["heartbeats"],
+                    "colorscale": colour_scale(),
+                    "colorbar": {
+                        "title": {"text": "heartbeats", "side": "bottom", "font": {"size": 12}},
+                        "tickfont": {"size": 12},
+                        "orientation": "h",
+                        "y": -0.12,
+                        "yanchor": "top",
+                        "thickness": 12,
+                        "outlinewidth": 0,
+                    },
+                    "hovertemplate": "x %{x}, y %{y}: %{z:,} heartbeats<extra></extra>",
+                }
+            ],
+            x_type="linear",
+            x_title="x",
+            y_title="y",
+            xaxis={"constrain": "domain"},
+            yaxis={"scaleanchor": "x", "constrain": "domain", "rangemode": "normal"},
+            hovermode="closest",
+        ),
+        f"{wording.count(everywhere)} heartbeats, seen from above, in cells of {side:g} units. The"
+        f" busiest lies around x {cells['x'][busiest]:g}, y {cells['y'][busiest]:g}; the busiest"
+        f" tenth of the cells has {wording.share(dense)} of them.",
+        parts.table(
+            "The busiest cells",
+            ["middle (x, y)", "heartbeats", "of all"],
+            [
+                [
+                    f"{cells['x'][n]:g}, {cells['y'][n]:g}",
+                    wording.count(cells["heartbeats"][n]),
+                    wording.share(cells["heartbeats"][n] / everywhere),
+                ]
+                for n in order[:20]
+            ],
+        ),
+        height="min(520px, 90vw)",
+    )
+
+
+def _onto_the_map(cells: Columns, title: str) -> None:
+    """Counts what lies exactly on the far walls, which begins a cell of its own, with the last
+    cells within them."""
+    try:
+        grid = Title.load(title).grid
+    except TitleError:
+        # somebody took the title's YAML away: its map is as large as its cells
+        return
+    counted: dict[tuple[float, float], float] = {}
+    for x, y, side, heartbeats in zip(*cells.values(), strict=True):
+        within = (
+            x - side if x - side / 2 >= grid.x[1] else x,
+            y - side if y - side / 2 >= grid.y[1] else y,
+        )
+        counted[within] = counted.get(within, 0) + heartbeats
+    cells["x"] = [x for x, _ in counted]
+    cells["y"] = [y for _, y in counted]
+    cells["heartbeats"] = list(counted.values())
+    cells["side"] = cells["side"][: len(counted)]
+
+
+def replay(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
+    """The inside of the replay: the choice of a day and a session, the map, and its controls."""
+    word = view.title.word
+    heading = html.H2("Session replay", id="replay-name")
+    mart = f"session_close_{word}s_daily"
+    if mart not in view.title.marts:
+        return parts.missing("replay", "Session replay", [mart], view.title.name).children
+    days = encounters.days_with_sessions(con, view.title, view.first, view.last)
+    if not days["calendar_day"]:
+        return [heading, html.P("No session on these days.", className="none")]
+    day: date = days["calendar_day"][-1]
+    if view.day is not None and view.day in days["calendar_day"]:
+        day = view.day
+    listed = encounters.sessions(con, view.title, day, SESSIONS_LISTED)
+    session = view.session or listed["session_id"][0]
+    chooser = html.Div(
+        [
+            html.Label(
+                ["Day ", _days_select(days, day, word)],
+            ),
+            html.Label(["Session ", _sessions_select(listed, session, word)]),
+        ],
+        className="chooser",
+    )
+    shown: list[Any] = [heading, chooser]
+    try:
+        game = Title.load(view.title.name)
+    except TitleError as error:
+        return [*shown, html.P(f"How it counts {word}s is not known: {error}", className="warning")]
+    beats = beats_of(encounters.heartbeats(con, view.title, day, session), game.heartbeat_seconds)
+    if not beats:
+        told = f"The session {session} has no heartbeats on {wording.day(day)}: choose another."
+        return [*shown, html.P(told, className="none")]
+    return [*shown, *_player(beats, meetings_of(beats, game), game, word)]
+
+
+def _days_select(days: Columns, chosen: date, word: str) -> html.Select:
+    return html.Select(
+        [
+            html.Option(
+                f"{wording.day(day)} · {wording.count(number)} sessions,"
+                f" {wording.count(met)} {word}s",
+                value=str(day),
+                selected=day == chosen,
+            )
+            for day, number, met in zip(*days.values(), strict=True)
+        ],
+        id="replay-day",
+    )
+
+
+def _sessions_select(listed: Columns, chosen: UUID, word: str) -> html.Select:
+    options = [
+        (session, f"{_number(met, word)}, {wording.duration(seconds)} · {str(session)[-12:]}")
+        for session, met, seconds in zip(*listed.values(), strict=True)
+    ]
+    if all(session != chosen for session, _ in options):
+        options.insert(0, (chosen, f"{str(chosen)[-12:]}"))
+    return html.Select(
+        [
+            html.Option(told, value=str(session), selected=session == chosen)
+            for session, told in options
+        ],
+        id="replay-session",
+    )
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _player(beats: list[Beat], meetings: list[Meeting], game: Title, word: str) -> list[Any]:
+    """The map, what moves it, and the encounters as a list."""
+    last = len(beats) - 1
+    teams = sorted({team.number for beat in beats for team in beat.teams})
+    begin = beats[0].at
+    summary = (
+        f"{len(teams)} teams,"
+        f" {max(len(beat.players) for beat in beats)} players, {len(beats)} beats of"
+        f" {game.heartbeat_seconds} s from {begin:%H:%M:%S} UTC; {_number(len(meetings), word)}."
+        f" Teams are in one when their middles (the numbered marks) are at most"
+        f" {game.encounters.distance:g} units apart, in three dimensions; a line joins them then."
+    )
+    return [
+        html.P(summary, className="summary", id="replay-summary"),
+        dcc.Store(id="replay-data", data=_replay_data(beats, meetings, game, teams)),
+        dcc.Interval(id="replay-clock", interval=BEAT_MILLISECONDS, disabled=True),
+        html.Div(
+            [
+                html.Div(
+                    [
+                        html.Div(
+                            dcc.Graph(
+                                id="replay-map",
+                                figure=_map(game),
+                                config=parts.CONFIG,
+                                responsive=True,
+                                style={"height": "min(520px, 100vw)"},
+                            ),
+                            role="img",
+                            **parts.aria(
+                                label="Map of the session, seen from above; the text below"
+                                " says what it shows at each beat."
+                            ),
+                        ),
+                        html.Div(
+                            [
+                                html.Button("Play", id="replay-play", type="button"),
+                                html.Button(
+                                    "‹",
+                                    id="replay-back",
+                                    type="button",
+                                    **parts.aria(label="One beat back"),
+                                ),
+                                html.Button(
+                                    "›",
+                                    id="replay-on",
+                                    type="button",
+                                    **parts.aria(label="One beat on"),
+                                ),
+                                html.Label("Beat", htmlFor="replay-beat", className="unseen"),
+                                dcc.Input(
+                                    id="replay-beat",
+                                    type="range",
+                                    min=0,
+                                    max=last,
+                                    step=1,
+                                    value=0,
+                                    className="beat",
+                                ),
+                            ],
+                            className="controls",
+                        ),
+                        _timeline(meetings, last, word),
+                        html.P(id="replay-now", className="now", **parts.aria(live="polite")),
+                    ],
+                    className="stage",
+                ),
+                html.Div(
+                    [
+                        html.H3(f"{word.capitalize()}s of the session"),
+                        _meetings(meetings, word),
+                    ],
+                    className="meetings",
+                ),
+            ],
+            className="replay",
+        ),
+    ]
+
+
+def _timeline(meetings: list[Meeting], last: int, word: str) -> html.Div:
+    """When teams are in an encounter, below the slider: a bar each, as long as it lasts."""
+    return html.Div(
+        [
+            html.Span(
+                style={
+                    "left": f"{meeting.first_beat / max(last, 1):.2%}",
+                    "width": f"{(meeting.last_beat - meeting.first_beat) / max(last, 1):.2%}",
+                },
+                title=f"{word} of teams {meeting.teams[0]} and {meeting.teams[1]}",
+            )
+            for meeting in meetings
+        ],
+        className="timeline",
+        **parts.aria(hidden="true"),
+    )
+
+
+def _meetings(meetings: list[Meeting], word: str) -> Any:
+    if not meetings:
+        return html.P("No two teams came close.", className="none")
+    return parts.table(
+        f"By their start; a button goes to the {word}'s first beat",
+        ["start", "teams", "lasted", "closest", ""],
+        [
+            [
+                f"{meeting.start:%H:%M:%S}",
+                f"{meeting.teams[0]} and {meeting.teams[1]}",
+                wording.duration((meeting.end - meeting.start).total_seconds()),
+                f"{meeting.least_distance:.1f}",
+                html.Button(
+                    "Go",
+                    type="button",
+                    className="go",
+                    id={"go": n, "beat": meeting.first_beat},
+                    **parts.aria(
+                        label=f"Go to the {word} of teams {meeting.teams[0]} and"
+                        f" {meeting.teams[1]} at {meeting.start:%H:%M:%S}"
+                    ),
+                ),
+            ]
+            for n, meeting in enumerate(meetings)
+        ],
+        key="meeting-table",
+    )
+
+
+def _map(game: Title) -> dict[str, Any]:
+    """The empty map, which assets/replay.js fills beat by beat."""
+    (x_low, x_high), (y_low, y_high) = game.grid.x, game.grid.y
+    return {
+        "data": [],
+        "layout": {
+            "font": {"family": FONT, "size": 13, "color": INK},
+            "paper_bgcolor": "#ffffff",
+            "plot_bgcolor": "#fafbfd",
+            "margin": {"l": 44, "r": 8, "t": 30, "b": 36},
+            "dragmode": False,
+            "showlegend": True,
+            "legend": {"orientation": "h", "x": 0, "y": 1.03, "yanchor": "bottom"},
+            "hovermode": "closest",
+            "xaxis": axis("x", range=[x_low, x_high], zeroline=False, constrain="domain"),
+            "yaxis": axis(
+                "y", range=[y_low, y_high], zeroline=False, scaleanchor="x", constrain="domain"
+            ),
+            "uirevision": "same",
+        },
+    }
+
+
+def _replay_data(
+    beats: list[Beat], meetings: list[Meeting], game: Title, teams: list[int]
+) -> dict[str, Any]:
+    """What the browser needs to draw any beat: places in units, and who is in an encounter."""
+    return {
+        "word": game.encounters.word,
+        "teams": [
+            {
+                "number": team,
+                "colour": SERIES[n % len(SERIES)],
+                "symbol": SYMBOLS[n % len(SYMBOLS)],
+            }
+            for n, team in enumerate(teams)
+        ],
+        "layout": _map(game)["layout"],
+        "beats": [
+            {
+                "at": f"{beat.at:%H:%M:%S}",
+                "players": [[p.team, p.x / 100, p.y / 100, p.z / 100] for p in beat.players],
+                "centroids": [
+                    [team.number, *(round(part, 2) for part in team.middle), team.players]
+                    for team in beat.teams
+                ],
+                "met": [
+                    list(meeting.teams)
+                    for meeting in meetings
+                    if meeting.first_beat <= n <= meeting.last_beat
+                ],
+            }
+            for n, beat in enumerate(beats)
+        ],
+    }

@@ -1,0 +1,233 @@
+"""Overview: how many play, how often, how long, and what it brings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+from dash import html
+
+from sprint_platform.dashboard import parts, wording
+from sprint_platform.dashboard.charts import bars, figure, line
+from sprint_platform.dashboard.published import Columns
+from sprint_platform.dashboard.queries import activity
+from sprint_platform.dashboard.view import View
+
+HEADLINES = (
+    ("Daily active players", "active_players", wording.count, False, "on average"),
+    ("Monthly active players", "monthly_active_players", wording.count, False, "on the last day"),
+    ("Stickiness", "stickiness", wording.share, True, "daily of monthly active"),
+    ("New players", "new_players", wording.count, False, ""),
+    ("Sessions", "sessions_per_active_player", wording.decimal, False, "per active player and day"),
+    (
+        "Play time",
+        "play_time_per_active_player",
+        wording.duration,
+        False,
+        "per active player and day",
+    ),
+    ("Revenue", "revenue", wording.money, False, "in the title's currency"),
+    ("ARPDAU", "arpdau", wording.money, False, "revenue per active player and day"),
+)
+
+
+def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
+    """The headline numbers, and the charts of activity below them."""
+    days = activity.daily(con, view.title, view.first, view.last, view.country)
+    if not any(days.get("active_players", [])) and not any(days.get("revenue", [])):
+        return [parts.no_days(view)]
+    table = activity.daily(con, view.title, view.first, view.last, view.country, view.grain)
+    shown: list[Any] = [
+        _headlines(con, view),
+        _active(view, days, table),
+        _stickiness(view, days, table),
+        _new_and_returning(view, days, table),
+        _sessions(view, days, table),
+        _play_time(view, days, table),
+    ]
+    return [*shown, *_concurrency(con, view)]
+
+
+def _headlines(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
+    now = activity.totals(con, view.title, view.first, view.last, view.country)
+    before = activity.totals(con, view.title, *view.before, view.country) if view.before else {}
+    return parts.headline_section(view, HEADLINES, now, before)
+
+
+def _active(view: View, days: Columns, table: Columns) -> html.Section:
+    daily, monthly = days["active_players"], days["monthly_active_players"]
+    most = max(range(len(daily)), key=lambda place: daily[place])
+    return parts.chart(
+        "active",
+        "Active players",
+        figure(
+            [
+                line("daily", days["period"], daily),
+                line("weekly (7 days)", days["period"], days["weekly_active_players"], 1),
+                line("monthly (28 days)", days["period"], monthly, 2),
+            ],
+            y_title="players",
+        ),
+        f"Between {wording.count(min(daily))} and {wording.count(max(daily))} players a day, most"
+        f" on {wording.day(days['period'][most])}; {wording.count(monthly[-1])} in the 28 days to"
+        " the last day.",
+        parts.table(
+            f"Active players by {view.grain}",
+            ["", "daily, on average", "weekly, last day", "monthly, last day"],
+            [
+                [wording.period(period, view.grain), *map(wording.count, figures)]
+                for period, *figures in zip(
+                    table["period"],
+                    table["active_players"],
+                    table["weekly_active_players"],
+                    table["monthly_active_players"],
+                    strict=True,
+                )
+            ],
+        ),
+        height=300,
+        wide=True,
+    )
+
+
+def _stickiness(view: View, days: Columns, table: Columns) -> html.Section:
+    known = [value for value in days["stickiness"] if value is not None]
+    low, high = (wording.share(value) for value in (min(known), max(known)))
+    return parts.chart(
+        "stickiness",
+        "Stickiness",
+        figure(
+            [line("stickiness", days["period"], days["stickiness"])],
+            y_title="daily of monthly active",
+            y_format=".0%",
+        ),
+        f"Of the players of 28 days, {low} to {high} play on a day.",
+        parts.table(
+            f"Stickiness by {view.grain}",
+            ["", "daily of monthly active"],
+            parts.period_rows(view, table, ("stickiness", wording.share)),
+        ),
+    )
+
+
+def _new_and_returning(view: View, days: Columns, table: Columns) -> html.Section:
+    new = sum(days["new_players"])
+    returning = sum(days["returning_players"])
+    return parts.chart(
+        "new-and-returning",
+        "New and returning players",
+        figure(
+            [
+                bars("returning", days["period"], days["returning_players"], 0),
+                bars("new", days["period"], days["new_players"], 1),
+            ],
+            y_title="players a day",
+            barmode="stack",
+            bargap=0.15,
+        ),
+        f"{wording.count(new)} players signed up. On an average day"
+        f" {wording.count(returning / len(days['period']))} came back from earlier days.",
+        parts.table(
+            f"New and returning players by {view.grain}",
+            ["", "new", "returning, a day on average"],
+            parts.period_rows(
+                view, table, ("new_players", wording.count), ("returning_players", wording.count)
+            ),
+        ),
+    )
+
+
+def _sessions(view: View, days: Columns, table: Columns) -> html.Section:
+    column = "sessions_per_active_player"
+    return parts.chart(
+        "sessions",
+        "Sessions per active player",
+        figure([line("sessions", days["period"], days[column])], y_title="sessions a day"),
+        parts.between(days[column], wording.decimal, "sessions a day per active player"),
+        parts.table(
+            f"Sessions per active player by {view.grain}",
+            ["", "sessions a day"],
+            parts.period_rows(view, table, (column, wording.decimal)),
+        ),
+    )
+
+
+def _play_time(view: View, days: Columns, table: Columns) -> html.Section:
+    column = "play_time_per_active_player"
+    minutes = [None if seconds is None else seconds / 60 for seconds in days[column]]
+    return parts.chart(
+        "play-time",
+        "Play time per active player",
+        figure([line("minutes", days["period"], minutes)], y_title="minutes a day"),
+        parts.between(days[column], wording.duration, "a day per active player"),
+        parts.table(
+            f"Play time per active player by {view.grain}",
+            ["", "play time a day"],
+            parts.period_rows(view, table, (column, wording.duration)),
+        ),
+    )
+
+
+def _concurrency(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
+    """Players online at once. They are not told apart by country."""
+    if "concurrency_5_minutes" not in view.title.marts:
+        return [
+            parts.missing(
+                "concurrency", "Players online", ["concurrency_5_minutes"], view.title.name
+            )
+        ]
+    peaks = activity.peaks(con, view.title, view.first, view.last)
+    if not peaks["period"]:
+        return [parts.nothing("concurrency", "Players online", "No session on these days.")]
+    table = activity.peaks(con, view.title, view.first, view.last, view.grain)
+    moments = activity.time_of_day(con, view.title, view.first, view.last)
+    note = "Of all countries: this is not told apart." if view.country else None
+    most = max(range(len(peaks["peak"])), key=lambda place: peaks["peak"][place])
+    busiest = max(range(len(moments["moment"])), key=lambda place: moments["players_online"][place])
+    hours = [place for place, moment in enumerate(moments["moment"]) if moment.endswith(":00")]
+    return [
+        parts.chart(
+            "concurrency",
+            "Players online at once",
+            figure(
+                [
+                    line("peak of the day", peaks["period"], peaks["peak"]),
+                    line("average", peaks["period"], peaks["average"], 1),
+                ],
+                y_title="players",
+            ),
+            f"At most {wording.count(peaks['peak'][most])}, on"
+            f" {wording.day(peaks['period'][most])}.",
+            parts.table(
+                f"Players online by {view.grain}",
+                ["", "peak", "average"],
+                [
+                    [wording.period(period, view.grain), wording.count(peak), wording.decimal(avg)]
+                    for period, peak, avg in zip(*table.values(), strict=True)
+                ],
+            ),
+            note=note,
+        ),
+        parts.chart(
+            "time-of-day",
+            "Players online by time of day",
+            figure(
+                [line("players", moments["moment"], moments["players_online"])],
+                y_title="players, on average",
+                x_type="category",
+                x_title="UTC",
+                xaxis={"tickvals": moments["moment"][::36]},
+            ),
+            f"Busiest at {moments['moment'][busiest]} UTC, with"
+            f" {wording.decimal(moments['players_online'][busiest])} players online on average.",
+            parts.table(
+                "Players online by hour (UTC), on average",
+                ["at", "players"],
+                [
+                    [moments["moment"][place], wording.decimal(moments["players_online"][place])]
+                    for place in hours
+                ],
+            ),
+            note=note,
+        ),
+    ]

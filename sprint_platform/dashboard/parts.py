@@ -1,0 +1,259 @@
+"""The parts of a page: headline numbers, charts with their words and tables, and empty states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from dash import dcc, html
+
+from sprint_platform.dashboard import wording
+from sprint_platform.dashboard.charts import Figure
+from sprint_platform.dashboard.published import Columns
+from sprint_platform.dashboard.view import View
+
+# Charts are looked at: they are neither zoomed nor exported, and a finger on one scrolls the page.
+CONFIG: Any = {
+    "displayModeBar": False,
+    "displaylogo": False,
+    "showTips": False,
+    "scrollZoom": False,
+}
+
+Part = Any
+
+
+def aria(role: str = "", **told: str) -> dict[str, Any]:
+    """Properties for those who do not see the page: a role, and ``aria-`` attributes by name."""
+    named: dict[str, Any] = {f"aria-{name}": value for name, value in told.items()}
+    return {"role": role, **named} if role else named
+
+
+def headline(key: str, name: str, value: str, change: Part = None, note: str = "") -> html.Div:
+    """One number, with its change against the period before."""
+    told: list[Part] = [
+        html.Dt(name),
+        html.Dd(value, className="value", id=f"headline-{key}"),
+    ]
+    if change is not None:
+        told.append(html.Dd(change, className="change"))
+    if note:
+        told.append(html.Dd(note, className="note"))
+    return html.Div(told, className="headline")
+
+
+def change(now: float | None, before: float | None, *, points: bool = False) -> Part:
+    """How a number changed; of a share in percentage points, or else in per cent. None where there
+    is nothing to compare it with."""
+    if now is None or before is None or (before == 0 and not points):
+        return None
+    moved = (now - before) * 100 if points else (now / before - 1) * 100
+    unit = "points" if points else "%"
+    if abs(moved) < 0.05:
+        return html.Span("unchanged", className="same")
+    up = moved > 0
+    return html.Span(
+        [
+            html.Span("▲" if up else "▼", **aria(hidden="true")),
+            html.Span("up " if up else "down ", className="unseen"),
+            f" {abs(moved):,.1f} {unit}",
+        ],
+        className="up" if up else "down",
+    )
+
+
+def chart(
+    key: str,
+    name: str,
+    figure: Figure,
+    summary: str,
+    table: Part = None,
+    *,
+    note: Part = None,
+    height: int | str = 260,
+    wide: bool = False,
+) -> html.Section:
+    """A figure with its name, what it says in a sentence, and the table of its numbers. Its height
+    is in pixels, or as CSS says it."""
+    parts: list[Part] = [
+        html.H2(name, id=f"{key}-name"),
+        html.P(summary, className="summary", id=f"{key}-summary"),
+        html.Div(
+            dcc.Graph(
+                id=f"{key}-figure",
+                figure=figure,
+                config=CONFIG,
+                responsive=True,
+                style={"height": height if isinstance(height, str) else f"{height}px"},
+            ),
+            role="img",
+            **aria(label=f"Chart: {name}. {summary}"),
+        ),
+    ]
+    if note is not None:
+        parts.append(html.P(note, className="note"))
+    if table is not None:
+        parts.append(
+            html.Details(
+                [html.Summary("The numbers as a table", id=f"{key}-open"), table],
+                className="numbers",
+            )
+        )
+    return card(key, parts, wide=wide)
+
+
+def card(key: str, parts: Sequence[Part], *, wide: bool = False) -> html.Section:
+    """A part of a page that has its heading in ``<key>-name``."""
+    return html.Section(
+        list(parts),
+        id=key,
+        className="card wide" if wide else "card",
+        **aria(labelledby=f"{key}-name"),
+    )
+
+
+def table(
+    caption: str, headings: Sequence[str], rows: Sequence[Sequence[Part]], key: str = ""
+) -> html.Div:
+    """A table whose first column names its rows; the others hold numbers. It scrolls by itself
+    where it is too wide, also by keyboard."""
+    body = [
+        html.Tr([html.Th(row[0], scope="row"), *(_cell(value) for value in row[1:])])
+        for row in rows
+    ]
+    told: dict[str, Any] = {"id": key} if key else {}
+    return html.Div(
+        html.Table(
+            [
+                html.Caption(caption),
+                html.Thead(
+                    html.Tr([_column(n, heading, rows) for n, heading in enumerate(headings)])
+                ),
+                html.Tbody(body),
+            ],
+            **told,
+        ),
+        className="scrolls",
+        tabIndex=0,
+        role="region",
+        **aria(label=caption),
+    )
+
+
+def _column(place: int, heading: str, rows: Sequence[Sequence[Part]]) -> html.Th:
+    """A column's heading, above its words or its numbers as they stand."""
+    first = rows[0][place] if rows else None
+    words = isinstance(first, html.Td) and "words" in (getattr(first, "className", "") or "")
+    return html.Th(heading, scope="col", className="words" if words else "numbers")
+
+
+def _cell(value: Part) -> html.Td:
+    return value if isinstance(value, html.Td) else html.Td(value)
+
+
+def empty(name: str, why: str, command: str = "") -> html.Section:
+    """What stands in place of a page that has nothing to show: why, and what to run."""
+    parts: list[Part] = [html.H2(name, id="empty-name"), html.P(why)]
+    if command:
+        parts += [html.P("To make it, run"), html.Pre(html.Code(command))]
+    return card("empty", parts, wide=True)
+
+
+def missing(key: str, name: str, marts: Sequence[str], title: str) -> html.Section:
+    """What stands in place of a chart whose mart is not published."""
+    told = wording.joined([f"{title}_mart.{mart}" for mart in marts])
+    return card(
+        key,
+        [
+            html.H2(name, id=f"{key}-name"),
+            html.P(f"Not published yet: {told}. A run of any day builds and publishes it:"),
+            html.Pre(html.Code(f"sprint run --title {title}")),
+        ],
+    )
+
+
+def nothing(key: str, name: str, why: str) -> html.Section:
+    """What stands in place of a chart that has no rows for these days and this country."""
+    return card(key, [html.H2(name, id=f"{key}-name"), html.P(why, className="none")])
+
+
+def no_days(view: View) -> html.Section:
+    """What stands in place of a page's charts where nobody played or bought on its days."""
+    title = view.title
+    where = f" in {view.country}" if view.country else ""
+    parts: list[Part] = [
+        html.H2("No days to show", id="empty-name"),
+        html.P(
+            f"Nobody played or bought in {title.name}{where} on"
+            f" {wording.span(view.first, view.last)}."
+        ),
+    ]
+    if title.first is not None and title.last is not None:
+        parts.append(
+            html.P(
+                f"What is published goes from {wording.day(title.first)} to"
+                f" {wording.day(title.last)}. More days are made with"
+            )
+        )
+    command = f"sprint run --title {title.name} --from {view.first} --to {view.last}"
+    return card("empty", [*parts, html.Pre(html.Code(command))], wide=True)
+
+
+# What a headline is called, the column that it shows, how it is told, whether a change of it is in
+# percentage points, and a note.
+Headline = tuple[str, str, Callable[[Any], str], bool, str]
+
+
+def headline_section(
+    view: View, told: Sequence[Headline], now: Mapping[str, Any], before: Mapping[str, Any]
+) -> html.Section:
+    """The headline numbers of a page against those of the period before, which may have none."""
+    numbers = [
+        headline(
+            column.replace("_", "-"),
+            name,
+            tell(now[column]),
+            change(now[column], before.get(column), points=points),
+            note,
+        )
+        for name, column, tell, points, note in told
+    ]
+    compared = (
+        f"Changes are against the {view.days} days before, {wording.span(*view.before)}."
+        if view.before
+        else "There are not as many days before these to compare them with."
+    )
+    return headline_card(numbers, compared)
+
+
+def headline_card(numbers: Sequence[html.Div], note: str) -> html.Section:
+    """Headline numbers beside each other, and a note on all of them."""
+    return html.Section(
+        [
+            html.H2("In short", className="unseen", id="headlines-name"),
+            html.Dl(list(numbers), className="headlines"),
+            html.P(note, className="note", id="headlines-note"),
+        ],
+        id="headlines",
+        className="wide",
+        **aria(labelledby="headlines-name"),
+    )
+
+
+def period_rows(
+    view: View, table: Columns, *columns: tuple[str, Callable[[Any], str]]
+) -> list[list[str]]:
+    """A table's rows: the period, and each column as it is told."""
+    return [
+        [wording.period(period, view.grain), *(tell(table[column][n]) for column, tell in columns)]
+        for n, period in enumerate(table["period"])
+    ]
+
+
+def between(values: Sequence[float | None], tell: Callable[[Any], str], what: str) -> str:
+    """The sentence that says between which values a figure lies."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "There is none on these days."
+    low, high = tell(min(known)), tell(max(known))
+    return f"{low} {what}." if low == high else f"Between {low} and {high} {what}."

@@ -1,0 +1,127 @@
+"""The way to what is published: opened for a request, read-only, and closed with it.
+
+Runs replace the small database and the files below it, each in one step. A connection that is kept
+would go on reading yesterday's views, so nobody keeps one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import duckdb
+
+from sprint_platform.places import published_dir
+from sprint_platform.title import RESERVED_NAMES
+from sprint_platform.warehouse.database import settings
+
+# One column after the other: what a chart wants.
+Columns = dict[str, list[Any]]
+
+
+class NothingPublished(Exception):
+    """There is nothing to read yet. The message says what is missing, and where; ``title`` is the
+    one that should be run."""
+
+    def __init__(self, message: str, title: str = "sprint") -> None:
+        super().__init__(message)
+        self.title = title
+
+
+@dataclass(frozen=True)
+class PublishedTitle:
+    """A title that has marts: which ones, and the first and last day of its key figures (None where
+    these are not published)."""
+
+    name: str
+    marts: frozenset[str]
+    first: date | None
+    last: date | None
+
+    @property
+    def word(self) -> str:
+        """What the title calls an encounter; its tables say it."""
+        return "conflict" if any("conflict" in mart for mart in self.marts) else "encounter"
+
+    @property
+    def schema(self) -> str:
+        return f"{self.name}_mart"
+
+
+def edition() -> str:
+    """Another text after every publication; an empty one where nothing is published."""
+    try:
+        stat = (published_dir() / "sprint.duckdb").stat()
+    except FileNotFoundError:
+        return ""
+    return f"{stat.st_ino}-{stat.st_mtime_ns}"
+
+
+@contextmanager
+def published() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to the published database, closed at the end of the block. Raises
+    NothingPublished where there is none."""
+    path = published_dir() / "sprint.duckdb"
+    if not path.exists():
+        raise NothingPublished(f"there is no {path}")
+    # attached to a database of its own: DuckDB has one database per path as long as anybody in the
+    # process has it open, also when the file has been replaced meanwhile
+    con = duckdb.connect(config=settings())
+    try:
+        quoted = str(path).replace("'", "''")
+        con.execute(f"attach '{quoted}' as published (read_only)")
+        con.execute("use published")
+        yield con
+    finally:
+        con.close()
+
+
+def published_titles(con: duckdb.DuckDBPyConnection) -> Mapping[str, frozenset[str]]:
+    """The titles that have marts, by name, with the marts of each."""
+    found: dict[str, set[str]] = {}
+    rows = con.execute(
+        "select schema_name, view_name from duckdb_views()"
+        " where not internal and schema_name like '%\\_mart' escape '\\'"
+    ).fetchall()
+    for schema, mart in rows:
+        name = schema.removesuffix("_mart")
+        if name not in RESERVED_NAMES:
+            found.setdefault(name, set()).add(mart)
+    return {name: frozenset(found[name]) for name in sorted(found)}
+
+
+def published_title(
+    con: duckdb.DuckDBPyConnection, name: str, marts: frozenset[str]
+) -> PublishedTitle:
+    """The title with the days that its key figures span."""
+    first = last = None
+    if "kpi_daily" in marts:
+        found = con.execute(
+            f"select min(calendar_date), max(calendar_date) from {name}_mart.kpi_daily"
+        ).fetchone()
+        first, last = found or (None, None)
+    return PublishedTitle(name, marts, first, last)
+
+
+def read_columns(
+    con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, object] | None = None
+) -> Columns:
+    """The query's columns, by name and in order. Decimals come as floats: charts know no others."""
+    result = con.execute(query, dict(parameters or {}))
+    names = [column[0] for column in result.description]
+    rows = result.fetchall()
+    return {name: [_plain(row[place]) for row in rows] for place, name in enumerate(names)}
+
+
+def read_row(
+    con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, object] | None = None
+) -> dict[str, Any]:
+    """The query's only row, by column."""
+    return {name: values[0] for name, values in read_columns(con, query, parameters).items()}
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if hasattr(value, "as_tuple") else value

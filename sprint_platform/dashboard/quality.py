@@ -1,0 +1,249 @@
+"""Data quality: what the checks said last, what landing refused, how far what is published goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+from dash import dcc, html
+
+from sprint_platform.dashboard import parts, wording
+from sprint_platform.dashboard.charts import bars, figure
+from sprint_platform.dashboard.queries import quality
+from sprint_platform.dashboard.view import View
+from sprint_platform.title import Title, TitleError
+
+if TYPE_CHECKING:
+    from sprint_platform.orchestration.history import CheckResult, PastRun
+
+
+def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
+    """What is published, and what was refused. Dagster's part is filled in by ``history``: to read
+    it takes seconds, the first time."""
+    return [
+        html.Div(
+            [
+                dcc.Store(id="history-of", data=view.title.name),
+                html.Div(
+                    parts.card(
+                        "checks",
+                        [
+                            html.H2("Checks", id="checks-name"),
+                            html.P("Asking Dagster …", className="summary", role="status"),
+                        ],
+                        wide=True,
+                    ),
+                    id="history",
+                    className="pair",
+                ),
+            ],
+            className="wide",
+        ),
+        *_rejects(con, view),
+        _freshness(con, view),
+    ]
+
+
+def _rejects(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
+    """What landing refused; of a title that is not landed there is nothing to say."""
+    key, name = "rejects", "Records refused by landing"
+    if "landing_rejects_daily" not in view.title.marts:
+        if not _lands(view.title.name):
+            return []
+        return [parts.missing(key, name, ["landing_rejects_daily"], view.title.name)]
+    found = quality.rejects(con, view.title, view.first, view.last)
+    if not found["reason"]:
+        return [parts.nothing(key, name, "None on these days.")]
+    days = quality.rejects_by_day(con, view.title, view.first, view.last)
+    return [
+        parts.chart(
+            key,
+            name,
+            figure([bars("records", days["period"], days["records"], 1)], y_title="records a day"),
+            f"{wording.count(sum(found['records']))} on {wording.span(view.first, view.last)}, most"
+            f" of them {found['dataset'][0]}: {found['reason'][0]}.",
+            parts.table(
+                "Refused records by reason",
+                ["dataset", "reason", "records", "days", "last day"],
+                [
+                    [
+                        dataset,
+                        html.Td(reason, className="words"),
+                        wording.count(records),
+                        wording.count(on_days),
+                        wording.day(last),
+                    ]
+                    for dataset, reason, records, on_days, last in zip(*found.values(), strict=True)
+                ],
+            ),
+            wide=True,
+        )
+    ]
+
+
+def _lands(name: str) -> bool:
+    try:
+        return Title.load(name).lands
+    except TitleError:
+        return False
+
+
+def _freshness(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
+    found = quality.freshness(con, view.title)
+    latest = max(
+        (
+            last
+            for last, kept in zip(found["last"], found["kept_by"], strict=True)
+            if last and kept == "day"
+        ),
+        default=None,
+    )
+    behind = [
+        mart
+        for mart, kept, last in zip(found["mart"], found["kept_by"], found["last"], strict=True)
+        if kept == "day" and last != latest
+    ]
+    told = f"{len(found['mart'])} marts; the daily ones go to {wording.day(latest)}"
+    return parts.card(
+        "freshness",
+        [
+            html.H2("What is published", id="freshness-name"),
+            html.P(
+                f"{told}, except {wording.joined(behind)}." if behind else f"{told}, all of them.",
+                className="summary",
+            ),
+            parts.table(
+                f"Marts of {view.title.name}",
+                ["mart", "kept by", "first", "last", "rows"],
+                [
+                    [
+                        mart,
+                        html.Td(kept or "whole", className="words"),
+                        wording.period(first, kept) if first and kept else wording.NONE,
+                        wording.period(last, kept) if last and kept else wording.NONE,
+                        wording.count(rows),
+                    ]
+                    for mart, kept, first, last, rows in zip(*found.values(), strict=True)
+                ],
+                key="freshness-table",
+            ),
+        ],
+        wide=True,
+    )
+
+
+def history(title: str) -> list[Any]:
+    """The checks' latest results and the last runs, as Dagster's instance has them."""
+    # Dagster takes seconds to import: only whoever opens this page waits for it
+    from sprint_platform.orchestration.history import last_runs, latest_checks
+
+    return [_checks(title, latest_checks(title)), _runs(title, last_runs(title))]
+
+
+def _checks(title: str, checks: list[CheckResult]) -> html.Section:
+    name = html.H2("Checks", id="checks-name")
+    if not checks:
+        return parts.card(
+            "checks",
+            [
+                name,
+                html.P(f"Dagster knows of no run of {title} that asked a check.", className="none"),
+                html.Pre(html.Code(f"sprint run --title {title}")),
+            ],
+        )
+    failed = [check for check in checks if not check.passed]
+    assets = sorted({check.asset for check in checks})
+    rows = [
+        [
+            asset,
+            wording.count(sum(check.asset == asset for check in checks)),
+            _verdict([check for check in failed if check.asset == asset]),
+            f"{max(check.at for check in checks if check.asset == asset):%Y-%m-%d %H:%M}",
+        ]
+        for asset in assets
+    ]
+    summary = (
+        f"All {len(checks)} checks passed when they were asked last."
+        if not failed
+        else f"{len(failed)} of {len(checks)} checks failed when they were asked last."
+    )
+    return parts.card(
+        "checks",
+        [
+            name,
+            html.P(summary, className="summary", id="checks-summary"),
+            *(
+                html.P(
+                    f"{check.asset}: {check.check} ({check.severity})"
+                    + (f": {check.wrong}" if check.wrong else ""),
+                    className="warning",
+                )
+                for check in failed
+            ),
+            parts.table(
+                "Latest results of dbt's and Dagster's checks, by asset",
+                ["asset", "checks", "result", "asked (UTC)"],
+                rows,
+                key="check-table",
+            ),
+        ],
+    )
+
+
+def _verdict(failed: list[CheckResult]) -> html.Td:
+    if not failed:
+        return html.Td("✓ passed", className="words passed")
+    return html.Td(f"✗ {len(failed)} failed", className="words failed")
+
+
+def _runs(title: str, runs: list[PastRun]) -> html.Section:
+    name = html.H2("Last runs", id="runs-name")
+    if not runs:
+        return parts.card(
+            "runs", [name, html.P(f"Dagster knows of no run of {title}.", className="none")]
+        )
+    rows = [
+        [
+            f"{run.started:%Y-%m-%d %H:%M}" if run.started else "not started",
+            html.Td(
+                wording.NONE
+                if not run.first
+                else run.first
+                if run.first == run.last
+                else f"{run.first} – {run.last}",
+                className="words",
+            ),
+            html.Td(
+                run.status,
+                className=f"words {'passed' if run.status == 'success' else 'failed'}"
+                if run.status in ("success", "failure", "canceled")
+                else "words",
+            ),
+            wording.duration((run.ended - run.started).total_seconds())
+            if run.started and run.ended
+            else wording.NONE,
+            html.Td(run.run_id[:8], className="words"),
+        ]
+        for run in runs
+    ]
+    failures = [run for run in runs if run.failure]
+    return parts.card(
+        "runs",
+        [
+            name,
+            html.P(
+                f"The last one: {runs[0].status}. The log of each is in Dagster's UI: sprint ui",
+                className="summary",
+            ),
+            *(
+                html.P(f"{run.run_id[:8]}: {run.failure}", className="warning")
+                for run in failures[:3]
+            ),
+            parts.table(
+                f"Runs of {title} in Dagster",
+                ["started (UTC)", "days", "status", "took", "run"],
+                rows,
+                key="run-table",
+            ),
+        ],
+    )

@@ -1,0 +1,167 @@
+"""How many play, how often and how long: ``kpi_daily`` and ``concurrency_5_minutes``."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import duckdb
+
+from sprint_platform.dashboard.published import Columns, PublishedTitle, read_columns, read_row
+
+
+def countries(con: duckdb.DuckDBPyConnection, title: PublishedTitle) -> list[str]:
+    """The countries that anybody played or bought in, by their code."""
+    query = f"select distinct country from {title.schema}.kpi_daily order by country"
+    return [row[0] for row in con.execute(query).fetchall()]
+
+
+def totals(
+    con: duckdb.DuckDBPyConnection,
+    title: PublishedTitle,
+    first: date,
+    last: date,
+    country: str | None,
+) -> dict[str, Any]:
+    """One row of key figures over the days. ``days`` counts those on which anybody played or bought
+    anywhere: the average of active players is over them."""
+    return read_row(
+        con,
+        f"""
+        with days as (
+            select count(distinct calendar_date) as days
+            from {title.schema}.kpi_daily where calendar_date between $first and $last
+        ),
+        figures as (
+            select
+                sum(active_players) as player_days,
+                sum(monthly_active_players) as monthly_player_days,
+                sum(monthly_active_players) filter (calendar_date = $last)
+                    as monthly_active_players,
+                sum(weekly_active_players) filter (calendar_date = $last)
+                    as weekly_active_players,
+                sum(new_players) as new_players,
+                sum(returning_players) as returning_player_days,
+                sum(sessions) as sessions,
+                sum(play_time_seconds) as play_time_seconds,
+                sum(revenue) as revenue,
+                sum(purchases) as purchases,
+                sum(payers) as payer_days
+            from {title.schema}.kpi_daily
+            where calendar_date between $first and $last
+                and ($country is null or country = $country)
+        )
+        select
+            *,
+            player_days / nullif(days, 0) as active_players,
+            player_days / nullif(monthly_player_days, 0) as stickiness,
+            sessions / nullif(player_days, 0) as sessions_per_active_player,
+            play_time_seconds / nullif(player_days, 0) as play_time_per_active_player,
+            revenue::double / nullif(player_days, 0) as arpdau,
+            revenue::double / nullif(payer_days, 0) as arppu,
+            payer_days / nullif(player_days, 0) as payer_conversion
+        from figures cross join days
+        """,
+        {"first": first, "last": last, "country": country},
+    )
+
+
+def daily(
+    con: duckdb.DuckDBPyConnection,
+    title: PublishedTitle,
+    first: date,
+    last: date,
+    country: str | None,
+    grain: str = "day",
+) -> Columns:
+    """One row is a day, or a week or month of them (``period``, by its first day): active players a
+    day on average, weekly and monthly ones on its last day, sums of all else and shares of sums. A
+    day on which nobody of the country played has zeros; one that was not published has no row."""
+    return read_columns(
+        con,
+        f"""
+        with days as (
+            select distinct calendar_date from {title.schema}.kpi_daily
+            where calendar_date between $first and $last
+        ),
+        figures as (
+            select
+                calendar_date,
+                coalesce(sum(active_players), 0) as active,
+                coalesce(sum(weekly_active_players), 0) as weekly,
+                coalesce(sum(monthly_active_players), 0) as monthly,
+                coalesce(sum(new_players), 0) as new_players,
+                coalesce(sum(returning_players), 0) as returning_players,
+                coalesce(sum(sessions), 0) as sessions,
+                coalesce(sum(play_time_seconds), 0) as play_time_seconds,
+                coalesce(sum(revenue), 0) as revenue,
+                coalesce(sum(purchases), 0) as purchases,
+                coalesce(sum(payers), 0) as payers
+            from days
+            left join (
+                select * from {title.schema}.kpi_daily where $country is null or country = $country
+            ) as kpis using (calendar_date)
+            group by calendar_date
+        )
+        select
+            date_trunc('{grain}', calendar_date)::date as period,
+            avg(active) as active_players,
+            arg_max(weekly, calendar_date) as weekly_active_players,
+            arg_max(monthly, calendar_date) as monthly_active_players,
+            sum(active) / nullif(sum(monthly), 0) as stickiness,
+            sum(new_players) as new_players,
+            avg(returning_players) as returning_players,
+            sum(sessions) / nullif(sum(active), 0) as sessions_per_active_player,
+            sum(play_time_seconds) / nullif(sum(active), 0) as play_time_per_active_player,
+            sum(revenue) as revenue,
+            sum(purchases) as purchases,
+            sum(payers) as payer_days,
+            sum(revenue)::double / nullif(sum(active), 0) as arpdau,
+            sum(revenue)::double / nullif(sum(payers), 0) as arppu,
+            sum(payers) / nullif(sum(active), 0) as payer_conversion
+        from figures
+        group by period
+        order by period
+        """,
+        {"first": first, "last": last, "country": country},
+    )
+
+
+def peaks(
+    con: duckdb.DuckDBPyConnection,
+    title: PublishedTitle,
+    first: date,
+    last: date,
+    grain: str = "day",
+) -> Columns:
+    """One row is a day (or week or month): the most players online at once, and the average."""
+    return read_columns(
+        con,
+        f"""
+        select
+            date_trunc('{grain}', calendar_date)::date as period,
+            max(day_peak) as peak,
+            avg(players_online) as average
+        from {title.schema}.concurrency_5_minutes
+        where calendar_date between $first and $last
+        group by period order by period
+        """,
+        {"first": first, "last": last},
+    )
+
+
+def time_of_day(
+    con: duckdb.DuckDBPyConnection, title: PublishedTitle, first: date, last: date
+) -> Columns:
+    """One row is a moment of the day (UTC), every five minutes, as ``20:05``: how many players are
+    online then, on average over the days."""
+    return read_columns(
+        con,
+        f"""
+        select strftime(slot_started_at, '%H:%M') as moment, avg(players_online) as players_online
+        from {title.schema}.concurrency_5_minutes
+        where calendar_date between $first and $last
+        group by moment order by moment
+        """,
+        {"first": first, "last": last},
+    )

@@ -1,0 +1,71 @@
+"""How far what is published goes, and what landing refused."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import duckdb
+
+from sprint_platform.dashboard.published import Columns, PublishedTitle, read_columns
+from sprint_platform.warehouse.publish import PERIOD_COLUMNS
+
+
+def freshness(con: duckdb.DuckDBPyConnection, title: PublishedTitle) -> Columns:
+    """One row is a mart: by what it is kept (day, week, month, or None for one that has no
+    periods), its first and last period, and its rows."""
+    described = con.execute(
+        "select view_name, list(column_name order by column_index) from duckdb_columns()"
+        " join duckdb_views() using (database_oid, schema_oid)"
+        " where table_oid = view_oid and duckdb_views.schema_name = $schema group by view_name",
+        {"schema": title.schema},
+    ).fetchall()
+    asked = []
+    for mart, columns in sorted(described):
+        column = next((name for name in columns if name in PERIOD_COLUMNS), None)
+        kept = f"'{PERIOD_COLUMNS[column]}'" if column else "null"
+        asked.append(
+            f"select '{mart}' as mart, {kept} as kept_by, min({column or 'null::date'}) as first,"
+            f" max({column or 'null::date'}) as last, count(*) as rows"
+            f" from {title.schema}.{mart}"
+        )
+    if not asked:
+        return {"mart": [], "kept_by": [], "first": [], "last": [], "rows": []}
+    return read_columns(con, f"{' union all '.join(asked)} order by mart")
+
+
+def rejects(
+    con: duckdb.DuckDBPyConnection, title: PublishedTitle, first: date, last: date
+) -> Columns:
+    """One row is a dataset and a reason for which landing refused records of these days, or records
+    that say no day: how many, and on how many days."""
+    return read_columns(
+        con,
+        f"""
+        select
+            dataset,
+            reason,
+            sum(records) as records,
+            count(distinct event_date) as days,
+            max(event_date) as last_day
+        from {title.schema}.landing_rejects_daily
+        where event_date between $first and $last or event_date is null
+        group by dataset, reason order by records desc, dataset, reason
+        """,
+        {"first": first, "last": last},
+    )
+
+
+def rejects_by_day(
+    con: duckdb.DuckDBPyConnection, title: PublishedTitle, first: date, last: date
+) -> Columns:
+    """One row is a day: how many of its records landing refused."""
+    return read_columns(
+        con,
+        f"""
+        select event_date as period, sum(records) as records
+        from {title.schema}.landing_rejects_daily
+        where event_date between $first and $last
+        group by period order by period
+        """,
+        {"first": first, "last": last},
+    )

@@ -1,0 +1,141 @@
+"""What the address asks for: a page, a title, days and a country.
+
+All of it stands in the address, so that a view can be shared. What is left out follows the data: an
+address without days always shows the latest ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TypeVar
+from urllib.parse import parse_qs, urlencode
+from uuid import UUID
+
+import duckdb
+
+from sprint_platform.dashboard.published import (
+    NothingPublished,
+    PublishedTitle,
+    published_title,
+    published_titles,
+)
+
+T = TypeVar("T")
+
+# How many days are shown where the address names none.
+DAYS_SHOWN = 90
+# From so many published days on, half of them are left for the period before.
+DAYS_TO_COMPARE = 28
+
+
+@dataclass(frozen=True)
+class View:
+    """What is looked at. ``first`` and ``last`` are inclusive; ``country`` None is all of them;
+    ``day`` and ``session`` are the replay's, None where the address names none. ``notes`` tell what
+    the address asked for and could not be had."""
+
+    title: PublishedTitle
+    titles: tuple[str, ...]
+    first: date
+    last: date
+    country: str | None = None
+    day: date | None = None
+    session: UUID | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def days(self) -> int:
+        return (self.last - self.first).days + 1
+
+    @property
+    def before(self) -> tuple[date, date] | None:
+        """The period of the same length before this one; None where not all of it is published."""
+        first, last = self.first - timedelta(days=self.days), self.first - timedelta(days=1)
+        published = self.title.first is not None and first >= self.title.first
+        return (first, last) if published else None
+
+    @property
+    def grain(self) -> str:
+        """By what a table sums up the days: a person reads some thirty rows, not a year of them."""
+        return "day" if self.days <= 31 else "week" if self.days <= 217 else "month"
+
+
+def read_view(con: duckdb.DuckDBPyConnection, search: str | None) -> View:
+    """The view that the address's query string asks for. A value that cannot be had is replaced by
+    what is shown without it, and noted. Raises NothingPublished where no title has key figures."""
+    asked = {name: values[-1] for name, values in parse_qs((search or "").lstrip("?")).items()}
+    titles = published_titles(con)
+    notes: list[str] = []
+    title = _title(con, titles, asked.get("title"), notes)
+    if title.first is None or title.last is None:
+        raise NothingPublished(
+            f"the title {title.name} has no key figures (kpi_daily) there", title.name
+        )
+    first, last = _days(title.first, title.last, asked, notes)
+    return View(
+        title=title,
+        titles=tuple(titles),
+        first=first,
+        last=last,
+        country=asked.get("country") or None,
+        day=_read(date.fromisoformat, asked.get("day"), "day", notes),
+        session=_read(UUID, asked.get("session"), "session", notes),
+        notes=tuple(notes),
+    )
+
+
+def address(asked: str | None, **changed: str | None) -> str:
+    """The query string with these values in place of its own; None leaves one out."""
+    values = {name: told[-1] for name, told in parse_qs((asked or "").lstrip("?")).items()}
+    for name, value in changed.items():
+        values.pop(name, None)
+        if value is not None:
+            values[name] = value
+    return f"?{urlencode(values)}" if values else ""
+
+
+def _title(
+    con: duckdb.DuckDBPyConnection,
+    titles: Mapping[str, frozenset[str]],
+    asked: str | None,
+    notes: list[str],
+) -> PublishedTitle:
+    if not titles:
+        raise NothingPublished("no title is published yet")
+    if asked is not None and asked in titles:
+        return published_title(con, asked, titles[asked])
+    # the shipped title first: it is the one that the first run makes
+    for name in sorted(titles, key=lambda name: (name != "sprint", name)):
+        found = published_title(con, name, titles[name])
+        if found.first is not None:
+            break
+    if asked is not None:
+        notes.append(f"There is no published title “{asked}”; this is {found.name}.")
+    return found
+
+
+def _days(
+    published_first: date, published_last: date, asked: Mapping[str, str], notes: list[str]
+) -> tuple[date, date]:
+    count = (published_last - published_first).days + 1
+    shown = min(DAYS_SHOWN, count // 2) if count >= DAYS_TO_COMPARE else count
+    last = _read(date.fromisoformat, asked.get("to"), "to", notes) or published_last
+    first = _read(date.fromisoformat, asked.get("from"), "from", notes)
+    if first is None:
+        first = max(published_first, last - timedelta(days=shown - 1))
+    if first > last:
+        notes.append(f"{first} lies after {last}: the days are shown the other way round.")
+        first, last = last, first
+    return first, last
+
+
+def _read(read: Callable[[str], T], told: str | None, name: str, notes: list[str]) -> T | None:
+    if not told:
+        return None
+    try:
+        return read(told)
+    except ValueError:
+        notes.append(f"“{told}” in the address is no value of “{name}”, and is left out.")
+        return None

@@ -1,0 +1,150 @@
+"""What Dagster remembers: a domain's last runs, and the latest result of each of its checks.
+
+A domain is a title, or another one whose assets' keys begin with its name. Read from the instance
+that DAGSTER_HOME names; nothing is written, and no definitions are loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
+
+# How many runs of all domains are looked through: a check that none of them asked is not told.
+RUNS_READ = 60
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """A run: its id, its status in lower case (success, failure, started …), when it started and
+    ended (UTC; None where it did not), its first and last partition (None where it has none), and
+    of a failed one the first line that says why."""
+
+    run_id: str
+    status: str
+    started: datetime | None
+    ended: datetime | None
+    first: str | None
+    last: str | None
+    failure: str | None
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The latest result of a check: of which asset (``sprint/sessions``), whether it passed, its
+    severity (``error`` where a failure stops what is below, or ``warn``), when (UTC), in which run,
+    and what was wrong (None where nothing was, or nothing is told)."""
+
+    asset: str
+    check: str
+    passed: bool
+    severity: str
+    at: datetime
+    run_id: str
+    wrong: str | None
+
+
+def last_runs(domain: str, limit: int = 10) -> list[PastRun]:
+    """The domain's latest runs, the last first. Empty where there was none."""
+    found: list[PastRun] = []
+    with dg.DagsterInstance.get() as instance:
+        for record in _records(instance, domain):
+            run = record.dagster_run
+            tags = run.tags
+            alone = tags.get(PARTITION_NAME_TAG)
+            found.append(
+                PastRun(
+                    run_id=run.run_id,
+                    status=run.status.value.lower(),
+                    started=_moment(record.start_time),
+                    ended=_moment(record.end_time),
+                    first=tags.get(ASSET_PARTITION_RANGE_START_TAG, alone),
+                    last=tags.get(ASSET_PARTITION_RANGE_END_TAG, alone),
+                    failure=_failure(instance, run) if run.is_failure else None,
+                )
+            )
+            if len(found) == limit:
+                break
+    return found
+
+
+def latest_checks(domain: str) -> list[CheckResult]:
+    """The latest result of each of the domain's checks, by asset and check. Empty where none was
+    asked yet."""
+    latest: dict[tuple[str, str], CheckResult] = {}
+    with dg.DagsterInstance.get() as instance:
+        for record in _records(instance, domain):
+            for told in _evaluations(instance, record.dagster_run.run_id, domain):
+                known = latest.get((told.asset, told.check))
+                if known is None or known.at < told.at:
+                    latest[told.asset, told.check] = told
+    return [latest[key] for key in sorted(latest)]
+
+
+def _records(instance: dg.DagsterInstance, domain: str) -> Iterator[dg.RunRecord]:
+    for record in instance.get_run_records(limit=RUNS_READ):
+        if domain in _domains(instance, record.dagster_run):
+            yield record
+
+
+def _domains(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[str]:
+    """The domains of the assets that the run set out to make."""
+    if run.asset_selection:
+        return {key.path[0] for key in run.asset_selection}
+    if run.execution_plan_snapshot_id is None:
+        return set()
+    plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+    outputs = [output.properties for step in plan.steps for output in step.outputs]
+    return {told.asset_key.path[0] for told in outputs if told and told.asset_key}
+
+
+def _evaluations(instance: dg.DagsterInstance, run_id: str, domain: str) -> Iterator[CheckResult]:
+    for record in instance.get_records_for_run(
+        run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ).records:
+        entry = record.event_log_entry
+        event = entry.dagster_event
+        if event is None or event.asset_check_evaluation_data.asset_key.path[0] != domain:
+            continue
+        told = event.asset_check_evaluation_data
+        yield CheckResult(
+            asset=told.asset_key.to_user_string(),
+            check=told.check_name,
+            passed=told.passed,
+            severity=told.severity.value.lower(),
+            at=datetime.fromtimestamp(entry.timestamp, UTC),
+            run_id=run_id,
+            wrong=None if told.passed else _wrong(told),
+        )
+
+
+def _wrong(told: dg.AssetCheckEvaluation) -> str | None:
+    """What a failed check says was wrong: its description, or its metadata in short."""
+    if told.description:
+        return told.description
+    said = [f"{name} {value.value}" for name, value in told.metadata.items()]
+    return ", ".join(said)[:300] or None
+
+
+def _failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
+    for record in instance.get_records_for_run(
+        run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE
+    ).records:
+        event = record.event_log_entry.dagster_event
+        error = event.step_failure_data.error if event else None
+        while error is not None and error.cause is not None:
+            error = error.cause
+        if event and error:
+            return f"{event.step_key}: {error.message.strip().splitlines()[0]}"
+    return None
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
