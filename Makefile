@@ -4,7 +4,7 @@ BIN := .venv/bin
 # the simulator's matrix products are small: more threads than one only cost
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test generate-data load-data ui bench clean setup lock lint types arrows dbt-parse
+.PHONY: demo test generate-data load-data ui dashboard docs bench clean setup lock lint types arrows dbt-parse
 
 setup: .venv/.ready .env
 
@@ -58,6 +58,13 @@ load-data: setup
 
 ui: setup
 	@$(BIN)/sprint ui
+
+dashboard: setup
+	@$(BIN)/sprint dashboard
+
+# static pages in build/docs-site; nothing has to be run before it
+docs: setup
+	@$(BIN)/sprint docs
 
 bench: setup
 	@$(BIN)/python -m sprint_platform_tests.bench

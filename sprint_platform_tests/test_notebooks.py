@@ -1,4 +1,4 @@
-"""The notebook as people run it: in a kernel of this Python, against a small batch dbt built."""
+"""The notebooks as people run them: in a kernel of this Python, against what dbt built small."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import nbformat
 import pytest
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+)
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
@@ -25,14 +31,49 @@ from sprint_platform.eventlog.files import eventlog_dir, write_batch
 from sprint_platform.eventlog.generation.batch import batch_rows
 from sprint_platform.eventlog.load import Mode, load
 from sprint_platform.eventlog.settings import BatchSettings
+from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.domain_build import build_models
 from sprint_platform.orchestration.eventlog_dbt import SCHEMAS, eventlog_environment, publish
+from sprint_platform.orchestration.runs import selection_for
 from sprint_platform.places import project_root
+from sprint_platform.simulation.world import World
+from sprint_platform.title import Title
 from sprint_platform.warehouse.publish import publish_views
 
-NOTEBOOK = project_root() / "notebooks" / "eventlog.ipynb"
-CHARTS = {"who", "when", "days", "retention", "chapters", "difficulty"}
+NOTEBOOKS = {path.stem: path for path in (project_root() / "notebooks").glob("*.ipynb")}
+# the cells that draw something, by notebook
+CHARTS = {
+    "eventlog": {"who", "when", "days", "retention", "chapters", "difficulty"},
+    "analysis": {
+        *("active", "days", "online", "retention", "churn", "revenue", "lifetime"),
+        *("spenders", "countries", "streaks", "kills", "meetings", "heat"),
+    },
+    "player_paths": {"session", "distances", "replay", "animation", "movement", "where"},
+}
+TITLES_OWN = ("analysis", "player_paths")
+PICTURES = {"image/png", "image/gif"}
+# what is committed of a notebook is at most so many bytes
+LARGEST = {"eventlog": 250_000, "analysis": 400_000, "player_paths": 400_000}
 PLAYERS = 300
+# A game of few players, whose teams have conflicts: the committed outputs are of encounters.
+SIEGE = """\
+name: siege
+launch_date: 2025-01-05
+seed: 8
+encounters: {distance: 60, gap_seconds: 90, word: conflict}
+simulation:
+  growth: {kind: compound, starting_players: 80, daily_growth: 0.05, daily_decay: 0.0007}
+  archetypes: {daily: 0.8, cyclical: 0.2}
+  countries: {US: 0.6, BR: 0.4}
+  platforms: {pc: 1.0}
+  movement: {models: {lorentzian: 0.5, bezier: 0.5}}
+  spending:
+    clusters:
+      none: {share: 0.5}
+      minnow: {share: 0.5, chance: 0.7, purchases: [1, 2], price: [1, 10]}
+"""
+# a Sunday and the two weeks after it: only then is it known who of that week is gone
+LAUNCH, LAST = date(2025, 1, 5), date(2025, 1, 19)
 
 
 @dataclass(frozen=True)
@@ -48,9 +89,9 @@ class Executed:
         return "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stdout")
 
 
-def execute(data_folder: Path, **environment: str) -> Executed:
+def execute(name: str, data_folder: Path, **environment: str) -> Executed:
     """Runs the notebook that is committed, from a folder that is not the project's."""
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook = nbformat.read(NOTEBOOKS[name], as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
@@ -60,7 +101,8 @@ def execute(data_folder: Path, **environment: str) -> Executed:
     )
     folder = data_folder / "jupyter"
     folder.mkdir(parents=True, exist_ok=True)
-    kept = {name: value for name, value in os.environ.items() if name != "LOAD_BATCH_ID"}
+    others = {"LOAD_BATCH_ID", "SPRINT_TITLE"}
+    kept = {name: value for name, value in os.environ.items() if name not in others}
     told = {
         **kept,
         "SPRINT_DATA_DIR": str(data_folder),
@@ -100,16 +142,21 @@ def batch_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def executed(batch_folder: Path) -> Executed:
-    return execute(batch_folder)
+    return execute("eventlog", batch_folder)
 
 
-def test_every_cell_runs_and_every_chart_is_drawn(executed: Executed) -> None:
+def all_ran(executed: Executed) -> set[str]:
+    """The cells that drew something, once every cell has run without a warning."""
     assert executed.error is None
     counts = [cell.execution_count for cell in executed.cells.values()]
     assert counts == list(range(1, len(counts) + 1))
     outputs = [(name, o) for name, cell in executed.cells.items() for o in cell.outputs]
-    assert {name for name, o in outputs if "image/png" in o.get("data", {})} == CHARTS
     assert [o.text for _, o in outputs if o.output_type == "stream" and o.name == "stderr"] == []
+    return {name for name, o in outputs if PICTURES.intersection(o.get("data", {}))}
+
+
+def test_every_cell_runs_and_every_chart_is_drawn(executed: Executed) -> None:
+    assert all_ran(executed) == CHARTS["eventlog"]
 
 
 def test_what_it_says_is_what_the_raw_tables_hold(batch_folder: Path, executed: Executed) -> None:
@@ -200,7 +247,7 @@ def test_without_the_batch_it_stops_with_one_line_that_says_what_to_run(
     elif prepared == "a title":
         monkeypatch.setenv("SPRINT_DATA_DIR", str(folder))
         publish_views()
-    stopped = execute(folder, **environment)
+    stopped = execute("eventlog", folder, **environment)
     assert stopped.error is not None
     [output] = stopped.cells["setup"].outputs
     assert output.output_type == "error"
@@ -211,9 +258,242 @@ def test_without_the_batch_it_stops_with_one_line_that_says_what_to_run(
     assert stopped.cells["headline"].execution_count is None
 
 
-def test_the_committed_outputs_are_small_and_of_nobodys_machine() -> None:
-    assert NOTEBOOK.stat().st_size < 250_000
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+# --- a title's notebooks -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def siege_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data folder in which the graph built the game; its title is known meanwhile."""
+    folder = tmp_path_factory.mktemp("siege")
+    (folder / "titles").mkdir()
+    (folder / "titles" / "siege.yaml").write_text(SIEGE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPRINT_DATA_DIR", str(folder))
+        patch.setenv("SPRINT_TITLES_DIR", str(folder / "titles"))
+        definitions = build_definitions([Title.load("siege")])
+        # without a history, which would take longer than the run
+        dg.materialize(
+            [a for a in definitions.assets or [] if isinstance(a, dg.AssetsDefinition)],
+            selection=selection_for("siege", "all"),
+            resources=definitions.resources,
+            tags={
+                ASSET_PARTITION_RANGE_START_TAG: LAUNCH.isoformat(),
+                ASSET_PARTITION_RANGE_END_TAG: LAST.isoformat(),
+            },
+        )
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def of_siege(siege_folder: Path) -> dict[str, Executed]:
+    return {name: execute(name, siege_folder, SPRINT_TITLE="siege") for name in TITLES_OWN}
+
+
+@pytest.mark.parametrize("name", TITLES_OWN)
+def test_every_cell_runs_for_a_title(of_siege: dict[str, Executed], name: str) -> None:
+    assert all_ran(of_siege[name]) == CHARTS[name]
+    shown = sum(len(json.dumps(o)) for cell in of_siege[name].cells.values() for o in cell.outputs)
+    assert shown < LARGEST[name]
+
+
+def test_what_the_analysis_says_is_what_the_records_hold(
+    siege_folder: Path, of_siege: dict[str, Executed]
+) -> None:
+    with duckdb.connect(str(siege_folder / "sprint.duckdb"), read_only=True) as con:
+        con.execute("set search_path = 'siege_raw,siege_dim,siege_stage'")
+
+        def row(sql: str) -> tuple[Any, ...]:
+            found = con.execute(sql, {"last": LAST} if "$last" in sql else None).fetchone()
+            assert found is not None
+            return found
+
+        players, sessions, hours = row(
+            "select count(distinct player_id), count(*), sum(event_length_seconds) / 3600"
+            " from event_session"
+        )
+        purchases, revenue, payer_days = row(
+            "select count(*), sum(purchase_price), count(distinct (player_id, event_date))"
+            " from event_transaction"
+        )
+        dau, wau, mau, player_days = row(
+            "select count(distinct player_id) filter (event_date = $last),"
+            " count(distinct player_id) filter (event_date > $last - 7),"
+            " count(distinct player_id), count(distinct (player_id, event_date))"
+            " from event_session"
+        )
+        fullest, players_then = row(
+            "select event_date, count(distinct player_id) from event_session group by 1"
+            " order by 2 desc, 1 limit 1"
+        )
+        back, of = row(
+            "select count(distinct player_id) filter (event_date = signup_date + 7),"
+            " count(distinct player_id)"
+            " from dim_players left join event_session using (player_id)"
+            " where signup_date + 7 <= $last"
+        )
+        (spent,) = row(
+            "select sum(purchase_price) from event_transaction"
+            " inner join dim_players using (player_id)"
+            " where signup_date + 7 <= $last and event_date <= signup_date + 7"
+        )
+        weeks, gone = row(
+            "with first_week as (select distinct player_id from event_session"
+            "   where event_date = $last - 14)"
+            " select count(*), count(*) filter (player_id not in"
+            "   (select player_id from event_session where event_date > $last - 14))"
+            " from first_week"
+        )
+        country, country_hours = row(
+            "select country, sum(event_length_seconds) / 3600 from event_session group by 1"
+            " order by 2 desc limit 1"
+        )
+        longest, a_week = row(
+            "with days as (select distinct player_id, event_date from event_session),"
+            " runs as (select player_id, event_date - row_number() over"
+            "   (partition by player_id order by event_date)::integer as run from days),"
+            " lengths as (select player_id, max(days) as days from"
+            "   (select player_id, run, count(*) as days from runs group by all) group by 1)"
+            " select max(days), count(*) filter (days >= 7) from lengths"
+        )
+        middle, winners = row(
+            "with ratios as (select sum(kills) / sum(deaths) as ratio from event_session"
+            "   group by player_id having sum(deaths) > 0)"
+            " select median(ratio), avg((ratio > 1)::integer) from ratios"
+        )
+        conflicts, seconds, matches = row(
+            "select count(*), avg(epoch(encounter_end - encounter_start)),"
+            " (select count(distinct session_id) from event_session) from stage_conflicts"
+        )
+        (positions,) = row("select count(*) from siege_raw.event_heartbeat")
+    analysis = of_siege["analysis"]
+    assert analysis.text("headline") == (
+        f"siege, {LAUNCH} to {LAST} (15 days)\n"
+        f"{players:,} players in {sessions:,} sessions\n"
+        f"{hours:,.0f} hours of play\n"
+        f"{purchases:,} purchases for {revenue:,.2f}\n"
+    )
+    assert analysis.text("active") == (
+        f"{LAST}: {dau:,} players, {wau:,} in 7 days, {mau:,} in 28, stickiness {dau / mau:.1%}\n"
+    )
+    assert analysis.text("days").startswith(f"fullest day: {fullest}, {players_then:,} players;")
+    assert f"D7: {back / of:.1%} ({back:,} of {of:,})\n" in analysis.text("retention")
+    assert f"({gone:,} of {weeks:,} players' weeks)\n" in analysis.text("churn")
+    assert analysis.text("revenue") == (
+        f"a player's day brings {revenue / player_days:.2f}, a payer's {revenue / payer_days:.2f};"
+        f" {payer_days / player_days:.1%} of them buy\n"
+    )
+    assert f"D7: {spent / of:.2f} per player ({of:,} players)\n" in analysis.text("lifetime")
+    assert analysis.text("countries").startswith(
+        f"most played in {country}: {country_hours:,.0f} hours, {country_hours / hours:.1%} of all"
+    )
+    assert analysis.text("streaks") == (
+        f"longest streak: {longest} days; seven or more: {a_week:,} of {players:,} players\n"
+    )
+    assert analysis.text("kills") == (
+        f"kills per death: {middle:.2f} in the middle of the players,"
+        f" more than 1 for {winners:.1%} of them\n"
+    )
+    assert analysis.text("meetings") == (
+        f"{conflicts:,} conflicts in {matches:,} sessions, {conflicts / matches:.2f} each,"
+        f" {seconds:.0f} s long\n"
+    )
+    assert analysis.text("heat").endswith(f" of {positions:,} positions\n")
+
+
+def test_the_paths_are_those_of_the_session_and_its_conflicts_are_found(
+    siege_folder: Path, of_siege: dict[str, Executed]
+) -> None:
+    with duckdb.connect(str(siege_folder / "sprint.duckdb"), read_only=True) as con:
+        con.execute("set search_path = 'siege_raw,siege_stage'")
+
+        def row(sql: str, **told: object) -> tuple[Any, ...]:
+            found = con.execute(sql, told).fetchone()
+            assert found is not None
+            return found
+
+        players, sessions, positions = row(
+            "select count(distinct player_id), count(distinct session_id), count(*)"
+            " from siege_raw.event_heartbeat where event_date = $last",
+            last=LAST,
+        )
+        (of_the_day,) = row(
+            "select count(*) from stage_conflicts where event_date = $last", last=LAST
+        )
+        session, conflicts = row(
+            "select session_id, count(*) from stage_conflicts where event_date = $last"
+            " group by 1 order by 2 desc, 1 limit 1",
+            last=LAST,
+        )
+        members, teams, minutes = row(
+            "select count(distinct player_id), count(distinct team_id),"
+            " (epoch(max(event_datetime) - min(event_datetime)) + 30) / 60"
+            " from siege_raw.event_heartbeat where session_id = $session",
+            session=session,
+        )
+        one, two, close_minutes, nearest = row(
+            "select team_1_id, team_2_id, sum(close_heartbeats) / 2, min(min_distance)"
+            " from stage_conflicts where session_id = $session"
+            " group by 1, 2 order by 3 desc, 4 limit 1",
+            session=session,
+        )
+        (close_in_the_end,) = row(
+            "select count(*) from stage_conflicts where session_id = $session and encounter_end ="
+            " (select max(event_datetime) + interval 30 second from stage_centroids"
+            " where session_id = $session)",
+            session=session,
+        )
+    paths = of_siege["player_paths"]
+    assert paths.text("day") == (
+        f"siege, {LAST}\n"
+        f"{players:,} players in {sessions:,} sessions\n"
+        f"{positions:,} positions, one every 30 s\n"
+        f"{of_the_day:,} conflicts found in them; the mart counts {of_the_day:,}\n"
+    )
+    assert paths.text("session") == (
+        f"session {session}: {minutes:g} minutes\n"
+        f"{members} players in {teams} teams, {conflicts} conflicts\n"
+    )
+    assert paths.text("distances") == (
+        f"teams {one} and {two} are close for {close_minutes:g} minutes,"
+        f" at the nearest {nearest:.1f} units apart\n"
+    )
+    assert paths.text("replay").endswith(f", {close_in_the_end} at minute {minutes - 0.5:.1f}\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "published", "line"),
+    [
+        (
+            "analysis",
+            "sprint",
+            False,
+            "There is no .*sprint.duckdb: run `sprint run --title sprint`",
+        ),
+        ("player_paths", "leap", True, ".* holds no leap_mart.session_close_conflicts_daily: run"),
+        ("player_paths", "spritn", True, "unknown title 'spritn': "),
+    ],
+    ids=["nothing published", "another title published", "no such title"],
+)
+def test_without_the_title_it_stops_with_one_line(
+    name: str, title: str, published: bool, line: str, tmp_path: Path, siege_folder: Path
+) -> None:
+    folder = siege_folder if published else tmp_path
+    stopped = execute(name, folder, SPRINT_TITLE=title)
+    assert stopped.error is not None
+    [output] = stopped.cells["setup"].outputs
+    assert output.output_type == "error"
+    [shown] = output.traceback
+    assert re.match(line, shown)
+    assert "\n" not in shown
+
+
+# --- what is committed ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(NOTEBOOKS))
+def test_the_committed_outputs_are_small_and_of_nobodys_machine(name: str) -> None:
+    assert NOTEBOOKS[name].stat().st_size < LARGEST[name]
+    notebook = nbformat.read(NOTEBOOKS[name], as_version=4)
     nbformat.validate(notebook)
     assert notebook.metadata.kernelspec.name == "python3"
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -223,15 +503,20 @@ def test_the_committed_outputs_are_small_and_of_nobodys_machine() -> None:
         for output in cell.outputs:
             assert output.output_type != "error"
             # base64 may hold anything
-            output.get("data", {}).pop("image/png", None)
+            for picture in PICTURES:
+                output.get("data", {}).pop(picture, None)
     told = json.dumps(notebook)
     assert str(project_root()) not in told
     assert not re.search(r"/(home|Users|root|tmp|private|var)/|[A-Z]:\\\\", told)
 
 
+def committed(name: str) -> Executed:
+    notebook = nbformat.read(NOTEBOOKS[name], as_version=4)
+    return Executed({c.id: c for c in notebook.cells if c.cell_type == "code"}, None)
+
+
 def test_the_committed_outputs_are_of_the_default_batch() -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    shown = Executed({c.id: c for c in notebook.cells if c.cell_type == "code"}, None)
+    shown = committed("eventlog")
     settings = BatchSettings()
     players, sessions, events = (
         sum(frame.height for frame in batch_rows(settings, table)) for table in RAW_TABLES
@@ -239,3 +524,21 @@ def test_the_committed_outputs_are_of_the_default_batch() -> None:
     assert settings.start == date(2011, 1, 13)
     expected = f"{players:,} players, {sessions:,} sessions\n{events:,} events in"
     assert expected in shown.text("headline"), "execute the notebook again, on batch 1"
+
+
+def test_the_committed_outputs_are_of_the_title_as_it_is(sprint: World) -> None:
+    """Of the 90 days that the notebooks' own words name."""
+    days = [sprint.title.launch_date + timedelta(days=n) for n in range(90)]
+    sessions = sum(table.num_rows for day in days for table in sprint.sessions(day))
+    positions = sum(table.num_rows for table in sprint.heartbeats(days[-1]))
+    redo = f"execute the notebook again, after: sprint run --from {days[0]} --to {days[-1]}"
+    headline = committed("analysis").text("headline")
+    assert f"sprint, {days[0]} to {days[-1]} (90 days)\n" in headline, redo
+    assert f"players in {sessions:,} sessions\n" in headline, redo
+    told = committed("player_paths").text("day")
+    assert told.startswith(f"sprint, {days[-1]}\n"), redo
+    assert f"{positions:,} positions, one every 30 s\n" in told, redo
+    found, counted = re.findall(
+        r"([\d,]+) encounters found in them; the mart counts ([\d,]+)", told
+    )[0]
+    assert found == counted

@@ -13,6 +13,7 @@ from rich.markup import escape
 from sprint_platform.cli import eventlog, storefront
 from sprint_platform.cli.about import doctor, titles, ui
 from sprint_platform.cli.asking import ask
+from sprint_platform.cli.docs import docs
 from sprint_platform.cli.exporting import export
 from sprint_platform.cli.landing import land
 from sprint_platform.cli.planning import plan, verify
@@ -33,7 +34,7 @@ app = typer.Typer(
 )
 # in the order of the help
 for command in (
-    run, demo, dashboard, ask, land, plan, verify, export, score, titles, doctor, ui,
+    run, demo, dashboard, ask, land, plan, verify, export, score, docs, titles, doctor, ui,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(eventlog.app, name="eventlog")

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from pathlib import Path
 
-import typer
-from rich.markup import escape
-
 from sprint_platform.cli.options import TitleOption
-from sprint_platform.cli.terminal import Stop, out, problems
+from sprint_platform.cli.terminal import Stop, out
 from sprint_platform.places import project_root
-from sprint_platform.title import Title, TitleError
+from sprint_platform.title import Title
 
 # Where the pages lie in the site.
 FRONT, MODELS = Path("index.html"), Path("dbt", "index.html")
@@ -83,18 +79,3 @@ def write_site(folder: Path, title: Title) -> None:
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-
-
-def main() -> None:
-    """The command alone: one clear line, not a stack trace, for what a person can mend."""
-    command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    command.command()(docs)
-    try:
-        command()
-    except (Stop, TitleError) as error:
-        problems.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

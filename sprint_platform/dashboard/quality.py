@@ -50,7 +50,9 @@ def _rejects(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
     if "landing_rejects_daily" not in view.title.marts:
         if not _lands(view.title.name):
             return []
-        return [parts.missing(key, name, ["landing_rejects_daily"], view.title.name)]
+        where = f"{view.title.name}_raw.rejected"
+        told = f"They are not published: the warehouse has them in {where}, each with its reason."
+        return [parts.nothing(key, name, told)]
     found = quality.rejects(con, view.title, view.first, view.last)
     if not found["reason"]:
         return [parts.nothing(key, name, "None on these days.")]

@@ -1,0 +1,476 @@
+"""The dashboard in a browser: a real Chromium, the real application, a small published folder.
+
+No test waits for a time: they wait for what a person would see. Every page that a test opens is
+held to having no error in its console and asking nobody but the dashboard's own server.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+from waitress import create_server
+
+from sprint_platform.dashboard.app import PAGES, build_app
+from sprint_platform.dashboard.published import published
+from sprint_platform_tests.browser import chromium
+from sprint_platform_tests.dashboard_marts import (
+    LAST,
+    REPLAY_DAY,
+    change_mart,
+    publish_marts,
+)
+
+# a page is drawn in well under a second; a machine that runs other tests may take its time
+PATIENCE = 30_000
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with two titles' marts published, and a Dagster home that knows one run."""
+    folder = tmp_path_factory.mktemp("dashboard")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPRINT_DATA_DIR", str(folder / "data"))
+        patch.setenv("DAGSTER_HOME", str(folder / "home"))
+        (folder / "home").mkdir()
+        publish_marts(folder)
+        run_with_a_failing_check()
+        yield folder
+
+
+def run_with_a_failing_check() -> None:
+    """A run of one asset of sprint with a check that passes and one that fails."""
+
+    @dg.multi_asset_check(
+        specs=[
+            dg.AssetCheckSpec("rows_match_manifest", asset=["sprint", "sessions"]),
+            dg.AssetCheckSpec("kills_equal_deaths", asset=["sprint", "sessions"]),
+        ]
+    )
+    def checks() -> Iterator[dg.AssetCheckResult]:
+        yield dg.AssetCheckResult(passed=True, check_name="rows_match_manifest")
+        yield dg.AssetCheckResult(
+            passed=False, check_name="kills_equal_deaths", description="3 sessions are wrong"
+        )
+
+    @dg.asset(key=["sprint", "sessions"])
+    def sessions() -> None: ...
+
+    with dg.DagsterInstance.get() as instance:
+        dg.materialize(
+            [sessions, checks], instance=instance, tags={"dagster/partition": "2025-03-01"}
+        )
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    """The dashboard, served as the command line serves it, on a free port."""
+    server = create_server(build_app().server, host="127.0.0.1", port=0, threads=8)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.effective_port}"
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(address: str, browser: Browser) -> Iterator[Page]:
+    """A page of 1280 px; what went wrong in it fails the test."""
+    wrong: list[str] = []
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=address)
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    page.on("console", lambda told: wrong.append(told.text) if told.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    # a page that is left while something is under way aborts it
+    page.on(
+        "requestfailed",
+        lambda request: (
+            None
+            if request.failure == "net::ERR_ABORTED"
+            else wrong.append(f"failed: {request.url} {request.failure}")
+        ),
+    )
+    page.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith((f"{address}/", "data:", "blob:"))
+            else wrong.append(f"foreign: {request.url}")
+        ),
+    )
+    page.on(
+        "response",
+        lambda response: (
+            wrong.append(f"{response.status}: {response.url}") if response.status >= 400 else None
+        ),
+    )
+    yield page
+    context.close()
+    assert wrong == []
+
+
+def ask(query: str) -> list[tuple[Any, ...]]:
+    with published() as con:
+        return con.execute(query).fetchall()
+
+
+def drawn(page: Page) -> None:
+    """Waits until every chart of the page is drawn."""
+    expect(page.locator("main h1")).to_be_visible(timeout=PATIENCE)
+    graphs = page.locator("main .dash-graph")
+    for place in range(graphs.count()):
+        expect(graphs.nth(place).locator(".main-svg").first).to_be_attached(timeout=PATIENCE)
+
+
+def shows(locator: Locator, text: str) -> None:
+    expect(locator).to_have_text(text, timeout=PATIENCE)
+
+
+def test_tabs_switches_and_the_address(page: Page) -> None:
+    page.goto("/")
+    shows(page.locator("h1"), "Overview")
+    for name in ("Retention", "Revenue", "Regions", "Encounters", "Data quality"):
+        page.get_by_role("navigation").get_by_role("link", name=name).click()
+        shows(page.locator("h1"), name)
+        expect(page.locator(".tab.here")).to_have_text(name)
+        drawn(page)
+    # a title whose word is conflict
+    page.get_by_label("Title").select_option("leap")
+    shows(page.locator("#about"), "leap, 31 Jan – 1 Mar 2025")
+    page.get_by_role("link", name="Conflicts").click()
+    shows(page.locator("h1"), "Conflicts")
+    shows(page.locator("#rates-name"), "Conflicts per session")
+    assert "title=leap" in page.url
+    page.go_back()
+    shows(page.locator("h1"), "Data quality")
+    page.get_by_label("Title").select_option("sprint")
+    shows(page.locator("#about"), "sprint, 31 Jan – 1 Mar 2025")
+
+
+def test_numbers_are_those_of_sql(page: Page, browser: Browser, address: str) -> None:
+    page.goto("/?title=sprint")
+    page.get_by_label("From", exact=True).fill("2025-02-01")
+    shows(page.locator("#about"), "sprint, 1 Feb – 1 Mar 2025, all countries")
+    page.get_by_label("to", exact=True).fill("2025-02-14")
+    shows(page.locator("#about"), "sprint, 1 – 14 Feb 2025, all countries")
+    page.get_by_label("Country").select_option("DE")
+    shows(page.locator("#about"), "sprint, 1 – 14 Feb 2025, DE")
+    ((dau, new, sessions, seconds, revenue, arpdau),) = ask(
+        "select avg(active_players), sum(new_players), sum(sessions) / sum(active_players),"
+        " sum(play_time_seconds) / sum(active_players), sum(revenue),"
+        " sum(revenue)::double / sum(active_players) from sprint_mart.kpi_daily"
+        " where country = 'DE' and calendar_date between '2025-02-01' and '2025-02-14'"
+    )
+    ((before,),) = ask(
+        "select sum(revenue) from sprint_mart.kpi_daily"
+        " where country = 'DE' and calendar_date between '2025-01-18' and '2025-01-31'"
+    )
+    for key, told in (
+        ("active-players", f"{dau:,.0f}"),
+        ("new-players", f"{new:,}"),
+        ("sessions-per-active-player", f"{sessions:.2f}"),
+        ("play-time-per-active-player", f"{seconds / 60:.1f} min"),
+        ("revenue", f"{revenue:,.2f}"),
+        ("arpdau", f"{arpdau:.2f}"),
+    ):
+        shows(page.locator(f"#headline-{key}"), told)
+    change = (float(revenue) / float(before) - 1) * 100
+    expect(page.locator("#headline-revenue + .change")).to_contain_text(f"up  {change:.1f} %")
+    # the view travels by its address
+    with browser.new_context(base_url=address) as context:
+        other = context.new_page()
+        other.goto(page.url)
+        shows(other.locator("#about"), "sprint, 1 – 14 Feb 2025, DE")
+        shows(other.locator("#headline-revenue"), f"{revenue:,.2f}")
+
+
+def test_tables_are_those_of_sql(page: Page) -> None:
+    days = "between '2025-02-03' and '2025-02-23'"
+    page.goto("/retention?title=sprint&from=2025-02-03&to=2025-02-23&country=US")
+    ((players, d7),) = ask(
+        "select sum(cohort_players), sum(retained_players) / sum(cohort_players)"
+        " from sprint_mart.cohort_retention where country = 'US' and day_number = 7"
+        " and signup_date between '2025-02-10' and '2025-02-16'"
+    )
+    row = page.locator("#cohort-table tbody tr").nth(1)
+    shows(row.locator("th"), "week of 10 Feb 2025")
+    shows(row.locator("td").nth(0), str(players))
+    shows(row.locator("td").nth(3), f"{d7:.1%}".replace("%", "\u00a0%"))
+    page.goto("/regions?title=sprint&from=2025-02-03&to=2025-02-23")
+    found = ask(
+        "select country, sum(active_players) / 21, sum(new_players), sum(revenue)"
+        f" from sprint_mart.kpi_daily where calendar_date {days}"
+        " group by country order by sum(play_time_seconds) desc"
+    )
+    for place, (country, players, new, revenue) in enumerate(found):
+        cells = page.locator("#country-table tbody tr").nth(place).locator("th, td")
+        shows(cells.nth(0), country)
+        shows(cells.nth(1), f"{players:,.0f}")
+        shows(cells.nth(2), f"{new:,}")
+        shows(cells.nth(6), f"{revenue:,.0f}" if revenue >= 10_000 else f"{revenue:,.2f}")
+    page.goto("/revenue?title=sprint&from=2025-02-03&to=2025-02-16&country=US")
+    page.locator("#lifetime-value-open").click()
+    ((value,),) = ask(
+        "select sum(cumulative_revenue)::double / sum(cohort_players)"
+        " from sprint_mart.cohort_revenue where country = 'US' and day_number = 7"
+        " and signup_date between '2025-02-03' and '2025-02-09'"
+    )
+    row = page.locator("#lifetime-value table tbody tr").first
+    shows(row.locator("td").nth(3), f"{value:.2f}")
+    page.locator("#segments-open").click()
+    shows(page.locator("#segments table tbody tr th").first, "lapsing")
+
+
+def test_keyboard_reaches_switches_tabs_and_replay(page: Page) -> None:
+    page.goto("/encounters?title=sprint")
+    expect(page.locator("#replay-beat")).to_be_visible(timeout=PATIENCE)
+    reached: list[str] = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(
+            "() => { const e = document.activeElement, s = getComputedStyle(e);"
+            " return [e.id || e.className || e.tagName, s.outlineStyle, s.outlineWidth]; }"
+        )
+        if focused[0] not in reached:
+            reached.append(focused[0])
+            assert focused[1:] != ["none", "0px"], f"{focused[0]} does not show its focus"
+        if focused[0] == "replay-beat":
+            break
+    wanted = ["skip", "switch-title", "switch-from", "switch-to"]
+    wanted += ["tab-overview", "tab-retention", "tab-revenue", "tab-regions", "tab-encounters"]
+    wanted += ["tab-quality", "replay-day", "replay-session", "replay-play", "replay-beat"]
+    assert [name for name in reached if name in wanted] == wanted
+    expect(page.locator("#replay-now")).to_contain_text("Beat 1 of", timeout=PATIENCE)
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#replay-now")).to_contain_text("Beat 2 of")
+    # a select keeps the focus while the page behind it is drawn anew
+    page.locator("#switch-title").focus()
+    page.keyboard.press("ArrowUp")
+    shows(page.locator("h1"), "Conflicts")
+    expect(page.locator("#switch-title")).to_be_focused()
+    page.locator("#tab-retention").focus()
+    page.keyboard.press("Enter")
+    shows(page.locator("h1"), "Retention")
+    expect(page.locator("#tab-retention")).to_be_focused()
+    page.locator("#switch-country").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#about")).to_have_text(re.compile("leap, .*, BR"))
+
+
+def test_replay_steps_through_the_beats_of_a_session(page: Page) -> None:
+    session, count = ask(
+        "select session_id, close_encounter_count from sprint_mart.session_close_encounters_daily"
+        " where close_encounter_count between 2 and 5 order by session_id limit 1"
+    )[0]
+    beats = ask(
+        "select event_datetime, min(position_x), count(*), count(distinct team_id)"
+        f" from sprint_raw.event_heartbeat where session_id = '{session}'"
+        " group by event_datetime order by event_datetime"
+    )
+    page.goto(f"/encounters?title=sprint&day={REPLAY_DAY}")
+    page.locator("#replay-session").select_option(str(session))
+    expect(page.locator("#replay-summary")).to_contain_text(f"{len(beats)} beats of 30 s")
+    expect(page).to_have_url(re.compile(f"session={session}"))
+    expect(page.locator("#replay-summary")).to_contain_text(f"{count} encounters.")
+    expect(page.locator("#meeting-table tbody tr")).to_have_count(count)
+    now, marks = page.locator("#replay-now"), page.locator("#replay-map .scatterlayer .point")
+    at, _, players, teams = beats[1]
+    page.get_by_role("button", name="One beat on").click()
+    expect(now).to_contain_text(f"Beat 2 of {len(beats)}, {at:%H:%M:%S} UTC")
+    # a mark for each player and each team's middle, and one per team in the legend
+    expect(marks).to_have_count(players + teams)
+    page.get_by_role("button", name="One beat back").click()
+    expect(now).to_contain_text(f"Beat 1 of {len(beats)}")
+    # an encounter of the list is where its teams are joined
+    row = page.locator("#meeting-table tbody tr").first
+    one, other = re.findall(r"\d+", row.locator("td").first.inner_text())
+    row.get_by_role("button").click()
+    expect(now).to_contain_text(re.compile(f"teams {one} and {other}.* in an encounter"))
+    expect(now).to_contain_text(row.locator("th").inner_text())
+    page.locator("#replay-beat").fill("0")
+    page.get_by_role("button", name="Play").click()
+    # by then it may be farther on
+    expect(now).to_contain_text(re.compile(r"Beat ([3-9]|\d\d) of"), timeout=PATIENCE)
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    # the last beat ends the play
+    page.locator("#replay-beat").fill(str(len(beats) - 2))
+    page.get_by_role("button", name="Play").click()
+    expect(now).to_contain_text(f"Beat {len(beats)} of {len(beats)}", timeout=PATIENCE)
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_contrast_names_and_width(page: Page) -> None:
+    """Every text stands out by 4.5:1 (large ones 3:1), every chart has a name and a summary, every
+    field a label; at 390 px nothing is wider than the screen."""
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        for path in PAGES:
+            page.goto(f"{path.path}?title=sprint&country=BR")
+            drawn(page)
+            if path.path == "/encounters":
+                expect(page.locator("#replay-now")).to_contain_text("Beat 1 of", timeout=PATIENCE)
+            if path.path == "/quality":
+                expect(page.locator("#check-table")).to_be_visible(timeout=PATIENCE)
+            page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true })")
+            expect(page.locator("main")).not_to_have_attribute("data-dash-is-loading", "true")
+            expect(page.locator("main")).to_have_css("opacity", "1")
+            assert page.evaluate(FAINT_TEXTS) == [], path.path
+            assert page.evaluate(NAMELESS) == [], path.path
+            assert page.evaluate("() => document.documentElement.scrollWidth") <= width, path.path
+
+
+# Every visible text's colour against what it stands on: its nearest ancestor with a background, or
+# of a chart's text the bar that it stands in.
+FAINT_TEXTS = """() => {
+  const channels = (told) => (told.match(/[\\d.]+/g) || []).map(Number);
+  const light = ([r, g, b]) => [r, g, b]
+    .map((c) => c / 255)
+    .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const ratio = (a, b) => {
+    const [high, low] = [light(a), light(b)].sort((x, y) => y - x);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const ground = (element) => {
+    const bar = element.closest('.point');
+    const path = bar && element.classList.contains('bartext') && bar.querySelector('path');
+    if (path && element.classList.contains('bartext-inside')) {
+      return channels(getComputedStyle(path).fill);
+    }
+    for (let at = element; at; at = at.parentElement) {
+      const [r, g, b, a = 1] = channels(getComputedStyle(at).backgroundColor);
+      if (a > 0) return [r, g, b];
+    }
+    return [255, 255, 255];
+  };
+  const faint = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    const text = walker.currentNode.textContent.trim();
+    if (!text || ['SCRIPT', 'STYLE', 'OPTION'].includes(element.tagName)) continue;
+    if (!element.checkVisibility() || element.closest('.textpoint')) continue;
+    const style = getComputedStyle(element);
+    const svg = element instanceof SVGElement;
+    const owner = svg ? element.closest('text') : element;
+    const size = parseFloat(style.fontSize);
+    const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
+    const found = ratio(channels(svg ? style.fill : style.color), ground(owner));
+    if (found < (large ? 3 : 4.5)) faint.push(`${text.slice(0, 40)}: ${found.toFixed(2)}`);
+  }
+  return faint;
+}"""
+
+NAMELESS = """() => {
+  const wrong = [];
+  for (const graph of document.querySelectorAll('.dash-graph')) {
+    const name = graph.closest('[role=img]')?.getAttribute('aria-label') || '';
+    const card = graph.closest('section');
+    if (name.length < 20) wrong.push(`no name: ${graph.id}`);
+    if (!card.querySelector('.summary')?.textContent.trim()) wrong.push(`no summary: ${graph.id}`);
+    if (!card.querySelector('table, a[href="#countries"]')) wrong.push(`no table: ${graph.id}`);
+  }
+  for (const field of document.querySelectorAll('input, select')) {
+    if (!field.labels.length) wrong.push(`no label: ${field.id}`);
+  }
+  for (const button of document.querySelectorAll('button')) {
+    const name = button.getAttribute('aria-label') || button.textContent;
+    if (!name.trim()) wrong.push(`no name: ${button.id}`);
+  }
+  const ids = [...document.querySelectorAll('[id]')].map((e) => e.id);
+  const twice = new Set(ids.filter((id, n) => ids.indexOf(id) !== n));
+  wrong.push(...[...twice].map((id) => `twice: ${id}`));
+  return wrong;
+}"""
+
+
+def test_chart_colours_stand_out_from_paper() -> None:
+    from sprint_platform.dashboard.charts import PAPER, SERIES, colour_of, contrast, ink_on
+
+    # 3:1 is what WCAG asks of what is no text; white letters stand on these colours: 4.5:1
+    assert min(contrast(colour, PAPER) for colour in SERIES) >= 4.5
+    cells = [colour_of(part / 100) for part in range(101)]
+    assert min(contrast(ink_on(cell), cell) for cell in cells) >= 4.5
+    # in grey, too, darker means more
+    assert [contrast(cell, PAPER) for cell in cells] == sorted(contrast(c, PAPER) for c in cells)
+
+
+def test_data_quality_tells_checks_runs_and_freshness(page: Page) -> None:
+    page.goto("/quality?title=sprint")
+    shows(page.locator("#checks-summary"), "1 of 2 checks failed when they were asked last.")
+    expect(page.locator("#checks")).to_contain_text(
+        "sprint/sessions: kills_equal_deaths (error): 3 sessions are wrong"
+    )
+    row = page.locator("#run-table tbody tr")
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text("2025-03-01")
+    ((rows,),) = ask("select count(*) from sprint_mart.kpi_daily")
+    row = page.locator("#freshness-table tbody tr", has_text="kpi_daily")
+    expect(row).to_have_text(f"kpi_dailyday1 Jan 20251 Mar 2025{rows}")
+    # one mart lags behind: the session mart has one day only
+    expect(page.locator("#freshness .summary")).to_contain_text(
+        "except session_close_encounters_daily."
+    )
+    page.goto("/quality?title=leap")
+    expect(page.locator("#runs")).to_contain_text("Dagster knows of no run of leap.")
+    # of the 30 days that are shown, 20 have 3 refused records each and 10 have 5
+    expect(page.locator("#rejects .summary")).to_contain_text("110 on 31 Jan – 1 Mar 2025")
+    page.locator("#rejects-open").click()
+    expect(page.locator("#rejects tbody tr").first).to_have_text(
+        "sessionsstarts after it ends60201 Mar 2025"
+    )
+
+
+def test_a_publication_shows_while_the_page_is_open(page: Page, folder: Path) -> None:
+    page.goto(f"/?title=leap&from={LAST}&to={LAST}")
+    ((before,),) = ask(
+        f"select sum(new_players) from leap_mart.kpi_daily where calendar_date = '{LAST}'"
+    )
+    shows(page.locator("#headline-new-players"), f"{before:,}")
+    change_mart(
+        folder,
+        "leap",
+        "update leap_mart.kpi_daily set new_players = new_players + 1000"
+        f" where calendar_date = '{LAST}' and country = 'BR'",
+        "leap_mart.kpi_daily",
+    )
+    shows(page.locator("#headline-new-players"), f"{before + 1000:,}")
+
+
+def test_days_without_anybody_say_what_to_run(page: Page) -> None:
+    page.goto("/?title=sprint&from=2025-06-01&to=2025-06-07")
+    expect(page.locator("#empty")).to_contain_text("Nobody played or bought in sprint")
+    expect(page.locator("#empty code")).to_have_text(
+        "sprint run --title sprint --from 2025-06-01 --to 2025-06-07"
+    )
+    page.goto("/?title=nosuch&from=yesterday")
+    expect(page.locator(".warning").first).to_contain_text("no published title “nosuch”")
+    expect(page.locator(".warning").nth(1)).to_contain_text("“yesterday”")
+    page.goto("/nosuch")
+    expect(page.locator("#empty")).to_contain_text("There is no such page")
+
+
+def test_nothing_published_says_what_to_run(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPRINT_DATA_DIR", str(tmp_path))
+    page.goto("/revenue")
+    expect(page.locator("#empty")).to_contain_text(f"there is no {tmp_path}/published")
+    expect(page.locator("#empty code")).to_contain_text("sprint run --title sprint")
+    # the first run ends: the page shows it by itself
+    publish_marts(tmp_path, ("sprint",))
+    shows(page.locator("h1"), "Revenue")
+    drawn(page)

@@ -1,0 +1,229 @@
+"""The documentation as people open it: from disk, without a server and without a network."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from sprint_platform.cli.docs import FRONT, MODELS, write_site
+from sprint_platform.places import dbt_project_dir, project_root
+from sprint_platform.title import Title
+from sprint_platform_tests.browser import chromium
+
+DOMAINS = ("title", "eventlog", "storefront")
+# A model of each domain: a column with its type, and what it stands on.
+SHOWN = {
+    "stage_encounters": ("min_distance", "DOUBLE", "stage_centroids"),
+    "fct_sessions": ("session_date", "DATE", "stg_sessions"),
+    "daily_sales": ("order_date", "DATE", "order_items"),
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole site, built where nothing was ever run."""
+    folder = tmp_path_factory.mktemp("docs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPRINT_DATA_DIR", str(folder / "data"))
+        write_site(folder / "site", Title.load("sprint"))
+    assert not (folder / "data").exists()
+    return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def manifest(site: Path) -> dict[str, Any]:
+    """What dbt's page knows of the project."""
+    return _held(site, '{"metadata": {"dbt_schema_version": "https://schemas.getdbt.com/dbt/manif')
+
+
+@pytest.fixture(scope="module")
+def catalog(site: Path) -> dict[str, Any]:
+    """What dbt's page knows of the tables."""
+    return _held(site, '{"metadata": {"dbt_schema_version": "https://schemas.getdbt.com/dbt/catal')
+
+
+def _held(site: Path, begin: str) -> dict[str, Any]:
+    page = (site / MODELS).read_text()
+    held, _ = json.JSONDecoder().raw_decode(page, page.index(begin))
+    return held
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that notes what it asks for; the test fails where that is not the site's own files."""
+    opened = browser.new_page(viewport={"width": 1400, "height": 900})
+    asked: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    yield opened
+    opened.close()
+    assert asked
+    assert {urlsplit(url).scheme for url in asked} <= {"file", "data", "blob"}
+
+
+# --- what is documented --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_every_model_is_there_with_its_lineage_and_types(
+    manifest: dict[str, Any], catalog: dict[str, Any], domain: str
+) -> None:
+    models = {
+        node["name"]: node
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and node["fqn"][1] == domain
+    }
+    assert models.keys() == {
+        path.stem for path in (dbt_project_dir() / "models" / domain).rglob("*.sql")
+    }
+    for name, model in models.items():
+        assert model["description"].strip(), name
+        assert manifest["parent_map"][model["unique_id"]], name
+        assert any(child.startswith("test.") for child in manifest["child_map"][model["unique_id"]])
+        table = catalog["nodes"][model["unique_id"]]
+        assert table["columns"].keys() == model["columns"].keys(), name
+        assert all(column["type"] for column in table["columns"].values())
+
+
+def test_sources_seeds_tests_and_doc_blocks_are_there(
+    manifest: dict[str, Any], catalog: dict[str, Any]
+) -> None:
+    assert manifest["sources"].keys() == catalog["sources"].keys()
+    assert {source["fqn"][1] for source in manifest["sources"].values()} == set(DOMAINS)
+    seeds = {node["name"] for node in manifest["nodes"].values() if node["resource_type"] == "seed"}
+    assert seeds == {"dim_countries", "dim_products"}
+    tests = {node["name"] for node in manifest["nodes"].values() if node["resource_type"] == "test"}
+    assert {path.stem for path in (dbt_project_dir() / "tests").rglob("*.sql")} < tests
+    written = {
+        block
+        for path in (dbt_project_dir() / "models").rglob("*.md")
+        for block in re.findall(r"{% docs (\w+) %}", path.read_text())
+    }
+    assert written <= {block["name"] for block in manifest["docs"].values()}
+
+
+def code_of(reader: str) -> str:
+    """A notebook's code, or the dashboard's, without its comments."""
+    if reader == "dashboard":
+        files = (project_root() / "sprint_platform" / "dashboard").rglob("*.py")
+        code = "\n".join(path.read_text() for path in files)
+    else:
+        notebook = project_root() / "notebooks" / f"{reader.removesuffix('_notebook')}.ipynb"
+        cells = json.loads(notebook.read_text())["cells"]
+        code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+    return re.sub(r"^\s*#.*$", "", code, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("reader", "domain"),
+    [
+        ("analysis_notebook", "title"),
+        ("player_paths_notebook", "title"),
+        ("dashboard", "title"),
+        ("eventlog_notebook", "eventlog"),
+    ],
+)
+def test_an_exposure_names_what_is_read(manifest: dict[str, Any], reader: str, domain: str) -> None:
+    exposure = manifest["exposures"][f"exposure.sprint_dbt.{reader}"]
+    marts = {
+        node["name"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and node["fqn"][1:3] == [domain, "mart"]
+    }
+    # a title has its own word for an encounter; of its other tables heartbeats alone are published
+    words = re.findall(r"\w+", re.sub(r"\{[^{}]*word\}", "encounter", code_of(reader)))
+    read = marts.union({"event_heartbeat"} if domain == "title" else ()).intersection(words)
+    depends_on = {unique_id.rpartition(".")[2] for unique_id in exposure["depends_on"]["nodes"]}
+    assert depends_on == read
+
+
+def test_nobodys_folders_are_told(site: Path) -> None:
+    for path in site.rglob("*.html"):
+        told = path.read_text()
+        assert str(project_root()) not in told, path
+        assert f"{tempfile.gettempdir()}/" not in told, path
+
+
+# --- what is opened ------------------------------------------------------------------------------
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.targets: set[str] = set()
+        self.ids: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = dict(attrs)
+        self.ids.add(told.get("id") or "")
+        if target := told.get("href" if tag == "a" else "src"):
+            self.targets.add(target)
+
+
+def _links(path: Path) -> _Links:
+    found = _Links()
+    found.feed(path.read_text())
+    return found
+
+
+def test_every_link_leads_somewhere(site: Path) -> None:
+    """Also to parts of pages; what leads out of the site is only ever clicked, never loaded."""
+    pages = {path: _links(path) for path in site.rglob("*.html") if path != site / MODELS}
+    assert len(pages) == 2 + len([*(project_root() / "docs").glob("*.md")]) + len(
+        [*(project_root() / "notebooks").glob("*.ipynb")]
+    )
+    for path, links in pages.items():
+        for target in links.targets:
+            parts = urlsplit(target)
+            if parts.scheme:
+                continue
+            led = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            assert led.is_file(), (path, target)
+            assert led.is_relative_to(site)
+            if parts.fragment and led in pages:
+                assert parts.fragment in pages[led].ids, (path, target)
+
+
+def test_the_front_page_leads_to_a_model_and_its_lineage(site: Path, page: Page) -> None:
+    page.goto((site / FRONT).as_uri())
+    page.get_by_role("link", name="Models, sources and tests").click()
+    page.get_by_text("Every table of the platform").wait_for()
+    for name, (column, kind, parent) in SHOWN.items():
+        page.goto(f"{(site / MODELS).as_uri()}#!/model/model.sprint_dbt.{name}")
+        page.get_by_role("heading", name=name).wait_for()
+        shown = page.locator(".app-content").inner_text()
+        assert "One row is" in shown
+        assert re.search(rf"{column}\s+{kind}\b", shown), shown
+        assert re.search(rf"Depends On.*\b{parent}\b", shown, flags=re.DOTALL)
+    page.locator(".launcher-btn").click()
+    drawn = page.locator("canvas").first
+    drawn.wait_for()
+    assert (drawn.bounding_box() or {}).get("height", 0) > 100
+
+
+def test_guides_and_notebooks_show_their_pictures(site: Path, page: Page) -> None:
+    for source in ("README", "notebooks/analysis", "notebooks/player_paths"):
+        page.goto((site / f"{source}.html").as_uri())
+        sizes = page.evaluate("[...document.images].map(image => image.naturalWidth)")
+        assert sizes, source
+        assert all(sizes), source
+    page.goto((site / FRONT).as_uri())
+    page.get_by_role("link", name="How the game is doing").click()
+    assert page.get_by_role("heading", name="Who comes back").is_visible()
+    assert not page.get_by_text("import duckdb").is_visible()
+    page.get_by_text("code", exact=True).first.click()
+    assert page.get_by_text("import duckdb").is_visible()
