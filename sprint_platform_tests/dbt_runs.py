@@ -143,6 +143,8 @@ class DbtWarehouse:
         )
         # a command that stopped before its first node has no results
         results = getattr(result.result, "results", [])
+        # nothing is done for an exposure, and dbt says so
+        results = [r for r in results if str(r.status) != "no-op"]
         return DbtRun(
             success=result.success,
             status={r.node.name: str(r.status) for r in results},

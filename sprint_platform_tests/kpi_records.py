@@ -302,15 +302,16 @@ def _rfm(game: Game) -> list[Row]:
 
 
 def _segment(recency: int, frequency: int, monetary: int, purchases: int) -> str:
+    again = purchases > 1
     if recency >= 3:
-        if recency >= 4 and frequency >= 4 and monetary >= 4:
-            return "champions"
-        if frequency >= 4:
-            return "loyal"
-        return "new" if recency >= 4 and purchases == 1 else "promising"
+        if not again:
+            return "new" if recency >= 4 else "promising"
+        if frequency < 4:
+            return "promising"
+        return "champions" if recency >= 4 and monetary >= 4 else "loyal"
     if monetary >= 4:
         return "big spenders at risk"
-    return "at risk" if frequency >= 3 else "lapsing"
+    return "at risk" if again and frequency >= 3 else "lapsing"
 
 
 def _churn(game: Game) -> list[Row]:

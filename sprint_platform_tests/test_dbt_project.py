@@ -212,7 +212,8 @@ FAULTS = (
     " where calendar_date = '2025-01-04'",
     "update sprint_mart.concurrency_5_minutes set players_online = day_peak + 1"
     " where slot_started_at = '2025-01-05 12:00'",
-    "update sprint_mart.cohort_revenue set revenue = revenue + 1, payers = -1"
+    # the day's own revenue is right, and so is its sum: what came before it is not
+    "update sprint_mart.cohort_revenue set cumulative_revenue = cumulative_revenue + 1, payers = -1"
     " where calendar_date = '2025-01-05'",
     "update sprint_mart.spender_concentration_monthly set top_10_percent_revenue = revenue + 1"
     " where year_month = '2025-01-01'",

@@ -31,7 +31,6 @@ cohorts as (
             end
         ) as broken_sums
     from days
-    where {{ in_window('calendar_date') }}
     group by signup_date, calendar_date
 ),
 
@@ -43,7 +42,7 @@ purchases as (
     from {{ source('raw', 'event_transaction') }} as transactions
     inner join {{ source('dim', 'dim_players') }} as players
         on transactions.player_id = players.player_id
-    where {{ in_window('transactions.event_date') }}
+    where {{ in_window('transactions.event_date', forward_days=90) }}
     group by players.signup_date, transactions.event_date
 )
 

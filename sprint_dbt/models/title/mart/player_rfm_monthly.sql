@@ -79,13 +79,15 @@ select
     recency_score,
     frequency_score,
     monetary_score,
+    -- where most buy once, one purchase is as good as most and scores high: nobody is loyal for it
     case
+        when recency_score >= 3 and frequency = 1
+            then case when recency_score >= 4 then 'new' else 'promising' end
         when recency_score >= 4 and frequency_score >= 4 and monetary_score >= 4 then 'champions'
         when recency_score >= 3 and frequency_score >= 4 then 'loyal'
-        when recency_score >= 4 and frequency = 1 then 'new'
         when recency_score >= 3 then 'promising'
         when monetary_score >= 4 then 'big spenders at risk'
-        when frequency_score >= 3 then 'at risk'
+        when frequency_score >= 3 and frequency > 1 then 'at risk'
         else 'lapsing'
     end as segment
 from scores
