@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pytest
 from dagster._core.storage.tags import RUN_KEY_TAG
 from typer.testing import CliRunner
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 from sprint_platform.cli import app
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.landed_days import building
-from sprint_platform.places import data_dir, database_path, project_root, raw_dir
+from sprint_platform.places import data_dir, database_path, project_root, published_dir, raw_dir
 from sprint_platform.telemetry.landing.files import landing_dir
 from sprint_platform.telemetry.landing.land import land
 from sprint_platform.telemetry.partitions import read_manifest
@@ -235,6 +236,13 @@ def test_files_go_through_the_whole_graph(titles_folder: Path) -> None:
     # the worst first: the file that could not be read
     assert str(told["files"]).splitlines()[2].startswith("| heartbeats/half.parquet | refused |")
     assert rows("select reason from arena_raw.rejected where row is not null") == [("unparseable",)]
+    with duckdb.connect(str(published_dir() / "sprint.duckdb"), read_only=True) as con:
+        published = con.execute("from arena_mart.landing_rejects_daily order by all").fetchall()
+    # neither says a day: a record that is no record, and a file that is none
+    assert published == [
+        (None, "heartbeats", "half_written", 1),
+        (None, "heartbeats", "unparseable", 1),
+    ]
     assert rows("select count(*), sum(heartbeats) from arena_raw.pending_session") == [(2, 20)]
     # two players, in a country that nobody told; the second day has nothing, and is built
     assert rows("select country, count(*) from arena_mart.player_activity_daily group by 1") == [
