@@ -16,7 +16,7 @@ import yaml
 from sprint_platform.places import dbt_project_dir
 from sprint_platform.simulation.world import World
 from sprint_platform.telemetry.partitions import write_partition
-from sprint_platform.warehouse.publish import Mart, publish
+from sprint_platform.warehouse.publish import Mart, publish, publish_tables
 
 FIRST = date(2025, 1, 1)
 LAST = date(2025, 3, 1)
@@ -86,9 +86,10 @@ MARTS = {
     """,
     "encounter_rates_daily": """
         select calendar_date as calendar_day, 40 + n % 3 as sessions, 100 + n as encounters,
-            36000 as session_seconds, 12000 as encounter_seconds,
+            36000 + 3600 * (n % 2) as session_seconds, 12000 as encounter_seconds,
             (100 + n) / (40 + n % 3) as encounters_per_session,
-            (100 + n) / 10 as encounters_per_session_hour
+            -- on every fourth day 7 were in sessions whose length is not known
+            (100 + n - if(n % 4 = 0, 7, 0)) / (10 + n % 2) as encounters_per_session_hour
         from days
     """,
     "position_heat_daily": """
@@ -198,3 +199,20 @@ def change_mart(folder: Path, title: str, statement: str, relation: str) -> None
     with duckdb.connect(str(folder / f"{title}.duckdb")) as con:
         con.execute(statement)
         publish(con, title, [Mart(relation, by_month=True)], (LAST, LAST + timedelta(days=1)))
+
+
+def publish_few(title: str, queries: dict[str, str]) -> None:
+    """Publishes these marts of a title that is no other test's, each as a query has it: columns
+    that are declared but not in the query are null. What landing refused has no declaration."""
+    with duckdb.connect() as con:
+        con.execute(f"create schema {title}_mart")
+        for mart, query in queries.items():
+            relation = f"{title}_mart.{mart}"
+            if mart == "landing_rejects_daily":
+                con.execute(f"create table {relation} as {query}")
+                publish_tables(con, title, [relation], [], "", [])
+                continue
+            typed = ", ".join(f"{name} {kind}" for name, kind in declared_columns(mart).items())
+            con.execute(f"create table {relation} ({typed})")
+            con.execute(f"insert into {relation} by name {query}")
+            publish(con, title, [Mart(relation, by_month=True)], None)

@@ -8,18 +8,21 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from sprint_platform.dashboard import parts, wording
+from sprint_platform.dashboard.app import build_app, draw, draw_replay
 from sprint_platform.dashboard.published import Columns, NothingPublished, published
+from sprint_platform.dashboard.queries import encounters
 from sprint_platform.dashboard.replay import beats_of, meetings_of
 from sprint_platform.dashboard.view import address, read_view
 from sprint_platform.orchestration.history import last_runs, latest_checks
 from sprint_platform.title import Title
 from sprint_platform_tests.command_line import run_sprint
-from sprint_platform_tests.dashboard_marts import FIRST, LAST, publish_marts
+from sprint_platform_tests.dashboard_marts import FIRST, LAST, publish_few, publish_marts
 
 START = datetime(2025, 1, 1, 23, 59)
 
@@ -99,6 +102,201 @@ def test_an_address_without_days_shows_the_latest_and_leaves_as_many_to_compare(
         odd = read_view(con, "?title=x'&from=2025-02-02&to=2025-02-01&day=soon&session=1")
         assert (odd.first, odd.last) == (date(2025, 2, 1), date(2025, 2, 2))
         assert len(odd.notes) == 4
+
+
+@pytest.mark.usefixtures("data")
+@pytest.mark.parametrize("path", ["/", "/retention", "/revenue"])
+def test_days_that_nothing_can_be_counted_from_are_left_out(path: str) -> None:
+    with published() as con:
+        odd = read_view(con, "?from=2025-02-01&to=9999-12-31&day=2200-01-01")
+        assert (odd.first, odd.last, odd.day, len(odd.notes)) == (date(2025, 2, 1), LAST, None, 2)
+        assert "“9999-12-31” in the address is no value of “to”" in odd.notes[0]
+        odd = read_view(con, "?to=0001-01-01")
+        assert (odd.first, odd.last, len(odd.notes)) == (date(2025, 1, 31), LAST, 1)
+        # the farthest days that are taken
+        assert read_view(con, "?from=1970-01-01&to=2199-12-31").before is None
+    assert "is left out" in shown(path, "?from=2025-01-01&to=9999-12-31")
+
+
+@pytest.mark.usefixtures("data")
+def test_weekly_rates_an_hour_are_of_the_sessions_whose_length_is_known() -> None:
+    monday = date(2025, 2, 3)
+    with published() as con:
+        title = read_view(con, "?title=sprint").title
+        week = encounters.rates(con, title, monday, monday + timedelta(days=6), "week")
+        days = encounters.rates(con, title, monday, monday + timedelta(days=6), "day")
+        mart = con.execute(
+            "select encounters_per_session_hour from sprint_mart.encounter_rates_daily"
+            " where calendar_day between $1 and $1 + 6 order by calendar_day",
+            [monday],
+        ).fetchall()
+    assert days["encounters_per_session_hour"] == pytest.approx([rate for (rate,) in mart])
+    numbers = range((monday - FIRST).days, (monday - FIRST).days + 7)
+    met = sum(100 + n - (7 if n % 4 == 0 else 0) for n in numbers)
+    hours = sum(10 + n % 2 for n in numbers)
+    assert week["encounters_per_session_hour"] == pytest.approx([met / hours])
+
+
+# A title whose YAML nobody has: 40 days on which players of BR play and buy nothing, and of a
+# country that is not known come purchases alone, which are free in the latest month.
+FEW_DAYS = "from range(40) t(n) cross join (select date '2025-01-01' + n::int as calendar_date)"
+FEW = {
+    "kpi_daily": f"""
+        select calendar_date, 'BR' as country, 10 + n % 3 as active_players, 0 as revenue,
+            0 as purchases, 0 as payers, 20 as sessions, 600 as play_time_seconds,
+            1 as new_players, 40 as monthly_active_players {FEW_DAYS}
+        union all by name
+        select calendar_date, 'ZZ' as country, 0 as active_players, 5 as revenue, 1 as purchases,
+            1 as payers, 0 as sessions, 0 as play_time_seconds, 0 as new_players {FEW_DAYS}
+    """,
+    "player_rfm_monthly": """
+        select uuid() as player_id, date '2025-02-01' as year_month, 'ZZ' as country,
+            'loyal' as segment, 0 as monetary, 1 as recency_days, 2 as frequency from range(3)
+    """,
+    "encounter_rates_daily": f"""
+        select calendar_date as calendar_day, 20 as sessions, if(n < 36, 4, 0) as encounters,
+            3600 as session_seconds, 60 as encounter_seconds {FEW_DAYS}
+    """,
+    "encounter_summary_daily": f"select calendar_date as calendar_day {FEW_DAYS} where n < 36",
+    "session_close_encounters_daily": f"""
+        select uuid() as session_id, calendar_date as calendar_day, 4 as close_encounter_count,
+            60 as total_encounter_seconds {FEW_DAYS}
+    """,
+    "position_heat_daily": "select date '2025-01-01' as calendar_date where false",
+    # a day that nobody played on, and records that say no day
+    "landing_rejects_daily": """
+        select date '2025-02-10' as event_date, 'sessions' as dataset, 'too long' as reason,
+            3 as records
+        union all select null, 'players', 'no sign-up', 4
+    """,
+}
+
+
+@pytest.fixture(scope="module")
+def few_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("few")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPRINT_DATA_DIR", str(folder))
+        publish_few("arena", FEW)
+        late = f"select calendar_date as calendar_day {FEW_DAYS} where n < 35"
+        publish_few("late", {**FEW, "encounter_summary_daily": late})
+        countries = "(select unnest(['BR', null]) as country)"
+        publish_few(
+            "nowhere",
+            {
+                "kpi_daily": "select date '2025-01-01' as calendar_date, country,"
+                f" 1 as active_players, 60 as play_time_seconds from {countries}"
+            },
+        )
+    return folder
+
+
+@pytest.fixture
+def few(few_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SPRINT_DATA_DIR", str(few_folder))
+    return few_folder
+
+
+def shown(path: str, search: str) -> str:
+    """The page at the address, as text."""
+    return str(draw(path, search, "", None)[0])
+
+
+@pytest.mark.usefixtures("few")
+def test_a_country_that_buys_but_does_not_play_has_pages() -> None:
+    for path in ("/", "/retention", "/revenue", "/regions", "/encounters", "/quality"):
+        assert "H1" in shown(path, "?title=arena&country=ZZ")
+    page = shown("/", "?title=arena&country=ZZ")
+    assert "There is none on these days." in page
+    assert "100.00" in page  # twenty days of 5.00
+    page = shown("/revenue", "?title=arena&country=ZZ")
+    assert "of 3 payers; what they bought in three months cost nothing." in page
+
+
+@pytest.mark.usefixtures("few")
+def test_days_without_a_purchase_are_not_days_without_players() -> None:
+    page = shown("/revenue", "?title=arena&country=BR")
+    assert "Nobody bought in BR on these days." in page
+    assert "sprint run" not in page
+    page = shown("/revenue", "?title=arena&from=2025-06-01&to=2025-06-02")
+    assert "sprint run --title arena --from 2025-06-01 --to 2025-06-02" in page
+
+
+@pytest.mark.usefixtures("few")
+def test_a_mart_without_rows_on_a_day_without_encounters_is_not_late() -> None:
+    assert "the daily ones go to 9 Feb 2025, all that have rows." in shown(
+        "/quality", "?title=arena"
+    )
+    assert "go to 9 Feb 2025, except encounter_summary_daily." in shown("/quality", "?title=late")
+
+
+@pytest.mark.usefixtures("few")
+def test_refused_records_that_say_no_day_are_told_apart() -> None:
+    page = shown("/quality", "?title=arena&from=2025-02-01&to=2025-02-10")
+    assert "3 on 1 – 10 Feb 2025, and 4 that say no day; most often players: no sign-up." in page
+    page = shown("/quality", "?title=arena&from=2025-01-01&to=2025-01-31")
+    assert "None on 1 – 31 Jan 2025, and 4 that say no day; most often players" in page
+
+
+@pytest.mark.usefixtures("few")
+def test_a_replay_without_positions_keeps_its_chooser() -> None:
+    replay = str(draw_replay("?title=arena"))
+    assert "No positions are published of this title." in replay
+    assert "id='replay-name'" in replay
+    assert "id='replay-day'" in replay
+    assert "id='replay-session'" in replay
+
+
+def answer(outputs: list[str], inputs: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
+    """What the application answers a browser that asks for these parts of the page."""
+
+    def told(values: dict[str, Any]) -> list[dict[str, Any]]:
+        return [
+            {"id": name.split(".")[0], "property": name.split(".")[1], "value": value}
+            for name, value in values.items()
+        ]
+
+    named = [{"id": name.split(".")[0], "property": name.split(".")[1]} for name in outputs]
+    asked = {
+        "output": outputs[0] if len(outputs) == 1 else f"..{'...'.join(outputs)}..",
+        "outputs": named[0] if len(outputs) == 1 else named,
+        "inputs": told(inputs),
+        "state": told(state),
+        "changedPropIds": list(inputs),
+    }
+    response = build_app().server.test_client().post("/_dash-update-component", json=asked)
+    assert response.status_code == 200
+    return response.get_json()["response"]
+
+
+@pytest.mark.usefixtures("few")
+def test_a_page_that_fails_says_so_and_the_log_says_why(caplog: pytest.LogCaptureFixture) -> None:
+    told = answer(
+        ["page.children", "tabs.children", "switch-state.data", "drawn.data"],
+        {
+            "address.pathname": "/regions",
+            "address.search": "?title=nowhere",
+            "edition.data": "",
+        },
+        {"drawn.data": "/?title=nowhere@"},
+    )
+    assert "This page could not be drawn: '<' not supported" in str(told["page"])
+    assert "the server's log says more" in str(told["page"])
+    # it is asked for again, and the other pages are a click away
+    assert told["drawn"]["data"] is None
+    assert "/quality?title=nowhere" in str(told["tabs"])
+    assert "Traceback" in caplog.text
+    assert "regions.py" in caplog.text
+
+
+def test_history_that_cannot_be_read_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    told = answer(["history.children"], {"history-of.data": "sprint"}, {})
+    assert "Dagster's history (DAGSTER_HOME) could not be read:" in str(told)
+    assert "$DAGSTER_HOME is not set" in str(told)
+    assert "Traceback" in caplog.text
 
 
 def test_nothing_published_is_told(data_folder: Path) -> None:

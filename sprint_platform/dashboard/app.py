@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.exceptions import PreventUpdate
 from flask import Response
 
@@ -101,6 +101,7 @@ def build_app() -> Dash:
         Input("address", "search"),
         Input("edition", "data"),
         State("drawn", "data"),
+        on_error=_not_drawn,
     )(draw)
     app.clientside_callback(ClientsideFunction("switches", "show"), Input("switch-state", "data"))
     _fill_in(app)
@@ -110,8 +111,12 @@ def build_app() -> Dash:
 
 def _fill_in(app: Dash) -> None:
     """What pages leave to a second look: the replay, and what Dagster remembers."""
-    app.callback(Output("replay", "children"), Input("address", "search"))(draw_replay)
-    app.callback(Output("history", "children"), Input("history-of", "data"))(quality.history)
+    app.callback(
+        Output("replay", "children"), Input("address", "search"), on_error=_no_replay_drawn
+    )(draw_replay)
+    app.callback(Output("history", "children"), Input("history-of", "data"), on_error=_no_history)(
+        quality.history
+    )
     app.clientside_callback(
         ClientsideFunction("replay", "draw"),
         Output("replay-map", "figure"),
@@ -185,7 +190,36 @@ def draw_replay(search: str | None) -> list[Any]:
         with published() as con:
             return encounters.replay(con, read_view(con, search))
     except (NothingPublished, duckdb.Error) as error:
-        return [html.P(f"The session cannot be read: {error}", className="none")]
+        return _no_replay(f"The session cannot be read: {error}")
+
+
+def _not_drawn(error: Exception) -> tuple[Any, Any, Any, Any]:
+    """What ``draw`` returns where it fails: not the page that stood there before, which would have
+    another address. Nothing counts as drawn, so that the page may be asked for again."""
+    _log(error)
+    pathname, search = (ctx.inputs.get(f"address.{part}") for part in ("pathname", "search"))
+    told = f"{wording.failure(error)}; the server's log says more."
+    shown = parts.empty("Something went wrong", f"This page could not be drawn: {told}")
+    return [shown], tabs(pathname or "", search, "encounter"), None, None
+
+
+def _no_replay_drawn(error: Exception) -> list[Any]:
+    _log(error)
+    told = f"{wording.failure(error)}; the server's log says more."
+    return _no_replay(f"This session could not be drawn: {told}")
+
+
+def _no_replay(why: str) -> list[Any]:
+    return [html.H2("Session replay", id="replay-name"), html.P(why, className="none")]
+
+
+def _no_history(error: Exception) -> list[Any]:
+    _log(error)
+    return quality.no_history(error)
+
+
+def _log(error: Exception) -> None:
+    logging.getLogger(__name__).error("A part of the dashboard failed", exc_info=error)
 
 
 def tabs(current: str, search: str | None, word: str) -> list[Any]:
@@ -281,7 +315,7 @@ def _unreadable(error: duckdb.Error) -> html.Section:
     return parts.empty(
         "What is published cannot be read",
         f"A run may be publishing right now: load the page again. If that does not help, run any"
-        f" day anew, which publishes it. ({' '.join(str(error).split())[:300]})",
+        f" day anew, which publishes it. ({wording.failure(error)})",
     )
 
 

@@ -220,6 +220,9 @@ def replay(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
         className="chooser",
     )
     shown: list[Any] = [heading, chooser]
+    if not encounters.has_heartbeats(con, view.title):
+        told = "No positions are published of this title."
+        return [*shown, html.P(told, className="none")]
     try:
         game = Title.load(view.title.name)
     except TitleError as error:

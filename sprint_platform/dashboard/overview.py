@@ -91,8 +91,6 @@ def _active(view: View, days: Columns, table: Columns) -> html.Section:
 
 
 def _stickiness(view: View, days: Columns, table: Columns) -> html.Section:
-    known = [value for value in days["stickiness"] if value is not None]
-    low, high = (wording.share(value) for value in (min(known), max(known)))
     return parts.chart(
         "stickiness",
         "Stickiness",
@@ -101,7 +99,7 @@ def _stickiness(view: View, days: Columns, table: Columns) -> html.Section:
             y_title="daily of monthly active",
             y_format=".0%",
         ),
-        f"Of the players of 28 days, {low} to {high} play on a day.",
+        parts.between(days["stickiness"], wording.share, "of the players of 28 days play on a day"),
         parts.table(
             f"Stickiness by {view.grain}",
             ["", "daily of monthly active"],

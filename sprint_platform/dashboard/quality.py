@@ -50,20 +50,28 @@ def _rejects(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
     if "landing_rejects_daily" not in view.title.marts:
         if not _lands(view.title.name):
             return []
-        where = f"{view.title.name}_raw.rejected"
-        told = f"They are not published: the warehouse has them in {where}, each with its reason."
-        return [parts.nothing(key, name, told)]
+        told = (
+            f"Not published yet: {view.title.schema}.landing_rejects_daily. A landing publishes it:"
+        )
+        command = f" sprint land --title {view.title.name}"
+        return [parts.nothing(key, name, told + command)]
     found = quality.rejects(con, view.title, view.first, view.last)
     if not found["reason"]:
         return [parts.nothing(key, name, "None on these days.")]
     days = quality.rejects_by_day(con, view.title, view.first, view.last)
+    without_day = sum(found["without_day"])
+    with_day = sum(found["records"]) - without_day
+    told = f"{wording.count(with_day) if with_day else 'None'} on"
+    told += f" {wording.span(view.first, view.last)}"
+    if without_day:
+        told += f", and {wording.count(without_day)} that say no day"
+    told += f"; most often {found['dataset'][0]}: {found['reason'][0]}."
     return [
         parts.chart(
             key,
             name,
             figure([bars("records", days["period"], days["records"], 1)], y_title="records a day"),
-            f"{wording.count(sum(found['records']))} on {wording.span(view.first, view.last)}, most"
-            f" of them {found['dataset'][0]}: {found['reason'][0]}.",
+            told,
             parts.table(
                 "Refused records by reason",
                 ["dataset", "reason", "records", "days", "last day"],
@@ -75,9 +83,15 @@ def _rejects(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
                         wording.count(on_days),
                         wording.day(last),
                     ]
-                    for dataset, reason, records, on_days, last in zip(*found.values(), strict=True)
+                    for dataset, reason, records, _, on_days, last in zip(
+                        *found.values(), strict=True
+                    )
                 ],
             ),
+            note="Records that say no day are in the table whatever days are chosen; the chart has"
+            " no place for them."
+            if without_day
+            else None,
             wide=True,
         )
     ]
@@ -92,28 +106,32 @@ def _lands(name: str) -> bool:
 
 def _freshness(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
     found = quality.freshness(con, view.title)
-    latest = max(
-        (
-            last
-            for last, kept in zip(found["last"], found["kept_by"], strict=True)
-            if last and kept == "day"
-        ),
-        default=None,
+    latest = view.title.last
+    # pairs of teams that met: it has no rows on a day on which none did
+    rare = {f"{view.title.word}_summary_daily": quality.last_day_with_encounters(con, view.title)}
+    behind, without_rows = [], False
+    for mart, kept, last in zip(found["mart"], found["kept_by"], found["last"], strict=True):
+        # landing refuses nothing on most days, and may refuse a day that nobody played on
+        if kept != "day" or mart == "landing_rejects_daily":
+            continue
+        wanted = rare.get(mart, latest)
+        if last is None:
+            without_rows = True
+        elif wanted is not None and last < wanted:
+            behind.append(mart)
+    rest = (
+        f"except {wording.joined(behind)}"
+        if behind
+        else "all that have rows"
+        if without_rows
+        else "all of them"
     )
-    behind = [
-        mart
-        for mart, kept, last in zip(found["mart"], found["kept_by"], found["last"], strict=True)
-        if kept == "day" and last != latest
-    ]
     told = f"{len(found['mart'])} marts; the daily ones go to {wording.day(latest)}"
     return parts.card(
         "freshness",
         [
             html.H2("What is published", id="freshness-name"),
-            html.P(
-                f"{told}, except {wording.joined(behind)}." if behind else f"{told}, all of them.",
-                className="summary",
-            ),
+            html.P(f"{told}, {rest}.", className="summary"),
             parts.table(
                 f"Marts of {view.title.name}",
                 ["mart", "kept by", "first", "last", "rows"],
@@ -140,6 +158,25 @@ def history(title: str) -> list[Any]:
     from sprint_platform.orchestration.history import last_runs, latest_checks
 
     return [_checks(title, latest_checks(title)), _runs(title, last_runs(title))]
+
+
+def no_history(error: Exception) -> list[Any]:
+    """What stands in place of Dagster's history where it cannot be read."""
+    return [
+        parts.card(
+            "checks",
+            [
+                html.H2("Checks and runs", id="checks-name"),
+                html.P(
+                    "Dagster's history (DAGSTER_HOME) could not be read:"
+                    f" {wording.failure(error)}; the server's log says more.",
+                    className="warning",
+                    role="status",
+                ),
+            ],
+            wide=True,
+        )
+    ]
 
 
 def _checks(title: str, checks: list[CheckResult]) -> html.Section:

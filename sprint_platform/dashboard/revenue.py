@@ -27,8 +27,11 @@ VALUE_DAYS = (0, 1, 7, 14, 30, 60, 90)
 def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
     """Revenue by day, lifetime values, concentration and segments."""
     days = activity.daily(con, view.title, view.first, view.last, view.country)
-    if not any(days["revenue"]):
+    if not days["period"]:
         return [parts.no_days(view)]
+    if not any(days["revenue"]) and not any(days["purchases"]):
+        where = f" in {view.country}" if view.country else ""
+        return [parts.nothing("revenue", "Revenue by day", f"Nobody bought{where} on these days.")]
     table = activity.daily(con, view.title, view.first, view.last, view.country, view.grain)
     return [
         _headlines(con, view),
@@ -224,7 +227,7 @@ def _segments(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
     backwards = slice(None, None, -1)
     shown = [
         {
-            **bars(what, [value / whole for value in found[column][backwards]], [], nth),
+            **bars(what, [_of(value, whole) for value in found[column][backwards]], [], nth),
             "y": found["segment"][backwards],
             "orientation": "h",
             "hovertemplate": "%{y}: %{x:.1%}<extra>%{fullData.name}</extra>",
@@ -246,8 +249,13 @@ def _segments(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
             legend={"traceorder": "normal"},
         ),
         f"In {month}, {found['segment'][0]} are {wording.share(found['players'][0] / everybody)} of"
-        f" {wording.count(everybody)} payers and brought"
-        f" {wording.share(found['monetary'][0] / paid)} of what they paid in three months.",
+        f" {wording.count(everybody)} payers"
+        + (
+            f" and brought {wording.share(found['monetary'][0] / paid)} of what they paid in three"
+            " months."
+            if paid
+            else "; what they bought in three months cost nothing."
+        ),
         parts.table(
             f"Segments of payers in {month}",
             ["segment", "players", "paid", "purchases each", "days since the last"],
@@ -263,3 +271,8 @@ def _segments(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
             ],
         ),
     )
+
+
+def _of(value: float, whole: float) -> float | None:
+    """The share; there is none of nothing, as of purchases that cost nothing."""
+    return value / whole if whole else None

@@ -28,6 +28,8 @@ T = TypeVar("T")
 DAYS_SHOWN = 90
 # From so many published days on, half of them are left for the period before.
 DAYS_TO_COMPARE = 28
+# No title has days outside of these; the period before them is still one that Python knows.
+YEARS = range(1970, 2200)
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def read_view(con: duckdb.DuckDBPyConnection, search: str | None) -> View:
         first=first,
         last=last,
         country=asked.get("country") or None,
-        day=_read(date.fromisoformat, asked.get("day"), "day", notes),
+        day=_read(_day, asked.get("day"), "day", notes),
         session=_read(UUID, asked.get("session"), "session", notes),
         notes=tuple(notes),
     )
@@ -121,14 +123,22 @@ def _days(
 ) -> tuple[date, date]:
     count = (published_last - published_first).days + 1
     shown = min(DAYS_SHOWN, count // 2) if count >= DAYS_TO_COMPARE else count
-    last = _read(date.fromisoformat, asked.get("to"), "to", notes) or published_last
-    first = _read(date.fromisoformat, asked.get("from"), "from", notes)
+    last = _read(_day, asked.get("to"), "to", notes) or published_last
+    first = _read(_day, asked.get("from"), "from", notes)
     if first is None:
         first = max(published_first, last - timedelta(days=shown - 1))
     if first > last:
         notes.append(f"{first} lies after {last}: the days are shown the other way round.")
         first, last = last, first
     return first, last
+
+
+def _day(told: str) -> date:
+    """The day. Raises ValueError where it is none, or none that days can be counted from."""
+    day = date.fromisoformat(told)
+    if day.year not in YEARS:
+        raise ValueError(f"{day} is not in the years {YEARS[0]} to {YEARS[-1]}")
+    return day
 
 
 def _read(read: Callable[[str], T], told: str | None, name: str, notes: list[str]) -> T | None:

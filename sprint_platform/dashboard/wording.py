@@ -68,3 +68,8 @@ def period(first: date, grain: str) -> str:
 def joined(words: list[str]) -> str:
     """Words as a list in a sentence."""
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
+
+
+def failure(error: Exception) -> str:
+    """What an exception says, in one line; its kind where it says nothing."""
+    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__

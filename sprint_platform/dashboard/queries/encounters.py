@@ -17,7 +17,7 @@ def rates(
     con: duckdb.DuckDBPyConnection, title: PublishedTitle, first: date, last: date, grain: str
 ) -> Columns:
     """One row is a day, week or month: its sessions, its encounters, how long they lasted, and how
-    many there are per session and per hour of session."""
+    many there are per session and per hour of those sessions whose length is known."""
     return read_columns(
         con,
         f"""
@@ -27,7 +27,9 @@ def rates(
             sum(encounters) as encounters,
             sum(encounter_seconds) as encounter_seconds,
             sum(encounters) / nullif(sum(sessions), 0) as encounters_per_session,
-            sum(encounters) * 3600 / nullif(sum(session_seconds), 0) as encounters_per_session_hour
+            -- a day's rate leaves out encounters of sessions whose length is not known
+            sum(encounters_per_session_hour * session_seconds) / nullif(sum(session_seconds), 0)
+                as encounters_per_session_hour
         from {title.schema}.{title.word}_rates_daily
         where calendar_day between $first and $last
         group by period order by period
@@ -89,6 +91,16 @@ def sessions(
         """,
         {"day": day},
     )
+
+
+def has_heartbeats(con: duckdb.DuckDBPyConnection, title: PublishedTitle) -> bool:
+    """Whether any heartbeats of the title are published."""
+    found = con.execute(
+        "select count(*) from duckdb_views()"
+        " where schema_name = $schema and view_name = 'event_heartbeat'",
+        {"schema": f"{title.name}_raw"},
+    ).fetchone()
+    return found is not None and found[0] > 0
 
 
 def heartbeats(

@@ -33,11 +33,22 @@ def freshness(con: duckdb.DuckDBPyConnection, title: PublishedTitle) -> Columns:
     return read_columns(con, f"{' union all '.join(asked)} order by mart")
 
 
+def last_day_with_encounters(con: duckdb.DuckDBPyConnection, title: PublishedTitle) -> date | None:
+    """The last day on which teams met; None where they never did, or the rates are not
+    published."""
+    mart = f"{title.word}_rates_daily"
+    if mart not in title.marts:
+        return None
+    query = f"select max(calendar_day) from {title.schema}.{mart} where encounters > 0"
+    found = con.execute(query).fetchone()
+    return found[0] if found else None
+
+
 def rejects(
     con: duckdb.DuckDBPyConnection, title: PublishedTitle, first: date, last: date
 ) -> Columns:
     """One row is a dataset and a reason for which landing refused records of these days, or records
-    that say no day: how many, and on how many days."""
+    that say no day: how many, how many of them say none, and on how many days the others are."""
     return read_columns(
         con,
         f"""
@@ -45,6 +56,7 @@ def rejects(
             dataset,
             reason,
             sum(records) as records,
+            coalesce(sum(records) filter (event_date is null), 0) as without_day,
             count(distinct event_date) as days,
             max(event_date) as last_day
         from {title.schema}.landing_rejects_daily
