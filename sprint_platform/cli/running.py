@@ -127,7 +127,8 @@ def demo() -> None:
     days = read_days(game, None, None)
     _run_and_tell(game, days, Entrypoint.all, reuse=False)
     _answers(game)
-    out.print("\nThe Dagster UI, with this run and its lineage:  [bold]make ui[/]")
+    out.print("\nThese seven days in the browser:                [bold]make dashboard[/]")
+    out.print("The Dagster UI, with this run and its lineage:  [bold]make ui[/]")
     for what, where in (
         ("The warehouse (DuckDB):                         ", database_path()),
         ("For notebooks and BI tools:                     ", published_dir()),
