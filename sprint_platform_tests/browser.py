@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+# A page is drawn in well under a second; a machine that runs other tests may take its time.
+expect.set_options(timeout=30_000)
 # It asks nobody for anything on its own.
 SWITCHES = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
