@@ -13,7 +13,8 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 # A page is drawn in well under a second; a machine that runs other tests may take its time.
-expect.set_options(timeout=30_000)
+PATIENCE = 30_000
+expect.set_options(timeout=PATIENCE)
 # It asks nobody for anything on its own.
 SWITCHES = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),

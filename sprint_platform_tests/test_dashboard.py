@@ -19,16 +19,13 @@ from waitress import create_server
 
 from sprint_platform.dashboard.app import PAGES, build_app
 from sprint_platform.dashboard.published import published
-from sprint_platform_tests.browser import chromium
+from sprint_platform_tests.browser import PATIENCE, chromium
 from sprint_platform_tests.dashboard_marts import (
     LAST,
     REPLAY_DAY,
     change_mart,
     publish_marts,
 )
-
-# a page is drawn in well under a second; a machine that runs other tests may take its time
-PATIENCE = 30_000
 
 
 @pytest.fixture(scope="module")
@@ -128,14 +125,14 @@ def ask(query: str) -> list[tuple[Any, ...]]:
 
 def drawn(page: Page) -> None:
     """Waits until every chart of the page is drawn."""
-    expect(page.locator("main h1")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("main h1")).to_be_visible()
     graphs = page.locator("main .dash-graph")
     for place in range(graphs.count()):
-        expect(graphs.nth(place).locator(".main-svg").first).to_be_attached(timeout=PATIENCE)
+        expect(graphs.nth(place).locator(".main-svg").first).to_be_attached()
 
 
 def shows(locator: Locator, text: str) -> None:
-    expect(locator).to_have_text(text, timeout=PATIENCE)
+    expect(locator).to_have_text(text)
 
 
 def test_tabs_switches_and_the_address(page: Page) -> None:
@@ -235,7 +232,7 @@ def test_tables_are_those_of_sql(page: Page) -> None:
 
 def test_keyboard_reaches_switches_tabs_and_replay(page: Page) -> None:
     page.goto("/encounters?title=sprint")
-    expect(page.locator("#replay-beat")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#replay-beat")).to_be_visible()
     reached: list[str] = []
     for _ in range(60):
         page.keyboard.press("Tab")
@@ -252,7 +249,7 @@ def test_keyboard_reaches_switches_tabs_and_replay(page: Page) -> None:
     wanted += ["tab-overview", "tab-retention", "tab-revenue", "tab-regions", "tab-encounters"]
     wanted += ["tab-quality", "replay-day", "replay-session", "replay-play", "replay-beat"]
     assert [name for name in reached if name in wanted] == wanted
-    expect(page.locator("#replay-now")).to_contain_text("Beat 1 of", timeout=PATIENCE)
+    expect(page.locator("#replay-now")).to_contain_text("Beat 1 of")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#replay-now")).to_contain_text("Beat 2 of")
     # a select keeps the focus while the page behind it is drawn anew
@@ -302,13 +299,13 @@ def test_replay_steps_through_the_beats_of_a_session(page: Page) -> None:
     page.locator("#replay-beat").fill("0")
     page.get_by_role("button", name="Play").click()
     # by then it may be farther on
-    expect(now).to_contain_text(re.compile(r"Beat ([3-9]|\d\d) of"), timeout=PATIENCE)
+    expect(now).to_contain_text(re.compile(r"Beat ([3-9]|\d\d) of"))
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("button", name="Play")).to_be_visible()
     # the last beat ends the play
     page.locator("#replay-beat").fill(str(len(beats) - 2))
     page.get_by_role("button", name="Play").click()
-    expect(now).to_contain_text(f"Beat {len(beats)} of {len(beats)}", timeout=PATIENCE)
+    expect(now).to_contain_text(f"Beat {len(beats)} of {len(beats)}")
     expect(page.get_by_role("button", name="Play")).to_be_visible()
 
 
@@ -321,9 +318,9 @@ def test_contrast_names_and_width(page: Page) -> None:
             page.goto(f"{path.path}?title=sprint&country=BR")
             drawn(page)
             if path.path == "/encounters":
-                expect(page.locator("#replay-now")).to_contain_text("Beat 1 of", timeout=PATIENCE)
+                expect(page.locator("#replay-now")).to_contain_text("Beat 1 of")
             if path.path == "/quality":
-                expect(page.locator("#check-table")).to_be_visible(timeout=PATIENCE)
+                expect(page.locator("#check-table")).to_be_visible()
             page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true })")
             expect(page.locator("main")).not_to_have_attribute("data-dash-is-loading", "true")
             expect(page.locator("main")).to_have_css("opacity", "1")

@@ -92,6 +92,7 @@ def _landed_files(title: Title, watch: Watch | None, landed: Landed | None) -> d
             with warehouse.get_connection(holder) as con:
                 ensure_title_schemas(con, title.name)
                 load_landed(con, title)
+                # one file: a record that says no day lies in no period
                 publish_tables(con, title.name, [rejects_relation(title.name)], [], "", [])
         return dg.MaterializeResult(asset_key=spec.key, metadata=told_landing(report))
 
