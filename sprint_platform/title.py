@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from sprint_platform.core.errors import SprintError
 from sprint_platform.places import title_dirs
 
 # Raise when the simulation makes other rows from the same YAML: partitions that an older version
@@ -41,7 +42,7 @@ COUNTRIES = ("US", "BR", "MX", "FR", "ES", "DE")
 RESERVED_NAMES = {"eventlog", "storefront", "bronze", "silver", "gold", "main", "products", "temp"}
 
 
-class TitleError(ValueError):
+class TitleError(SprintError, ValueError):
     """A title that does not exist or whose YAML is wrong. The message is one line."""
 
 

@@ -20,11 +20,9 @@ from sprint_platform.cli.planning import plan, verify
 from sprint_platform.cli.running import demo, run
 from sprint_platform.cli.scoring import score
 from sprint_platform.cli.showing import dashboard
-from sprint_platform.cli.terminal import Stop, problems
-from sprint_platform.eventlog.errors import EventlogError
+from sprint_platform.cli.terminal import problems
+from sprint_platform.core.errors import SprintError
 from sprint_platform.places import project_root
-from sprint_platform.storefront.errors import StorefrontError
-from sprint_platform.title import TitleError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,21 +45,11 @@ def main() -> None:
     import duckdb
     from filelock import Timeout
 
-    from sprint_platform.telemetry.partitions import PartitionError
     from sprint_platform.warehouse.database import disk_full, open_elsewhere
-    from sprint_platform.warehouse.lease import LeaseError
 
     try:
         app()
-    except (
-        Stop,
-        EventlogError,
-        StorefrontError,
-        TitleError,
-        PartitionError,
-        LeaseError,
-        Timeout,
-    ) as error:
+    except (SprintError, Timeout) as error:
         _end(str(error))
     except (duckdb.Error, OSError) as error:
         line = open_elsewhere(error) or disk_full(error)

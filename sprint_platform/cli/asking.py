@@ -35,30 +35,27 @@ def ask(
     sql: Annotated[bool, typer.Option("--sql", help="Print the query that was run, too.")] = False,
 ) -> None:
     """Answer one of seven questions about a title, from what is published."""
-    from sprint_platform.warehouse.questions import QuestionError, questions
     from sprint_platform.warehouse.questions import ask as answer_to
+    from sprint_platform.warehouse.questions import questions
 
     game = Title.load(title)
-    try:
-        asked = {question.number: question for question in questions()}
-        if number is None:
-            _list(list(asked.values()))
-            return
-        if number not in asked:
-            raise Stop(f"there is no question {number}: sprint ask lists the {len(asked)}")
-        question = asked[number]
-        for need, told in (("player", player), ("date", day), ("month", month)):
-            if told is not None and need not in question.needs:
-                raise Stop(f"question {number} is about no {need}: leave --{need} out")
-        answer = answer_to(
-            game,
-            question,
-            _read_player(player) if player is not None else None,
-            read_day("--date", day) if day is not None else None,
-            _read_month(month) if month is not None else None,
-        )
-    except QuestionError as error:
-        raise Stop(str(error)) from error
+    asked = {question.number: question for question in questions()}
+    if number is None:
+        _list(list(asked.values()))
+        return
+    if number not in asked:
+        raise Stop(f"there is no question {number}: sprint ask lists the {len(asked)}")
+    question = asked[number]
+    for need, told in (("player", player), ("date", day), ("month", month)):
+        if told is not None and need not in question.needs:
+            raise Stop(f"question {number} is about no {need}: leave --{need} out")
+    answer = answer_to(
+        game,
+        question,
+        _read_player(player) if player is not None else None,
+        read_day("--date", day) if day is not None else None,
+        _read_month(month) if month is not None else None,
+    )
     _tell(game, question, answer, with_sql=sql)
 
 

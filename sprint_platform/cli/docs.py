@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from sprint_platform.cli.options import TitleOption
-from sprint_platform.cli.terminal import Stop, out
+from sprint_platform.cli.terminal import out
 from sprint_platform.places import project_root
 from sprint_platform.title import Title
 
@@ -20,16 +20,11 @@ def docs(title: TitleOption = "sprint") -> None:
 
     Nothing has to be there: the columns' types are read from empty tables, made for this.
     """
-    from sprint_platform.orchestration.dbt_docs import DocsError
-
     began = time.perf_counter()
     site = project_root() / "build" / "docs-site"
     unfinished = site.with_name(".docs-site")
     shutil.rmtree(unfinished, ignore_errors=True)
-    try:
-        write_site(unfinished, Title.load(title))
-    except DocsError as error:
-        raise Stop(str(error)) from error
+    write_site(unfinished, Title.load(title))
     # only when all of it is there
     shutil.rmtree(site, ignore_errors=True)
     unfinished.rename(site)

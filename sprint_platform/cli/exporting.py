@@ -39,20 +39,17 @@ def export(
 ) -> None:
     """Write days as files for other tools, in the layout that landing reads."""
     from sprint_platform.orchestration.catalogue import read_catalogue
-    from sprint_platform.telemetry.export import ExportError, export_products
+    from sprint_platform.telemetry.export import export_products
     from sprint_platform.telemetry.landing.land import landed_products
 
     game = Title.load(title)
     target = folder or data_dir() / "export" / title
     began = time.perf_counter()
-    try:
-        if dataset == "products":
-            products = read_catalogue() if game.source == "simulated" else landed_products(game)
-            done = [export_products(products, file_format, target)]
-        else:
-            done = _export_days(game, dataset, read_days(game, first, last), file_format, target)
-    except ExportError as error:
-        raise Stop(str(error)) from error
+    if dataset == "products":
+        products = read_catalogue() if game.source == "simulated" else landed_products(game)
+        done = [export_products(products, file_format, target)]
+    else:
+        done = _export_days(game, dataset, read_days(game, first, last), file_format, target)
     for note in [note for exported in done for note in exported.notes]:
         problems.print(f"[yellow]note[/] {note}", highlight=False, soft_wrap=True)
     files, rows, size = (sum(getattr(e, of) for e in done) for of in ("files", "rows", "bytes"))

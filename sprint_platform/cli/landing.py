@@ -37,10 +37,7 @@ def land(
     if not game.lands:
         raise Stop(f"title {title} is simulated: nothing is landed for it (sprint run makes days)")
     if dry_run:
-        try:
-            planned = landing.land(game, dry_run=True)
-        except landing.LandingError as error:
-            raise Stop(str(error)) from error
+        planned = landing.land(game, dry_run=True)
         _tell_landing(game, planned, "would be landed")
         return
     with alone(game):

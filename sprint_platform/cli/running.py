@@ -99,18 +99,14 @@ def _existing(game: Title, days: list[date], entrypoint: Entrypoint) -> int:
 
 
 def _run_and_tell(game: Title, days: list[date], entrypoint: Entrypoint, reuse: bool) -> GraphRun:
-    from sprint_platform.orchestration.dbt_manifest import ManifestError
     from sprint_platform.orchestration.runs import run_graph
 
     span = f"{days[0]} to {days[-1]}" if len(days) > 1 else str(days[0])
     out.print(f"[bold]{game.name}[/], {span}: {entrypoint.value}", highlight=False)
-    try:
-        with progress_bars(game, days) as watch:
-            report = run_graph(
-                game, days[0], days[-1], entrypoint=entrypoint.value, reuse=reuse, watch=watch
-            )
-    except ManifestError as error:
-        raise Stop(str(error)) from error
+    with progress_bars(game, days) as watch:
+        report = run_graph(
+            game, days[0], days[-1], entrypoint=entrypoint.value, reuse=reuse, watch=watch
+        )
     tell_failures(report)
     if not report.success:
         raise Stop(

@@ -24,7 +24,6 @@ def score(
 ) -> None:
     """Hold what was accepted, rejected and deduplicated against the ledger of a title's faults."""
     from sprint_platform.orchestration.scoring import score as score_of
-    from sprint_platform.telemetry.deliveries import DeliveryError
 
     game = Title.load(title)
     if game.faults is None:
@@ -33,10 +32,7 @@ def score(
     end = read_day("--to", last) if last else None
     if begin and end and end < begin:
         raise Stop(f"--to {end} lies before --from {begin}")
-    try:
-        result = score_of(game, begin, end)
-    except DeliveryError as error:
-        raise Stop(str(error)) from error
+    result = score_of(game, begin, end)
     days = f"{result.days[0]} to {result.days[-1]}" if result.days[1:] else str(result.days[0])
     table = Table(title=f"{title}: faults delivered on {days}")
     for heading in ("fault", "in the ledger", "found", "precision", "recall", "hidden", "why"):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from sprint_platform.core.errors import SprintError
 from sprint_platform.eventlog.contracts import RAW_TABLES
 from sprint_platform.eventlog.duckdb_target import DuckDBTarget
 from sprint_platform.orchestration.dbt_runner import dbt_environment, dbt_result, failure_line
@@ -24,7 +25,7 @@ from sprint_platform.warehouse.load import ensure_title_schemas
 _PAGE = "static_index.html"
 
 
-class DocsError(Exception):
+class DocsError(SprintError):
     """dbt could not document the project. The message is one line."""
 
 

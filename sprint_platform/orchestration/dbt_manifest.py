@@ -16,6 +16,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from sprint_platform.core.errors import SprintError
 from sprint_platform.orchestration.dbt_runner import (
     dbt_result,
     project_environment,
@@ -33,7 +34,7 @@ PARSE_TIMEOUT_SECONDS = 300
 NOT_THE_PROJECT = {"target", "logs", "dbt_packages", ".user.yml", "__pycache__"}
 
 
-class ManifestError(Exception):
+class ManifestError(SprintError):
     """The dbt project could not be parsed. The message is one line."""
 
 

@@ -10,12 +10,8 @@ import duckdb
 from dagster._core.errors import DagsterUserCodeProcessError
 from dagster_shared.error import SerializableErrorInfo
 
-from sprint_platform.eventlog.errors import EventlogError
-from sprint_platform.storefront.errors import StorefrontError
-from sprint_platform.telemetry.partitions import PartitionError
-from sprint_platform.title import TitleError
+from sprint_platform.core.errors import SprintError
 from sprint_platform.warehouse.database import disk_full, open_elsewhere
-from sprint_platform.warehouse.lease import LeaseError
 
 
 class ClearFailure(dg.Failure, DagsterUserCodeProcessError):
@@ -46,7 +42,7 @@ def told_in_one_line() -> Iterator[None]:
     """
     try:
         yield
-    except (EventlogError, LeaseError, PartitionError, StorefrontError, TitleError) as error:
+    except SprintError as error:
         raise ClearFailure(str(error)) from None
     except (duckdb.Error, OSError) as error:
         if line := open_elsewhere(error) or disk_full(error):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from sprint_platform.orchestration.catalogue import PRODUCTS_KEY
-from sprint_platform.orchestration.failures import ClearFailure, told_in_one_line
+from sprint_platform.orchestration.failures import told_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
 from sprint_platform.orchestration.raw_assets import Watch, landed_files_key
 from sprint_platform.orchestration.resources import Warehouse
@@ -73,7 +73,7 @@ def _landed_files(title: Title, watch: Watch | None, landed: Landed | None) -> d
         context: dg.AssetExecutionContext, warehouse: Warehouse
     ) -> dg.MaterializeResult:
         # numpy, polars and what else reading needs: only when something is landed
-        from sprint_platform.telemetry.landing.land import LandingError, land
+        from sprint_platform.telemetry.landing.land import land
         from sprint_platform.warehouse.landed import load_landed, rejects_relation
 
         def progress(_: str, rows: int) -> None:
@@ -81,10 +81,7 @@ def _landed_files(title: Title, watch: Watch | None, landed: Landed | None) -> d
                 watch(f"{title.name}/landed_files", title.launch_date, rows)
 
         with told_in_one_line():
-            try:
-                report = land(title, watch=progress)
-            except LandingError as error:
-                raise ClearFailure(str(error)) from None
+            report = land(title, watch=progress)
             if landed:
                 landed(report)
             holder = f"{title.name}/landed_files of run {context.run.run_id}"
@@ -201,17 +198,13 @@ def _deliveries(title: Title, partitions: dg.PartitionsDefinition) -> dg.AssetsD
     ) -> Iterator[dg.MaterializeResult]:
         # the simulation: only when something is simulated
         from sprint_platform.orchestration.deliveries import deliver
-        from sprint_platform.telemetry.deliveries import DeliveryError
         from sprint_platform.warehouse.fault_ledger import load_ledger
 
         window = run_window(context)
         days = window.days if window else []
         with told_in_one_line():
             for day in days:
-                try:
-                    delivery = deliver(title, day)
-                except DeliveryError as error:
-                    raise ClearFailure(str(error)) from None
+                delivery = deliver(title, day)
                 told = {
                     "files": len(delivery.files),
                     "rows": delivery.rows,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sprint_platform.core.errors import SprintError
 
-class StorefrontError(Exception):
+
+class StorefrontError(SprintError):
     """The message is one line that says what is wrong, where, and what to do."""

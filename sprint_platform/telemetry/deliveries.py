@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sprint_platform.core.errors import SprintError
 from sprint_platform.places import data_dir
 from sprint_platform.telemetry.dirt import (
     EXPECTED,
@@ -43,7 +44,7 @@ _FORMATS = ("csv", "ndjson", "parquet")
 _FILES = b"files"  # the ledger's metadata: the day's files as JSON
 
 
-class DeliveryError(Exception):
+class DeliveryError(SprintError):
     """A delivery that cannot be made, or is not as its ledger says. The message is one line."""
 
 

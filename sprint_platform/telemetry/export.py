@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sprint_platform.core.errors import SprintError
 from sprint_platform.places import data_dir
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.telemetry.partitions import read_manifest, read_partition
@@ -46,7 +47,7 @@ HEARTBEATS_AS_TEXT = 100_000
 Watch = Callable[[int], None]
 
 
-class ExportError(Exception):
+class ExportError(SprintError):
     """An export that cannot be written where it should be. The message is one line."""
 
 

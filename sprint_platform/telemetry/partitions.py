@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
+from sprint_platform.core.errors import SprintError
 from sprint_platform.places import raw_dir
 from sprint_platform.telemetry.contracts import CONTRACT_VERSION, DATASETS, Dataset
 from sprint_platform.telemetry.digest import Digest, digest_table
@@ -31,7 +32,7 @@ ROWS_PER_PART = 4_000_000
 ROWS_PER_GROUP = 262_144
 
 
-class PartitionError(Exception):
+class PartitionError(SprintError):
     """A partition that is missing, damaged or of another contract. The message is one line."""
 
 

@@ -16,13 +16,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from sprint_platform.core.errors import SprintError
 from sprint_platform.places import database_path
 
 # Longer than the longest load or dbt step that was measured; a wait beyond it is a stuck holder.
 TIMEOUT_SECONDS = 1800.0
 
 
-class LeaseError(Exception):
+class LeaseError(SprintError):
     """The lease was not free in time. The message is one line that names the holder."""
 
 

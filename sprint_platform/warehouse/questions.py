@@ -18,6 +18,7 @@ from uuid import UUID
 import duckdb
 import jinja2
 
+from sprint_platform.core.errors import SprintError
 from sprint_platform.places import dbt_project_dir, published_dir
 from sprint_platform.title import Title
 from sprint_platform.warehouse.database import settings
@@ -31,7 +32,7 @@ ACTIVITY = "player_activity_daily"
 _FIRST_LINE = re.compile(r"-- (\d+)\. (.+)\n")
 
 
-class QuestionError(Exception):
+class QuestionError(SprintError):
     """A question that cannot be answered. The message is one line."""
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from sprint_platform.core.errors import SprintError
 from sprint_platform.places import data_dir
 
 # A register holds no records: what it sorts and joins is small, and spills where it is not.
@@ -97,7 +98,7 @@ def register_path(title: str) -> Path:
     return data_dir() / "landed" / title / "landing.duckdb"
 
 
-class LandingError(Exception):
+class LandingError(SprintError):
     """A landing that changed nothing. The message is one line."""
 
 
