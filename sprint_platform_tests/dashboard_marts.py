@@ -7,7 +7,7 @@ may ask SQL for what a page should say. Heartbeats are those of the simulation, 
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -16,7 +16,7 @@ import yaml
 from sprint_platform.places import dbt_project_dir
 from sprint_platform.simulation.world import World
 from sprint_platform.telemetry.partitions import write_partition
-from sprint_platform.warehouse.publish import Mart, publish, publish_tables
+from sprint_platform_tests.built_marts import publish_built
 
 FIRST = date(2025, 1, 1)
 LAST = date(2025, 3, 1)
@@ -132,7 +132,7 @@ def declared_columns(model: str) -> dict[str, str]:
     return {column["name"]: column["data_type"] for column in told["columns"]}
 
 
-def build_marts(con: duckdb.DuckDBPyConnection, world: World) -> list[Mart]:
+def build_marts(con: duckdb.DuckDBPyConnection, world: World) -> list[str]:
     """Makes the title's marts in a database of the test's own, and its heartbeats' partition;
     returns what there is to publish."""
     title = world.title
@@ -165,11 +165,11 @@ def build_marts(con: duckdb.DuckDBPyConnection, world: World) -> list[Mart]:
         con.execute(
             f"insert into {relation} by name select {', '.join(columns)} from ({rows}) as made"
         )
-        made.append(Mart(relation, by_month=True))
+        made.append(relation)
     return made
 
 
-def build_rejects(con: duckdb.DuckDBPyConnection, title: str) -> Mart:
+def build_rejects(con: duckdb.DuckDBPyConnection, title: str) -> str:
     """What landing refused of the title: 3 sessions a day, and on every third day 5 heartbeats in
     their place."""
     con.execute(
@@ -178,7 +178,7 @@ def build_rejects(con: duckdb.DuckDBPyConnection, title: str) -> Mart:
         " if(n % 3 = 0, 'outside of the grid', 'starts after it ends') as reason,"
         " if(n % 3 = 0, 5, 3) as records from days"
     )
-    return Mart(f"{title}_mart.landing_rejects_daily", by_month=True)
+    return f"{title}_mart.landing_rejects_daily"
 
 
 def publish_marts(folder: Path, names: tuple[str, ...] = ("sprint", "leap")) -> None:
@@ -191,14 +191,14 @@ def publish_marts(folder: Path, names: tuple[str, ...] = ("sprint", "leap")) -> 
             marts = build_marts(con, World.load(name))
             if name == "leap":
                 marts.append(build_rejects(con, name))
-            publish(con, name, marts, None)
+            publish_built(con, name, marts, by_month=True)
 
 
 def change_mart(folder: Path, title: str, statement: str, relation: str) -> None:
     """Runs a statement on the title's marts and publishes one of them anew, as a run would."""
     with duckdb.connect(str(folder / f"{title}.duckdb")) as con:
         con.execute(statement)
-        publish(con, title, [Mart(relation, by_month=True)], (LAST, LAST + timedelta(days=1)))
+        publish_built(con, title, [relation], by_month=True)
 
 
 def publish_few(title: str, queries: dict[str, str]) -> None:
@@ -210,9 +210,9 @@ def publish_few(title: str, queries: dict[str, str]) -> None:
             relation = f"{title}_mart.{mart}"
             if mart == "landing_rejects_daily":
                 con.execute(f"create table {relation} as {query}")
-                publish_tables(con, title, [relation], [], "", [])
+                publish_built(con, title, [relation], whole=True)
                 continue
             typed = ", ".join(f"{name} {kind}" for name, kind in declared_columns(mart).items())
             con.execute(f"create table {relation} ({typed})")
             con.execute(f"insert into {relation} by name {query}")
-            publish(con, title, [Mart(relation, by_month=True)], None)
+            publish_built(con, title, [relation], by_month=True)

@@ -18,8 +18,8 @@ import pytest
 
 from sprint_platform.places import published_dir
 from sprint_platform.title import Title
-from sprint_platform.warehouse.publish import Mart, publish
 from sprint_platform.warehouse.questions import Answer, ask, questions
+from sprint_platform_tests.built_marts import publish_built
 from sprint_platform_tests.command_line import Ended, run_sprint
 from sprint_platform_tests.dbt_runs import DbtWarehouse, landed_title
 from sprint_platform_tests.game_records import (
@@ -115,8 +115,8 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory, game: Records) -> DbtWar
         for mart in leaps:
             own = mart.replace("leap_", "sprint_").replace("conflict", "encounter")
             con.execute(f"create table {own} as from {mart}")
-            publish(con, "sprint", [Mart(own)], None)
-        publish(con, "leap", [Mart(mart) for mart in leaps], None)
+            publish_built(con, "sprint", [own])
+        publish_built(con, "leap", leaps)
     return made
 
 
@@ -446,7 +446,7 @@ def nearly_empty(data_folder: Path, tmp_path: Path) -> Ask:
             "create table sprint_mart.country_weekly_revenue"
             " (country varchar, year_week date, total_revenue decimal(18, 2))"
         )
-        publish(con, "sprint", [Mart("sprint_mart.country_weekly_revenue")], None)
+        publish_built(con, "sprint", ["sprint_mart.country_weekly_revenue"])
     environment = {**os.environ, "DAGSTER_HOME": str(tmp_path / "home"), "NO_COLOR": "1"}
     return lambda *arguments: run_sprint(["ask", *arguments], environment)
 

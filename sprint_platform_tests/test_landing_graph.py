@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from sprint_platform.cli import app
 from sprint_platform.orchestration.build import build_definitions
-from sprint_platform.orchestration.landed_days import building
+from sprint_platform.orchestration.days_to_build import building
 from sprint_platform.places import data_dir, database_path, project_root, published_dir, raw_dir
 from sprint_platform.telemetry.landing.files import landing_dir
 from sprint_platform.telemetry.landing.land import land

@@ -1,4 +1,5 @@
-"""What readers open: only the touched periods are written anew, and it never needs the lease."""
+"""What readers open: what was built and passed, only the touched periods are written anew, and it
+never needs the lease."""
 
 from __future__ import annotations
 
@@ -13,41 +14,66 @@ from sprint_platform.places import published_dir
 from sprint_platform.simulation.world import World
 from sprint_platform.telemetry.partitions import write_partition
 from sprint_platform.warehouse.database import connect
-from sprint_platform.warehouse.publish import Mart, publish, publish_views
+from sprint_platform.warehouse.ledger import title_ledger
+from sprint_platform.warehouse.load import load_partitions
+from sprint_platform.warehouse.publish import (
+    Mart,
+    publish,
+    publish_loaded,
+    publish_views,
+    unlike_published,
+)
+from sprint_platform_tests.built_marts import note_built, publish_built
 
-DAILY = Mart("sprint_mart.daily")
-MARTS = [DAILY, *(Mart(f"sprint_mart.{name}") for name in ("weekly", "monthly", "lifetime"))]
-YEAR = (date(2025, 1, 1), date(2026, 1, 1))
+LEDGER = title_ledger("sprint")
+DAILY = Mart("sprint_mart.daily", "sprint_mart", "calendar_date", "day", "day")
+WEEKLY = Mart("sprint_mart.weekly", "sprint_mart", "year_week", "week", "week")
+MONTHLY = Mart("sprint_mart.monthly", "sprint_mart", "year_month", "month", "month")
+LIFETIME = Mart("sprint_mart.lifetime", "sprint_mart")
+MARTS = [DAILY, WEEKLY, MONTHLY, LIFETIME]
+
+
+def make_marts(con: duckdb.DuckDBPyConnection) -> None:
+    """A mart of each period over 40 days."""
+    con.execute("create schema sprint_mart")
+    con.execute(
+        "create table sprint_mart.daily as select day::date as calendar_date, 1 as n"
+        " from range(date '2025-01-20', date '2025-03-01', interval 1 day) t(day)"
+    )
+    for name, column, part in (
+        ("weekly", "year_week", "week"),
+        ("monthly", "year_month", "month"),
+    ):
+        con.execute(
+            f"create table sprint_mart.{name} as"
+            f" select date_trunc('{part}', calendar_date)::date as {column}, sum(n)::bigint as n"
+            " from sprint_mart.daily group by all"
+        )
+    con.execute(
+        "create table sprint_mart.lifetime as select sum(n)::bigint as n from sprint_mart.daily"
+    )
 
 
 @pytest.fixture
 def warehouse(data_folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A warehouse with a mart of each period, published once for its 40 days."""
+    """A warehouse with these marts, published once."""
     with connect() as con:
-        con.execute("create schema sprint_mart")
-        con.execute(
-            "create table sprint_mart.daily as select day::date as calendar_date, 1 as n"
-            " from range(date '2025-01-20', date '2025-03-01', interval 1 day) t(day)"
-        )
-        for name, column, part in (
-            ("weekly", "year_week", "week"),
-            ("monthly", "year_month", "month"),
-        ):
-            con.execute(
-                f"create table sprint_mart.{name} as"
-                f" select date_trunc('{part}', calendar_date)::date as {column}, sum(n) as n"
-                " from sprint_mart.daily group by all"
-            )
-        con.execute(
-            "create table sprint_mart.lifetime as select sum(n) as n from sprint_mart.daily"
-        )
-        publish(con, "sprint", MARTS, YEAR)
+        make_marts(con)
+        build(con, *MARTS)
+        publish(con, LEDGER, MARTS)
         yield con
+
+
+def build(
+    con: duckdb.DuckDBPyConnection, *marts: Mart, where: str = "1 = 1", passed: bool = True
+) -> None:
+    for mart in marts:
+        note_built(con, LEDGER, mart, where, passed)
 
 
 def files() -> dict[str, int]:
     root = published_dir() / "sprint"
-    return {str(path.relative_to(root)): path.stat().st_ino for path in root.rglob("*.parquet")}
+    return {str(path.relative_to(root)): path.stat().st_ino for path in root.rglob("*/*.parquet")}
 
 
 def read(query: str) -> list[tuple[object, ...]]:
@@ -70,13 +96,19 @@ def test_each_period_is_a_file_and_each_mart_a_view(warehouse: duckdb.DuckDBPyCo
     assert read("select n from sprint_mart.lifetime") == [(40,)]
 
 
-def test_only_the_touched_periods_are_written(warehouse: duckdb.DuckDBPyConnection) -> None:
+def test_only_what_was_built_since_is_written(warehouse: duckdb.DuckDBPyConnection) -> None:
     before = files()
+    assert publish(warehouse, LEDGER, MARTS).written == 0
+    assert files() == before
     warehouse.execute("update sprint_mart.daily set n = 2 where calendar_date = '2025-02-05'")
-    publish(warehouse, "sprint", MARTS, (date(2025, 2, 5), date(2025, 2, 6)))
+    build(warehouse, DAILY, where="period = '2025-02-05'")
+    build(warehouse, WEEKLY, where="period = '2025-02-03'")
+    build(warehouse, MONTHLY, where="period = '2025-02-01'")
+    build(warehouse, LIFETIME)
+    # a run that was killed here publishes nothing; the next one publishes what it left
+    publish(warehouse, LEDGER, MARTS)
     after = files()
-    rewritten = {name for name in after if before.get(name) != after[name]}
-    assert {name for name in rewritten if not name.endswith("columns.parquet")} == {
+    assert {name for name in after if before.get(name) != after[name]} == {
         "daily/2025-02-05.parquet",
         "weekly/2025-02-03.parquet",
         "monthly/2025-02-01.parquet",
@@ -85,71 +117,203 @@ def test_only_the_touched_periods_are_written(warehouse: duckdb.DuckDBPyConnecti
     assert read("select sum(n) from sprint_mart.daily") == [(41,)]
 
 
-def test_few_rows_a_day_are_a_file_a_month_and_a_run_may_reach_further(
+def test_what_did_not_pass_its_tests_stays_as_it_was_published(
     warehouse: duckdb.DuckDBPyConnection,
 ) -> None:
-    mart = Mart("sprint_mart.daily", back_days=1, forward_days=27, by_month=True)
-    publish(warehouse, "small", [mart], YEAR)
-    folder = published_dir() / "small" / "daily"
+    warehouse.execute("update sprint_mart.daily set n = 5")
+    warehouse.execute("update sprint_mart.lifetime set n = 5")
+    build(warehouse, DAILY, where="period = '2025-02-05'", passed=False)
+    build(warehouse, LIFETIME)
+    done = publish(warehouse, LEDGER, MARTS)
+    assert done.withheld == {"daily": ["2025-02-05"]}
+    # the other mart of the same run is there
+    assert read("select n from sprint_mart.lifetime") == [(5,)]
+    assert read("select sum(n) from sprint_mart.daily") == [(40,)]
+    # mended, it comes with whatever is published next
+    build(warehouse, DAILY, where="period = '2025-02-05'")
+    publish(warehouse, LEDGER, [DAILY])
+    assert read("select sum(n) from sprint_mart.daily") == [(44,)]
+
+
+def test_few_rows_a_day_are_a_file_a_month(warehouse: duckdb.DuckDBPyConnection) -> None:
+    by_month = Mart(DAILY.relation, "sprint_mart", "calendar_date", "day", "month")
+    publish(warehouse, LEDGER, [by_month])
+    folder = published_dir() / "sprint" / "daily"
+    # the files of days gave way
     months = {path.stem: path.stat().st_ino for path in folder.glob("2025-*.parquet")}
     assert months.keys() == {"2025-01-01", "2025-02-01"}
-    publish(warehouse, "small", [mart], (date(2025, 2, 2), date(2025, 2, 3)))
-    assert {
-        p.stem: p.stat().st_ino for p in folder.glob("2025-01*.parquet")
-    }.items() < months.items()
-    # a day back is in January, and 27 days ahead of it is February
-    publish(warehouse, "small", [mart], (date(2025, 2, 1), date(2025, 2, 2)))
+    build(warehouse, by_month, where="period = '2025-02-02'")
+    publish(warehouse, LEDGER, [by_month])
     written = {p.stem: p.stat().st_ino for p in folder.glob("2025-*.parquet")}
-    assert not written.items() & months.items()
-    assert read("select count(*), max(calendar_date) from small_mart.daily") == [
+    assert written["2025-01-01"] == months["2025-01-01"]
+    assert written["2025-02-01"] != months["2025-02-01"]
+    assert read("select count(*), max(calendar_date) from sprint_mart.daily") == [
         (40, date(2025, 2, 28))
     ]
     # a month that became empty loses its file
     warehouse.execute("delete from sprint_mart.daily where calendar_date < '2025-02-01'")
-    publish(warehouse, "small", [mart], (date(2025, 1, 31), date(2025, 2, 1)))
+    build(warehouse, by_month, where="period < '2025-02-01'")
+    publish(warehouse, LEDGER, [by_month])
     assert {path.stem for path in folder.glob("2025-*.parquet")} == {"2025-02-01"}
 
 
 def test_a_period_that_became_empty_loses_its_file(warehouse: duckdb.DuckDBPyConnection) -> None:
     warehouse.execute("delete from sprint_mart.daily")
-    publish(warehouse, "sprint", [DAILY], (date(2025, 2, 5), date(2025, 2, 6)))
+    build(warehouse, DAILY, where="period = '2025-02-05'")
+    publish(warehouse, LEDGER, [DAILY])
     assert "daily/2025-02-05.parquet" not in files()
     assert "daily/2025-02-06.parquet" in files()
-    publish(warehouse, "sprint", [DAILY], YEAR)
+    build(warehouse, DAILY)
+    publish(warehouse, LEDGER, [DAILY])
     # a mart without any row is an empty table, with its columns
     assert read("select calendar_date, n from sprint_mart.daily") == []
+
+
+def test_a_mart_that_is_built_whole_is_published_whole(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    """A store's product may be loaded after days on which it was sold: its margins change then."""
+    whole = Mart(MONTHLY.relation, "sprint_mart")
+    warehouse.execute("update sprint_mart.monthly set n = 7")
+    build(warehouse, whole)
+    publish(warehouse, LEDGER, [whole])
+    assert {name for name in files() if name.startswith("monthly/")} == {
+        "monthly/columns.parquet",
+        "monthly/all.parquet",
+    }
+    assert read("select year_month, n from sprint_mart.monthly order by 1") == [
+        (date(2025, 1, 1), 7),
+        (date(2025, 2, 1), 7),
+    ]
+
+
+def test_a_mart_that_gains_and_loses_columns_has_one_right_view(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    warehouse.execute("alter table sprint_mart.daily add column revenue integer default 3")
+    # as after a full refresh: one run, and every period is another
+    build(warehouse, DAILY, where="period = '2025-02-28'")
+    publish(warehouse, LEDGER, MARTS)
+    assert read("select sum(n), sum(revenue), count(*) from sprint_mart.daily") == [(40, 120, 40)]
+    warehouse.execute("alter table sprint_mart.daily drop column n")
+    build(warehouse, DAILY, where="period = '2025-02-28'")
+    publish(warehouse, LEDGER, MARTS)
+    described = read("describe select * from sprint_mart.daily")
+    assert [name for name, *_ in described] == ["calendar_date", "revenue"]
+    assert read("select sum(revenue) from sprint_mart.daily") == [(120,)]
 
 
 def test_a_failed_publication_leaves_the_old_file(warehouse: duckdb.DuckDBPyConnection) -> None:
     before = files()
     warehouse.execute("create view sprint_mart.broken as select error('no') as n")
+    build(warehouse, DAILY)
+    warehouse.execute(
+        "insert into sprint_raw.built_periods values ('broken', '', 1, 'some run', true)"
+    )
     with pytest.raises(duckdb.Error, match="no"):
-        publish(
-            warehouse, "sprint", [Mart("sprint_mart.lifetime"), Mart("sprint_mart.broken")], YEAR
-        )
+        publish(warehouse, LEDGER, [Mart("sprint_mart.broken", "sprint_mart"), DAILY])
     left = [path for path in published_dir().rglob("*") if path.name.endswith(".tmp")]
     assert left == []
     assert {name: inode for name, inode in files().items() if name.startswith("daily")} == {
         name: inode for name, inode in before.items() if name.startswith("daily")
     }
+    # what the failure kept from being published comes next time
+    publish(warehouse, LEDGER, [DAILY])
+    written = {name: inode for name, inode in files().items() if name.startswith("daily/2025")}
+    assert not written.items() & before.items()
 
 
-def test_heartbeats_are_read_from_what_manifests_list(data_folder: Path, sprint: World) -> None:
+def test_what_is_published_is_compared_with_the_warehouse(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    assert list(unlike_published(warehouse, LEDGER, MARTS)) == []
+    path = published_dir() / "sprint" / "daily" / "2025-02-05.parquet"
+    path.unlink()
+    warehouse.execute("update sprint_mart.monthly set n = n + 1 where year_month = '2025-02-01'")
+    warehouse.execute("update sprint_mart.lifetime set n = 0")
+    first, *others = list(unlike_published(warehouse, LEDGER, MARTS))
+    assert first.startswith("sprint_mart.daily is published with other rows")
+    assert "1 periods from 2025-02-05" in first
+    assert [line.split()[0] for line in others] == ["sprint_mart.monthly", "sprint_mart.lifetime"]
+    # of days that are not asked for nothing is said
+    day = date(2025, 1, 31)
+    lines = list(unlike_published(warehouse, LEDGER, MARTS, day, day))
+    assert [line.split()[0] for line in lines] == ["sprint_mart.lifetime"]
+    # a file that was lost is written again, though nothing was built since
+    publish(warehouse, LEDGER, MARTS)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("name", ["game [2025]", "what*", "Ben's", "a[b", "]c["])
+def test_a_data_folder_may_have_the_characters_of_patterns_in_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sprint: World
+) -> None:
+    monkeypatch.setenv("SPRINT_DATA_DIR", str(tmp_path / name))
+    # another folder that such a pattern would match
+    (tmp_path / "game 2").mkdir()
     day = sprint.title.launch_date
-    for offset in range(2):
-        on = day + timedelta(days=offset)
-        manifest = write_partition("sprint", "heartbeats", on, sprint.heartbeats(on), source="test")
-    publish_views()
+    manifest = write_partition("sprint", "heartbeats", day, sprint.heartbeats(day), source="test")
+    with connect() as con:
+        make_marts(con)
+        assert load_partitions(con, "sprint", "heartbeats", {day: manifest}).rows == manifest.rows
+        build(con, *MARTS)
+        publish(con, LEDGER, MARTS)
+        assert list(unlike_published(con, LEDGER, MARTS)) == []
+        assert con.execute("select count(*) from sprint_raw.event_heartbeat").fetchone() == (
+            manifest.rows,
+        )
+    assert read("select count(*) from sprint_mart.daily") == [(40,)]
+    assert read("select count(*) from sprint_raw.event_heartbeat") == [(manifest.rows,)]
+    assert LEDGER.published_marts().keys() == {"daily", "weekly", "monthly", "lifetime"}
+
+
+def test_heartbeats_are_read_from_what_was_loaded(data_folder: Path, sprint: World) -> None:
+    day = sprint.title.launch_date
+    days = [day, day + timedelta(days=1)]
+
+    def load(*made: date) -> None:
+        with connect() as con:
+            manifests = {
+                day: write_partition(
+                    "sprint", "heartbeats", day, sprint.heartbeats(of), source="test"
+                )
+                for day, of in zip(days, made, strict=True)
+            }
+            load_partitions(con, "sprint", "heartbeats", manifests)
+            publish_loaded(con, LEDGER, views=True)
+            rows.append(manifests[days[1]])
+
+    rows: list = []
+    load(*days)
     # a leftover of a crash is no part of the day
-    (manifest.folder / "part-99999-left.parquet").write_bytes(manifest.paths[0].read_bytes())
+    (rows[0].folder / "part-99999-left.parquet").write_bytes(rows[0].paths[0].read_bytes())
     counted = (
         "select event_date, count(*) from sprint_raw.event_heartbeat group by all order by all"
     )
     before = read(counted)
-    assert [row[0] for row in before] == [day, day + timedelta(days=1)]
-    assert before[1][1] == manifest.rows
+    assert [row[0] for row in before] == days
+    assert before[1][1] == rows[0].rows
     # a reader of the old view is not cut off when a day is made anew
-    write_partition("sprint", "heartbeats", on, sprint.heartbeats(day), source="test")
+    write_partition("sprint", "heartbeats", days[1], sprint.heartbeats(day), source="test")
     assert read(counted) == before
+    load(day, day)
+    assert read(counted)[1][1] != rows[0].rows
+
+
+def test_before_anything_was_loaded_heartbeats_are_what_manifests_list(
+    data_folder: Path, sprint: World
+) -> None:
+    day = sprint.title.launch_date
+    manifest = write_partition("sprint", "heartbeats", day, sprint.heartbeats(day), source="test")
     publish_views()
-    assert read(counted)[1][1] != manifest.rows
+    assert read("select count(*) from sprint_raw.event_heartbeat") == [(manifest.rows,)]
+
+
+def test_a_title_s_marts_stay_when_another_one_s_are_published(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    warehouse.execute("create schema small_mart")
+    warehouse.execute("create table small_mart.daily as select date '2025-01-01' as calendar_day")
+    publish_built(warehouse, "small", ["small_mart.daily"])
+    assert read("select count(*) from small_mart.daily") == [(1,)]
+    assert read("select count(*) from sprint_mart.daily") == [(40,)]

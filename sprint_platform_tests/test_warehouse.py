@@ -24,11 +24,11 @@ from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.telemetry.partitions import Manifest, PartitionError, write_partition
 from sprint_platform.warehouse.database import connect
 from sprint_platform.warehouse.lease import LeaseError, describe_holder, lease, lock_path
+from sprint_platform.warehouse.ledger import title_ledger
 from sprint_platform.warehouse.load import (
     LoadReport,
     ensure_title_schemas,
     load_partitions,
-    loaded_digests,
 )
 from sprint_platform_tests.worlds import LAUNCH, SIMULATED, days_from, table
 
@@ -144,7 +144,7 @@ def test_a_day_that_became_empty_leaves_no_row(data_folder: Path, sprint: World)
     assert set(by_day()) == {DAYS[0], DAYS[2], DAYS[3]}
     assert load({DAYS[1]: empty}).unchanged_days == (DAYS[1],)
     with connect() as con:
-        assert loaded_digests(con, "sprint", "sessions")[DAYS[1]] == empty.digest
+        assert title_ledger("sprint").loaded_digests(con, "sessions")[DAYS[1]] == empty.digest
 
 
 def test_titles_and_datasets_do_not_meet(data_folder: Path, sprint: World, leap: World) -> None:

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import date
+from typing import TYPE_CHECKING
 
 from sprint_platform.cli.progress import progress_bars
 from sprint_platform.cli.run_report import built_table, tell_failures
-from sprint_platform.cli.terminal import Stop, out
+from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.title import Title
+from sprint_platform.warehouse.ledger import title_ledger
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from sprint_platform.orchestration.raw_assets import Watch
+    from sprint_platform.orchestration.runs import GraphRun
+    from sprint_platform.orchestration.window import Window
+    from sprint_platform.warehouse.ledger import Model
+
+    # Builds windows of a title, a run each.
+    Build = Callable[[Title, Iterable[Window], Watch | None], Iterator[GraphRun]]
 
 
 @contextmanager
@@ -17,7 +31,7 @@ def alone(game: Title) -> Iterator[None]:
     """Two commands that land and build one title would do the work twice."""
     from filelock import Timeout
 
-    from sprint_platform.orchestration.landed_days import building
+    from sprint_platform.orchestration.days_to_build import building
 
     try:
         with building(game):
@@ -29,23 +43,65 @@ def alone(game: Title) -> Iterator[None]:
 
 
 def build_unbuilt_days(game: Title) -> None:
-    """Builds every day that is behind what was landed, by whichever landing; tells what was
-    built."""
-    from sprint_platform.orchestration.landed_days import ranges, unbuilt_days
+    """Builds every day that is behind what was landed, by whichever landing, and says what was
+    built; and which days were built by another definition than today's."""
+    from sprint_platform.orchestration.days_to_build import ranges, stale_days, unbuilt_days
     from sprint_platform.orchestration.runs import build_landed
+
+    with _ledger(game) as (con, models):
+        days = unbuilt_days(con, game, models)
+        stale = stale_days(game, title_ledger(game.name).standing(con, models))
+    if days:
+        _build(game, ranges(days), build_landed, f"sprint land --title {game.name}")
+    else:
+        out.print(f"{game.name}: every landed day is built.", highlight=False)
+    if stale := [day for day in stale if day not in days]:
+        problems.print(
+            f"[yellow]stale[/] {len(stale)} days of {game.name} from {stale[0]} to {stale[-1]} were"
+            f" built by another definition than today's: sprint run --title {game.name} --stale",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def build_stale_days(game: Title, asked: list[date] | None) -> None:
+    """Builds the models of every day that was built by another definition than today's (of those
+    that are ``asked`` for, where any are), and says what was built. No partition is made."""
+    from sprint_platform.orchestration.days_to_build import ranges, stale_days
+    from sprint_platform.orchestration.runs import build_models
+
+    with _ledger(game) as (con, models):
+        days = stale_days(game, title_ledger(game.name).standing(con, models))
+    if asked is not None:
+        days = [day for day in days if day in asked]
+    if not days:
+        out.print(f"{game.name}: every built day was built as it is defined now.", highlight=False)
+        return
+    _build(game, ranges(days), build_models, f"sprint run --title {game.name} --stale")
+
+
+@contextmanager
+def _ledger(game: Title) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Model]]]:
+    """The warehouse and the title's models, for a question about how its days stand."""
+    from sprint_platform.orchestration.dbt_manifest import graph_manifest
+    from sprint_platform.orchestration.title_translator import TitleTranslator
     from sprint_platform.warehouse.database import connect
     from sprint_platform.warehouse.lease import lease
+    from sprint_platform.warehouse.load import ensure_title_schemas
 
-    with lease(f"sprint land of {game.name}"), connect() as con:
-        days = unbuilt_days(con, game)
-    if not days:
-        out.print(f"{game.name}: every landed day is built.", highlight=False)
-        return
-    windows = ranges(days)
+    models = TitleTranslator(game).models(graph_manifest())
+    with lease(f"sprint on days of {game.name}"), connect() as con:
+        ensure_title_schemas(con, game.name)
+        yield con, models
+
+
+def _build(game: Title, windows: list[Window], build: Build, again: str) -> None:
+    """Builds the windows, a run each; ``again`` is the command that tries again what failed."""
     failed: list[str] = []
     seconds: Counter[str] = Counter()
+    days = [day for window in windows for day in window.days]
     with progress_bars(game, days) as watch:
-        for window, run in zip(windows, build_landed(game, windows, watch), strict=True):
+        for window, run in zip(windows, build(game, windows, watch), strict=True):
             tell_failures(run)
             seconds.update({"": run.seconds, **run.seconds_of})
             if run.success:
@@ -55,6 +111,6 @@ def build_unbuilt_days(game: Title) -> None:
     if failed:
         raise Stop(
             f"{len(failed)} of {len(windows)} runs failed ({'; '.join(failed[:3])}): their logs are"
-            f" in the UI (sprint ui), and sprint land --title {game.name} tries them again"
+            f" in the UI (sprint ui), and {again} tries them again"
         )
     out.print(built_table(game, seconds.pop(""), seconds))

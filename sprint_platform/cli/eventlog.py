@@ -16,7 +16,7 @@ from sprint_platform.cli.options import read_day
 from sprint_platform.cli.run_report import tell_build
 from sprint_platform.cli.sizes import bytes_as_text
 from sprint_platform.cli.terminal import Stop, out
-from sprint_platform.eventlog.contracts import DOMAIN, RAW_TABLES
+from sprint_platform.eventlog.contracts import RAW_TABLES
 from sprint_platform.eventlog.load import LoadReport, Mode, Target, load
 from sprint_platform.eventlog.settings import LAST_BATCH, BatchSettings
 
@@ -168,33 +168,25 @@ def build(
     to: ToOption = Warehouse.duckdb,
 ) -> None:
     """Build and test the models with dbt."""
-    from sprint_platform.eventlog.batches import to_build
+    from sprint_platform.eventlog.batches import BEHIND, to_build
+    from sprint_platform.orchestration.dbt_manifest import graph_manifest
     from sprint_platform.orchestration.domain_build import build_models
-    from sprint_platform.orchestration.eventlog_dbt import (
-        SCHEMAS,
-        eventlog_environment,
-        publish,
-    )
+    from sprint_platform.orchestration.eventlog_dbt import SCHEMAS, eventlog_environment
+    from sprint_platform.orchestration.eventlog_models import EventlogTranslator
 
     day = read_day("--as-of", as_of) if as_of else None
     if day and batch:
         raise Stop("--as-of is a day for all batches: leave --batch out")
     secrets = _snowflake_credentials().environment() if to is Warehouse.snowflake else {}
+    translator = EventlogTranslator()
+    models = translator.models(graph_manifest())
     with _opened(to, "build") as target:
-        batches, also = to_build(target, batch or [], day)
+        batches, also = to_build(target, models, batch or [], day)
     if also:
         told = ", ".join(str(number) for number in also)
-        out.print(f"also batch {told}: loaded, and not built since", highlight=False)
+        out.print(f"also batch {told}: {BEHIND}", highlight=False)
     environment = {**eventlog_environment(batches, day), **secrets}
-    tell_build(
-        build_models(
-            DOMAIN,
-            environment,
-            SCHEMAS,
-            lambda con, built: publish(con, built, batches),
-            to.value,
-        )
-    )
+    tell_build(build_models(translator, environment, SCHEMAS, to.value))
 
 
 def _ask_mode() -> LoadMode:

@@ -54,8 +54,8 @@ def land(
 def _tell_landing(game: Title, report: LandReport, what: str) -> None:
     """The files that were read or refused and those whose counts changed, and the partitions that
     change and why."""
+    from sprint_platform.orchestration.days_to_build import has_partition
     from sprint_platform.orchestration.landed_assets import why_of, worst_first
-    from sprint_platform.orchestration.landed_days import has_partition
     from sprint_platform.telemetry.landing.files import discover, landing_dir
 
     if not report.files and not report.changes:

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -64,12 +65,16 @@ def verify(
         bool, typer.Option("--deep", help="Also run every dbt test over everything, not a window.")
     ] = False,
 ) -> None:
-    """Simulate again and compare digests: files, and what the warehouse has loaded.
+    """Simulate again and compare: files, and what is loaded, built and published.
 
     Of a landed title nothing is simulated: its files are held against their manifests, and these
-    against what is loaded and built.
+    against what is loaded, built and published.
     """
-    from sprint_platform.orchestration.verification import verify_days, verify_models
+    from sprint_platform.orchestration.verification import (
+        verify_built,
+        verify_days,
+        verify_models,
+    )
     from sprint_platform.telemetry.partitions import partition_days
 
     game = Title.load(title)
@@ -90,8 +95,21 @@ def verify(
         if not game.lands:
             mend += f" --from {wrong[0]} --to {wrong[-1]} --regenerate"
         raise Stop(f"{len(wrong)} partitions differ; this mends them: {mend}")
+    findings = verify_built(game, days)
+    for finding in findings:
+        problems.print(
+            f"[red]differs[/] {escape(finding.line)}: {finding.mend}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if findings:
+        mends = ", then ".join(dict.fromkeys(finding.mend for finding in findings))
+        raise Stop(f"{title} is not built and published as it should be; this mends it: {mends}")
     what = "what was landed" if game.lands else "what their seed says"
-    out.print(f"{title}: {len(days)} days are {what}, in files and in what was loaded.")
+    out.print(
+        f"{title}: {len(days)} days are {what}, in files and in what was loaded, built and"
+        " published."
+    )
     if deep:
         failed = verify_models(game)
         if failed:

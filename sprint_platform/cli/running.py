@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from sprint_platform.cli.building import alone, build_unbuilt_days
+from sprint_platform.cli.building import alone, build_stale_days, build_unbuilt_days
 from sprint_platform.cli.options import DAILY_DATASETS, FromOption, TitleOption, ToOption, read_days
 from sprint_platform.cli.progress import progress_bars
 from sprint_platform.cli.run_report import built_table, tell_failures
@@ -48,6 +48,14 @@ def run(
             help="Keep partitions that exist, or make them anew. Asked for when a person is there.",
         ),
     ] = None,
+    stale: Annotated[
+        bool,
+        typer.Option(
+            "--stale",
+            help="Only build the models of days that were built by another definition than"
+            " today's (another encounter distance, another model): no partition is made.",
+        ),
+    ] = False,
 ) -> None:
     """Simulate days, load them, and build and test every model below.
 
@@ -55,6 +63,13 @@ def run(
     as files and lands them.
     """
     game = Title.load(title)
+    if stale:
+        if reuse is not None or entrypoint is not Entrypoint.all:
+            raise Stop("--stale makes no partitions: leave --reuse, --regenerate, --entrypoint out")
+        asked = read_days(game, first, last) if first or last else None
+        with alone(game):
+            build_stale_days(game, asked)
+        return
     days = read_days(game, first, last)
     today = datetime.now(UTC).date()
     if days[-1] > today:

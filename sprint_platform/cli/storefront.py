@@ -140,19 +140,17 @@ def build() -> None:
     from sprint_platform.orchestration.domain_build import build_models
     from sprint_platform.orchestration.storefront_dbt import (
         SCHEMAS,
-        publish_marts,
         require_any,
         storefront_environment,
     )
+    from sprint_platform.orchestration.storefront_models import StorefrontTranslator
     from sprint_platform.warehouse.database import connect
     from sprint_platform.warehouse.lease import lease
 
     with lease(f"sprint {DOMAIN} build"), connect() as con:
         require_any(con)
         told = storefront_environment(con, None)
-    tell_build(
-        build_models(DOMAIN, told, SCHEMAS, lambda con, built: publish_marts(con, built, None))
-    )
+    tell_build(build_models(StorefrontTranslator(), told, SCHEMAS))
 
 
 def _settings(

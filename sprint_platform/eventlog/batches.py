@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import date
 
+import duckdb
+import pyarrow as pa
+
 from sprint_platform.eventlog.contracts import BATCH_COLUMN, RAW_TABLES
-from sprint_platform.eventlog.load import LoadError, Target
+from sprint_platform.eventlog.load import LoadError, Target, rows_by_batch
+from sprint_platform.warehouse.ledger import Model, standing
 
-# A raw table, the model that has a row for each of its rows, and what is the same of a batch.
-BUILT_AS = {
-    "raw_sessions": ("fct_sessions", "count(*)"),
-    "raw_game_events": ("fct_game_events", "count(*), min(game_version), max(game_version)"),
-}
-MARTS = "eventlog_mart"
-
-
-def rows_by_batch(target: Target, relation: str) -> dict[int, int]:
-    """How many rows the relation has of each batch."""
-    return {batch: int(rows) for batch, (rows,) in _by_batch(target, relation, "count(*)").items()}
-
-
-def _by_batch(target: Target, relation: str, told: str) -> dict[int, tuple]:
-    found = target.rows(f"select {BATCH_COLUMN.name}, {told} from {relation} group by 1 order by 1")
-    return {int(batch): tuple(values) for batch, *values in found}
+# Why a build takes a batch along that nobody named.
+BEHIND = "loaded, and not built since as it is loaded and defined now"
+BUILT_COLUMNS = ("model", "dataset", "period", "digest", "definition", "passed")
 
 
 def require_batches(target: Target, tables: Collection[str], batches: Collection[int]) -> None:
@@ -35,7 +26,7 @@ def require_batches(target: Target, tables: Collection[str], batches: Collection
                 f"{target.described} has no {table.name}: sprint eventlog generate, or materialize"
                 f" eventlog/{table.name} first"
             )
-        held = rows_by_batch(target, target.relation(table))
+        held = rows_by_batch(target, table)
         if missing := sorted(set(batches) - set(held)):
             told = ", ".join(str(batch) for batch in held) or "none"
             raise LoadError(
@@ -43,30 +34,33 @@ def require_batches(target: Target, tables: Collection[str], batches: Collection
             )
 
 
-def unbuilt_batches(target: Target) -> set[int]:
-    """The batches that all raw tables hold, and whose facts have other rows (by their number, and
-    the game's version): loaded, or loaded anew, and not built since. The marts that count all
-    batches would be wrong without them."""
-    there = target.existing()
-    if len(there) < len(RAW_TABLES):
+def batches_behind(target: Target, models: Iterable[Model]) -> set[int]:
+    """The batches that all raw tables hold, and that some model was not built from as they are
+    loaded now, or by another definition than today's. The marts that count all batches would be
+    wrong without them, or mix two definitions."""
+    if len(target.existing()) < len(RAW_TABLES):
         return set()
-    whole = set.intersection(
-        *(set(rows_by_batch(target, target.relation(table))) for table in RAW_TABLES.values())
+    target.ensure_ledger()
+    whole = set.intersection(*(set(rows_by_batch(target, table)) for table in RAW_TABLES.values()))
+    loaded = target.rows(
+        f"select dataset, cast({BATCH_COLUMN.name} as varchar), digest"
+        f" from {target.ledger_schema}.loaded_batches"
     )
-    behind: set[int] = set()
-    for raw, (model, told) in BUILT_AS.items():
-        held = _by_batch(target, target.relation(RAW_TABLES[raw]), told)
-        built = _by_batch(target, f"{MARTS}.{model}", told) if _is_there(target, model) else {}
-        behind |= {batch for batch in whole if built.get(batch) != held[batch]}
-    return behind
-
-
-def _is_there(target: Target, model: str) -> bool:
-    found = target.rows(
-        "select count(*) from information_schema.tables"
-        f" where lower(table_schema) = '{MARTS}' and lower(table_name) = '{model}'"
-    )
-    return bool(found[0][0])
+    built = target.rows(f"select {', '.join(BUILT_COLUMNS)} from {target.ledger_schema}.built_from")
+    with duckdb.connect() as con:
+        for name, columns, rows in (
+            ("loaded_rows", ("dataset", "period", "digest"), loaded),
+            ("built_rows", BUILT_COLUMNS, built),
+        ):
+            values = zip(*rows, strict=True) if rows else [()] * len(columns)
+            arrays = [
+                pa.array(column, pa.bool_() if of == "passed" else pa.string())
+                for of, column in zip(columns, values, strict=True)
+            ]
+            con.register(name, pa.table(arrays, list(columns)))
+        standing_now = standing(con, models, "select * from loaded_rows", "from built_rows")
+    behind = {int(batch) for batch in (*standing_now.unbuilt, *standing_now.stale)}
+    return (behind | (whole - {int(batch) for batch in standing_now.built})) & whole
 
 
 def _last_day(target: Target) -> date | None:
@@ -77,7 +71,7 @@ def _last_day(target: Target) -> date | None:
 
 
 def to_build(
-    target: Target, batches: Collection[int], as_of: date | None
+    target: Target, models: Iterable[Model], batches: Collection[int], as_of: date | None
 ) -> tuple[list[int], list[int]]:
     """The batches to build where these are asked for (none: all of them), and those among them that
     nobody asked for, but that the models are behind.
@@ -86,7 +80,7 @@ def to_build(
     last session.
     """
     require_batches(target, RAW_TABLES, batches)
-    also = sorted(unbuilt_batches(target) - set(batches)) if batches else []
+    also = sorted(batches_behind(target, models) - set(batches)) if batches else []
     if as_of is not None and (last := _last_day(target)) is not None and as_of < last:
         raise LoadError(
             f"recency cannot be counted to {as_of}: there are sessions up to {last}; name that day"

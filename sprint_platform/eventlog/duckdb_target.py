@@ -8,13 +8,15 @@ from pathlib import Path
 
 import duckdb
 
-from sprint_platform.eventlog.contracts import RAW_TABLES, TYPES, RawTable
+from sprint_platform.eventlog.contracts import DOMAIN, RAW_TABLES, TYPES, RawTable
 from sprint_platform.eventlog.load import LoadError
 from sprint_platform.places import database_path
 from sprint_platform.warehouse.database import connect
 from sprint_platform.warehouse.lease import lease
+from sprint_platform.warehouse.ledger import Ledger, glob_of, quoted
 
 SCHEMA = "eventlog_raw"
+LEDGER = Ledger(DOMAIN, SCHEMA, ("eventlog_stage", "eventlog_mart"), batches=True)
 # What is wrong with a file or with what it should replace; anything else is a bug of ours.
 _TOLD = (
     duckdb.CatalogException,
@@ -60,13 +62,20 @@ class DuckDBTarget:
     def relation(self, table: RawTable) -> str:
         return f"{SCHEMA}.{table.name}"
 
+    @property
+    def ledger_schema(self) -> str:
+        return SCHEMA
+
+    def ensure_ledger(self) -> None:
+        LEDGER.ensure(self.con)
+
     def stage(self, table: RawTable, path: Path) -> str:
         name = f"incoming_{table.name}"
         columns = ", ".join(f"'{c.name}': '{TYPES[c.type][0]}'" for c in table.columns)
-        quoted = str(path).replace("'", "''")
         # a view: a load that reads the file once has no need of a copy
+        file = quoted(glob_of(path))
         self.con.execute(
-            f"create or replace temp view {name} as select * from read_csv('{quoted}',"
+            f"create or replace temp view {name} as select * from read_csv('{file}',"
             " header = true, auto_detect = false, delim = ',', quote = '\"', escape = '\"',"
             f" columns = {{{columns}}})"
         )

@@ -6,6 +6,7 @@ All tables of a load change in one transaction: a load that fails leaves the old
 from __future__ import annotations
 
 import csv
+import hashlib
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -80,6 +81,13 @@ class Target(Protocol):
     def rows(self, sql: str) -> list[tuple]:
         """A query's rows."""
 
+    @property
+    def ledger_schema(self) -> str:
+        """Where the ledger's tables lie (``warehouse.ledger``)."""
+
+    def ensure_ledger(self) -> None:
+        """Creates the ledger's tables where they are missing. Called before the transaction."""
+
 
 def load(
     target: Target, files: Mapping[str, Path], mode: Mode, batch: int | None = None
@@ -104,10 +112,17 @@ def load(
     if mode is not Mode.APPEND:
         for table in tables:
             target.make(table)
+    target.ensure_ledger()
+    digests = {table.name: _sha256(files[table.name]) for table in tables}
     done = []
     with target.transaction():
         for table in tables:
+            # what the load leaves of the table's batches
+            left = {} if mode is Mode.RECREATE else rows_by_batch(target, table)
+            if batch is not None and mode is Mode.REPLACE:
+                left.pop(batch, None)
             done.append(_load_table(target, table, staged[table.name], mode, batch))
+            _record_loaded(target, table, left, digests[table.name])
     return LoadReport(tuple(done), time.perf_counter() - began)
 
 
@@ -139,6 +154,50 @@ def _check_header(table: RawTable, path: Path) -> None:
             f"{path} has the columns {', '.join(header) or '(none)'}, not those of {table.name}"
             f" ({', '.join(table.column_names)}): generate it anew; nothing was loaded"
         )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def rows_by_batch(target: Target, table: RawTable) -> dict[int, int]:
+    """How many rows the table has of each batch."""
+    found = target.rows(
+        f"select {BATCH_COLUMN.name}, count(*) from {target.relation(table)} group by 1 order by 1"
+    )
+    return {int(batch): int(rows) for batch, rows in found}
+
+
+def _record_loaded(target: Target, table: RawTable, before: Mapping[int, int], sha256: str) -> None:
+    """Notes what the table's batches were loaded from: the file, and what they held where rows were
+    added to it. A batch to which nothing was added keeps its note. ``before`` is how many rows the
+    batches had that the load left."""
+    ledger = f"{target.ledger_schema}.loaded_batches"
+    of_table = f"dataset = '{table.name}'"
+    now = rows_by_batch(target, table)
+    changed = [batch for batch in now if now[batch] != before.get(batch)]
+    noted = {
+        int(batch): str(digest)
+        for batch, digest in target.rows(
+            f"select {BATCH_COLUMN.name}, digest from {ledger} where {of_table}"
+        )
+    }
+    gone = ", ".join(str(batch) for batch in {*changed, *(noted.keys() - now.keys())})
+    if gone:
+        target.execute(f"delete from {ledger} where {of_table} and {BATCH_COLUMN.name} in ({gone})")
+    if changed:
+        values = ", ".join(
+            f"('{table.name}', {batch},"
+            f" '{loaded_digest(sha256, noted.get(batch, '') if batch in before else '')}')"
+            for batch in changed
+        )
+        target.execute(f"insert into {ledger} values {values}")
+
+
+def loaded_digest(sha256: str, before: str = "") -> str:
+    """What says that a batch was loaded from a file, added to what was there ``before``."""
+    return hashlib.blake2b(f"{before}{sha256}".encode(), digest_size=16).hexdigest()
 
 
 def _load_table(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sprint_platform.eventlog.contracts import RAW_TABLES, RawTable
 from sprint_platform.eventlog.load import LoadError
 from sprint_platform.eventlog.snowflake_credentials import SnowflakeCredentials, SnowflakeError
+from sprint_platform.warehouse.ledger import BUILT_FROM, BUILT_PERIODS, LOADED_BATCHES
 
 # The connector is an optional dependency, and takes half a second to import.
 if TYPE_CHECKING:
@@ -146,6 +147,18 @@ class SnowflakeTarget:
 
     def relation(self, table: RawTable) -> str:
         return f"{self.credentials.database}.{self.credentials.schema_}.{table.name}"
+
+    @property
+    def ledger_schema(self) -> str:
+        return f"{self.credentials.database}.{self.credentials.schema_}"
+
+    def ensure_ledger(self) -> None:
+        for table, columns in (
+            ("loaded_batches", LOADED_BATCHES),
+            ("built_from", BUILT_FROM),
+            ("built_periods", BUILT_PERIODS),
+        ):
+            self.rows(f"create table if not exists {self.ledger_schema}.{table} ({columns})")
 
     def stage(self, table: RawTable, path: Path) -> str:
         """Uploads the file to a temporary stage and copies it from there into a temporary table:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +29,12 @@ from sprint_platform.telemetry.contracts import DATASETS
 # An entry of the manifest: a model, seed, test or source; and the manifest itself.
 Node = Mapping[str, Any]
 DATASET_OF_TABLE = {dataset.table: name for name, dataset in DATASETS.items()}
+# Called by every model, and decides none of its rows.
+NOT_ROWS = {"record_built"}
+_ENV_VAR = re.compile(r"env_var\(\s*['\"](\w+)['\"]")
+_QUOTED_OR_COMMENT = re.compile(
+    r"('(?:[^'\\]|''|\\.)*'|\"[^\"]*\")|--[^\n]*|/\*.*?\*/|\{#.*?#\}", re.DOTALL
+)
 # A parse takes seconds; whoever waits this long waits for something that hangs.
 PARSE_TIMEOUT_SECONDS = 300
 # What dbt writes into a project, and what it never reads.
@@ -144,3 +151,41 @@ def sources_of(manifest: Node, node: Node) -> list[Node]:
 def datasets_of(manifest: Node, node: Node) -> list[str]:
     """The datasets of a title that a model reads, however many models lie between."""
     return sorted({dataset_of(source) for source in sources_of(manifest, node)})
+
+
+def definition_of(manifest: Node, node: Node, environment: Mapping[str, str]) -> str:
+    """What defines the model's rows, as 16 hex digits: its SQL and that of every macro of ours that
+    it calls, comments and blanks aside, and what ``environment`` says to the variables that they
+    read. What the model's parents are defined by is not in it."""
+    code = [_plain_sql(str(node["raw_code"]))]
+    for macro in sorted(_macros_of(manifest, node)):
+        code.append(_plain_sql(str(manifest["macros"][macro]["macro_sql"])))
+    read = {name for text in code for name in _ENV_VAR.findall(text)}
+    code += [f"{name}={environment[name]}" for name in sorted(read & environment.keys())]
+    return hashlib.blake2b("\0".join(code).encode(), digest_size=8).hexdigest()
+
+
+def _macros_of(manifest: Node, node: Node) -> set[str]:
+    """The macros of projects (not dbt's own) that the node calls, however many lie between; of one
+    that is dispatched by the engine all versions."""
+    by_name: dict[str, list[str]] = {}
+    for unique_id, macro in manifest["macros"].items():
+        if not macro["package_name"].startswith("dbt"):
+            by_name.setdefault(str(macro["name"]).rpartition("__")[2], []).append(unique_id)
+    found: set[str] = set()
+    waiting = list(node["depends_on"]["macros"])
+    while waiting:
+        macro = manifest["macros"].get(waiting.pop())
+        if macro is None or macro["name"] in NOT_ROWS:
+            continue
+        for unique_id in by_name.get(str(macro["name"]), []):
+            if unique_id not in found:
+                found.add(unique_id)
+                waiting += manifest["macros"][unique_id]["depends_on"]["macros"]
+    return found
+
+
+def _plain_sql(code: str) -> str:
+    """The code without comments and with single blanks; what stands in quotes stays as it is."""
+    kept = _QUOTED_OR_COMMENT.sub(lambda found: found[1] or " ", code)
+    return " ".join(kept.split())

@@ -34,11 +34,13 @@ RUN_VARIABLES = {
     "SPRINT_HEARTBEAT_SECONDS",
     "SPRINT_MAP_CELL",
     "SPRINT_SOURCE",
+    "SPRINT_LAUNCH_DATE",
     "SPRINT_WINDOW_START",
     "SPRINT_WINDOW_END",
     "SPRINT_BATCHES",
     "SPRINT_AS_OF",
     "SPRINT_STORE_TITLE",
+    "SPRINT_DEFINITIONS",
 }
 
 
@@ -58,6 +60,7 @@ def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
         "SPRINT_HEARTBEAT_SECONDS": str(title.heartbeat_seconds),
         "SPRINT_MAP_CELL": f"{title.grid.map_cell:.12g}",
         "SPRINT_SOURCE": "landing" if title.lands else "simulated",
+        "SPRINT_LAUNCH_DATE": title.launch_date.isoformat(),
     }
     if window is not None:
         environment["SPRINT_WINDOW_START"] = window.start.isoformat()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import date
 from typing import Any
@@ -23,6 +24,9 @@ from sprint_platform.orchestration.dbt_runner import (
 from sprint_platform.orchestration.dbt_translator import ModelTranslator
 from sprint_platform.orchestration.failures import ClearFailure
 from sprint_platform.orchestration.glances import Seen, model_glance
+from sprint_platform.warehouse.database import connect
+from sprint_platform.warehouse.ledger import Model
+from sprint_platform.warehouse.publish import publish
 
 
 def build_specs(
@@ -51,6 +55,25 @@ def checks_of_unread_sources(
                 yield spec
 
 
+def definitions_environment(models: Iterable[Model]) -> dict[str, str]:
+    """What dbt notes in the ledger as the definitions that it builds by."""
+    definitions = {model.name: model.definition for model in models}
+    return {"SPRINT_DEFINITIONS": json.dumps(definitions)}
+
+
+def _publish(
+    context: dg.AssetExecutionContext, translator: ModelTranslator, manifest: Node
+) -> None:
+    with connect() as con:
+        done = publish(con, translator.ledger, translator.marts(manifest))
+    context.log.info(f"{done.written} files published")
+    for mart, files in done.withheld.items():
+        context.log.warning(
+            f"{mart}: {len(files)} files are left as they were published ({files[0]} first): what"
+            " was built for them did not pass its tests"
+        )
+
+
 def selected_nodes(context: dg.AssetExecutionContext, manifest: Node) -> list[Node]:
     """The manifest's nodes of the assets and checks that the run selected."""
     assets = context.assets_def
@@ -76,8 +99,8 @@ def run_dbt(
     shown_day: date | None = None,
 ) -> Iterator[Any]:
     """Builds and tests the nodes in one invocation, and yields each result as it comes; ``hear`` is
-    told of each, too. The lease is the caller's. ``shown_day``, a partition of the run, comes with
-    a picture and some rows of each mart.
+    told of each, too. Then publishes what was built. The lease is the caller's. ``shown_day``, a
+    partition of the run, comes with a picture and some rows of each mart.
 
     Raises ClearFailure where something failed, or was built outside ``schemas``.
     """
@@ -85,6 +108,7 @@ def run_dbt(
 
     glances = _Glances(translator, nodes, shown_day)
     arguments = build_arguments(name, nodes)
+    environment = {**environment, **definitions_environment(translator.models(manifest))}
     # closed before the lease ends, whatever happens: dbt may still be building
     with closing(dbt_events(arguments, environment, glances.read)) as events:
         result = None
@@ -100,10 +124,13 @@ def run_dbt(
                 yield from DbtCoreCliEventMessage(event, {}).to_default_asset_events(
                     manifest, translator, context
                 )
-    if line := failure_line(name, result):
-        raise ClearFailure(line)
     if stray := stray_relations(schemas, result):
         raise ClearFailure(f"dbt built {', '.join(stray)}: outside the schemas of {name}")
+    if any(node["resource_type"] == "model" for node in nodes):
+        # what succeeded, though another model failed
+        _publish(context, translator, manifest)
+    if line := failure_line(name, result):
+        raise ClearFailure(line)
 
 
 class _Glances:

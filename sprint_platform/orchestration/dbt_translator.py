@@ -10,8 +10,18 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 from dagster_dbt.asset_utils import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY as UNIQUE_ID
 from dagster_dbt.asset_utils import default_description_fn
 
-from sprint_platform.orchestration.dbt_manifest import Node, is_source
+from sprint_platform.orchestration.dbt_manifest import (
+    Node,
+    definition_of,
+    is_source,
+    sources_of,
+)
 from sprint_platform.orchestration.policies import OWNERS
+from sprint_platform.warehouse.ledger import Ledger, Model
+from sprint_platform.warehouse.publish import Mart
+
+# The schemas (as dbt_project.yml has them) whose models all readers get.
+PUBLISHED_SCHEMAS = {"mart", "gold", "eventlog_mart"}
 
 
 class ModelTranslator(DagsterDbtTranslator):
@@ -26,9 +36,74 @@ class ModelTranslator(DagsterDbtTranslator):
             )
         )
 
+    @property
+    def ledger(self) -> Ledger:
+        """Of the title or domain."""
+        raise NotImplementedError
+
+    @property
+    def tag(self) -> str:
+        """Of the models, and of the ledger's domain: ``title``, ``eventlog``, …"""
+        return self.ledger.name
+
     def relation(self, node: Node) -> str:
         """The qualified name in the database."""
         raise NotImplementedError
+
+    def environment(self) -> Mapping[str, str]:
+        """What a dbt run is given that may define rows, whatever its window."""
+        return {}
+
+    def definition(self, manifest: Node, node: Node) -> str:
+        """What defines the model's rows (``dbt_manifest.definition_of``)."""
+        return definition_of(manifest, node, self.environment())
+
+    def models(self, manifest: Node) -> list[Model]:
+        """All models, as the ledger knows them."""
+        return [
+            Model(
+                _table(self.relation(node)),
+                self.definition(manifest, node),
+                frozenset(self.datasets(manifest, node)),
+            )
+            for node in self._models(manifest)
+        ]
+
+    def datasets(self, manifest: Node, node: Node) -> set[str]:
+        """The datasets of its own domain that the model reads, however many models lie between."""
+        return {
+            str(source["config"]["meta"].get("dataset", source["identifier"]))
+            for source in sources_of(manifest, node)
+            if source["source_name"] != "store_title"
+        }
+
+    def marts(self, manifest: Node) -> list[Mart]:
+        """The models that are published, and how, as their meta says."""
+        marts = []
+        for node in self._models(manifest):
+            config, meta = node["config"], node["config"]["meta"]
+            if config["schema"] not in PUBLISHED_SCHEMAS and "published" not in meta:
+                continue
+            column, period = meta.get("period_column"), meta.get("period", "day")
+            if "batch_column" in meta:
+                column, period = meta["batch_column"], "batch"
+            relation = self.relation(node)
+            is_mart = config["schema"] in PUBLISHED_SCHEMAS
+            schema = f"{self.ledger.name}_mart" if is_mart else relation.split(".")[0]
+            # what is built whole is published whole
+            if column is None or config["materialized"] != "incremental":
+                marts.append(Mart(relation, schema))
+            else:
+                file = "month" if meta.get("published") == "month" else period
+                marts.append(Mart(relation, schema, column, period, file))
+        return marts
+
+    def _models(self, manifest: Node) -> list[Node]:
+        return [
+            node
+            for node in manifest["nodes"].values()
+            if node["resource_type"] == "model" and self.tag in node["tags"]
+        ]
 
     def get_description(self, dbt_resource_props: Node) -> str:
         """The model's own words (its first comment says what a row is), and its SQL."""
@@ -48,6 +123,10 @@ class ModelTranslator(DagsterDbtTranslator):
         self, manifest: Node, unique_id: str, project: DbtProject | None
     ) -> dg.AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)
+        node = self.get_resource_props(manifest, unique_id)
+        if node["resource_type"] == "model":
+            # dbt's own is a digest of the SQL: blind to macros, and to a title's values
+            spec = spec.replace_attributes(code_version=self.definition(manifest, node))
         return spec.replace_attributes(owners=OWNERS)
 
     def get_asset_check_spec(
@@ -60,3 +139,7 @@ class ModelTranslator(DagsterDbtTranslator):
             # cut dbt's step in parts, each with an invocation of its own
             return spec._replace(blocking=False)
         return spec
+
+
+def _table(relation: str) -> str:
+    return relation.split(".")[1]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import duckdb
-
+from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.orchestration.dbt_runner import (
     dbt_result,
     failure_line,
@@ -16,15 +15,14 @@ from sprint_platform.orchestration.dbt_runner import (
     project_arguments,
     stray_relations,
 )
+from sprint_platform.orchestration.dbt_step import definitions_environment
+from sprint_platform.orchestration.dbt_translator import ModelTranslator
 from sprint_platform.warehouse.database import connect
 from sprint_platform.warehouse.lease import lease
+from sprint_platform.warehouse.publish import publish
 
 if TYPE_CHECKING:
-    from dbt.cli.main import dbtRunnerResult
     from dbt_common.events.base_types import EventMsg
-
-# Publishes what was built in DuckDB: relations, and how each is materialized.
-Publish = Callable[[duckdb.DuckDBPyConnection, Mapping[str, str]], object]
 
 
 @dataclass(frozen=True)
@@ -40,15 +38,16 @@ class Built:
 
 
 def build_models(
-    domain: str,
+    translator: ModelTranslator,
     environment: Mapping[str, str],
     schemas: Collection[str],
-    publish: Publish,
     target: str = "duckdb",
 ) -> Built:
-    """Builds and tests the domain's models in dbt's ``target``; in DuckDB under the lease, and
-    publishes them. ``environment`` is what dbt and its profile read; nothing may be built outside
-    ``schemas``."""
+    """Builds and tests a domain's models in dbt's ``target``; in DuckDB under the lease, and
+    publishes those that succeeded. ``environment`` is what dbt and its profile read; nothing may be
+    built outside ``schemas``."""
+    domain, manifest = translator.ledger.name, graph_manifest()
+    environment = {**environment, **definitions_environment(translator.models(manifest))}
     began = time.perf_counter()
     arguments = [
         "build",
@@ -70,7 +69,12 @@ def build_models(
     if target == "duckdb":
         with lease(f"sprint {domain} build"):
             result = dbt_result(arguments, environment, [hear])
-            failure = failure_line(domain, result) or _publish(result, domain, schemas, publish)
+            failure = failure_line(domain, result)
+            if stray := stray_relations(schemas, result):
+                failure = f"dbt built {', '.join(stray)}: outside the schemas of {domain}"
+            elif node_results(result):
+                with connect() as con:
+                    publish(con, translator.ledger, translator.marts(manifest))
     else:
         result = dbt_result(arguments, environment, [hear])
         failure = failure_line(domain, result)
@@ -82,17 +86,3 @@ def build_models(
         failure=failure,
         wrong_rows=tuple(wrong_rows),
     )
-
-
-def _publish(
-    result: dbtRunnerResult, domain: str, schemas: Collection[str], publish: Publish
-) -> str | None:
-    """Publishes what was built; what is wrong with it in one line, where something is."""
-    from dbt.contracts.graph.nodes import ModelNode
-
-    if stray := stray_relations(schemas, result):
-        return f"dbt built {', '.join(stray)}: outside the schemas of {domain}"
-    models = [r.node for r in node_results(result) if isinstance(r.node, ModelNode)]
-    with connect() as con:
-        publish(con, {f"{m.schema}.{m.alias}": str(m.config.materialized) for m in models})
-    return None

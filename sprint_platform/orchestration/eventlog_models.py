@@ -7,22 +7,27 @@ from typing import Any
 
 import dagster as dg
 
-from sprint_platform.eventlog.batches import require_batches, rows_by_batch, unbuilt_batches
+from sprint_platform.eventlog.batches import BEHIND, batches_behind, require_batches
 from sprint_platform.eventlog.contracts import DOMAIN, RAW_TABLES
-from sprint_platform.eventlog.duckdb_target import DuckDBTarget
-from sprint_platform.eventlog.load import LoadError
+from sprint_platform.eventlog.duckdb_target import LEDGER, DuckDBTarget
+from sprint_platform.eventlog.load import LoadError, loaded_digest
 from sprint_platform.orchestration.dbt_manifest import Node, sources_of
 from sprint_platform.orchestration.dbt_step import build_specs, run_dbt, selected_nodes
 from sprint_platform.orchestration.dbt_translator import ModelTranslator
 from sprint_platform.orchestration.eventlog_assets import BATCHES
-from sprint_platform.orchestration.eventlog_dbt import SCHEMAS, eventlog_environment, publish
+from sprint_platform.orchestration.eventlog_dbt import SCHEMAS, eventlog_environment
 from sprint_platform.orchestration.failures import told_in_one_line
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.warehouse.database import connect
+from sprint_platform.warehouse.ledger import Ledger
 
 
 class EventlogTranslator(ModelTranslator):
     """Names of the event log's tables and models."""
+
+    @property
+    def ledger(self) -> Ledger:
+        return LEDGER
 
     def get_asset_key(self, dbt_resource_props: Node) -> dg.AssetKey:
         """``eventlog/raw_sessions``, ``eventlog/fct_sessions``."""
@@ -42,6 +47,7 @@ def build_eventlog_models(manifest: Node) -> dg.AssetsDefinition:
     """All models in one step, which is one dbt invocation per run, with their tests and those of
     the raw tables."""
     translator = EventlogTranslator()
+    known = translator.models(manifest)
     specs, check_specs = build_specs(translator, manifest, f"tag:{DOMAIN},resource_type:model")
 
     @dg.multi_asset(
@@ -63,10 +69,10 @@ def build_eventlog_models(manifest: Node) -> dg.AssetsDefinition:
             with connect() as con:
                 target = DuckDBTarget(con)
                 require_batches(target, read, asked)
-                require_whole(target, read, asked)
-                also = unbuilt_batches(target) - asked if asked else set()
+                require_loaded(target, read, asked)
+                also = batches_behind(target, known) - asked if asked else set()
             if also:
-                context.log.info(f"with the batches {sorted(also)}: loaded, and not built since")
+                context.log.info(f"with the batches {sorted(also)}: {BEHIND}")
             batches = asked | also
             yield from run_dbt(
                 context,
@@ -77,34 +83,35 @@ def build_eventlog_models(manifest: Node) -> dg.AssetsDefinition:
                 eventlog_environment(batches, None),
                 SCHEMAS,
             )
-            built = {
-                translator.relation(node): node["config"]["materialized"]
-                for node in nodes
-                if node["resource_type"] == "model"
-            }
-            with connect() as con:
-                written = publish(con, built, batches)
-            context.log.info(f"{written} files published")
 
     return models
 
 
-def require_whole(target: DuckDBTarget, tables: Collection[str], batches: Collection[int]) -> None:
-    """Raises LoadError where a raw table holds another number of a batch's rows than Dagster's file
-    of it: a run that was killed between writing and loading would else build models of half a
-    batch. A batch that was loaded from the command line has no such file."""
+def require_loaded(target: DuckDBTarget, tables: Collection[str], batches: Collection[int]) -> None:
+    """Raises LoadError where a raw table was not loaded from Dagster's file of a batch: a run that
+    was killed between writing and loading would else build models of old rows. A batch that was
+    loaded from the command line has no such file."""
     from sprint_platform.eventlog.files import batch_dir, csv_path, manifest_path, read_table_file
 
-    for table in (RAW_TABLES[name] for name in RAW_TABLES if name in tables):
-        held = rows_by_batch(target, target.relation(table))
+    target.ensure_ledger()
+    loaded = {
+        (str(table), int(batch)): str(digest)
+        for table, batch, digest in target.rows(
+            f"select dataset, load_batch_id, digest from {target.ledger_schema}.loaded_batches"
+        )
+    }
+    for table in (name for name in RAW_TABLES if name in tables):
         for batch in sorted(batches):
             folder = batch_dir(batch)
-            if not manifest_path(csv_path(folder, table.name)).exists():
+            if not manifest_path(csv_path(folder, table)).exists():
                 continue
-            written = read_table_file(folder, table.name).rows
-            if held.get(batch, 0) != written:
+            file = read_table_file(folder, table)
+            # the version before noted no digest: a batch that it loaded is known by its rows
+            if loaded.get((table, batch)) not in (
+                loaded_digest(file.sha256),
+                f"{file.rows} rows",
+            ):
                 raise LoadError(
-                    f"{target.relation(table)} has {held.get(batch, 0):,} rows of batch {batch},"
-                    f" its file in {folder} {written:,}: materialize eventlog/{table.name} for"
-                    f" {batch} again"
+                    f"{target.relation(RAW_TABLES[table])} does not hold batch {batch} as its file"
+                    f" in {folder} has it: materialize eventlog/{table} for {batch} again"
                 )

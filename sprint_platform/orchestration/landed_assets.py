@@ -15,8 +15,9 @@ from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.window import run_window
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
+from sprint_platform.warehouse.ledger import title_ledger
 from sprint_platform.warehouse.load import ensure_title_schemas
-from sprint_platform.warehouse.publish import publish_tables
+from sprint_platform.warehouse.publish import publish
 
 if TYPE_CHECKING:
     from sprint_platform.telemetry.landing.land import FileReport, LandReport, PartitionChange
@@ -74,7 +75,7 @@ def _landed_files(title: Title, watch: Watch | None, landed: Landed | None) -> d
     ) -> dg.MaterializeResult:
         # numpy, polars and what else reading needs: only when something is landed
         from sprint_platform.telemetry.landing.land import land
-        from sprint_platform.warehouse.landed import load_landed, rejects_relation
+        from sprint_platform.warehouse.landed import landed_marts, load_landed
 
         def progress(_: str, rows: int) -> None:
             if watch:
@@ -89,8 +90,7 @@ def _landed_files(title: Title, watch: Watch | None, landed: Landed | None) -> d
             with warehouse.get_connection(holder) as con:
                 ensure_title_schemas(con, title.name)
                 load_landed(con, title)
-                # one file: a record that says no day lies in no period
-                publish_tables(con, title.name, [rejects_relation(title.name)], [], "", [])
+                publish(con, title_ledger(title.name), landed_marts(title.name))
         return dg.MaterializeResult(asset_key=spec.key, metadata=told_landing(report))
 
     return landed_files

@@ -13,7 +13,7 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
-from sprint_platform.orchestration.landed_days import (
+from sprint_platform.orchestration.days_to_build import (
     DAILY,
     days_to_build,
     has_partition,

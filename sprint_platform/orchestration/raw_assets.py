@@ -21,6 +21,8 @@ from sprint_platform.orchestration.upstream import (
     UPSTREAM,
     missing_days,
     require,
+    require_players,
+    unloaded_players,
     upstream_datasets,
 )
 from sprint_platform.orchestration.window import Window, run_window, with_progress
@@ -28,13 +30,13 @@ from sprint_platform.telemetry.contracts import DATASETS, Column
 from sprint_platform.telemetry.digest import Digest
 from sprint_platform.telemetry.partitions import (
     Manifest,
-    partition_days,
     read_manifest,
     write_partition,
 )
 from sprint_platform.title import Title
+from sprint_platform.warehouse.ledger import title_ledger
 from sprint_platform.warehouse.load import LoadReport, ensure_title_schemas, load_partitions
-from sprint_platform.warehouse.publish import publish_views
+from sprint_platform.warehouse.publish import publish_loaded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -140,13 +142,20 @@ def _raw_asset(
             made = None
             if window and context.selected_asset_keys:
                 require(title, dataset, upstream_datasets(title, dataset), window)
-                made = _partitions(context, title, dataset, window, watch)
+                earlier: list[date] = []
+                if dataset == "dim_players":
+                    with warehouse.get_connection(holder) as con:
+                        earlier = _unloaded_players(con, title, window)
+                made = _partitions(context, title, dataset, window, earlier, watch)
             with warehouse.get_connection(holder) as con:
                 ensure_title_schemas(con, title.name)
                 if window and made is not None:
+                    if "dim_players" in upstream_datasets(title, dataset):
+                        require_players(con, title, dataset, window)
                     report = load_partitions(con, title.name, dataset, made)
-                    if dataset == "heartbeats" and report.loaded_days:
-                        publish_views()
+                    if report.loaded_days:
+                        ledger = title_ledger(title.name)
+                        publish_loaded(con, ledger, views=dataset == "heartbeats")
                     # earlier sign-up days may have come with it
                     window = Window(min([window.start, *report.loaded_days]), window.end)
                     if dataset in PICTURES:
@@ -162,15 +171,16 @@ def _partitions(
     title: Title,
     dataset: str,
     window: Window,
+    earlier: list[date],
     watch: Watch | None,
 ) -> dict[date, Manifest]:
     """The window's partition files, made here unless they were landed; and what Dagster is to know
-    of each. Players come with the earlier sign-up days that are missing."""
+    of each. Players come with the ``earlier`` sign-up days that the warehouse does not hold."""
     key = dg.AssetKey([title.name, dataset])
     if title.lands:
-        partitions = _landed(title, dataset, window)
+        partitions = _landed(title, dataset, [*earlier, *window.days])
     else:
-        partitions = _simulated(context, title, dataset, window, watch)
+        partitions = _simulated(context, title, dataset, window, earlier, watch)
     manifests = {}
     for day, manifest, seconds in partitions:
         manifests[day] = manifest
@@ -232,11 +242,25 @@ def _told_load(report: LoadReport) -> dict[str, Any]:
     return {"load_seconds": round(report.seconds, 3), "days_loaded": len(report.loaded_days)}
 
 
+def _unloaded_players(con: duckdb.DuckDBPyConnection, title: Title, window: Window) -> list[date]:
+    """The earlier sign-up days that the warehouse does not hold as they are made or landed now; of
+    the others nobody has to read a manifest."""
+    from sprint_platform.warehouse.landed import landed_digests
+
+    ensure_title_schemas(con, title.name)
+    if title.lands:
+        loaded = title_ledger(title.name).loaded_digests(con, "dim_players", end=window.start)
+        landed = landed_digests(con, title.name, "dim_players")
+        return sorted(d for d in landed if d < window.start and loaded.get(d) != landed[d])
+    return unloaded_players(con, title, window.start)
+
+
 def _simulated(
     context: dg.AssetExecutionContext,
     title: Title,
     dataset: str,
     window: Window,
+    earlier: list[date],
     watch: Watch | None,
 ) -> Iterator[tuple[date, Manifest, float | None]]:
     # numpy and the name lists: only when something is simulated
@@ -244,16 +268,13 @@ def _simulated(
 
     world = World(title, read_catalogue() if dataset == "transactions" else None)
     source = world.source(dataset)
-    earlier: list[date] = []
-    if dataset == "dim_players":
-        before = Window(title.launch_date, window.start).days
-        earlier = missing_days(title, dataset, before)
-        for day in sorted(set(before) - set(earlier)):
-            # made, but perhaps never loaded: a run was killed in between, or the database is new
-            if manifest := read_manifest(title.name, dataset, day):
-                yield day, manifest, None
+    missing = missing_days(title, dataset, earlier)
+    for day in sorted(set(earlier) - set(missing)):
+        # made, but never loaded: a run was killed in between, or the database is new
+        if manifest := read_manifest(title.name, dataset, day):
+            yield day, manifest, None
     keep = context.run.tags.get(EXISTING_TAG) == REUSE
-    for day in with_progress(context, [*earlier, *window.days]):
+    for day in with_progress(context, [*missing, *window.days]):
         existing = read_manifest(title.name, dataset, day) if keep else None
         if existing and existing.source == source:
             yield day, existing, None
@@ -276,12 +297,9 @@ def _watched(
 
 
 def _landed(
-    title: Title, dataset: str, window: Window
+    title: Title, dataset: str, days: Iterable[date]
 ) -> Iterator[tuple[date, Manifest, float | None]]:
     """What lies ready. A day of which nothing was landed is an empty one: its table's day is
-    emptied. Players come with all earlier sign-up days, also those before the title's launch."""
-    earlier = []
-    if dataset == "dim_players":
-        earlier = [day for day in partition_days(title.name, dataset) if day < window.start]
-    for day in [*earlier, *window.days]:
+    emptied."""
+    for day in days:
         yield day, read_manifest(title.name, dataset, day) or NOTHING_LANDED, None

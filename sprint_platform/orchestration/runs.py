@@ -82,8 +82,11 @@ def _selection(title: Title, entrypoint: str) -> dg.AssetSelection:
 def _days_selection(title: Title) -> dg.AssetSelection:
     """The datasets and models of a day, whatever delivers its records."""
     datasets = [dg.AssetKey([title.name, dataset]) for dataset in UPSTREAM]
-    models = dg.AssetSelection.groups(f"{title.name}_stage", f"{title.name}_mart")
-    return dg.AssetSelection.assets(*datasets) | models
+    return dg.AssetSelection.assets(*datasets) | _models_selection(title)
+
+
+def _models_selection(title: Title) -> dg.AssetSelection:
+    return dg.AssetSelection.groups(f"{title.name}_stage", f"{title.name}_mart")
 
 
 def run_graph(
@@ -128,6 +131,16 @@ def build_landed(
     for window in windows:
         tags = _days(window.days[0], window.days[-1])
         yield _materialize(definitions, _days_selection(title), tags)
+
+
+def build_models(
+    title: Title, windows: Iterable[Window], watch: Watch | None = None
+) -> Iterator[GraphRun]:
+    """Builds and tests every model of these days, a run per window, from what is loaded."""
+    definitions = build_definitions([title], watch=watch)
+    for window in windows:
+        tags = _days(window.days[0], window.days[-1])
+        yield _materialize(definitions, _models_selection(title), tags)
 
 
 def _days(first: date, last: date) -> dict[str, str]:

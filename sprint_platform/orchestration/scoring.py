@@ -25,7 +25,8 @@ from sprint_platform.title import Title
 from sprint_platform.warehouse.database import connect
 from sprint_platform.warehouse.fault_ledger import ledger_table, load_ledger
 from sprint_platform.warehouse.lease import lease
-from sprint_platform.warehouse.load import loaded_digests
+from sprint_platform.warehouse.ledger import title_ledger
+from sprint_platform.warehouse.load import ensure_title_schemas
 
 # The reason with which a contract rejects the record that a fault befell.
 REASON = {
@@ -261,7 +262,8 @@ def _accepted_sql(contract: Dataset, title: str) -> str:
 def _require_loaded(
     con: duckdb.DuckDBPyConnection, title: str, dataset: str, days: list[date]
 ) -> None:
-    loaded = loaded_digests(con, title, dataset)
+    ensure_title_schemas(con, title)
+    loaded = title_ledger(title).loaded_digests(con, dataset)
     for day in sorted(days):
         manifest = read_manifest(title, dataset, day)
         if manifest is not None and manifest.digest != loaded.get(day):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from datetime import date, timedelta
 
 import duckdb
@@ -10,15 +10,11 @@ import duckdb
 from sprint_platform.orchestration.dbt_runner import project_environment
 from sprint_platform.orchestration.window import Window, described
 from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
-from sprint_platform.storefront.duckdb_target import loaded_digests, loaded_title
+from sprint_platform.storefront.duckdb_target import LEDGER, ensure_bronze, loaded_title
 from sprint_platform.storefront.errors import StorefrontError
 from sprint_platform.telemetry.partitions import read_manifest
-from sprint_platform.warehouse.publish import Mart, publish
 
 SCHEMAS = {"silver", "gold"}
-# An order's status may come so much later, and change the day on which it was placed; stock on hand
-# is known from the last count, so much earlier. The models' `back_days` and `forward_days`.
-BACK, FORWARD = timedelta(days=30), timedelta(days=6)
 
 
 def storefront_environment(con: duckdb.DuckDBPyConnection, window: Window | None) -> dict[str, str]:
@@ -35,7 +31,8 @@ def storefront_environment(con: duckdb.DuckDBPyConnection, window: Window | None
 
 def require_any(con: duckdb.DuckDBPyConnection) -> None:
     """Raises StorefrontError where bronze holds no day."""
-    if not any(loaded_digests(con, table) for table in BRONZE_TABLES):
+    ensure_bronze(con)
+    if con.execute(f"select 1 from {LEDGER.loaded_table} limit 1").fetchone() is None:
         raise StorefrontError(
             "bronze holds no day of the store: run `sprint storefront generate --load` first"
         )
@@ -46,9 +43,10 @@ def require_loaded(
 ) -> None:
     """Raises StorefrontError where a table does not hold a day, or holds another than its file
     says: a run that was killed between writing and loading would build models of old rows."""
-    days = list(days)
+    ensure_bronze(con)
+    days = sorted(days)
     for table in (name for name in BRONZE_TABLES if name in tables):
-        loaded = loaded_digests(con, table)
+        loaded = LEDGER.loaded_digests(con, table, days[0], days[-1] + timedelta(days=1))
         missing = [day for day in days if day not in loaded]
         behind = []
         for day in set(days).difference(missing):
@@ -62,13 +60,3 @@ def require_loaded(
                 f"{DOMAIN}/{table} for {described(wrong)} {what}: materialize {DOMAIN}/{table} for"
                 f" {wrong[0]}{last} first"
             )
-
-
-def publish_marts(
-    con: duckdb.DuckDBPyConnection, built: Mapping[str, str], window: Window | None
-) -> int:
-    """Publishes the gold relations that were built (with how each is materialized), for the days
-    that the window may have changed; returns how many files were written."""
-    marts = [Mart(relation) for relation in built if relation.startswith("gold.")]
-    changed = (window.start - BACK, window.end + FORWARD) if window else None
-    return publish(con, DOMAIN, marts, changed)

@@ -17,16 +17,17 @@ from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.storefront_assets import DAYS
 from sprint_platform.orchestration.storefront_dbt import (
     SCHEMAS,
-    publish_marts,
     require_loaded,
     storefront_environment,
 )
 from sprint_platform.orchestration.window import run_window
 from sprint_platform.places import environment
 from sprint_platform.storefront.contracts import BRONZE, DOMAIN
+from sprint_platform.storefront.duckdb_target import LEDGER
 from sprint_platform.storefront.settings import VARIABLES, StoreSettings
 from sprint_platform.title import title_names
 from sprint_platform.warehouse.database import connect
+from sprint_platform.warehouse.ledger import Ledger
 
 
 class StorefrontTranslator(ModelTranslator):
@@ -37,6 +38,10 @@ class StorefrontTranslator(ModelTranslator):
         # not checked: a wrong setting of the store must not take the games' graph along
         game = environment().get(VARIABLES["title"], StoreSettings.model_fields["title"].default)
         self._game = game if game in title_names() else None
+
+    @property
+    def ledger(self) -> Ledger:
+        return LEDGER
 
     def get_asset_key(self, dbt_resource_props: Node) -> dg.AssetKey:
         """``storefront/raw_orders``, ``storefront/daily_sales``; and the title's dataset, where a
@@ -113,13 +118,5 @@ def build_storefront_models(manifest: Node) -> dg.AssetsDefinition:
                 told,
                 SCHEMAS,
             )
-            built = {
-                translator.relation(node): node["config"]["materialized"]
-                for node in nodes
-                if node["resource_type"] == "model"
-            }
-            with connect() as con:
-                written = publish_marts(con, built, window)
-            context.log.info(f"{written} files published")
 
     return models

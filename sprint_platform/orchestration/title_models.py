@@ -23,17 +23,16 @@ from sprint_platform.orchestration.dbt_step import (
     selected_nodes,
 )
 from sprint_platform.orchestration.failures import ClearFailure, told_in_one_line
-from sprint_platform.orchestration.landed_days import record_built
 from sprint_platform.orchestration.raw_assets import Watch
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.title_translator import TitleTranslator
-from sprint_platform.orchestration.upstream import require, require_loaded
+from sprint_platform.orchestration.upstream import require_loaded
 from sprint_platform.orchestration.window import Window, run_window
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 from sprint_platform.warehouse.database import connect
 from sprint_platform.warehouse.load import ensure_title_schemas
-from sprint_platform.warehouse.publish import Mart, publish
+from sprint_platform.warehouse.publish import existing_relations
 
 
 def build_title_models(
@@ -96,17 +95,14 @@ def _build(
     holder = f"dbt of {title.name} in run {context.run.run_id}"
     with told_in_one_line(), warehouse.leased(holder):
         models = [node for node in nodes if node["resource_type"] == "model"]
-        if window:
-            for node in models:
-                require(title, translator.table(node), datasets_of(manifest, node), window)
         with connect() as con:
             ensure_title_schemas(con, title.name)
             if title.source == "landing":
                 # a test reads it; where no products were landed it is empty
                 con.execute(DATASETS["products"].create_table_sql(title.name))
             if window:
-                read = {dataset for node in models for dataset in datasets_of(manifest, node)}
-                require_loaded(con, title, sorted(read), window)
+                tables = {translator.table(node): datasets_of(manifest, node) for node in models}
+                require_loaded(con, title, tables, window)
             seeds = missing_parents(con, manifest, translator, nodes)
         if seeds:
             _build_seeds(context, manifest, translator, seeds)
@@ -117,26 +113,6 @@ def _build(
         yield from run_dbt(
             context, manifest, translator, title.name, nodes, environment, schemas, hear, last
         )
-        marts = [
-            _published(translator, node) for node in nodes if node["config"]["schema"] == "mart"
-        ]
-        if marts and window:
-            with connect() as con:
-                written = publish(con, title.name, marts, (window.start, window.end))
-                if title.lands and len(models) == len(context.assets_def.keys):
-                    record_built(con, title, window)
-            context.log.info(f"{written} files of {len(marts)} marts published")
-
-
-def _published(translator: TitleTranslator, node: Node) -> Mart:
-    """How the model's YAML says that it is published."""
-    meta = node["config"]["meta"]
-    return Mart(
-        translator.relation(node),
-        meta.get("back_days", 0),
-        meta.get("forward_days", 0),
-        meta.get("published") == "month",
-    )
 
 
 def missing_parents(
@@ -144,12 +120,7 @@ def missing_parents(
 ) -> list[Node]:
     """The seeds that the nodes read, do not build, and that were never built. Raises ClearFailure
     where it is a model: which days of it are wanted is for a person to say."""
-    built = {
-        f"{schema}.{table}"
-        for schema, table in con.execute(
-            "select table_schema, table_name from information_schema.tables"
-        ).fetchall()
-    }
+    built = existing_relations(con)
     selected = {node["unique_id"] for node in nodes}
     seeds: dict[str, Node] = {}
     for node in nodes:

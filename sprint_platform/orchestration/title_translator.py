@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 from dagster_dbt import DbtProject
@@ -15,11 +15,13 @@ from sprint_platform.orchestration.dbt_manifest import (
     tests_of,
     unread_sources,
 )
+from sprint_platform.orchestration.dbt_runner import dbt_environment
 from sprint_platform.orchestration.dbt_translator import ModelTranslator
 from sprint_platform.orchestration.policies import FRESHNESS
 from sprint_platform.orchestration.upstream import UPSTREAM
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
+from sprint_platform.warehouse.ledger import Ledger, title_ledger
 
 
 class TitleTranslator(ModelTranslator):
@@ -28,6 +30,17 @@ class TitleTranslator(ModelTranslator):
     def __init__(self, title: Title) -> None:
         super().__init__()
         self.title = title
+
+    @property
+    def ledger(self) -> Ledger:
+        return title_ledger(self.title.name)
+
+    @property
+    def tag(self) -> str:
+        return "title"
+
+    def environment(self) -> Mapping[str, str]:
+        return dbt_environment(self.title, None)
 
     def get_asset_key(self, dbt_resource_props: Node) -> dg.AssetKey:
         """``sprint/heartbeats`` for a dataset, ``leap/stage_conflicts`` for a model."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 import duckdb
 
 from sprint_platform.orchestration.window import Window, described
-from sprint_platform.telemetry.partitions import PartitionError, read_manifest
+from sprint_platform.telemetry.partitions import PartitionError, made_days, read_manifest
 from sprint_platform.title import Title
-from sprint_platform.warehouse.load import loaded_digests
+from sprint_platform.warehouse.ledger import title_ledger
 
 # What each dataset is made from, in the order in which they are made.
 UPSTREAM: dict[str, tuple[str, ...]] = {
@@ -45,12 +45,20 @@ def with_downstream(dataset: str) -> list[str]:
 
 def require(title: Title, table: str, datasets: Iterable[str], window: Window) -> None:
     """Raises PartitionError, naming what to materialize first, when partitions of the datasets that
-    the title's table stands on in the window are missing, or come from another version of the
-    title. Of a landed title nothing is missing: a day without files is an empty one."""
+    the title's table is made from in the window are missing, or come from another version of the
+    title. Of a landed title nothing is missing: a day without files is an empty one.
+
+    Players are needed of every day since the launch: of the earlier ones it is only seen here that
+    they were made; what is in them is asked of the ledger when they are loaded from
+    (``require_players``), as nobody shall read a manifest for every day since the launch."""
     if title.lands:
         return
     for dataset in datasets:
-        missing = missing_days(title, dataset, needed_days(title, dataset, window))
+        missing = missing_days(title, dataset, window.days)
+        if dataset == "dim_players":
+            made = made_days(title.name, dataset)
+            earlier = Window(title.launch_date, window.start).days
+            missing = [day for day in earlier if day not in made] + missing
         if missing:
             asset = f"{title.name}/{dataset}"
             last = "" if len(missing) == 1 else f"...{missing[-1]}"
@@ -62,15 +70,52 @@ def require(title: Title, table: str, datasets: Iterable[str], window: Window) -
             )
 
 
+def require_players(
+    con: duckdb.DuckDBPyConnection, title: Title, table: str, window: Window
+) -> None:
+    """Raises PartitionError where the warehouse does not hold the players of every day from the
+    launch to the end of the window, as this version of the title has them: facts would name players
+    that nobody knows. Nobody is missing of a landed title."""
+    if title.lands:
+        return
+    if days := unloaded_players(con, title, window.end):
+        asset = f"{title.name}/dim_players"
+        last = "" if len(days) == 1 else f"...{days[-1]}"
+        raise PartitionError(
+            f"{title.name}/{table} for {window} needs {asset} for {described(days)}, which the"
+            f" warehouse does not hold as this version of {title.name} has them: materialize"
+            f" {asset} for {days[0]}{last} first"
+        )
+
+
+def unloaded_players(con: duckdb.DuckDBPyConnection, title: Title, end: date) -> list[date]:
+    """The days from a simulated title's launch up to, and without, ``end`` whose players the
+    warehouse does not hold, or holds as another version of the title had them."""
+    found = con.execute(
+        "select cast(day as date) from range(?, ?, interval 1 day) as days(day) where not exists"
+        f" (select 1 from {title_ledger(title.name).loaded_table} where dataset = 'dim_players'"
+        "  and partition_date = day and starts_with(source, ?)) order by day",
+        [title.launch_date, end, title.fingerprint],
+    )
+    return [day for (day,) in found.fetchall()]
+
+
 def require_loaded(
-    con: duckdb.DuckDBPyConnection, title: Title, datasets: Iterable[str], window: Window
+    con: duckdb.DuckDBPyConnection, title: Title, tables: Mapping[str, list[str]], window: Window
 ) -> None:
     """Raises PartitionError when the warehouse does not hold what the partition files of the window
-    say: a run that was killed between the two would else build models from old rows, or none."""
-    for dataset in datasets:
-        loaded = loaded_digests(con, title.name, dataset)
+    say: a run that was killed between the two would else build models from old rows, or none.
+    ``tables`` are what is to be built, each with the datasets that it is built from."""
+    ledger = title_ledger(title.name)
+    needed = sorted({dataset for datasets in tables.values() for dataset in datasets})
+    for dataset in needed:
+        table = next(table for table, datasets in tables.items() if dataset in datasets)
+        require(title, table, [dataset], window)
+        if dataset == "dim_players":
+            require_players(con, title, table, window)
+        loaded = ledger.loaded_digests(con, dataset, window.start, window.end)
         behind = []
-        for day in needed_days(title, dataset, window):
+        for day in window.days:
             manifest = read_manifest(title.name, dataset, day)
             if manifest is not None and manifest.digest != loaded.get(day):
                 behind.append(day)
@@ -81,14 +126,6 @@ def require_loaded(
                 f"{asset} for {described(behind)} was made, but the warehouse has not loaded it:"
                 f" materialize {asset} for {behind[0]}{last} again"
             )
-
-
-def needed_days(title: Title, dataset: str, window: Window) -> list[date]:
-    """The days of a dataset that a window downstream of it stands on: its own, and for players
-    every sign-up day so far, or facts would name players that nobody knows."""
-    if dataset == "dim_players" and not title.lands:
-        return Window(title.launch_date, window.end).days
-    return window.days
 
 
 def missing_days(title: Title, dataset: str, days: Iterable[date]) -> list[date]:

@@ -4,23 +4,32 @@ says?"""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 
 from sprint_platform.orchestration.catalogue import read_catalogue
+from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.orchestration.dbt_runner import (
     dbt_environment,
     dbt_result,
     failure_line,
     project_arguments,
 )
+from sprint_platform.orchestration.title_translator import TitleTranslator
+from sprint_platform.orchestration.window import described
 from sprint_platform.simulation.world import World
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.telemetry.digest import Digest, digest_table
+from sprint_platform.telemetry.landing.files import landing_dir
+from sprint_platform.telemetry.landing.land import folder_state, last_landed_state
 from sprint_platform.telemetry.partitions import PartitionError, read_manifest, read_partition
 from sprint_platform.title import Title
 from sprint_platform.warehouse.database import connect
+from sprint_platform.warehouse.landed import landed_marts
 from sprint_platform.warehouse.lease import lease
-from sprint_platform.warehouse.load import loaded_digests
+from sprint_platform.warehouse.ledger import title_ledger
+from sprint_platform.warehouse.load import ensure_title_schemas
+from sprint_platform.warehouse.publish import existing_relations, unlike_published
 
 
 def verify_days(title: Title, days: list[date]) -> Iterator[tuple[date, list[str]]]:
@@ -32,9 +41,9 @@ def verify_days(title: Title, days: list[date]) -> Iterator[tuple[date, list[str
     """
     datasets = [dataset for dataset in DATASETS.values() if dataset.partition_column]
     with lease(f"sprint verify of {title.name}"), connect() as con:
-        loaded = {
-            dataset.name: loaded_digests(con, title.name, dataset.name) for dataset in datasets
-        }
+        ensure_title_schemas(con, title.name)
+        ledger = title_ledger(title.name)
+        loaded = {dataset.name: ledger.loaded_digests(con, dataset.name) for dataset in datasets}
     world = None if title.lands else World(title, read_catalogue())
     for day in days:
         lines: list[str] = []
@@ -67,6 +76,58 @@ def _differences(
 
 def _digest(tables: Iterator) -> str:
     return str(sum((digest_table(table) for table in tables), Digest()))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be, in one line, and the command that mends it."""
+
+    line: str
+    mend: str
+
+
+def verify_built(title: Title, days: list[date]) -> list[Finding]:
+    """Whether the models of these days were built from what is loaded, by today's definitions, and
+    are published as they were built. Nothing is built again: ``verify_models`` asks dbt's tests."""
+    translator, manifest = TitleTranslator(title), graph_manifest()
+    run = f"sprint run --title {title.name}"
+    found = []
+    if title.lands and last_landed_state(title) not in (None, folder_state(title)):
+        found.append(
+            Finding(
+                f"{title.name}: files of {landing_dir(title.name)}, or the mapping that they are"
+                " read by, have changed since the last landing",
+                f"sprint land --title {title.name}",
+            )
+        )
+    with lease(f"sprint verify of {title.name}"), connect() as con:
+        ensure_title_schemas(con, title.name)
+        standing = title_ledger(title.name).standing(con, translator.models(manifest))
+        asked = {day.isoformat() for day in days}
+        unbuilt = [date.fromisoformat(day) for day in standing.unbuilt if day in asked]
+        stale = [date.fromisoformat(day) for day in standing.stale if day in asked]
+        if unbuilt:
+            mend = f"sprint land --title {title.name}" if title.lands else f"{run} --missing"
+            line = f"{title.name}: not built from what is loaded now: {described(unbuilt)}"
+            found.append(Finding(line, mend))
+        if stale:
+            models = sorted(standing.stale_models)
+            more = f" and {len(models) - 3} more" if len(models) > 3 else ""
+            found.append(
+                Finding(
+                    f"{title.name}: built by another definition than today's:"
+                    f" {described(stale)} ({', '.join(models[:3])}{more})",
+                    f"{run} --stale",
+                )
+            )
+        marts = [*translator.marts(manifest), *(landed_marts(title.name) if title.lands else [])]
+        existing = existing_relations(con)
+        marts = [mart for mart in marts if mart.relation in existing]
+        ledger = translator.ledger
+        for line in unlike_published(con, ledger, marts, min(days), max(days)):
+            # any run publishes whatever is not
+            found.append(Finding(line, f"{run} --from {days[-1]} --to {days[-1]} --reuse"))
+    return found
 
 
 def verify_models(title: Title) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -16,13 +15,15 @@ from sprint_platform.places import published_dir
 from sprint_platform.storefront.contracts import BRONZE, BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.errors import StorefrontError
 from sprint_platform.storefront.files import manifests_of
-from sprint_platform.warehouse.load import ensure_ledger, record_loaded, replace_days
+from sprint_platform.warehouse.ledger import Ledger, transaction
+from sprint_platform.warehouse.load import replace_days
 from sprint_platform.warehouse.publish import publish_views
 
 if TYPE_CHECKING:
     from sprint_platform.storefront.generation.store import Store
 
-_LEDGER, _STORE = f"{BRONZE}.loaded_partitions", f"{BRONZE}.loaded_store"
+LEDGER = Ledger(DOMAIN, BRONZE, ("silver", "gold"))
+_STORE = f"{BRONZE}.loaded_store"
 
 
 @dataclass(frozen=True)
@@ -48,17 +49,10 @@ def ensure_bronze(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(f"create schema if not exists {BRONZE}")
     for table in BRONZE_TABLES.values():
         con.execute(table.create_table_sql(DOMAIN))
-    ensure_ledger(con, _LEDGER)
+    LEDGER.ensure(con)
     con.execute(
         f"create table if not exists {_STORE} (source varchar primary key, title varchar not null)"
     )
-
-
-def loaded_digests(con: duckdb.DuckDBPyConnection, table: str) -> dict[date, str]:
-    """The digest of each day that the table holds, by day."""
-    ensure_bronze(con)
-    found = con.execute(f"select partition_date, digest from {_LEDGER} where dataset = ?", [table])
-    return dict(found.fetchall())
 
 
 def load_days(
@@ -80,9 +74,8 @@ def load_days(
         name: manifests_of(name, days, store.source) for name in BRONZE_TABLES if name in tables
     }
     done = []
-    con.begin()
-    try:
-        ensure_bronze(con)
+    ensure_bronze(con)
+    with transaction(con):
         if not replace:
             refuse_others(con, store)
         elif _other_days(con, store):
@@ -91,17 +84,11 @@ def load_days(
             f"insert or replace into {_STORE} values (?, ?)", [store.source, store.settings.title]
         )
         for name, manifests in files.items():
-            loaded = loaded_digests(con, name)
+            loaded = LEDGER.loaded_digests(con, name)
             changed = {day: m for day, m in manifests.items() if loaded.get(day) != m.digest}
             rows = replace_days(con, BRONZE_TABLES[name], DOMAIN, changed, present=set(loaded))
-            record_loaded(con, _LEDGER, name, changed)
+            LEDGER.record_loaded(con, name, changed)
             done.append(TableLoad(name, rows, len(changed), len(manifests) - len(changed)))
-        con.commit()
-    except BaseException:
-        # a commit that failed has rolled back already
-        with suppress(duckdb.TransactionException):
-            con.rollback()
-        raise
     return LoadReport(tuple(done), time.perf_counter() - began)
 
 
@@ -126,7 +113,8 @@ def loaded_title(con: duckdb.DuckDBPyConnection) -> str:
 def _other_days(con: duckdb.DuckDBPyConnection, store: Store) -> int:
     ensure_bronze(con)
     found = con.execute(
-        f"select count(distinct partition_date) from {_LEDGER} where source <> ?", [store.source]
+        f"select count(distinct partition_date) from {LEDGER.loaded_table} where source <> ?",
+        [store.source],
     ).fetchone()
     return int(found[0]) if found else 0
 
@@ -140,6 +128,7 @@ def _drop_store(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(f"delete from {_STORE}")
     for table in BRONZE_TABLES.values():
         con.execute(f"delete from {table.relation(DOMAIN)}")
-    con.execute(f"delete from {_LEDGER}")
+    for notes in (LEDGER.loaded_table, f"{BRONZE}.built_from", f"{BRONZE}.built_periods"):
+        con.execute(f"delete from {notes}")
     for schema in ("silver", "gold"):
         con.execute(f"drop schema if exists {schema} cascade")

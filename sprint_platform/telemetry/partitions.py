@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
@@ -320,8 +321,16 @@ def checked_paths(manifest: Manifest, asset: str, day: date) -> list[Path]:
     return manifest.paths
 
 
+def made_days(title: str, dataset: str) -> set[date]:
+    """The days that have a folder with a manifest in it; what it says is not read."""
+    found = set()
+    for path in raw_dir(title, dataset).glob("event_date=????-??-??/manifest.json"):
+        with suppress(ValueError):  # somebody else's folder
+            found.add(date.fromisoformat(path.parent.name.removeprefix("event_date=")))
+    return found
+
+
 def partition_days(title: str, dataset: str) -> list[date]:
     """The days that have a partition of this contract and format, ascending."""
-    folders = sorted(raw_dir(title, dataset).glob("event_date=????-??-??"))
-    days = [date.fromisoformat(folder.name.removeprefix("event_date=")) for folder in folders]
+    days = sorted(made_days(title, dataset))
     return [day for day in days if read_manifest(title, dataset, day) is not None]

@@ -13,6 +13,7 @@ from sprint_platform.telemetry.landing.land import landed_dir
 from sprint_platform.telemetry.landing.register import register_path
 from sprint_platform.title import Title
 from sprint_platform.warehouse.load import ensure_title_schemas
+from sprint_platform.warehouse.publish import Mart
 
 # In the ledger of what is loaded: the register's id and the number of its landing that the tables
 # are copied from.
@@ -46,7 +47,14 @@ def create_landed_tables(con: duckdb.DuckDBPyConnection, title: str) -> None:
         f"create table if not exists {title}_dim.source_ids ("
         " kind varchar, source_id varchar, id uuid)"
     )
-    # what is published of the rejected: no record of a studio's goes there
+    con.execute(
+        f"create table if not exists {title}_raw.team_labels ("
+        " event_date date, session_id uuid, team_label varchar, team_id smallint)"
+    )
+    con.execute(
+        f"create table if not exists {title}_raw.landed_partitions ("
+        " dataset varchar, partition_date date, digest varchar)"
+    )
     con.execute(
         f"create or replace view {rejects_relation(title)} as"
         " select event_date, dataset, reason, count(*) as records"
@@ -57,6 +65,27 @@ def create_landed_tables(con: duckdb.DuckDBPyConnection, title: str) -> None:
 def rejects_relation(title: str) -> str:
     """Rejected records by day, dataset and reason; a record that says no day has none."""
     return f"{title}_mart.landing_rejects_daily"
+
+
+def landed_marts(title: str) -> list[Mart]:
+    """What is published of a landing: what was rejected and why, the ids and team labels that the
+    studio's files had, and the ids and numbers that they became."""
+    return [
+        Mart(rejects_relation(title), f"{title}_mart"),
+        Mart(f"{title}_raw.rejected", f"{title}_raw"),
+        Mart(f"{title}_raw.team_labels", f"{title}_raw"),
+        Mart(f"{title}_dim.source_ids", f"{title}_dim"),
+    ]
+
+
+def landed_digests(con: duckdb.DuckDBPyConnection, title: str, dataset: str) -> dict[date, str]:
+    """The digest of each day's partition that was landed, by day, as the last landing left it."""
+    create_landed_tables(con, title)
+    found = con.execute(
+        f"select partition_date, digest from {title}_raw.landed_partitions where dataset = ?",
+        [dataset],
+    )
+    return dict(found.fetchall())
 
 
 def load_landed(con: duckdb.DuckDBPyConnection, title: Title) -> None:
@@ -92,10 +121,16 @@ def _copy(con: duckdb.DuckDBPyConnection, title: str) -> None:
         "select (select id::varchar from register.identity),"
         " (select coalesce(max(number), 0) from register.landings)"
     ).fetchall()[0]
+    # all of it, every time: it is a row a partition, and what it says decides what is built
+    con.execute(f"delete from {raw}.landed_partitions")
+    con.execute(
+        f"insert into {raw}.landed_partitions select dataset, day, arg_max(digest, landing)"
+        " from register.changes where dataset <> 'products' group by dataset, day"
+    )
     told = con.execute(f"select digest from {ledger} where dataset = '{_LEDGER_NAME}'").fetchone()
     copied, _, number = (told[0] if told else "").partition(" ")
     loaded = int(number or 0)
-    if (copied, loaded) == (register, newest):
+    if (copied, loaded) == (register, newest) and _is_published(con, raw):
         return
     if copied != register:  # it was made anew: so are the copies
         for table in (f"{raw}.rejected", f"{raw}.duplicates", f"{raw}.pending_session"):
@@ -152,10 +187,31 @@ def _copy(con: duckdb.DuckDBPyConnection, title: str) -> None:
         f"insert into {title}_dim.source_ids select kind, source_id, id from register.source_ids"
         f" where landing > {loaded}"
     )
+    con.execute(f"delete from {raw}.team_labels")
     con.execute(
-        f"insert or replace into {ledger} select ?, ?, ?, count(*), '' from {raw}.landed_files",
+        f"insert into {raw}.team_labels select day, session_id, team_label, team_id"
+        " from register.team_labels"
+    )
+    con.execute(
+        f"insert or replace into {ledger} (dataset, partition_date, digest, rows, source)"
+        f" select ?, ?, ?, count(*), '' from {raw}.landed_files",
         [_LEDGER_NAME, _LEDGER_DAY, f"{register} {newest}"],
     )
+    for mart in landed_marts(title):
+        con.execute(f"delete from {raw}.built_periods where model = ?", [mart.name])
+        con.execute(
+            f"insert into {raw}.built_periods select ?, '', count(*), ?, true from {mart.relation}",
+            [mart.name, f"{register} {newest}"],
+        )
+
+
+def _is_published(con: duckdb.DuckDBPyConnection, raw: str) -> bool:
+    """Whether the ledger knows the copies as something to publish: that of the version before did
+    not."""
+    found = con.execute(
+        f"select count(*) from {raw}.built_periods where model = 'team_labels'"
+    ).fetchone()
+    return found is not None and found[0] > 0
 
 
 def _copy_files(con: duckdb.DuckDBPyConnection, raw: str) -> None:

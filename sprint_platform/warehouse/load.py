@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 
 import duckdb
-import pyarrow as pa
 
 from sprint_platform.telemetry.contracts import DATASETS, Dataset
 from sprint_platform.telemetry.partitions import Manifest, checked_paths, read_partition
+from sprint_platform.warehouse.ledger import glob_of, title_ledger, transaction
 
 
 @dataclass(frozen=True)
@@ -36,20 +35,7 @@ def ensure_title_schemas(con: duckdb.DuckDBPyConnection, title: str) -> None:
     for dataset in DATASETS.values():
         if dataset.partition_column:
             con.execute(dataset.create_table_sql(title))
-    ensure_ledger(con, _ledger(title))
-
-
-def loaded_digests(con: duckdb.DuckDBPyConnection, title: str, dataset: str) -> dict[date, str]:
-    """The digest of each day's partition that the table holds, by day."""
-    ensure_title_schemas(con, title)
-    found = con.execute(
-        f"select partition_date, digest from {_ledger(title)} where dataset = ?", [dataset]
-    )
-    return dict(found.fetchall())
-
-
-def _ledger(title: str) -> str:
-    return f"{title}_raw.loaded_partitions"
+    title_ledger(title).ensure(con)
 
 
 def load_partitions(
@@ -61,59 +47,19 @@ def load_partitions(
     failure leaves table and ledger as they were. Raises PartitionError for a damaged file.
     """
     began = time.perf_counter()
-    contract = DATASETS[dataset]
-    con.begin()
-    try:
-        loaded = loaded_digests(con, title, dataset)
+    contract, ledger = DATASETS[dataset], title_ledger(title)
+    ensure_title_schemas(con, title)
+    with transaction(con):
+        loaded = ledger.loaded_digests(con, dataset)
         changed = {d: m for d, m in sorted(manifests.items()) if loaded.get(d) != m.digest}
         rows = replace_days(con, contract, title, changed, present=set(loaded))
-        record_loaded(con, _ledger(title), dataset, changed)
-        con.commit()
-    except BaseException:
-        # a commit that failed has rolled back already
-        with suppress(duckdb.TransactionException):
-            con.rollback()
-        raise
+        ledger.record_loaded(con, dataset, changed)
     return LoadReport(
         rows=rows,
         loaded_days=tuple(changed),
         unchanged_days=tuple(day for day in sorted(manifests) if day not in changed),
         seconds=time.perf_counter() - began,
     )
-
-
-def ensure_ledger(con: duckdb.DuckDBPyConnection, ledger: str) -> None:
-    """Creates the table that says which partition each day of a dataset was loaded from."""
-    con.execute(
-        f"create table if not exists {ledger} ("
-        " dataset varchar not null, partition_date date not null, digest varchar not null,"
-        " rows bigint not null, source varchar not null, primary key (dataset, partition_date))"
-    )
-
-
-def record_loaded(
-    con: duckdb.DuckDBPyConnection, ledger: str, dataset: str, changed: Mapping[date, Manifest]
-) -> None:
-    """Notes in the ledger what these days of the dataset were loaded from."""
-    manifests = changed.values()
-    # one table, not a row at a time: a year of rows took DuckDB's client six seconds
-    noted = pa.table(
-        {
-            "partition_date": pa.array(changed, pa.date32()),
-            "digest": pa.array([m.digest for m in manifests], pa.string()),
-            "rows": pa.array([m.rows for m in manifests], pa.int64()),
-            "source": pa.array([m.source for m in manifests], pa.string()),
-        }
-    )
-    con.register("noted_partitions", noted)
-    try:
-        con.execute(
-            f"insert or replace into {ledger}"
-            " select ?, partition_date, digest, rows, source from noted_partitions",
-            [dataset],
-        )
-    finally:
-        con.unregister("noted_partitions")
 
 
 def replace_days(
@@ -132,7 +78,7 @@ def replace_days(
         con.execute(f"delete from {relation} where {day_column} in (select unnest(?))", [stale])
     columns = ", ".join(column.name for column in contract.columns)
     files = [
-        str(path)
+        glob_of(path)
         for day, manifest in changed.items()
         for path in checked_paths(manifest, f"{title}/{contract.name}", day)
     ]

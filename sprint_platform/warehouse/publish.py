@@ -1,157 +1,211 @@
 """Publishing: what readers (notebooks, BI tools, dashboards) open while runs write the database.
 
-``data/published/<title>/<mart>/<period>.parquet`` holds a mart by its period, and
+``data/published/<name>/<mart>/<period>.parquet`` holds a mart by its period, and
 ``data/published/sprint.duckdb`` is a small database of views over those files and over the
 heartbeat partition files. A reader therefore never waits for the lease, and never holds it.
+
+What is to be published is asked of the ledger: every period that was built, passed its tests, and
+is not what its file was written from. A run that was killed before it published, or in which
+another model failed, leaves nothing behind.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import duckdb
 
 from sprint_platform.places import data_dir, published_dir, raw_dir
 from sprint_platform.telemetry.contracts import DATASETS
-from sprint_platform.telemetry.partitions import PartitionError, read_manifest
+from sprint_platform.telemetry.partitions import PartitionError, partition_dir, read_manifest
+from sprint_platform.warehouse.ledger import Ledger, PublishedMart, glob_of, quoted, title_ledger
 
-# What a mart's period column is called, and the period that it names. A mart without one of them
-# (player_stats_lifetime) is one file.
-PERIOD_COLUMNS = {
-    "calendar_day": "day",
-    "calendar_date": "day",
-    "event_date": "day",
-    "year_week": "week",
-    "order_date": "day",
-    "stock_date": "day",
-    "year_month": "month",
-    "sales_month": "month",
-}
 # Every mart has this file of no rows, so that its view knows the columns when no period has any.
 _EMPTY = "columns.parquet"
 
 
 @dataclass(frozen=True)
 class Mart:
-    """A mart to be published: how far a run of some days reaches in it, and whether its days are so
-    few rows that a file holds a month of them (a reader opens every file)."""
+    """A mart to be published, as its model's meta says. ``column`` holds a row's period, which is a
+    ``period`` (day, week, month, batch); a mart without is one file. ``file`` is what a file holds
+    of it: days are so few rows in some marts that a file holds a month (a reader opens every file).
+    ``schema`` is that of its view."""
 
     relation: str
-    back_days: int = 0
-    forward_days: int = 0
-    by_month: bool = False
+    schema: str
+    column: str | None = None
+    period: str | None = None
+    file: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.relation.split(".")[1]
+
+    def file_of(self, period: str) -> str:
+        """SQL: the name (without suffix) of the file that holds the period, an expression."""
+        if self.column is None:
+            return "'all'"
+        if self.period == "batch":
+            return f"cast({period} as varchar)"
+        return f"cast(cast(date_trunc('{self.file}', cast({period} as date)) as date) as varchar)"
 
 
-def publish(
-    con: duckdb.DuckDBPyConnection,
-    title: str,
-    marts: Iterable[Mart],
-    window: tuple[date, date] | None,
-) -> int:
-    """Publishes the periods of these marts that a run of the window [start, end) may have changed,
-    or all of them where there is none; returns how many files were written. ``con`` is the
-    warehouse, opened under the lease.
+@dataclass
+class Publication:
+    """What a publication did: how many files it wrote, and by mart the files that were left as they
+    were because rows of theirs did not pass their tests."""
+
+    written: int = 0
+    withheld: dict[str, list[str]] = field(default_factory=dict)
+
+
+def publish(con: duckdb.DuckDBPyConnection, ledger: Ledger, marts: Iterable[Mart]) -> Publication:
+    """Publishes of these marts, all that the title or domain has, what the ledger says is not
+    published yet. ``con`` is the warehouse, opened under the lease.
 
     Each file is replaced in one step; a period without rows loses its file.
     """
-    written = 0
+    before, now, done = ledger.published_marts(), {}, Publication()
+    existing = existing_relations(con)
     for mart in marts:
-        relation = mart.relation
-        folder = _folder(title, relation)
-        _write(con, f"select * from {relation} limit 0", folder / _EMPTY)
-        columns = [row[0] for row in con.execute(f"describe {relation}").fetchall()]
-        column = next((name for name in columns if name in PERIOD_COLUMNS), None)
-        if column is None:
-            _write(con, f"select * from {relation}", folder / "all.parquet")
-            written += 1
-            continue
-        kind = "month" if mart.by_month else PERIOD_COLUMNS[column]
-        first, end = date.min, date.max
-        if window:
-            reach = (
-                window[0] - timedelta(days=mart.back_days),
-                window[1] + timedelta(days=mart.forward_days),
-            )
-            first, end = _whole_periods(reach, kind)
-        within = f"{column} >= date '{first}' and {column} < date '{end}'"
-        found = con.execute(
-            f"select distinct cast(date_trunc('{kind}', {column}) as date) from {relation}"
-            f" where {within}"
-        ).fetchall()
-        periods = {row[0] for row in found}
-        for period in sorted(periods):
-            query = (
-                f"select * from {relation} where {column} >= date '{period}'"
-                f" and {column} < date '{period}' + interval 1 {kind}"
-            )
-            _write(con, query, folder / f"{period}.parquet")
-            written += 1
-        for path in folder.glob("????-??-??.parquet"):
-            named = date.fromisoformat(path.stem)
-            if first <= named < end and named not in periods:
-                path.unlink(missing_ok=True)
+        if mart.relation in existing:
+            now[mart.name] = _publish_mart(con, ledger, mart, before.get(mart.name), done)
+    ledger.publish(con, {**before, **now}, ["heartbeats"])
     publish_views()
-    return written
+    return done
 
 
-def publish_tables(
+def _publish_mart(
     con: duckdb.DuckDBPyConnection,
-    name: str,
-    whole: Iterable[str],
-    in_parts: Iterable[str],
-    part_column: str,
-    parts: Collection[int],
-) -> int:
-    """Publishes a domain's relations: those in ``whole`` as one file each, those in ``in_parts`` as
-    one for each of these parts (of all where none is named); returns how many files were written.
-    ``name`` is the domain's, and its folder's. A part without rows loses its file."""
-    written = 0
-    for relation in whole:
-        _write(con, f"select * from {relation}", _folder(name, relation) / "all.parquet")
-        written += 1
-    for relation in in_parts:
-        folder = _folder(name, relation)
-        _write(con, f"select * from {relation} limit 0", folder / _EMPTY)
-        found = con.execute(f"select distinct {part_column} from {relation}").fetchall()
-        present = {int(row[0]) for row in found}
-        for part in sorted(present.intersection(parts) if parts else present):
-            query = f"select * from {relation} where {part_column} = {part}"
-            _write(con, query, folder / f"{part}.parquet")
-            written += 1
-        for path in folder.glob("*.parquet"):
-            if path.stem.isdigit() and int(path.stem) not in present:
-                path.unlink(missing_ok=True)
-    publish_views()
-    return written
+    ledger: Ledger,
+    mart: Mart,
+    before: PublishedMart | None,
+    done: Publication,
+) -> PublishedMart:
+    folder = _folder(ledger, mart.name)
+    columns = _columns(con, mart.relation)
+    same_columns = before is not None and before.columns == columns
+    if not (same_columns and (folder / _EMPTY).exists()):
+        _write(con, f"select * from {mart.relation} limit 0", folder / _EMPTY)
+    built = con.execute(
+        f"select {mart.file_of('period')} as file,"
+        " md5(string_agg(period || ' ' || invocation, ',' order by period)),"
+        f" coalesce(bool_and(passed), false) from {ledger.schema}.built_periods"
+        " where model = ? group by file order by file",
+        [mart.name],
+    ).fetchall()
+    stamps: dict[str, str] = {}
+    for file, stamp, passed in built:
+        path, published = folder / f"{file}.parquet", before.files.get(file) if before else None
+        if same_columns and published == stamp and path.exists():
+            stamps[file] = stamp
+        elif passed:
+            where = f" where {mart.file_of(mart.column)} = '{file}'" if mart.column else ""
+            if mart.column and mart.period != "batch":
+                # by its bounds: DuckDB skips what lies outside of them
+                where = (
+                    f" where {mart.column} >= date '{file}'"
+                    f" and {mart.column} < date '{file}' + interval 1 {mart.file}"
+                )
+            _write(con, f"select * from {mart.relation}{where}", path)
+            stamps[file] = stamp
+            done.written += 1
+        else:
+            done.withheld.setdefault(mart.name, []).append(file)
+            if published is not None:
+                stamps[file] = published
+    held = {_EMPTY, *(f"{file}.parquet" for file, _, _ in built)}
+    for path in folder.glob("*.parquet"):
+        if path.name not in held:
+            path.unlink(missing_ok=True)
+    return PublishedMart(mart.schema, mart.column, mart.period, columns, stamps)
 
 
-def _folder(name: str, relation: str) -> Path:
-    folder = published_dir() / name / relation.split(".")[1]
+def unlike_published(
+    con: duckdb.DuckDBPyConnection,
+    ledger: Ledger,
+    marts: Iterable[Mart],
+    first: date | None = None,
+    last: date | None = None,
+) -> Iterator[str]:
+    """Compares what is published with the warehouse, row by row by a hash of each, and yields a
+    line for each mart that differs. With ``first`` and ``last`` only periods of these days, and
+    marts without periods."""
+    for mart in marts:
+        folder = published_dir() / ledger.name / mart.name
+        if not (folder / _EMPTY).exists():
+            if con.execute(f"select 1 from {mart.relation} limit 1").fetchone():
+                yield f"{mart.relation} is not published"
+            continue
+        empty = quoted(glob_of(folder / _EMPTY))
+        described = con.execute(f"describe select * from read_parquet('{empty}')").fetchall()
+        # as the file's type, which is not always quite the table's
+        row = ", ".join(
+            f"coalesce(cast(cast(\"{name}\" as {kind}) as varchar), '\\N')"
+            for name, kind, *_ in described
+        )
+        if _columns(con, mart.relation) != ledger.published_marts()[mart.name].columns:
+            yield f"{mart.relation} is published with other columns than the warehouse has"
+            continue
+        period = f"cast({mart.column} as varchar)" if mart.column else "''"
+        where = ""
+        if mart.column and mart.period != "batch" and first and last:
+            where = (
+                f" where {mart.column} >= date_trunc('{mart.period}', date '{first}')"
+                f" and {mart.column} <= date '{last}'"
+            )
+        files = quoted(glob_of(folder))
+        published = f"read_parquet('{files}/*.parquet', union_by_name = true)"
+        counted = (
+            f"select {period} as period, count(*) as row_count,"
+            f" sum(hash(concat_ws(chr(31), {row}))) as content"
+        )
+        unlike = con.execute(
+            f"select period from ({counted} from {mart.relation}{where} group by 1) as built"
+            f" full join ({counted} from {published}{where} group by 1) as published"
+            " using (period) where built.row_count is distinct from published.row_count"
+            " or built.content is distinct from published.content order by period"
+        ).fetchall()
+        if unlike:
+            which = "" if mart.column is None else f" in {len(unlike)} periods from {unlike[0][0]}"
+            yield f"{mart.relation} is published with other rows than the warehouse has{which}"
+
+
+def publish_loaded(con: duckdb.DuckDBPyConnection, ledger: Ledger, *, views: bool) -> None:
+    """Copies what is loaded now for those who must not open the database; with ``views`` for the
+    readers of heartbeats, too: a view names the files of its time, which stay until their day is
+    written once more."""
+    ledger.publish(con, ledger.published_marts(), ["heartbeats"])
+    if views:
+        publish_views()
+
+
+def existing_relations(con: duckdb.DuckDBPyConnection) -> set[str]:
+    """Every table and view of the database, by its qualified name."""
+    found = con.execute("select table_schema, table_name from information_schema.tables")
+    return {f"{schema}.{table}" for schema, table in found.fetchall()}
+
+
+def _columns(con: duckdb.DuckDBPyConnection, relation: str) -> str:
+    described = con.execute(f"describe {relation}").fetchall()
+    return ", ".join(f"{name} {kind}" for name, kind, *_ in described)
+
+
+def _folder(ledger: Ledger, mart: str) -> Path:
+    folder = published_dir() / ledger.name / mart
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _whole_periods(window: tuple[date, date], period: str) -> tuple[date, date]:
-    """The window widened to whole periods, half-open."""
-    first, last = window[0], window[1] - timedelta(days=1)
-    if period == "week":
-        first -= timedelta(days=first.weekday())
-        last += timedelta(days=6 - last.weekday())
-    elif period == "month":
-        first = first.replace(day=1)
-        last = (last.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
-    return first, last + timedelta(days=1)
 
 
 def _write(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        con.execute(f"copy ({query}) to '{_quoted(temporary)}' (format parquet, compression zstd)")
+        con.execute(f"copy ({query}) to '{quoted(temporary)}' (format parquet, compression zstd)")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -159,43 +213,50 @@ def _write(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
 
 def publish_views() -> None:
     """Writes ``published/sprint.duckdb`` anew: a view per published mart, and per title
-    ``<title>_raw.event_heartbeat`` over its partition files.
-
-    To be called when heartbeat partitions were replaced, too: a view names the files of its time,
-    which stay until their day is written once more."""
+    ``<title>_raw.event_heartbeat`` over its partition files."""
     root = published_dir()
     root.mkdir(parents=True, exist_ok=True)
     temporary = root / f".sprint.{os.getpid()}.tmp"
     temporary.unlink(missing_ok=True)
     try:
         with duckdb.connect(str(temporary)) as con:
-            for folder in sorted(path for path in root.glob("*/*") if path.is_dir()):
-                title, mart = folder.parent.name, folder.name
-                con.execute(f"create schema if not exists {title}_mart")
-                con.execute(
-                    f"create view {title}_mart.{mart} as"
-                    f" select * from read_parquet('{_quoted(folder)}/*.parquet')"
-                )
+            for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+                ledger = title_ledger(folder.name)
+                marts = ledger.published_marts()
+                for mart in sorted(path for path in folder.iterdir() if path.is_dir()):
+                    known = marts.get(mart.name)
+                    _mart_view(con, mart, known.schema if known else f"{folder.name}_mart")
             for folder in sorted((data_dir() / "raw").glob("*")):
-                _heartbeat_view(con, folder.name)
+                _heartbeat_view(con, title_ledger(folder.name))
         os.replace(temporary, root / "sprint.duckdb")
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _heartbeat_view(con: duckdb.DuckDBPyConnection, title: str) -> None:
-    """Only the files that manifests list: a folder may hold a replaced part until its next write,
-    which is also what keeps an older view readable until then."""
-    files = []
-    for folder in sorted(raw_dir(title, "heartbeats").glob("event_date=????-??-??")):
-        day = date.fromisoformat(folder.name.removeprefix("event_date="))
-        try:
-            manifest = read_manifest(title, "heartbeats", day)
-        except PartitionError as error:
-            # one damaged day must not stop every title's publication; whoever loads it is told too
-            logging.getLogger(__name__).warning("left out of the published view: %s", error)
-            continue
-        files += [f"'{_quoted(path)}'" for path in manifest.paths] if manifest else []
+def _mart_view(con: duckdb.DuckDBPyConnection, folder: Path, schema: str) -> None:
+    """The columns are those of the newest publication, by name: a file that was written before the
+    mart gained one has nulls there, until it is published anew."""
+    empty = glob_of(folder / _EMPTY)
+    described = con.execute(f"describe select * from read_parquet('{quoted(empty)}')").fetchall()
+    columns = ", ".join(f'"{name}"' for name, *_ in described)
+    files = quoted(Path(glob_of(folder)))
+    con.execute(f"create schema if not exists {schema}")
+    con.execute(
+        f"create view {schema}.{folder.name} as select {columns}"
+        f" from read_parquet('{files}/*.parquet', union_by_name = true)"
+    )
+
+
+def _heartbeat_view(con: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
+    """Only the files that were loaded: a folder may hold a replaced part until its next write,
+    which is also what makes an older view readable until then."""
+    title = ledger.name
+    names = ledger.published_files("heartbeats") or _listed_files(title)
+    files = [
+        f"'{quoted(Path(glob_of(partition_dir(title, 'heartbeats', day) / name)))}'"
+        for day, parts in names.items()
+        for name in parts
+    ]
     if files:
         contract = DATASETS["heartbeats"]
         con.execute(f"create schema if not exists {contract.schema_name(title)}")
@@ -205,5 +266,18 @@ def _heartbeat_view(con: duckdb.DuckDBPyConnection, title: str) -> None:
         )
 
 
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
+def _listed_files(title: str) -> dict[date, list[str]]:
+    """What the manifests list, where no ledger says what was loaded: before the first publication,
+    and in a data folder of the version before."""
+    files = {}
+    for folder in sorted(raw_dir(title, "heartbeats").glob("event_date=????-??-??")):
+        day = date.fromisoformat(folder.name.removeprefix("event_date="))
+        try:
+            manifest = read_manifest(title, "heartbeats", day)
+        except PartitionError as error:
+            # one damaged day must not stop every title's publication; its load names it, too
+            logging.getLogger(__name__).warning("left out of the published view: %s", error)
+            continue
+        if manifest:
+            files[day] = [part.name for part in manifest.parts]
+    return files

@@ -22,7 +22,7 @@ from sprint_platform.core.errors import SprintError
 from sprint_platform.places import dbt_project_dir, published_dir
 from sprint_platform.title import Title
 from sprint_platform.warehouse.database import settings
-from sprint_platform.warehouse.publish import PERIOD_COLUMNS
+from sprint_platform.warehouse.ledger import title_ledger
 
 # What a question may need to be told.
 NEEDS = ("player", "date", "month")
@@ -187,8 +187,10 @@ def _published_day(
 ) -> date:
     """The first day of the period (a day or a month) that was told, where the relation has rows in
     it; without one, of the last that it has."""
-    described = con.execute(f"describe {relation}").fetchall()
-    column = next((name for name, *_ in described if name in PERIOD_COLUMNS), None)
+    columns = [name for name, *_ in con.execute(f"describe {relation}").fetchall()]
+    schema, _, mart = relation.partition(".")
+    ledger = title_ledger(schema.removesuffix("_mart"))
+    column, _ = ledger.published_periods({mart: columns})[mart]
     if column is None:
         raise QuestionError(f"{relation} has no days, of which one could be asked")
     row = con.execute(

@@ -7,7 +7,7 @@ from datetime import date
 import duckdb
 
 from sprint_platform.dashboard.published import Columns, PublishedTitle, read_columns
-from sprint_platform.warehouse.publish import PERIOD_COLUMNS
+from sprint_platform.warehouse.ledger import title_ledger
 
 
 def freshness(con: duckdb.DuckDBPyConnection, title: PublishedTitle) -> Columns:
@@ -20,9 +20,9 @@ def freshness(con: duckdb.DuckDBPyConnection, title: PublishedTitle) -> Columns:
         {"schema": title.schema},
     ).fetchall()
     asked = []
-    for mart, columns in sorted(described):
-        column = next((name for name in columns if name in PERIOD_COLUMNS), None)
-        kept = f"'{PERIOD_COLUMNS[column]}'" if column else "null"
+    periods = title_ledger(title.name).published_periods(dict(described))
+    for mart, (column, period) in sorted(periods.items()):
+        kept = f"'{period}'" if period else "null"
         asked.append(
             f"select '{mart}' as mart, {kept} as kept_by, min({column or 'null::date'}) as first,"
             f" max({column or 'null::date'}) as last, count(*) as rows"

@@ -1,5 +1,5 @@
-"""Which days of a landed title are to be built: those whose models stand on other partitions than
-what is landed now."""
+"""Which days of a title are to be built: those that are missing, or behind what was landed, and
+those that were built by another definition than today's."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from sprint_platform.orchestration.window import Window
 from sprint_platform.places import data_dir
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.telemetry.digest import Digest
-from sprint_platform.telemetry.partitions import partition_days, read_manifest
+from sprint_platform.telemetry.partitions import made_days
 from sprint_platform.title import Title
-from sprint_platform.warehouse.load import ensure_title_schemas, loaded_digests
+from sprint_platform.warehouse.landed import landed_digests
+from sprint_platform.warehouse.ledger import Model, Standing, title_ledger
+from sprint_platform.warehouse.load import ensure_title_schemas
 
 DAILY = [dataset.name for dataset in DATASETS.values() if dataset.partition_column]
 NOTHING = str(Digest())
 
 
-def record_built(con: duckdb.DuckDBPyConnection, title: Title, window: Window) -> None:
-    """Notes from which partitions the window's models were built, all of them.
-
-    What is loaded does not say so: a run may be killed between its load and its models."""
-    _ensure_record(con, title)
-    # sign-up days before the launch are loaded with the launch day
-    early = date.min if window.start == title.launch_date else window.start
-    con.execute(
-        f"insert or replace into {_record(title)} select dataset, partition_date, digest"
-        f" from {title.name}_raw.loaded_partitions where partition_date < ? and partition_date >="
-        " case when dataset = 'dim_players' then cast(? as date) else cast(? as date) end",
-        [window.end, early, window.start],
-    )
+def missing_days(title: Title, standing: Standing | None, last: date) -> list[date]:
+    """The days from the launch to the ``last`` that are not built, ascending, by the ledger. Where
+    nothing was published yet (None), those of which a dataset was never made."""
+    if standing is not None:
+        built = {date.fromisoformat(day) for day in standing.built}
+    else:
+        built = set.intersection(*(made_days(title.name, dataset) for dataset in DAILY))
+    days = Window(title.launch_date, last + timedelta(days=1)).days
+    return [day for day in days if day not in built]
 
 
-def unbuilt_days(con: duckdb.DuckDBPyConnection, title: Title) -> list[date]:
-    """The days of which a partition lies ready that is not loaded, or whose models were not built
-    from it: after a landing, after a killed run, or in a new warehouse."""
-    _ensure_record(con, title)
-    changed = []
+def stale_days(title: Title, standing: Standing) -> list[date]:
+    """The days that were built by another definition than today's, ascending. Players who signed up
+    before the launch are of the launch day."""
+    stale = (("dim_players", date.fromisoformat(day)) for day in standing.stale)
+    return days_to_build(title, stale)
+
+
+def unbuilt_days(
+    con: duckdb.DuckDBPyConnection, title: Title, models: Iterable[Model]
+) -> list[date]:
+    """The days of which a landed partition is not loaded, or some model was not built from what is
+    loaded: after a landing, after a killed run, or in a new warehouse."""
+    ensure_title_schemas(con, title.name)
+    ledger = title_ledger(title.name)
+    changed = [("", date.fromisoformat(period)) for period in ledger.standing(con, models).unbuilt]
     for dataset in DAILY:
-        built = dict(
-            con.execute(
-                f"select partition_date, digest from {_record(title)} where dataset = ?", [dataset]
-            ).fetchall()
-        )
-        loaded = loaded_digests(con, title.name, dataset)
-        for day in partition_days(title.name, dataset):
-            manifest = read_manifest(title.name, dataset, day)
-            digest = manifest.digest if manifest else NOTHING
-            if {built.get(day, NOTHING), loaded.get(day, NOTHING)} != {digest}:
-                changed.append((dataset, day))
+        loaded = ledger.loaded_digests(con, dataset)
+        landed = landed_digests(con, title.name, dataset)
+        changed += [(dataset, day) for day in landed if loaded.get(day, NOTHING) != landed[day]]
     return days_to_build(title, changed)
 
 
@@ -108,16 +108,3 @@ def _lock(title: Title, timeout: float) -> FileLock:
     folder = data_dir() / "raw" / title.name
     folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / ".building.lock", timeout=timeout)
-
-
-def _record(title: Title) -> str:
-    return f"{title.name}_raw.built_partitions"
-
-
-def _ensure_record(con: duckdb.DuckDBPyConnection, title: Title) -> None:
-    ensure_title_schemas(con, title.name)
-    con.execute(
-        f"create table if not exists {_record(title)} (dataset varchar not null,"
-        " partition_date date not null, digest varchar not null,"
-        " primary key (dataset, partition_date))"
-    )
