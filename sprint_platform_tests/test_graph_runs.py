@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -22,6 +23,8 @@ from dagster._core.storage.tags import (
 
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.catalogue import write_catalogue
+from sprint_platform.orchestration.days_to_build import ranges, stale_days
+from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.orchestration.dbt_runner import (
     dbt_environment,
     dbt_result,
@@ -30,13 +33,16 @@ from sprint_platform.orchestration.dbt_runner import (
 )
 from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE
 from sprint_platform.orchestration.resources import Warehouse
-from sprint_platform.orchestration.runs import selection_for
+from sprint_platform.orchestration.runs import build_models, selection_for
+from sprint_platform.orchestration.title_translator import TitleTranslator
+from sprint_platform.orchestration.verification import verify_built
 from sprint_platform.places import database_path, project_root, published_dir, raw_dir
 from sprint_platform.simulation.products import catalogue
 from sprint_platform.telemetry.partitions import read_manifest
 from sprint_platform.title import Title
 from sprint_platform.warehouse.database import connect
 from sprint_platform.warehouse.lease import lease
+from sprint_platform.warehouse.publish import unlike_published
 
 # Sixty players, of whom some join every day; its word is leap's.
 TINY = """\
@@ -185,10 +191,14 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
 def _same_warehouse(graph: Graph) -> Iterator[None]:
     """Every test finds the three days as they were built, whatever another one spoilt."""
     backup = database_path().with_suffix(".backup")
+    published = published_dir().with_suffix(".backup")
     if not backup.exists():
         shutil.copy(database_path(), backup)
+        shutil.copytree(published_dir(), published)
     yield
     shutil.copy(backup, database_path())
+    shutil.rmtree(published_dir())
+    shutil.copytree(published, published_dir())
     for folder in raw_dir("tiny", "signons").parent.glob("*/event_date=*"):
         if folder.name > "event_date=2025-01-03":
             shutil.rmtree(folder)
@@ -315,10 +325,129 @@ def test_a_failed_dbt_test_names_itself_and_blocks_what_stands_on_it(graph: Grap
 def test_a_partition_without_players_says_what_to_make_first(graph: Graph) -> None:
     result = graph.run(assets("signons"), "2025-01-06")
     assert failures(result)["tiny_signons"] == (
-        "tiny/signons for 2025-01-06 needs tiny/dim_players for 2025-01-04 (and 2 more, up to"
-        " 2025-01-06): materialize tiny/dim_players for 2025-01-04...2025-01-06 first"
+        "tiny/signons for 2025-01-06 needs tiny/dim_players for 2025-01-06: materialize"
+        " tiny/dim_players for 2025-01-06 first"
     )
     assert built(result) == set()
+
+
+def test_players_of_an_earlier_day_that_the_warehouse_lost_are_missed(graph: Graph) -> None:
+    """No manifest of an earlier day is read for it: the ledger is asked."""
+    rows(
+        "delete from tiny_raw.loaded_partitions where dataset = 'dim_players' and"
+        " partition_date = '2025-01-01'"
+    )
+    for asset in ("signons", "kpi_daily"):
+        (line,) = failures(graph.run(assets(asset), "2025-01-03")).values()
+        assert line == (
+            f"tiny/{asset} for 2025-01-03 needs tiny/dim_players for 2025-01-01, which the"
+            " warehouse does not hold as this version of tiny has them: materialize"
+            " tiny/dim_players for 2025-01-01 first"
+        )
+
+
+def test_no_step_reads_a_manifest_of_another_day(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: set[str] = set()
+    read_text = Path.read_text
+
+    def reading(path: Path, *arguments: Any, **options: Any) -> str:
+        if path.name == "manifest.json":
+            read.add(path.parent.name)
+        return read_text(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "read_text", reading)
+    result = graph.run(dg.AssetSelection.key_prefixes(["tiny"]), "2025-01-03")
+    assert result.success, failures(result)
+    assert read == {"event_date=2025-01-03"}
+
+
+def published_files() -> dict[str, int]:
+    root = published_dir() / "tiny"
+    return {str(path.relative_to(root)): path.stat().st_ino for path in root.rglob("*.parquet")}
+
+
+def unlike() -> list[str]:
+    translator, manifest = TitleTranslator(Title.load("tiny")), graph_manifest()
+    with connect(read_only=True) as con:
+        return list(unlike_published(con, translator.ledger, translator.marts(manifest)))
+
+
+def test_what_succeeded_is_published_though_another_model_failed(graph: Graph) -> None:
+    assert unlike() == []
+    # one model of the day cannot be built: its table has lost a column
+    rows("alter table tiny_mart.position_heat_daily drop column cell_side")
+    day = assets(*DATASETS) | dg.AssetSelection.groups("tiny_stage", "tiny_mart")
+    before = published_files()
+    result = graph.run(day, "2025-01-02")
+    assert "position_heat_daily" in failures(result)[STEP_OF_DBT]
+    after = published_files()
+    changed = {name.split("/")[0] for name in after if before.get(name) != after[name]}
+    with connect(read_only=True) as con:
+        marts = con.execute(
+            "select table_name from information_schema.tables where table_schema = 'tiny_mart'"
+        ).fetchall()
+    good = {mart for (mart,) in marts} - {"position_heat_daily"}
+    assert good <= changed
+    assert [line.split()[0] for line in unlike()] == ["tiny_mart.position_heat_daily"]
+
+
+def test_what_fails_its_test_is_not_published_and_counts_as_not_built(graph: Graph) -> None:
+    title, manifest = Title.load("tiny"), graph_manifest()
+    translator = TitleTranslator(title)
+    # a mart whose own test finds a wrong row: two currencies
+    rows(
+        "update tiny_raw.event_transaction set currency = 'EUR' where transaction_id ="
+        " (select min(transaction_id) from tiny_raw.event_transaction where event_date ="
+        " '2025-01-02')"
+    )
+    result = graph.run(dg.AssetSelection.groups("tiny_mart"), "2025-01-02")
+    failed = {
+        found.check_name for found in result.get_asset_check_evaluations() if not found.passed
+    }
+    assert failed
+    with connect(read_only=True) as con:
+        standing = translator.ledger.standing(con, translator.models(manifest))
+    assert standing.unbuilt == ("2025-01-02",)
+    assert standing.built == ("2025-01-01", "2025-01-03")
+
+
+def test_another_encounter_distance_marks_the_days_that_were_built_the_old_way(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mart = "tiny_mart.conflict_rates_daily"
+    before = rows(f"select * from {mart} order by calendar_day")
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("distance: 50", "distance: 5"))
+    monkeypatch.setenv("SPRINT_TITLES_DIR", str(tmp_path))
+    title = Title.load("tiny")
+    changed = build_definitions([title])
+    versions = [
+        {spec.key: spec.code_version for spec in defs.resolve_all_asset_specs()}
+        for defs in (graph.definitions, changed)
+    ]
+    differ = {k.path[-1] for k in versions[0] if versions[0][k] != versions[1].get(k)}
+    assert differ == {"stage_conflicts"}
+
+    other = Graph(changed, graph.environment, "")
+    result = other.run(dg.AssetSelection.groups("tiny_stage", "tiny_mart"), "2025-01-03")
+    assert result.success, failures(result)
+    findings = verify_built(title, [date(2025, 1, day) for day in (1, 2, 3)])
+    assert [finding.mend for finding in findings] == ["sprint run --title tiny --stale"]
+    assert "2025-01-01 (and 1 more, up to 2025-01-02) (stage_conflicts)" in findings[0].line
+    # of a day that was built the new way nothing is said
+    assert verify_built(title, [date(2025, 1, 3)]) == []
+
+    manifest, translator = graph_manifest(), TitleTranslator(title)
+    with connect(read_only=True) as con:
+        stale = stale_days(title, translator.ledger.standing(con, translator.models(manifest)))
+    assert stale == [date(2025, 1, 1), date(2025, 1, 2)]
+    monkeypatch.setenv("DAGSTER_HOME", graph.environment["DAGSTER_HOME"])
+    (run,) = build_models(title, ranges(stale))
+    assert run.success, run.failures
+    assert verify_built(title, [date(2025, 1, day) for day in (1, 2, 3)]) == []
+    after = rows(f"select * from {mart} order by calendar_day")
+    assert all(old != new for old, new in zip(before, after, strict=True))
 
 
 def test_a_model_without_its_dataset_says_what_to_make_first(graph: Graph) -> None:

@@ -461,7 +461,7 @@ def test_land_builds_what_a_killed_run_left() -> None:
     land(Title.load("arena"))
     assert "arena, 2025-01-01: built" in sprint("land", "--title", "arena")
     # killed between the load and the models
-    rows("delete from arena_raw.built_partitions")
+    rows("delete from arena_raw.built_from")
     rows("delete from arena_mart.session_close_encounters_daily")
     assert "arena, 2025-01-01: built" in sprint("land", "--title", "arena")
     assert encounters_by_day() == {"2025-01-01": 1}

@@ -20,14 +20,16 @@
     {% set definitions = fromjson(env_var('SPRINT_DEFINITIONS', '{}')) %}
     delete from {{ ledger }}.built_from
     where model = '{{ this.identifier }}' and ({{ in_replaced_periods(noted_period(batched)) }});
-    insert into {{ ledger }}.built_from (model, dataset, period, digest, definition, invocation)
+    {# days around the run's window were replaced, too, and are as right as they were #}
+    insert into {{ ledger }}.built_from (model, dataset, period, digest, definition, invocation, passed)
     select
         '{{ this.identifier }}',
         dataset,
         cast({{ loaded_period }} as varchar),
         digest,
         '{{ definitions.get(this.identifier, 'by hand') }}',
-        '{{ invocation_id }}'
+        '{{ invocation_id }}',
+        {{ 'cast(null as boolean)' if batched else 'case when not (' ~ in_window(loaded_period) ~ ') then 1 = 1 end' }}
     from {{ ledger }}.{{ 'loaded_batches' if batched else 'loaded_partitions' }}
     where dataset in ('{{ datasets_read(model.unique_id, []) | unique | sort | join("', '") }}')
         and ({{ in_replaced_periods(loaded_period) }});
@@ -87,7 +89,7 @@
         {% for table in ('built_from', 'built_periods') %}
     update {{ ledger }}.{{ table }}
     set passed = {% if failed %}model not in ('{{ failed | unique | join("', '") }}'){% else %}1 = 1{% endif %}
-    where invocation = '{{ invocation_id }}';
+    where invocation = '{{ invocation_id }}' and passed is null;
         {% endfor %}
     {% endfor %}
 {% endmacro %}

@@ -6,6 +6,8 @@ import shutil
 import time
 from pathlib import Path
 
+from rich.markup import escape
+
 from sprint_platform.cli.options import TitleOption
 from sprint_platform.cli.terminal import out
 from sprint_platform.places import project_root
@@ -29,7 +31,8 @@ def docs(title: TitleOption = "sprint") -> None:
     shutil.rmtree(site, ignore_errors=True)
     unfinished.rename(site)
     out.print(
-        f"documentation built in {time.perf_counter() - began:.1f} s: [bold]{site / FRONT}[/]",
+        f"documentation built in {time.perf_counter() - began:.1f} s:"
+        f" [bold]{escape(str(site / FRONT))}[/]",
         highlight=False,
         soft_wrap=True,
     )

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -248,7 +249,7 @@ def _tell_files(files: Mapping[str, BatchFile]) -> None:
         told.add_row(file.path.name, f"{file.rows:,}", bytes_as_text(file.bytes), file.sha256[:16])
     out.print(told)
     folder = next(iter(files.values())).path.parent
-    out.print(f"written to {folder}", highlight=False, soft_wrap=True)
+    out.print(f"written to {escape(str(folder))}", highlight=False, soft_wrap=True)
 
 
 def _tell_load(target: Target, report: LoadReport) -> None:
@@ -264,4 +265,4 @@ def _tell_load(target: Target, report: LoadReport) -> None:
         )
     out.print(told)
     where = f"loaded into {target.described} in {report.seconds:.1f} s"
-    out.print(where, highlight=False, soft_wrap=True)
+    out.print(escape(where), highlight=False, soft_wrap=True)

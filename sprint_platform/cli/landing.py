@@ -62,7 +62,9 @@ def _tell_landing(game: Title, report: LandReport, what: str) -> None:
         lies = any(discover(game))
         told = "no file is new or changed" if lies else "there are no files"
         out.print(
-            f"{game.name}: {told} in {landing_dir(game.name)}", highlight=False, soft_wrap=True
+            f"{game.name}: {told} in {escape(str(landing_dir(game.name)))}",
+            highlight=False,
+            soft_wrap=True,
         )
         return
     files = Table(title=f"{game.name}: files, {what} in {report.seconds:.1f} s", box=SIMPLE_HEAD)

@@ -90,7 +90,7 @@ def verify(
             wrong += [day] * len(lines)
             bars.advance(task)
             for line in lines:
-                problems.print(f"[red]differs[/] {line}", highlight=False, soft_wrap=True)
+                problems.print(f"[red]differs[/] {escape(line)}", highlight=False, soft_wrap=True)
     if wrong:
         if not game.lands:
             mend += f" --from {wrong[0]} --to {wrong[-1]} --regenerate"

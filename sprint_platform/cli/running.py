@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from sprint_platform.cli.building import alone, build_stale_days, build_unbuilt_days
@@ -144,7 +145,7 @@ def demo() -> None:
         ("The warehouse (DuckDB):                         ", database_path()),
         ("For notebooks and BI tools:                     ", published_dir()),
     ):
-        out.print(f"{what}[bold]{where}[/]", highlight=False, soft_wrap=True)
+        out.print(f"{what}[bold]{escape(str(where))}[/]", highlight=False, soft_wrap=True)
 
 
 ANSWERS = (

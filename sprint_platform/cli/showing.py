@@ -7,6 +7,7 @@ import logging
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.places import published_dir
@@ -42,8 +43,8 @@ def dashboard(
         raise Stop(f"port {port} {why}: choose another with --port") from error
     if not (published_dir() / "sprint.duckdb").exists():
         problems.print(
-            f"[yellow]note[/] nothing is published in {published_dir()} yet; the page shows numbers"
-            " as soon as a run has ended: sprint run --title sprint",
+            f"[yellow]note[/] nothing is published in {escape(str(published_dir()))} yet; the page"
+            " shows numbers as soon as a run has ended: sprint run --title sprint",
             highlight=False,
             soft_wrap=True,
         )

@@ -65,6 +65,7 @@ def _publish(
     context: dg.AssetExecutionContext, translator: ModelTranslator, manifest: Node
 ) -> None:
     with connect() as con:
+        translator.ledger.forget_others(con, translator.models(manifest))
         done = publish(con, translator.ledger, translator.marts(manifest))
     context.log.info(f"{done.written} files published")
     for mart, files in done.withheld.items():

@@ -8,7 +8,7 @@ from datetime import date
 import duckdb
 
 from sprint_platform.orchestration.window import Window, described
-from sprint_platform.telemetry.partitions import PartitionError, made_days, read_manifest
+from sprint_platform.telemetry.partitions import PartitionError, read_manifest
 from sprint_platform.title import Title
 from sprint_platform.warehouse.ledger import title_ledger
 
@@ -48,17 +48,12 @@ def require(title: Title, table: str, datasets: Iterable[str], window: Window) -
     the title's table is made from in the window are missing, or come from another version of the
     title. Of a landed title nothing is missing: a day without files is an empty one.
 
-    Players are needed of every day since the launch: of the earlier ones it is only seen here that
-    they were made; what is in them is asked of the ledger when they are loaded from
+    Players are needed of every day since the launch: of the earlier ones the ledger is asked
     (``require_players``), as nobody shall read a manifest for every day since the launch."""
     if title.lands:
         return
     for dataset in datasets:
         missing = missing_days(title, dataset, window.days)
-        if dataset == "dim_players":
-            made = made_days(title.name, dataset)
-            earlier = Window(title.launch_date, window.start).days
-            missing = [day for day in earlier if day not in made] + missing
         if missing:
             asset = f"{title.name}/{dataset}"
             last = "" if len(missing) == 1 else f"...{missing[-1]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from sprint_platform.orchestration.catalogue import read_catalogue
 from sprint_platform.orchestration.dbt_manifest import graph_manifest
@@ -102,10 +102,10 @@ def verify_built(title: Title, days: list[date]) -> list[Finding]:
         )
     with lease(f"sprint verify of {title.name}"), connect() as con:
         ensure_title_schemas(con, title.name)
-        standing = title_ledger(title.name).standing(con, translator.models(manifest))
-        asked = {day.isoformat() for day in days}
-        unbuilt = [date.fromisoformat(day) for day in standing.unbuilt if day in asked]
-        stale = [date.fromisoformat(day) for day in standing.stale if day in asked]
+        asked = (min(days), max(days) + timedelta(days=1))
+        standing = translator.ledger.standing(con, translator.models(manifest), asked)
+        unbuilt = [date.fromisoformat(day) for day in standing.unbuilt]
+        stale = [date.fromisoformat(day) for day in standing.stale]
         if unbuilt:
             mend = f"sprint land --title {title.name}" if title.lands else f"{run} --missing"
             line = f"{title.name}: not built from what is loaded now: {described(unbuilt)}"

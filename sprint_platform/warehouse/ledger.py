@@ -184,13 +184,28 @@ class Ledger:
         finally:
             con.unregister("noted_partitions")
 
-    def standing(self, con: duckdb.DuckDBPyConnection, models: Iterable[Model]) -> Standing:
-        """How every loaded period stands with these models, by the database."""
+    def standing(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        models: Iterable[Model],
+        days: tuple[date, date] | None = None,
+    ) -> Standing:
+        """How the loaded periods stand with these models, by the database: all of them, or those of
+        the ``days`` [first, end)."""
         period = "load_batch_id" if self.batches else "partition_date"
         loaded = (
             f"select dataset, cast({period} as varchar) as period, digest from {self.loaded_table}"
         )
+        if days is not None:
+            loaded += f" where {period} >= date '{days[0]}' and {period} < date '{days[1]}'"
         return standing(con, models, loaded, f"from {self.schema}.built_from")
+
+    def forget_others(self, con: duckdb.DuckDBPyConnection, models: Iterable[Model]) -> None:
+        """Removes what is noted as built of models that there are no more."""
+        names = [model.name for model in models]
+        con.execute(
+            f"delete from {self.schema}.built_from where model not in (select unnest(?))", [names]
+        )
 
     def published_standing(self, models: Iterable[Model] | None = None) -> Standing | None:
         """The same by the copy of the last publication, without opening the database; None where
