@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -21,8 +20,10 @@ from sprint_platform.cli.running import demo, run
 from sprint_platform.cli.scoring import score
 from sprint_platform.cli.showing import dashboard
 from sprint_platform.cli.terminal import problems
+from sprint_platform.core.checkout import project_root
 from sprint_platform.core.errors import SprintError
-from sprint_platform.places import project_root
+from sprint_platform.core.settings import settings, variable
+from sprint_platform.places import dagster_home
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,13 +42,13 @@ app.add_typer(storefront.app, name="storefront")
 
 def main() -> None:
     """The console script: one clear line, not a stack trace, for what a person can mend."""
-    prepare_environment()
     import duckdb
     from filelock import Timeout
 
     from sprint_platform.warehouse.database import disk_full, open_elsewhere
 
     try:
+        prepare_environment()
         app()
     except (SprintError, Timeout) as error:
         _end(str(error))
@@ -64,10 +65,11 @@ def _end(line: str) -> NoReturn:
 
 
 def prepare_environment() -> None:
-    """What every command needs: Dagster's home in the project, one thread for small matrices."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    home = Path(os.environ.setdefault("DAGSTER_HOME", str(project_root() / ".dagster")))
+    """What Dagster and numpy read from the environment themselves: the settings that are theirs."""
+    os.environ[variable("openblas_num_threads")] = str(settings().openblas_num_threads)
+    home = dagster_home()
+    os.environ[variable("dagster_home")] = str(home)
     home.mkdir(parents=True, exist_ok=True)
-    settings = home / "dagster.yaml"
-    if not settings.exists():
-        settings.write_bytes((project_root() / "dagster.yaml").read_bytes())
+    instance = home / "dagster.yaml"
+    if not instance.exists():
+        instance.write_bytes((project_root() / "dagster.yaml").read_bytes())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sprint_platform.cli.options import TitleOption
 from sprint_platform.cli.terminal import out
-from sprint_platform.places import project_root
+from sprint_platform.core.checkout import project_root
 from sprint_platform.title import Title
 
 # Where the pages lie in the site.
