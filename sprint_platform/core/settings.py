@@ -192,6 +192,23 @@ def read_env_file() -> dict[str, str]:
     return {name: value for name, value in written.items() if value is not None}
 
 
+def winning_over_exported() -> list[str]:
+    """The variables to which ``.env`` gives another value than the environment does. Dagster's own
+    commands, started beside the file, take that of ``.env``; the settings take the exported one."""
+    return [
+        name
+        for name, value in read_env_file().items()
+        if os.environ.get(name) and not _means(name, os.environ[name], value)
+    ]
+
+
+def _means(name: str, exported: str, written: str) -> bool:
+    # `sprint` exports Dagster's home itself, as an absolute path
+    if name == variable("dagster_home"):
+        return (project_root() / Path(written).expanduser()).resolve() == Path(exported).resolve()
+    return exported == written
+
+
 _last: tuple[Any, Mapping[Any, Any], Settings] | None = None
 
 
