@@ -136,7 +136,8 @@ def ui(
     # dagster's commands are looked up by name in its child processes
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     try:
-        code = subprocess.call(command, cwd=project_root(), env={**os.environ, "PATH": path})
+        # not from the root: Dagster would put the .env there above what is exported, and export it
+        code = subprocess.call(command, cwd=dagster_home(), env={**os.environ, "PATH": path})
     except KeyboardInterrupt:
         code = 0
     raise typer.Exit(code)
