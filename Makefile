@@ -19,11 +19,13 @@ setup: .venv/.ready .env
 	@touch $@
 
 # `dagster` reads .env in the folder that it is started from; without a home it forgets its history.
-# A home that is exported wins over the one that is written here; what else .env holds stays.
+# It puts what .env says above what is exported: hence NAME=$${NAME:-value}. What else .env holds stays.
 .env: dagster.yaml
 	@mkdir -p .dagster && cp dagster.yaml .dagster/dagster.yaml
 	@grep -qs '^DAGSTER_HOME=' .env || \
-	  printf 'DAGSTER_HOME=$${DAGSTER_HOME:-%s}\nOPENBLAS_NUM_THREADS=1\n' '$(CURDIR)/.dagster' >> .env
+	  printf 'DAGSTER_HOME=$${DAGSTER_HOME:-%s}\n' '$(CURDIR)/.dagster' >> .env
+	@grep -qs '^OPENBLAS_NUM_THREADS=' .env || \
+	  printf 'OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1}\n' >> .env
 	@touch .env
 
 demo: setup

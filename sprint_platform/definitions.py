@@ -4,6 +4,8 @@ import gc
 
 from dagster import Definitions
 
+from sprint_platform.core.matrix_threads import limit_matrix_threads
+
 
 def load() -> Definitions:
     """The definitions of every title.
@@ -12,6 +14,7 @@ def load() -> Definitions:
     garbage collector would look at them again after every 700 new ones, in the load as in the runs:
     a sixth of a small run's time.
     """
+    limit_matrix_threads()
     gc.set_threshold(20_000, 20, 50)
     from sprint_platform.orchestration.build import build_definitions
 

@@ -1,31 +1,36 @@
-"""Where things lie: the project's folders and the data folder that ``SPRINT_DATA_DIR`` moves."""
+"""Where things lie: the project's folders, and those that its settings move."""
 
 from __future__ import annotations
 
-import os
+from functools import cache
 from pathlib import Path
 
-from dotenv import dotenv_values
+from sprint_platform.core.checkout import project_root
+from sprint_platform.core.settings import settings
 
 
-def environment() -> dict[str, str]:
-    """The settings of this project: the process's environment, and what the project's ``.env`` adds
-    to it. Read, not exported: a password in ``.env`` is not for every child process."""
-    written = dotenv_values(project_root() / ".env")
-    return {**{name: value for name, value in written.items() if value is not None}, **os.environ}
-
-
-def project_root() -> Path:
-    """The checkout: the folder that holds ``sprint_platform`` and ``sprint_dbt``."""
-    return Path(__file__).resolve().parent.parent
+@cache
+def _absolute(path: Path) -> Path:
+    # against the project's root, not the working directory: the Dagster daemon, dbt and a shell may
+    # each stand elsewhere and must still mean one folder
+    return (project_root() / path.expanduser()).resolve()
 
 
 def data_dir() -> Path:
     """Everything a run writes, an absolute path: ``SPRINT_DATA_DIR``, or ``data`` in the root."""
-    chosen = os.environ.get("SPRINT_DATA_DIR")
-    # resolved against the project root, not the working directory: the Dagster daemon, dbt and a
-    # shell may each stand elsewhere and must still mean one folder
-    return (project_root() / chosen).resolve() if chosen else project_root() / "data"
+    return _absolute(settings().data_dir)
+
+
+def duckdb_temp_dir() -> Path:
+    """Where DuckDB spills to, an absolute path: ``SPRINT_DUCKDB_TEMP``, or ``tmp`` in the data."""
+    chosen = settings().duckdb_temp
+    return data_dir() / "tmp" if chosen is None else _absolute(chosen)
+
+
+def dagster_home() -> Path:
+    """Where Dagster writes its history, an absolute path: ``DAGSTER_HOME``, or ``.dagster`` in the
+    root."""
+    return _absolute(settings().dagster_home)
 
 
 def database_path() -> Path:
@@ -62,8 +67,5 @@ def catalogue_path() -> Path:
 def title_dirs() -> list[Path]:
     """Folders that hold title YAML files: the shipped ones, then the user's (``SPRINT_TITLES_DIR``,
     one or several separated like ``PATH``). A later folder's title wins over an earlier one's."""
-    extra = os.environ.get("SPRINT_TITLES_DIR", "")
-    return [
-        Path(__file__).resolve().parent / "titles",
-        *((project_root() / part).resolve() for part in extra.split(os.pathsep) if part),
-    ]
+    shipped = Path(__file__).resolve().parent / "titles"
+    return [shipped, *(_absolute(folder) for folder in settings().titles_dir)]

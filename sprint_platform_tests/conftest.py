@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 # before anything makes a console: tables are as wide on every machine, and in every worker
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.internal.conjecture import providers
 
+from sprint_platform.core import settings as project_settings
 from sprint_platform.simulation.world import World
 from sprint_platform.title import Title
 
@@ -21,6 +23,22 @@ settings.register_profile("project", deadline=None, derandomize=True, max_exampl
 settings.load_profile("project")
 # Hypothesis also tries the constants of all modules that are loaded so far: others in every worker.
 providers._get_local_constants = lambda: providers._local_constants
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_env_file() -> Iterator[None]:
+    """The ``.env`` of whoever runs the tests is not read."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(project_settings, "env_file", lambda: Path("/not/there/.env"))
+        yield
+
+
+@pytest.fixture
+def env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project's ``.env``, in a folder of the test's own: to be written."""
+    path = tmp_path / ".env"
+    monkeypatch.setattr(project_settings, "env_file", lambda: path)
+    return path
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from sprint_platform.core.settings import SettingsError
 from sprint_platform.eventlog.contracts import COUNTRY_LANGUAGES, RAW_TABLES
 from sprint_platform.eventlog.files import GENERATION_VERSION
 from sprint_platform.eventlog.generation import batch as batch_module
@@ -33,7 +34,7 @@ from sprint_platform.eventlog.generation.story import (
     WEATHER_SHARES,
     WEATHERS,
 )
-from sprint_platform.eventlog.settings import VARIABLES, BatchSettings, SettingsError
+from sprint_platform.eventlog.settings import BatchSettings
 from sprint_platform_tests import eventlog_golden
 from sprint_platform_tests.another_machine import digests_elsewhere
 from sprint_platform_tests.eventlog_records import (
@@ -458,8 +459,17 @@ def test_how_much_is_logged(events: pl.DataFrame) -> None:
 # -- settings ---------------------------------------------------------------------------------
 
 
+def read(given_settings: dict[str, Any], environment: dict[str, str]) -> BatchSettings:
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in SURROUNDINGS:
+            patch.delenv(variable, raising=False)
+        for variable, value in environment.items():
+            patch.setenv(variable, value)
+        return BatchSettings.read(given_settings)
+
+
 def test_without_settings_the_first_batch_is_made() -> None:
-    told = BatchSettings.read({}, {})
+    told = read({}, {})
     assert told == BatchSettings()
     assert told.model_dump() == {
         "batch": 1,
@@ -483,7 +493,7 @@ SURROUNDINGS = {
 
 
 def test_the_environment_gives_settings_and_flags_win() -> None:
-    told = BatchSettings.read({}, SURROUNDINGS)
+    told = read({}, SURROUNDINGS)
     assert (told.players, told.max_sessions, told.game_version, told.seed, told.batch) == (
         7,
         3,
@@ -492,7 +502,7 @@ def test_the_environment_gives_settings_and_flags_win() -> None:
         4,
     )
     flags = {"players": 8, "max_sessions": None, "game_version": "1.1", "seed": 0, "batch": 2}
-    told = BatchSettings.read(flags, SURROUNDINGS)
+    told = read(flags, SURROUNDINGS)
     assert (told.players, told.max_sessions, told.game_version, told.seed, told.batch) == (
         8,
         3,
@@ -501,14 +511,7 @@ def test_the_environment_gives_settings_and_flags_win() -> None:
         2,
     )
     # a variable that is set to nothing is not set
-    assert BatchSettings.read({}, dict.fromkeys(VARIABLES.values(), "")) == BatchSettings()
-
-
-def test_the_environment_is_the_process_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in VARIABLES.values():
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("N_PLAYERS", "11")
-    assert BatchSettings.read({}).players == 11
+    assert read({}, dict.fromkeys(SURROUNDINGS, "")) == BatchSettings()
 
 
 @pytest.mark.parametrize(
@@ -525,7 +528,7 @@ def test_the_environment_is_the_process_own(monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_dates_follow_the_batch(given_settings: dict[str, Any], start: str, end: str) -> None:
-    told = BatchSettings.read(given_settings, {})
+    told = read(given_settings, {})
     assert (told.start, told.end) == (date.fromisoformat(start), date.fromisoformat(end))
     assert told.days == (told.end - told.start).days + 1
 
@@ -561,9 +564,9 @@ def test_batches_follow_each_other_without_a_gap() -> None:
 )
 def test_a_wrong_setting_is_told_in_one_line(flag: str, variable: str, value: str) -> None:
     with pytest.raises(SettingsError) as by_variable:
-        BatchSettings.read({}, {variable: value})
+        read({}, {variable: value})
     with pytest.raises(SettingsError) as by_flag:
-        BatchSettings.read({flag: value}, {variable: SURROUNDINGS[variable]})
+        read({flag: value}, {variable: SURROUNDINGS[variable]})
     for error, name in ((by_variable, variable), (by_flag, flag.replace("_", " "))):
         told = str(error.value)
         assert told.startswith(f"{name} is ")
@@ -583,12 +586,12 @@ def test_a_wrong_setting_is_told_in_one_line(flag: str, variable: str, value: st
 )
 def test_wrong_dates_are_told_in_one_line(given_settings: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(SettingsError) as error:
-        BatchSettings.read(given_settings, {})
+        read(given_settings, {})
     told = str(error.value)
     assert told.isprintable()
     assert all(word in told for word in words), told
 
 
 def test_ten_years_can_be_made() -> None:
-    told = BatchSettings.read({"start": "2001-01-01", "end": "2011-01-07"}, {})
+    told = read({"start": "2001-01-01", "end": "2011-01-07"}, {})
     assert told.days > 3650

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from sprint_platform.eventlog import snowflake_credentials, snowflake_target
+from sprint_platform.core.settings import Settings, SettingsError
+from sprint_platform.eventlog import snowflake_target
 from sprint_platform.eventlog.contracts import RAW_TABLES
 from sprint_platform.eventlog.load import LoadError, Mode, load
 from sprint_platform.eventlog.snowflake_credentials import SnowflakeCredentials, SnowflakeError
@@ -41,9 +42,20 @@ def variables(server: dict[str, str]) -> dict[str, str]:
     return {**server, "SNOWFLAKE_DATABASE": f"GAME_{next(_database)}"}
 
 
+def read_credentials(environment: dict[str, str]) -> SnowflakeCredentials:
+    """The credentials that this environment gives."""
+    with pytest.MonkeyPatch.context() as patch:
+        for field in Settings.model_fields.values():
+            if str(field.alias).startswith("SNOWFLAKE_"):
+                patch.delenv(str(field.alias), raising=False)
+        for variable, value in environment.items():
+            patch.setenv(variable, value)
+        return SnowflakeCredentials.read()
+
+
 @pytest.fixture
 def target(variables: dict[str, str]) -> Iterator[SnowflakeTarget]:
-    with open_snowflake(SnowflakeCredentials.read(variables)) as opened:
+    with open_snowflake(read_credentials(variables)) as opened:
         yield opened
 
 
@@ -231,7 +243,7 @@ def old_layout(target: SnowflakeTarget) -> None:
 def test_recreate_replaces_tables_of_other_columns_and_leaves_no_others(
     variables: dict[str, str], tmp_path: Path
 ) -> None:
-    credentials = SnowflakeCredentials.read(variables)
+    credentials = read_credentials(variables)
     with open_snowflake(credentials) as target:
         old_layout(target)
         load(target, write_files(tmp_path, 1), Mode.RECREATE)
@@ -243,7 +255,7 @@ def test_recreate_replaces_tables_of_other_columns_and_leaves_no_others(
 def test_tables_of_other_columns_are_there_again_after_a_failed_recreate(
     variables: dict[str, str], tmp_path: Path
 ) -> None:
-    credentials = SnowflakeCredentials.read(variables)
+    credentials = read_credentials(variables)
     with open_snowflake(credentials) as target:
         old_layout(target)
         with pytest.raises(SnowflakeError):
@@ -268,36 +280,27 @@ def tables(target: SnowflakeTarget) -> set[str]:
 # --- credentials, and what goes wrong on the way in
 
 
-@pytest.fixture(autouse=True)
-def without_dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project root of the test's own: a developer's .env is not read."""
-    root = tmp_path / "root"
-    root.mkdir()
-    monkeypatch.setattr(snowflake_credentials, "project_root", lambda: root)
-    return root
-
-
 def test_missing_variables_are_all_named() -> None:
-    with pytest.raises(SnowflakeError) as caught:
-        SnowflakeCredentials.read({"SNOWFLAKE_USER": "me", "SNOWFLAKE_PASSWORD": " "})
+    with pytest.raises(SettingsError) as caught:
+        read_credentials({"SNOWFLAKE_USER": "me", "SNOWFLAKE_PASSWORD": " "})
     assert str(caught.value).startswith("SNOWFLAKE_ACCOUNT, SNOWFLAKE_PASSWORD are not set")
 
 
-def test_dotenv_fills_in_what_the_environment_does_not_say(without_dotenv: Path) -> None:
-    (without_dotenv / ".env").write_text(
+def test_dotenv_fills_in_what_the_environment_does_not_say(env_file: Path) -> None:
+    env_file.write_text(
         "SNOWFLAKE_ACCOUNT=written\nSNOWFLAKE_USER=me\nSNOWFLAKE_PASSWORD='pa$$ #1'\n"
     )
-    read = SnowflakeCredentials.read({"SNOWFLAKE_ACCOUNT": "given", "SNOWFLAKE_USER": ""})
+    read = read_credentials({"SNOWFLAKE_ACCOUNT": "given", "SNOWFLAKE_USER": ""})
     assert (read.account, read.user) == ("given", "me")
     assert read.password.get_secret_value() == "pa$$ #1"
     assert (read.warehouse, read.database, read.schema_) == ("COMPUTE_WH", "GAME_ANALYTICS", "RAW")
 
 
 def test_the_environment_says_all_that_was_read(variables: dict[str, str]) -> None:
-    read = SnowflakeCredentials.read({**variables, "SNOWFLAKE_ROLE": "SYSADMIN"})
+    read = read_credentials({**variables, "SNOWFLAKE_ROLE": "SYSADMIN"})
     told = read.environment()
     assert told.items() >= variables.items()
-    assert SnowflakeCredentials.read(told) == read
+    assert read_credentials(told) == read
 
 
 @pytest.mark.parametrize(
@@ -311,9 +314,11 @@ def test_the_environment_says_all_that_was_read(variables: dict[str, str]) -> No
     ],
 )
 def test_a_wrong_variable_is_named(variables: dict[str, str], variable: str, value: str) -> None:
-    with pytest.raises(SnowflakeError, match=variable) as caught:
-        SnowflakeCredentials.read({**variables, variable: value})
+    with pytest.raises(SettingsError, match=variable) as caught:
+        read_credentials({**variables, variable: value})
     assert "\n" not in str(caught.value)
+    # a password that slipped into the wrong line is not shown either
+    assert value not in str(caught.value)
 
 
 def test_nothing_shows_the_password(target: SnowflakeTarget) -> None:
@@ -344,7 +349,7 @@ def test_who_is_not_let_in_learns_in_one_line_which_variable_to_look_at(
     variables |= {variable: value}
     with (
         pytest.raises(SnowflakeError, match=named) as caught,
-        open_snowflake(SnowflakeCredentials.read(variables)),
+        open_snowflake(read_credentials(variables)),
     ):
         pass
     told = str(caught.value)
@@ -358,6 +363,6 @@ def test_without_the_connector_one_line_says_what_to_install(
     monkeypatch.setitem(sys.modules, "snowflake.connector", None)
     with (
         pytest.raises(SnowflakeError, match=r"pip install -e '\.\[snowflake\]'"),
-        open_snowflake(SnowflakeCredentials.read(variables)),
+        open_snowflake(read_credentials(variables)),
     ):
         pass

@@ -16,7 +16,7 @@ import pytest
 from dagster._core.storage.tags import RUN_KEY_TAG
 from typer.testing import CliRunner
 
-from sprint_platform.cli import app
+from sprint_platform.cli.app import app
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.days_to_build import building
 from sprint_platform.places import data_dir, database_path, project_root, published_dir, raw_dir

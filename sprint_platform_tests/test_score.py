@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from sprint_platform.cli import app
+from sprint_platform.cli.app import app
 from sprint_platform.cli.terminal import Stop
 from sprint_platform.orchestration.scoring import UNSEEN, Score, score
 from sprint_platform.telemetry.deliveries import DeliveryError, ledger_path

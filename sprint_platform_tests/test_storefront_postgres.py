@@ -508,22 +508,23 @@ def test_wrong_doors_are_one_line(url: str) -> None:
     ],
 )
 def test_a_url_that_is_none_is_one_line_which_names_the_variable(
-    wrong: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_url, "project_root", lambda: tmp_path)
-    told = refusal(lambda: read_url({postgres_url.VARIABLE: wrong}))
+    monkeypatch.setenv(postgres_url.VARIABLE, wrong)
+    told = refusal(read_url)
     assert postgres_url.VARIABLE in told
     assert "ter2" not in told
 
 
 def test_the_url_is_of_the_environment_then_of_the_env_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, env_file: Path
 ) -> None:
-    monkeypatch.setattr(postgres_url, "project_root", lambda: tmp_path)
-    assert "not set" in refusal(lambda: read_url({}))
-    (tmp_path / ".env").write_text(f"{postgres_url.VARIABLE}=postgresql://of@file/game\n")
-    assert read_url({}) == "postgresql://of@file/game"
-    assert read_url({postgres_url.VARIABLE: "postgres://a@b/c"}) == "postgres://a@b/c"
+    monkeypatch.delenv(postgres_url.VARIABLE, raising=False)
+    assert "not set" in refusal(read_url)
+    env_file.write_text(f"{postgres_url.VARIABLE}=postgresql://of@file/game\n")
+    assert read_url() == "postgresql://of@file/game"
+    monkeypatch.setenv(postgres_url.VARIABLE, "postgres://a@b/c")
+    assert read_url() == "postgres://a@b/c"
 
 
 def test_what_says_where_never_shows_the_password() -> None:

@@ -8,15 +8,10 @@ from typing import Any
 
 import pytest
 
-from sprint_platform.storefront.errors import StorefrontError
-from sprint_platform.storefront.settings import (
-    PRESET_VARIABLE,
-    PRESETS,
-    VARIABLES,
-    SettingsError,
-    StoreSettings,
-)
+from sprint_platform.core.settings import Settings, SettingsError, variable
+from sprint_platform.storefront.settings import PRESETS, StoreSettings
 
+PRESET_VARIABLE = "SPRINT_STORE_PRESET"
 SURROUNDINGS = {
     "SPRINT_STORE_CUSTOMERS": "11",
     "SPRINT_STORE_PRODUCTS": "12",
@@ -43,7 +38,12 @@ def read(
     given: Mapping[str, Any] | None = None,
     preset: str | None = None,
 ) -> dict[str, Any]:
-    return StoreSettings.read(given or {}, preset, environment or {}).model_dump()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*SURROUNDINGS, PRESET_VARIABLE):
+            patch.delenv(name, raising=False)
+        for name, value in (environment or {}).items():
+            patch.setenv(name, value)
+        return StoreSettings.read(given or {}, preset).model_dump()
 
 
 def test_without_settings_the_medium_store_is_made() -> None:
@@ -79,7 +79,8 @@ def test_a_preset_is_chosen_by_flag_or_by_the_environment(
 
 
 def test_the_environment_gives_every_setting() -> None:
-    assert set(VARIABLES.values()) == set(SURROUNDINGS)
+    known = {variable(field) for field in Settings.model_fields if field.startswith("store_")}
+    assert known == {*SURROUNDINGS, PRESET_VARIABLE}
     assert read(SURROUNDINGS) == SURROUNDED
     # also beside a preset of the environment's, which is for the numbers that are not told
     assert read({**SURROUNDINGS, PRESET_VARIABLE: "large"}) == SURROUNDED
@@ -105,15 +106,8 @@ def test_a_flag_wins_over_everything() -> None:
 
 
 def test_a_variable_that_is_set_to_nothing_is_not_set_but_a_store_may_have_no_title() -> None:
-    nothing = dict.fromkeys([*VARIABLES.values(), PRESET_VARIABLE], "")
+    nothing = dict.fromkeys([*SURROUNDINGS, PRESET_VARIABLE], "")
     assert read(nothing) == {**read(), "title": ""}
-
-
-def test_the_environment_is_the_process_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in (*VARIABLES.values(), PRESET_VARIABLE):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("SPRINT_STORE_ORDERS", "17")
-    assert StoreSettings.read({}).orders == 17
 
 
 @pytest.mark.parametrize(
@@ -143,12 +137,12 @@ def test_the_environment_is_the_process_own(monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_a_wrong_setting_is_told_in_one_line_that_says_where_it_is(name: str, value: str) -> None:
-    variable = VARIABLES[name]
+    told_by = variable(f"store_{name}")
     with pytest.raises(SettingsError) as by_variable:
-        read({variable: value})
+        read({told_by: value})
     with pytest.raises(SettingsError) as by_flag:
-        read({variable: SURROUNDINGS[variable]}, {name: value})
-    for error, where in ((by_variable, variable), (by_flag, name.replace("_", " "))):
+        read({told_by: SURROUNDINGS[told_by]}, {name: value})
+    for error, where in ((by_variable, told_by), (by_flag, name.replace("_", " "))):
         told = str(error.value)
         assert told.startswith(f"{where} is {value!r}: "), told
         assert told.isprintable(), repr(told)
@@ -176,7 +170,7 @@ def test_an_unknown_preset_is_told_in_one_line_that_says_where_it_is() -> None:
         ({}, "huge", "preset"),
         ({PRESET_VARIABLE: "huge"}, None, PRESET_VARIABLE),
     ):
-        with pytest.raises(StorefrontError) as error:
+        with pytest.raises(SettingsError) as error:
             read(environment, preset=preset)
         assert str(error.value) == f"{where} is 'huge': choose one of small, medium, large"
 

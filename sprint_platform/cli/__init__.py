@@ -4,47 +4,29 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import NoReturn
 
-import typer
 from rich.markup import escape
 
-from sprint_platform.cli import eventlog, storefront
-from sprint_platform.cli.about import doctor, titles, ui
-from sprint_platform.cli.asking import ask
-from sprint_platform.cli.docs import docs
-from sprint_platform.cli.exporting import export
-from sprint_platform.cli.landing import land
-from sprint_platform.cli.planning import plan, verify
-from sprint_platform.cli.running import demo, run
-from sprint_platform.cli.scoring import score
-from sprint_platform.cli.showing import dashboard
 from sprint_platform.cli.terminal import problems
+from sprint_platform.core.checkout import project_root
 from sprint_platform.core.errors import SprintError
-from sprint_platform.places import project_root
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="A live-service game in a box, and the analytics platform that runs it.",
-)
-# in the order of the help
-for command in (
-    run, demo, dashboard, ask, land, plan, verify, export, score, docs, titles, doctor, ui,
-):  # fmt: skip
-    app.command()(command)
-app.add_typer(eventlog.app, name="eventlog")
-app.add_typer(storefront.app, name="storefront")
+from sprint_platform.core.matrix_threads import limit_matrix_threads
+from sprint_platform.core.settings import variable
+from sprint_platform.places import dagster_home
 
 
 def main() -> None:
     """The console script: one clear line, not a stack trace, for what a person can mend."""
-    prepare_environment()
+    try:
+        prepare_environment()
+    except SprintError as error:
+        _end(str(error))
+    # numpy comes with these, and reads the environment once
     import duckdb
     from filelock import Timeout
 
+    from sprint_platform.cli.app import app
     from sprint_platform.warehouse.database import disk_full, open_elsewhere
 
     try:
@@ -64,10 +46,11 @@ def _end(line: str) -> NoReturn:
 
 
 def prepare_environment() -> None:
-    """What every command needs: Dagster's home in the project, one thread for small matrices."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    home = Path(os.environ.setdefault("DAGSTER_HOME", str(project_root() / ".dagster")))
+    """What Dagster and numpy read from the environment themselves: the settings that are theirs."""
+    limit_matrix_threads()
+    home = dagster_home()
+    os.environ[variable("dagster_home")] = str(home)
     home.mkdir(parents=True, exist_ok=True)
-    settings = home / "dagster.yaml"
-    if not settings.exists():
-        settings.write_bytes((project_root() / "dagster.yaml").read_bytes())
+    instance = home / "dagster.yaml"
+    if not instance.exists():
+        instance.write_bytes((project_root() / "dagster.yaml").read_bytes())

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from sprint_platform.cli.sizes import bytes_as_text
 from sprint_platform.cli.terminal import Stop, out, problems
-from sprint_platform.places import data_dir, database_path, project_root, title_dirs
+from sprint_platform.core.checkout import project_root
+from sprint_platform.core.settings import env_file, settings, winning_over_exported
+from sprint_platform.places import dagster_home, data_dir, database_path, title_dirs
 from sprint_platform.title import Title, TitleError, title_names
 
 PACKAGES = (
@@ -68,7 +71,8 @@ def _title_file(name: str) -> Path:
 
 
 def doctor() -> None:
-    """Show versions, the data folder, who holds the warehouse, and files that wait."""
+    """Show versions, the data folder, who holds the warehouse, files that wait, and what is wrong
+    with settings."""
     from sprint_platform.telemetry.landing.files import landing_dir
     from sprint_platform.telemetry.landing.land import folder_state, last_landed_state
     from sprint_platform.warehouse.lease import describe_holder
@@ -91,8 +95,9 @@ def doctor() -> None:
     )
     table.add_row("warehouse", size)
     table.add_row("lease", describe_holder() or "free")
-    table.add_row("Dagster's home", os.environ["DAGSTER_HOME"])
-    wrong, landed = [], []
+    table.add_row("Dagster's home", str(dagster_home()))
+    wrong: list[str] = settings().refusals()
+    landed = []
     for name in title_names():
         try:
             game = Title.load(name)
@@ -108,6 +113,13 @@ def doctor() -> None:
         )
         table.add_row(f"files of {game.name}", f"{landing_dir(game.name)}{waiting}")
     out.print(table)
+    for name in winning_over_exported():
+        problems.print(
+            f"[yellow]{name}[/] of {escape(str(env_file()))} wins in Dagster's own commands over"
+            f" the value that you exported, and not in `sprint`: write {name}=${{{name}:-value}}",
+            highlight=False,
+            soft_wrap=True,
+        )
     if wrong:
         raise Stop("; ".join(wrong))
 
@@ -124,7 +136,8 @@ def ui(
     # dagster's commands are looked up by name in its child processes
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     try:
-        code = subprocess.call(command, cwd=project_root(), env={**os.environ, "PATH": path})
+        # not from the root: Dagster would put the .env there above what is exported, and export it
+        code = subprocess.call(command, cwd=dagster_home(), env={**os.environ, "PATH": path})
     except KeyboardInterrupt:
         code = 0
     raise typer.Exit(code)

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from sprint_platform.cli.options import TitleOption
 from sprint_platform.cli.terminal import out
-from sprint_platform.places import project_root
+from sprint_platform.core.checkout import project_root
 from sprint_platform.title import Title
 
 # Where the pages lie in the site.

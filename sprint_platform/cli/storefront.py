@@ -15,7 +15,6 @@ from rich.table import Table
 from sprint_platform.cli.run_report import tell_build
 from sprint_platform.cli.sizes import bytes_as_text
 from sprint_platform.cli.terminal import Stop, out
-from sprint_platform.places import environment
 from sprint_platform.storefront.contracts import BRONZE, DOMAIN
 from sprint_platform.storefront.settings import StoreSettings
 
@@ -172,13 +171,13 @@ def _settings(
         "title": title,
         "batch_size": batch_size,
     }
-    return StoreSettings.read(given, preset.value if preset else None, environment())
+    return StoreSettings.read(given, preset.value if preset else None)
 
 
 def _postgres_url() -> str:
     from sprint_platform.storefront.postgres_url import read_url
 
-    return read_url(environment())
+    return read_url()
 
 
 def _refuse_others(store: Store, to: Warehouse) -> None:

@@ -16,7 +16,7 @@ import duckdb
 
 from sprint_platform.places import published_dir
 from sprint_platform.title import RESERVED_NAMES
-from sprint_platform.warehouse.database import settings
+from sprint_platform.warehouse.database import duckdb_options
 
 # One column after the other: what a chart wants.
 Columns = dict[str, list[Any]]
@@ -69,7 +69,7 @@ def published() -> Iterator[duckdb.DuckDBPyConnection]:
         raise NothingPublished(f"there is no {path}")
     # attached to a database of its own: DuckDB has one database per path as long as anybody in the
     # process has it open, also when the file has been replaced meanwhile
-    con = duckdb.connect(config=settings())
+    con = duckdb.connect(config=duckdb_options())
     try:
         quoted = str(path).replace("'", "''")
         con.execute(f"attach '{quoted}' as published (read_only)")

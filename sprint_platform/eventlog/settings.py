@@ -1,8 +1,7 @@
-"""What a batch is made from: its settings, by flag, environment or default."""
+"""What a batch is made from: its settings, by flag, or by the project's settings."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date, timedelta
@@ -19,28 +18,15 @@ from pydantic import (
     model_validator,
 )
 
-from sprint_platform.eventlog.errors import EventlogError
+from sprint_platform.core.settings import filled_in
 
 LAST_BATCH = 999
 # The first batch's days; every further batch has as many, after those of the one before it.
 FIRST_DAY = date(2011, 1, 13)
 LAST_DAY = date(2011, 2, 12)
 BATCH_SPAN = LAST_DAY - FIRST_DAY + timedelta(days=1)
-# setting -> the environment variable that gives it
-VARIABLES = {
-    "players": "N_PLAYERS",
-    "max_sessions": "MAX_SESSIONS_PER_PLAYER",
-    "game_version": "GAME_VERSION",
-    "seed": "GAME_DATA_SEED",
-    "batch": "LOAD_BATCH_ID",
-}
-
 
 _NUMBER, _DAY = TypeAdapter(int), TypeAdapter(date)
-
-
-class SettingsError(EventlogError):
-    """A setting that no batch can be made from."""
 
 
 class BatchSettings(BaseModel):
@@ -90,25 +76,7 @@ class BatchSettings(BaseModel):
         return (self.end - self.start).days + 1
 
     @staticmethod
-    def read(
-        given: Mapping[str, Any], environment: Mapping[str, str] = os.environ
-    ) -> BatchSettings:
-        """The settings: those that are given (None is not), then the environment's, then defaults.
+    def read(given: Mapping[str, Any]) -> BatchSettings:
+        """The settings: those that are given (None is not), then the project's, then defaults.
         Raises SettingsError."""
-        told = {name: environment[v] for name, v in VARIABLES.items() if environment.get(v)}
-        told |= {name: value for name, value in given.items() if value is not None}
-        try:
-            return BatchSettings.model_validate(told)
-        except ValidationError as error:
-            raise SettingsError(_told(error, told, given)) from error
-
-
-def _told(error: ValidationError, told: Mapping[str, Any], given: Mapping[str, Any]) -> str:
-    first = error.errors()[0]
-    reason = first["msg"].removeprefix("Value error, ")
-    if not first["loc"]:
-        return f"no batch can be made: {reason}"
-    name = str(first["loc"][0])
-    by_variable = given.get(name) is None and name in VARIABLES
-    where = VARIABLES[name] if by_variable else name.replace("_", " ")
-    return f"{where} is {str(told.get(name))!r}: {reason[0].lower()}{reason[1:]}"
+        return filled_in(BatchSettings, "eventlog_", given)

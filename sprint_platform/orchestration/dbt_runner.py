@@ -13,8 +13,9 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator,
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from sprint_platform.core.settings import settings, variable
 from sprint_platform.orchestration.window import Window
-from sprint_platform.places import data_dir, dbt_project_dir, dbt_target_dir
+from sprint_platform.places import data_dir, dbt_project_dir, dbt_target_dir, duckdb_temp_dir
 from sprint_platform.title import Title
 
 if TYPE_CHECKING:
@@ -45,8 +46,13 @@ RUN_VARIABLES = {
 
 
 def project_environment() -> dict[str, str]:
-    """What every dbt run is told: where its profile lies, and the data."""
-    return {"DBT_PROFILES_DIR": str(dbt_project_dir()), "SPRINT_DATA_DIR": str(data_dir())}
+    """Where dbt's profile lies, and every setting that the profile reads for DuckDB."""
+    return {
+        "DBT_PROFILES_DIR": str(dbt_project_dir()),
+        variable("data_dir"): str(data_dir()),
+        variable("duckdb_memory"): settings().duckdb_memory,
+        variable("duckdb_temp"): str(duckdb_temp_dir()),
+    }
 
 
 def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
@@ -168,14 +174,15 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
     names = {*values, *RUN_VARIABLES}
     before = {name: os.environ[name] for name in names if name in os.environ}
     try:
-        for name in names:
-            os.environ.pop(name, None)
+        # no variable is missing for a moment: another thread would take the data for elsewhere
         os.environ.update(values)
+        for name in RUN_VARIABLES - values.keys():
+            os.environ.pop(name, None)
         yield
     finally:
-        for name in names:
-            os.environ.pop(name, None)
         os.environ.update(before)
+        for name in names - before.keys():
+            os.environ.pop(name, None)
 
 
 def failure_line(name: str, result: dbtRunnerResult) -> str | None:

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import dagster as dg
 import duckdb
-from dagster_duckdb import DuckDBResource
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from sprint_platform.places import database_path
 from sprint_platform.warehouse.database import connect
 from sprint_platform.warehouse.lease import TIMEOUT_SECONDS, lease
 
 
-class Warehouse(DuckDBResource):
+class Warehouse(dg.ConfigurableResource):
     """The one DuckDB file, behind its lease.
 
-    An asset that asks for dagster-duckdb's resource may be given this one: the file is the
-    project's, the connection has the project's settings and is closed whatever happens.
+    Which file it is, and how it is opened, is for the project's settings to say: the resource takes
+    neither. The connection is closed whatever happens.
     """
 
-    database: str = Field(default_factory=lambda: str(database_path()))
+    model_config = ConfigDict(extra="forbid")
+
     lease_timeout_seconds: float = Field(
         default=TIMEOUT_SECONDS,
         description="How long a run waits for another that holds the warehouse, in seconds.",

@@ -12,7 +12,6 @@ from sprint_platform.orchestration.failures import told_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS, daily_partitions
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.window import run_window, with_progress
-from sprint_platform.places import environment
 from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.settings import FIRST_DAY, StoreSettings
 
@@ -59,7 +58,7 @@ def build_storefront_assets() -> dg.AssetsDefinition:
         rows: Counter[str] = Counter()
         seconds = dict.fromkeys(tables, 0.0)
         with told_in_one_line():
-            settings = StoreSettings.read({}, environment=environment())
+            settings = StoreSettings.read({})
             context.log.info(
                 f"a store of {settings.customers:,} customers, {settings.products:,} products and"
                 f" {settings.orders:,} orders in its first {settings.days} days, seed"

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DbtProject
 
+from sprint_platform.core.settings import settings
 from sprint_platform.orchestration.dbt_manifest import Node, dataset_of, domain_of, sources_of
 from sprint_platform.orchestration.dbt_step import build_specs, run_dbt, selected_nodes
 from sprint_platform.orchestration.dbt_translator import ModelTranslator
@@ -21,10 +22,9 @@ from sprint_platform.orchestration.storefront_dbt import (
     storefront_environment,
 )
 from sprint_platform.orchestration.window import run_window
-from sprint_platform.places import environment
 from sprint_platform.storefront.contracts import BRONZE, DOMAIN
 from sprint_platform.storefront.duckdb_target import LEDGER
-from sprint_platform.storefront.settings import VARIABLES, StoreSettings
+from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform.title import title_names
 from sprint_platform.warehouse.database import connect
 from sprint_platform.warehouse.ledger import Ledger
@@ -36,7 +36,8 @@ class StorefrontTranslator(ModelTranslator):
     def __init__(self) -> None:
         super().__init__()
         # not checked: a wrong setting of the store must not take the games' graph along
-        game = environment().get(VARIABLES["title"], StoreSettings.model_fields["title"].default)
+        chosen = settings().store_title
+        game = StoreSettings.model_fields["title"].default if chosen is None else chosen
         self._game = game if game in title_names() else None
 
     @property

@@ -1,26 +1,23 @@
-"""Where PostgreSQL is and how to get in: ``SPRINT_POSTGRES_URL``, of the environment or ``.env``.
+"""Where PostgreSQL is and how to get in: ``SPRINT_POSTGRES_URL``, of the project's settings.
 
 The password is in the URL. So nothing here shows a URL, or a message of the driver about one.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dotenv import dotenv_values
-
-from sprint_platform.places import project_root
+from sprint_platform.core.settings import settings, variable
 from sprint_platform.storefront.errors import StorefrontError
 
 # psycopg is an optional dependency
 if TYPE_CHECKING:
     from psycopg import Connection, Error
 
-VARIABLE = "SPRINT_POSTGRES_URL"
+VARIABLE = variable("postgres_url")
 FORM = "postgresql://user:password@host:5432/database"
 # A server that does not answer must not hang a load, nor must somebody who holds a table.
 CONNECT_SECONDS = 10
@@ -56,17 +53,14 @@ class PostgresError(StorefrontError):
     line that says what, where and what to do, and never the password."""
 
 
-def read_url(environment: Mapping[str, str] = os.environ) -> str:
-    """The URL: from the environment, or where it is not there from the project's ``.env``.
-
-    Raises PostgresError where there is none, or one that is not PostgreSQL's.
-    """
-    url = environment.get(VARIABLE) or dotenv_values(project_root() / ".env").get(VARIABLE) or ""
-    if not url.strip():
+def read_url() -> str:
+    """The URL. Raises PostgresError where there is none, or one that is not PostgreSQL's."""
+    url = settings().postgres_url
+    if url is None:
         raise PostgresError(
             f"{VARIABLE} is not set: export, or write into .env in the project's root, {FORM}"
         )
-    return read_place(url.strip()).url
+    return read_place(url.get_secret_value().strip()).url
 
 
 @dataclass(frozen=True)

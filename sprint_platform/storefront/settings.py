@@ -1,16 +1,15 @@
-"""What a store is made from: its settings, by flag, environment, preset or default."""
+"""What a store is made from: its settings, by flag, by preset, or by the project's settings."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sprint_platform.storefront.errors import StorefrontError
+from sprint_platform.core.settings import SettingsError, filled_in, settings, variable
 
 # Raised when the same settings give other records.
 GENERATION_VERSION = 1
@@ -22,24 +21,9 @@ PRESETS: dict[str, dict[str, int]] = {
 DEFAULT_PRESET = "medium"
 # The day on which the store opens, and the first partition of its assets.
 FIRST_DAY = date(2025, 1, 1)
-PRESET_VARIABLE = "SPRINT_STORE_PRESET"
 # On the strongest day there are some six times as many, with two lines each, all of which become
 # movements that are numbered up to contracts.IDS_A_DAY.
 MOST_ORDERS_A_DAY = 500_000
-# setting -> the environment variable that gives it
-VARIABLES = {
-    "customers": "SPRINT_STORE_CUSTOMERS",
-    "products": "SPRINT_STORE_PRODUCTS",
-    "orders": "SPRINT_STORE_ORDERS",
-    "days": "SPRINT_STORE_DAYS",
-    "seed": "SPRINT_STORE_SEED",
-    "title": "SPRINT_STORE_TITLE",
-    "batch_size": "SPRINT_STORE_BATCH_SIZE",
-}
-
-
-class SettingsError(StorefrontError):
-    """A setting that no store can be made from."""
 
 
 class StoreSettings(BaseModel):
@@ -83,37 +67,14 @@ class StoreSettings(BaseModel):
         return hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
 
     @staticmethod
-    def read(
-        given: Mapping[str, Any],
-        preset: str | None = None,
-        environment: Mapping[str, str] = os.environ,
-    ) -> StoreSettings:
+    def read(given: Mapping[str, Any], preset: str | None = None) -> StoreSettings:
         """The settings: those that are given (None is not), then the given preset's, then the
-        environment's, then those of the environment's preset or of the default one. Raises
+        project's, then those of the project's preset or of the default one. Raises
         SettingsError."""
-        name = preset or environment.get(PRESET_VARIABLE) or DEFAULT_PRESET
+        name = preset or settings().store_preset or DEFAULT_PRESET
         if name not in PRESETS:
-            where = "preset" if preset else PRESET_VARIABLE
+            where = "preset" if preset else variable("store_preset")
             raise SettingsError(f"{where} is '{name}': choose one of {', '.join(PRESETS)}")
-        told: dict[str, Any] = {
-            key: environment[v] for key, v in VARIABLES.items() if environment.get(v) is not None
-        }
-        told = {key: value for key, value in told.items() if value != "" or key == "title"}
-        # a preset that somebody types wins over what lies in the environment
-        told = {**told, **PRESETS[name]} if preset else {**PRESETS[name], **told}
-        told |= {key: value for key, value in given.items() if value is not None}
-        try:
-            return StoreSettings.model_validate(told)
-        except ValidationError as error:
-            raise SettingsError(_told(error, told, given)) from error
-
-
-def _told(error: ValidationError, told: Mapping[str, Any], given: Mapping[str, Any]) -> str:
-    first = error.errors()[0]
-    if not first["loc"]:
-        return f"no store can be made: {first['msg'].removeprefix('Value error, ')}"
-    name = str(first["loc"][0])
-    by_variable = given.get(name) is None and name in VARIABLES
-    where = VARIABLES[name] if by_variable else name.replace("_", " ")
-    reason = first["msg"]
-    return f"{where} is {str(told.get(name))!r}: {reason[0].lower()}{reason[1:]}"
+        if preset:
+            given = PRESETS[name] | {n: value for n, value in given.items() if value is not None}
+        return filled_in(StoreSettings, "store_", given, PRESETS[name])

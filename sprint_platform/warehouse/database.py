@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import duckdb
 
-from sprint_platform.places import data_dir, database_path, published_dir
-
-# A day of 200,000 active players goes through the graph in under 2 GiB over all processes; DuckDB
-# spills to the data folder beyond this. SPRINT_DUCKDB_MEMORY raises it on a larger machine.
-MEMORY_LIMIT = "700MiB"
+from sprint_platform.core.settings import settings
+from sprint_platform.places import data_dir, database_path, duckdb_temp_dir, published_dir
 
 
-def settings() -> dict[str, str | bool | int | float | list[str]]:
+def duckdb_options() -> dict[str, str | bool | int | float | list[str]]:
     """DuckDB's configuration. Order of insertion is not kept (nothing relies on it): a load then
     runs on all cores without holding the whole day."""
     return {
-        "memory_limit": os.environ.get("SPRINT_DUCKDB_MEMORY", MEMORY_LIMIT),
-        "temp_directory": str(data_dir() / "tmp"),
+        "memory_limit": settings().duckdb_memory,
+        "temp_directory": str(duckdb_temp_dir()),
         "preserve_insertion_order": "false",
     }
 
@@ -32,7 +28,7 @@ def connect(*, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     Open it under the lease: a second process is refused by DuckDB while one writes.
     """
     data_dir().mkdir(parents=True, exist_ok=True)
-    connection = duckdb.connect(str(database_path()), read_only=read_only, config=settings())
+    connection = duckdb.connect(str(database_path()), read_only=read_only, config=duckdb_options())
     try:
         yield connection
     finally:

@@ -21,7 +21,7 @@ import jinja2
 from sprint_platform.core.errors import SprintError
 from sprint_platform.places import dbt_project_dir, published_dir
 from sprint_platform.title import Title
-from sprint_platform.warehouse.database import settings
+from sprint_platform.warehouse.database import duckdb_options
 from sprint_platform.warehouse.ledger import title_ledger
 
 # What a question may need to be told.
@@ -134,7 +134,7 @@ def ask(
     if not path.exists():
         raise QuestionError(f"nothing is published in {path.parent} yet: {mend}")
     try:
-        with duckdb.connect(str(path), read_only=True, config=settings()) as con:
+        with duckdb.connect(str(path), read_only=True, config=duckdb_options()) as con:
             relations = [_relation(title, model) for model in question.models]
             if "player" in question.needs and player is None:
                 relations.append(_relation(title, ACTIVITY))

@@ -1,0 +1,307 @@
+"""Every setting of the project, and where its value comes from.
+
+A flag wins over the environment, that over ``.env`` in the project's root, that over the default.
+A variable that is set to nothing is not set. What ``.env`` says is read and never exported: a
+password in it is not for every child process.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from dotenv import dotenv_values
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from sprint_platform.core.checkout import project_root
+from sprint_platform.core.errors import SprintError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class SettingsError(SprintError):
+    """A setting has a value that it cannot have, or none where it needs one."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Stands in for a value that a setting cannot have; ``reason`` is a line for people."""
+
+    reason: str
+
+
+def _memory(value: Any) -> Any:
+    if re.fullmatch(r"(?i)\d+(\.\d+)? ?[KMGT](i?B)?|none", str(value)) is None:
+        raise ValueError("it should be a number with a unit, such as 700MiB or 4GB, or none")
+    return value
+
+
+def _paths(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part for part in value.split(os.pathsep) if part)
+    return value
+
+
+Word = Annotated[str, StringConstraints(strip_whitespace=True)]
+
+
+class Settings(BaseSettings):
+    """The settings, by field; a field's alias is its variable in the environment and in ``.env``.
+
+    Paths are as somebody wrote them: see ``places``. None is a setting that nobody has given, with
+    a default that depends on others: the fields ``store_*``, ``eventlog_*`` and ``snowflake_*``
+    are what ``filled_in`` makes a store, a batch and a connection from, which have more to say
+    about their values. Reading a field that has a wrong value raises SettingsError.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    data_dir: Path = Field(default=Path("data"), alias="SPRINT_DATA_DIR")
+    titles_dir: Annotated[tuple[Path, ...], BeforeValidator(_paths)] = Field(
+        default=(), alias="SPRINT_TITLES_DIR"
+    )
+    # A day of 200,000 active players goes through the graph in under 2 GiB over all processes;
+    # DuckDB spills to the disk beyond this.
+    duckdb_memory: Annotated[str, BeforeValidator(_memory)] = Field(
+        default="700MiB", alias="SPRINT_DUCKDB_MEMORY"
+    )
+    duckdb_temp: Path | None = Field(default=None, alias="SPRINT_DUCKDB_TEMP")
+    # the most days that the schedule catches up in one run
+    catch_up_days: int = Field(default=400, ge=1, alias="SPRINT_CATCH_UP_DAYS")
+    dagster_home: Path = Field(default=Path(".dagster"), alias="DAGSTER_HOME")
+    # the simulator's matrix products are small: more threads than one only cost
+    openblas_num_threads: int = Field(default=1, ge=0, alias="OPENBLAS_NUM_THREADS")
+
+    store_preset: str | None = Field(default=None, alias="SPRINT_STORE_PRESET")
+    store_customers: int | None = Field(default=None, alias="SPRINT_STORE_CUSTOMERS")
+    store_products: int | None = Field(default=None, alias="SPRINT_STORE_PRODUCTS")
+    store_orders: int | None = Field(default=None, alias="SPRINT_STORE_ORDERS")
+    store_days: int | None = Field(default=None, alias="SPRINT_STORE_DAYS")
+    store_seed: int | None = Field(default=None, alias="SPRINT_STORE_SEED")
+    store_title: str | None = Field(default=None, alias="SPRINT_STORE_TITLE")
+    store_batch_size: int | None = Field(default=None, alias="SPRINT_STORE_BATCH_SIZE")
+
+    eventlog_players: int | None = Field(default=None, alias="N_PLAYERS")
+    eventlog_max_sessions: int | None = Field(default=None, alias="MAX_SESSIONS_PER_PLAYER")
+    eventlog_game_version: str | None = Field(default=None, alias="GAME_VERSION")
+    eventlog_seed: int | None = Field(default=None, alias="GAME_DATA_SEED")
+    eventlog_batch: int | None = Field(default=None, alias="LOAD_BATCH_ID")
+
+    # not in repr: whatever somebody writes into the wrong one of these is never shown
+    postgres_url: SecretStr | None = Field(default=None, alias="SPRINT_POSTGRES_URL", repr=False)
+    snowflake_account: Word | None = Field(default=None, alias="SNOWFLAKE_ACCOUNT", repr=False)
+    snowflake_user: Word | None = Field(default=None, alias="SNOWFLAKE_USER", repr=False)
+    snowflake_password: SecretStr | None = Field(
+        default=None, alias="SNOWFLAKE_PASSWORD", repr=False
+    )
+    snowflake_role: Word | None = Field(default=None, alias="SNOWFLAKE_ROLE", repr=False)
+    snowflake_warehouse: Word | None = Field(default=None, alias="SNOWFLAKE_WAREHOUSE", repr=False)
+    snowflake_database: Word | None = Field(default=None, alias="SNOWFLAKE_DATABASE", repr=False)
+    snowflake_schema: Word | None = Field(default=None, alias="SNOWFLAKE_SCHEMA", repr=False)
+    snowflake_host: Word | None = Field(default=None, alias="SNOWFLAKE_HOST", repr=False)
+    snowflake_port: int | None = Field(default=None, alias="SNOWFLAKE_PORT", repr=False)
+    snowflake_protocol: Word | None = Field(default=None, alias="SNOWFLAKE_PROTOCOL", repr=False)
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _refused_when_it_is_read(
+        cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> Any:
+        # a wrong setting of the store must not take the games' graph along
+        try:
+            return handler(value)
+        except ValidationError as error:
+            assert info.field_name is not None
+            return Refused(_refusal(info.field_name, value, _reason(error.errors()[0]["msg"])))
+
+    if not TYPE_CHECKING:  # where it would hide that a field does not exist
+
+        def __getattribute__(self, name: str) -> Any:
+            value = super().__getattribute__(name)
+            if isinstance(value, Refused):
+                raise SettingsError(value.reason)
+            return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *_: Any, **sources: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment, and then ``.env``."""
+        return _Variables(settings_cls, os.environ), _Variables(settings_cls, read_env_file())
+
+    def refusals(self) -> list[str]:
+        """A line for every setting that has a wrong value by itself."""
+        return [value.reason for value in self.__dict__.values() if isinstance(value, Refused)]
+
+
+class _Variables(PydanticBaseSettingsSource):
+    """The settings that a mapping of variables gives."""
+
+    def __init__(
+        self, settings_cls: type[BaseSettings], variables: Mapping[str, str | None]
+    ) -> None:
+        super().__init__(settings_cls)
+        self._variables = variables
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        value = self._variables.get(str(field.alias))
+        # a store without a title is one that knows no game's players: nothing is a value there
+        if value is not None and not value.strip() and field_name != "store_title":
+            value = None
+        return value, str(field.alias), False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {}
+        for name, field in self.settings_cls.model_fields.items():
+            value, variable, _ = self.get_field_value(field, name)
+            if value is not None:
+                found[variable] = value
+        return found
+
+
+@cache
+def env_file() -> Path:
+    """The project's ``.env``, which need not be there."""
+    return project_root() / ".env"
+
+
+def read_env_file() -> dict[str, str]:
+    """What ``.env`` gives, with ``${NAME:-value}`` filled in from the environment. Raises
+    SettingsError where it cannot be read."""
+    try:
+        written = dotenv_values(env_file())
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{env_file()} cannot be read: {error}") from None
+    return {name: value for name, value in written.items() if value is not None}
+
+
+def winning_over_exported() -> list[str]:
+    """The variables to which ``.env`` gives another value than the environment does. Dagster's own
+    commands, started beside the file, take that of ``.env``; the settings take the exported one."""
+    return [
+        name
+        for name, value in read_env_file().items()
+        if os.environ.get(name) and not _means(name, os.environ[name], value)
+    ]
+
+
+def _means(name: str, exported: str, written: str) -> bool:
+    # `sprint` exports Dagster's home itself, as an absolute path
+    if name == variable("dagster_home"):
+        return (project_root() / Path(written).expanduser()).resolve() == Path(exported).resolve()
+    return exported == written
+
+
+_last: tuple[Any, Mapping[Any, Any], Settings] | None = None
+
+
+def settings() -> Settings:
+    """The settings as they are now: a change of the environment or of ``.env`` is noticed.
+
+    Raises SettingsError where ``.env`` cannot be read.
+    """
+    global _last
+    try:
+        stat = os.stat(env_file())
+        file = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    except OSError:
+        file = None
+    # Every partition's path asks. os.environ itself decodes each variable in a comparison, which
+    # takes longer than all else; what it wraps takes half a microsecond.
+    environment = os.environ._data  # type: ignore[attr-defined]
+    if _last is not None and _last[0] == file and _last[1] == environment:
+        return _last[2]
+    # copied first: what changes while it is read is read again by whoever asks next
+    environment = dict(environment)
+    found = Settings()
+    _last = file, environment, found
+    return found
+
+
+def variable(field: str) -> str:
+    """The variable of a field of ``Settings``."""
+    return str(Settings.model_fields[field].alias)
+
+
+def filled_in(
+    model: type[Model],
+    group: str,
+    given: Mapping[str, Any],
+    otherwise: Mapping[str, Any] | None = None,
+) -> Model:
+    """The model, from the values that are given (None is not one), then from the settings that
+    begin with ``group`` (``store_orders`` is field ``orders`` of a store), then from ``otherwise``.
+
+    Raises SettingsError, which names each wrong or missing value and says where it comes from. A
+    wrong setting is none where a value is given.
+    """
+    values = {name: value for name, value in given.items() if value is not None}
+    chosen, of_settings = settings(), {}
+    for field, info in model.model_fields.items():
+        name = info.alias or field
+        if name not in values and group + name in Settings.model_fields:
+            value = getattr(chosen, group + name)
+            if value is not None:
+                of_settings[name] = value
+    try:
+        return model.model_validate({**(otherwise or {}), **of_settings, **values})
+    except ValidationError as error:
+        # not chained: its text may quote a password
+        raise SettingsError(_reasons(model, group, error, values, of_settings)) from None
+
+
+def _reasons(
+    model: type[BaseModel],
+    group: str,
+    error: ValidationError,
+    values: Mapping[str, Any],
+    of_settings: Mapping[str, Any],
+) -> str:
+    missing, wrong = [], []
+    for detail in error.errors(include_url=False):
+        name = str(detail["loc"][0]) if detail["loc"] else ""
+        reason = _reason(detail["msg"])
+        if detail["type"] == "missing":
+            missing.append(variable(group + name))
+        elif name in of_settings:
+            wrong.append(_refusal(group + name, of_settings[name], reason))
+        elif name:
+            wrong.append(f"{name.replace('_', ' ')} is {str(values.get(name))!r}: {reason}")
+        else:
+            wrong.append(reason)
+    if missing:
+        wrong.insert(
+            0,
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set:"
+            " export, or write into .env in the project's root",
+        )
+    return "; ".join(wrong)
+
+
+def _refusal(field: str, value: Any, reason: str) -> str:
+    name = variable(field)
+    shown = f" is {str(value)!r}" if Settings.model_fields[field].repr else ""
+    where = "" if os.environ.get(name) else f" (in {env_file()})"
+    return f"{name}{shown}: {reason}{where}"
+
+
+def _reason(message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return message[0].lower() + message[1:]
