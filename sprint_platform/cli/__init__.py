@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from sprint_platform.cli.planning import plan, verify
 from sprint_platform.cli.running import demo, run
 from sprint_platform.cli.scoring import score
 from sprint_platform.cli.showing import dashboard
-from sprint_platform.cli.terminal import problems
+from sprint_platform.cli.terminal import Problems, problems
 from sprint_platform.core.errors import SprintError
 from sprint_platform.places import project_root
 
@@ -42,17 +43,17 @@ app.add_typer(storefront.app, name="storefront")
 def main() -> None:
     """The console script: one clear line, not a stack trace, for what a person can mend."""
     prepare_environment()
+    logging.getLogger("sprint_platform").addHandler(Problems())
     import duckdb
-    from filelock import Timeout
 
-    from sprint_platform.warehouse.database import disk_full, open_elsewhere
+    from sprint_platform.warehouse.database import disk_full
 
     try:
         app()
-    except (SprintError, Timeout) as error:
+    except SprintError as error:
         _end(str(error))
     except (duckdb.Error, OSError) as error:
-        line = open_elsewhere(error) or disk_full(error)
+        line = disk_full(error)
         if line is None:
             raise
         _end(line)

@@ -19,6 +19,7 @@ from sprint_platform.orchestration.raw_assets import (
     landed_files_key,
 )
 from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.run_log import show_waits_in_run_log
 from sprint_platform.orchestration.schedules import (
     build_daily_job,
     build_daily_schedule,
@@ -47,6 +48,7 @@ def build_definitions(
     ``watch`` hears of each chunk of rows that is made, and of each of dbt's results; ``landed`` of
     each landing.
     """
+    show_waits_in_run_log()
     assets: list[dg.AssetsDefinition] = [build_catalogue_asset()]
     jobs, schedules, sensors = [], [], []
     manifest = graph_manifest()

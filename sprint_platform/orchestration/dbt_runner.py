@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sprint_platform.orchestration.window import Window
 from sprint_platform.places import data_dir, dbt_project_dir, dbt_target_dir
 from sprint_platform.title import Title
+from sprint_platform.warehouse.database import connect, settings
 
 if TYPE_CHECKING:
     from dbt.artifacts.schemas.results import NodeResult
@@ -45,8 +46,15 @@ RUN_VARIABLES = {
 
 
 def project_environment() -> dict[str, str]:
-    """What every dbt run is told: where its profile lies, and the data."""
-    return {"DBT_PROFILES_DIR": str(dbt_project_dir()), "SPRINT_DATA_DIR": str(data_dir())}
+    """What every dbt run is told: where its profile lies, and the data. DuckDB lets dbt into a file
+    that this process has open only with the very same settings."""
+    duckdb = settings()
+    return {
+        "DBT_PROFILES_DIR": str(dbt_project_dir()),
+        "SPRINT_DATA_DIR": str(data_dir()),
+        "SPRINT_DUCKDB_MEMORY": str(duckdb["memory_limit"]),
+        "SPRINT_DUCKDB_TEMP": str(duckdb["temp_directory"]),
+    }
 
 
 def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
@@ -121,12 +129,28 @@ def dbt_result(
             DuckDBConnectionManager.close_all_connections()
 
 
+def dbt_result_in_duckdb(
+    arguments: list[str],
+    environment: Mapping[str, str],
+    callbacks: list[Callable[[EventMsg], None]] | None = None,
+) -> dbtRunnerResult:
+    """Runs dbt in the DuckDB file; the lease is the caller's.
+
+    A connection beside dbt's own has the file open first: dbt would fail where another program has
+    it open, and so it is waited for here, and cannot come in between. Raises LockError where that
+    program does not let go.
+    """
+    with connect():
+        return dbt_result(arguments, environment, callbacks)
+
+
 def dbt_events(
     arguments: list[str],
     environment: Mapping[str, str],
     at_once: Callable[[dict[str, Any]], None] | None = None,
 ) -> Generator[dict[str, Any], None, dbtRunnerResult]:
-    """Runs dbt, and yields every model's and test's result as it comes; returns dbt's result.
+    """Runs dbt in the DuckDB file, as ``dbt_result_in_duckdb`` does, and yields every model's and
+    test's result as it comes; returns dbt's result.
 
     dbt works in a thread of its own, so that its next model runs while Dagster stores what the last
     one told. A run that is stopped waits for the models that are being built. ``at_once`` hears of
@@ -150,13 +174,14 @@ def dbt_events(
         finally:
             waiting.put(None)
 
-    thread = threading.Thread(target=run, name="dbt")
-    thread.start()
-    try:
-        while (event := waiting.get()) is not None:
-            yield event
-    finally:
-        thread.join()
+    with connect():
+        thread = threading.Thread(target=run, name="dbt")
+        thread.start()
+        try:
+            while (event := waiting.get()) is not None:
+                yield event
+        finally:
+            thread.join()
     return finished[0]
 
 

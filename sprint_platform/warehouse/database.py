@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import duckdb
 
+from sprint_platform.core.database_file import when_free
+from sprint_platform.core.locks import Kind, Lock
 from sprint_platform.places import data_dir, database_path, published_dir
 
 # A day of 200,000 active players goes through the graph in under 2 GiB over all processes; DuckDB
@@ -20,19 +22,32 @@ def settings() -> dict[str, str | bool | int | float | list[str]]:
     runs on all cores without holding the whole day."""
     return {
         "memory_limit": os.environ.get("SPRINT_DUCKDB_MEMORY", MEMORY_LIMIT),
-        "temp_directory": str(data_dir() / "tmp"),
-        "preserve_insertion_order": "false",
+        "temp_directory": os.environ.get("SPRINT_DUCKDB_TEMP", str(data_dir() / "tmp")),
+        "preserve_insertion_order": False,
     }
+
+
+def warehouse_lock() -> Lock:
+    """The lease: whoever holds it may open the DuckDB file, one process at a time. A pool of
+    Dagster's would keep a killed run's slot for ever."""
+    path = database_path()
+    return Lock(Kind.WAREHOUSE, path.with_name(path.name + ".lock"), f"the warehouse {path}")
 
 
 @contextmanager
 def connect(*, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the database file, closed at the end of the block.
 
-    Open it under the lease: a second process is refused by DuckDB while one writes.
+    Open it under the lease: a second process is refused by DuckDB while one writes. A program that
+    has the file open without a lease is waited for; raises LockError where it does not let go.
     """
     data_dir().mkdir(parents=True, exist_ok=True)
-    connection = duckdb.connect(str(database_path()), read_only=read_only, config=settings())
+    path = database_path()
+    connection = when_free(
+        path,
+        lambda: duckdb.connect(str(path), read_only=read_only, config=settings()),
+        f"and read {published_dir()}/sprint.duckdb instead",
+    )
     try:
         yield connection
     finally:
@@ -46,16 +61,4 @@ def disk_full(error: BaseException) -> str | None:
     return (
         f"no space left for {data_dir()}: free some, or set SPRINT_DATA_DIR to a larger disk;"
         " what was there before is unchanged"
-    )
-
-
-def open_elsewhere(error: BaseException) -> str | None:
-    """What to do, in one line, where the error is DuckDB's for a file that another program has
-    open (a shell, a BI tool: they take no lease); None for any other error."""
-    if not isinstance(error, duckdb.IOException) or "lock" not in str(error).lower():
-        return None
-    return (
-        f"{database_path()} is open in another program, which shuts out everybody else: close"
-        f" it there, and read {published_dir()}/sprint.duckdb instead"
-        f" ({' '.join(str(error).split())})"
     )
