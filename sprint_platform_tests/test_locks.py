@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -27,8 +28,12 @@ from sprint_platform.core.locks import (
     wait_until,
 )
 from sprint_platform.eventlog.files import batch_lock, eventlog_dir
+from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.places import database_path
+from sprint_platform.telemetry.landing.land import land, landing_lock
 from sprint_platform.telemetry.landing.register import open_register, register_path
+from sprint_platform.telemetry.partitions import partition_dir, write_partition
+from sprint_platform.title import Title
 from sprint_platform.warehouse.database import connect, warehouse_lock
 from sprint_platform_tests.other_process import (
     held_elsewhere,
@@ -169,6 +174,31 @@ def test_a_lock_may_be_let_go_by_another_thread(tmp_path: Path) -> None:
         hold(lock, "me", seconds=0).__enter__()
     with hold(lock, "me", seconds=0):
         pass
+
+
+@pytest.mark.parametrize("kind", [Kind.LANDING, Kind.PARTITION, Kind.DBT_MANIFEST])
+def test_a_wait_that_had_no_end_or_named_nobody_has_both(
+    data_folder: Path, titles_folder: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
+    (titles_folder / "arena.yaml").write_text(
+        "{name: arena, launch_date: 2025-01-01, seed: 0, source: landing,"
+        " encounters: {distance: 50, gap_seconds: 180}}"
+    )
+    day = date(2025, 1, 1)
+    path, wait = {
+        Kind.LANDING: (landing_lock("arena").path, lambda: land(Title.load("arena"))),
+        Kind.PARTITION: (
+            partition_dir("arena", "signons", day) / ".lock",
+            lambda: write_partition("arena", "signons", day, [], "nothing"),
+        ),
+        Kind.DBT_MANIFEST: (data_folder / "dbt" / "graph" / ".lock", graph_manifest),
+    }[kind]
+    monkeypatch.setitem(locks.DEADLINE_SECONDS, kind, 0.1)
+    with (
+        held_elsewhere(Lock(kind, path, ""), "somebody") as holder,
+        pytest.raises(LockError, match=rf"in use by somebody \(process {holder.pid} .*0.1 s: wait"),
+    ):
+        wait()
 
 
 # -- the order --------------------------------------------------------------------------------

@@ -48,10 +48,11 @@ def build_definitions(
     ``watch`` hears of each chunk of rows that is made, and of each of dbt's results; ``landed`` of
     each landing.
     """
-    show_waits_in_run_log()
     assets: list[dg.AssetsDefinition] = [build_catalogue_asset()]
     jobs, schedules, sensors = [], [], []
     manifest = graph_manifest()
+    # what waits from here on is a step; a wait for the manifest goes to stderr, as Python has it
+    show_waits_in_run_log()
     for title in loaded_titles() if titles is None else titles:
         partitions = daily_partitions(title.launch_date)
         models = build_title_models(title, manifest, partitions, watch)

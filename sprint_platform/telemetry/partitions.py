@@ -85,7 +85,6 @@ def write_partition(
     otherwise.
     """
     folder = partition_dir(title, dataset, day)
-    folder.mkdir(parents=True, exist_ok=True)
     # two writers of one day (a backfill and a schedule) would sweep away each other's parts
     lock = Lock(Kind.PARTITION, folder / ".lock", f"the partition {folder}")
     with hold(lock, f"the writer of {title}/{dataset}"):
