@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sprint_platform.cli import app
-from sprint_platform.cli.terminal import Stop
+from sprint_platform.core.errors import SprintError
 from sprint_platform.core.locks import hold
 from sprint_platform.orchestration.scoring import UNSEEN, Score, score
 from sprint_platform.telemetry.deliveries import DeliveryError, ledger_path
@@ -324,5 +324,5 @@ def test_the_command_ends_with_one_line(data_folder: Path) -> None:
     ):
         result = CliRunner().invoke(app, ["score", *arguments])
         assert result.exit_code == 1
-        assert isinstance(result.exception, Stop)
+        assert isinstance(result.exception, SprintError)
         assert line in str(result.exception)

@@ -1,4 +1,4 @@
-"""The load: exactly the days that were asked for, all or nothing; and the lease that guards it."""
+"""The load: exactly the days that were asked for, all or nothing."""
 
 from __future__ import annotations
 
