@@ -21,6 +21,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from sprint_platform.core.locks import DEADLINE_SECONDS, Kind, LockError, hold
 from sprint_platform.eventlog import files as files_module
 from sprint_platform.eventlog.continuing import continued
 from sprint_platform.eventlog.contracts import RAW_TABLES
@@ -28,9 +29,9 @@ from sprint_platform.eventlog.duckdb_target import SCHEMA, open_duckdb
 from sprint_platform.eventlog.files import (
     BatchFileError,
     batch_dir,
+    batch_lock,
     csv_path,
     eventlog_dir,
-    locked,
     manifest_path,
     read_table_file,
     write_batch,
@@ -40,8 +41,8 @@ from sprint_platform.eventlog.generation.batch import batch_rows
 from sprint_platform.eventlog.load import LoadError, LoadReport, Mode, load
 from sprint_platform.eventlog.settings import BatchSettings
 from sprint_platform.places import database_path, project_root
-from sprint_platform.warehouse.database import connect
-from sprint_platform.warehouse.lease import LeaseError, lease
+from sprint_platform.warehouse.database import connect, warehouse_lock
+from sprint_platform_tests.other_process import held_elsewhere
 
 Files = dict[str, Path]
 Content = dict[str, list[tuple[Any, ...]]]
@@ -493,9 +494,9 @@ def test_a_load_has_the_lease(data_folder: Path) -> None:
 
         def try_it() -> None:
             try:
-                with lease("another", timeout_seconds=0.05):
+                with hold(warehouse_lock(), "another", seconds=0.05):
                     told.append("got it")
-            except LeaseError as error:
+            except LockError as error:
                 told.append(str(error))
 
         other = threading.Thread(target=try_it)
@@ -503,7 +504,7 @@ def test_a_load_has_the_lease(data_folder: Path) -> None:
         other.join()
     assert len(told) == 1
     assert "the load" in told[0]
-    with lease("another", timeout_seconds=5):
+    with hold(warehouse_lock(), "another", seconds=5):
         pass
 
 
@@ -769,7 +770,7 @@ def test_two_writers_leave_one_batch(data_folder: Path) -> None:
     def write(settings: BatchSettings) -> None:
         for _ in range(6):
             try:
-                with locked(data_folder):
+                with hold(batch_lock(data_folder), "a writer"):
                     write_table(settings, "raw_players", data_folder)
             except OSError as error:
                 errors.append(error)
@@ -792,15 +793,12 @@ def test_two_writers_leave_one_batch(data_folder: Path) -> None:
 def test_a_folder_is_one_commands_at_a_time(
     data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sprint_platform.eventlog.files.LOCK_SECONDS", 0.1)
-    with (
-        locked(data_folder),
-        pytest.raises(BatchFileError, match="another command writes or loads") as error,
-        locked(data_folder),
-    ):
-        pass
-    assert str(data_folder) in str(error.value)
-    with locked(data_folder):
+    monkeypatch.setitem(DEADLINE_SECONDS, Kind.BATCH, 0.1)
+    with held_elsewhere(batch_lock(data_folder), "sprint eventlog load"):
+        with pytest.raises(LockError, match="in use by sprint eventlog load") as error:
+            hold(batch_lock(data_folder), "me").__enter__()
+        assert str(data_folder) in str(error.value)
+    with hold(batch_lock(data_folder), "me"):
         pass
 
 

@@ -21,13 +21,17 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
+from sprint_platform.core import database_file, locks
+from sprint_platform.core.locks import LockError
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.catalogue import write_catalogue
 from sprint_platform.orchestration.days_to_build import ranges, stale_days
 from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.orchestration.dbt_runner import (
     dbt_environment,
+    dbt_events,
     dbt_result,
+    dbt_result_in_duckdb,
     stray_relations,
     title_schemas,
 )
@@ -40,9 +44,14 @@ from sprint_platform.places import database_path, project_root, published_dir, r
 from sprint_platform.simulation.products import catalogue
 from sprint_platform.telemetry.partitions import read_manifest
 from sprint_platform.title import Title
-from sprint_platform.warehouse.database import connect
-from sprint_platform.warehouse.lease import lease
+from sprint_platform.warehouse.database import connect, warehouse_lock
 from sprint_platform.warehouse.publish import unlike_published
+from sprint_platform_tests.other_process import (
+    held_elsewhere,
+    let_go,
+    opened_elsewhere,
+    waiting_lines,
+)
 
 # Sixty players, of whom some join every day; its word is leap's.
 TINY = """\
@@ -80,6 +89,7 @@ class Graph:
         last: str | None = None,
         tags: dict[str, str] | None = None,
         warehouse: Warehouse | None = None,
+        instance: dg.DagsterInstance | None = None,
     ) -> dg.ExecuteInProcessResult:
         """A run of the selection for a partition, a range of partitions, or without any."""
         days = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
@@ -89,6 +99,7 @@ class Graph:
             partition_key=first if last is None else None,
             tags={**(tags or {}), **({k: str(v) for k, v in days.items()} if last else {})},
             resources={"warehouse": warehouse or Warehouse()},
+            instance=instance,
             raise_on_error=False,
         )
 
@@ -499,13 +510,13 @@ def test_reuse_keeps_the_files_that_are_there(graph: Graph) -> None:
 
 
 def test_a_run_that_waits_too_long_names_the_holder(graph: Graph) -> None:
-    with lease("a long test"):
+    with held_elsewhere(warehouse_lock(), "a long test") as holder:
         result = graph.run(
             assets("dim_players"), "2025-01-02", warehouse=Warehouse(lease_timeout_seconds=0.2)
         )
     line = failures(result)["tiny_dim_players"]
     assert "a long test" in line
-    assert str(os.getpid()) in line
+    assert f"process {holder.pid} " in line
     assert "\n" not in line
 
 
@@ -533,22 +544,76 @@ def test_a_killed_holder_frees_the_lease(graph: Graph) -> None:
     assert graph.run(assets("signons"), "2025-01-02").success
 
 
-def test_a_database_that_is_open_elsewhere_is_told_in_one_line(graph: Graph) -> None:
-    program = (
-        f"import duckdb, sys; c = duckdb.connect({str(database_path())!r});"
-        " print('open', flush=True); sys.stdin.read()"
-    )
-    other = subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert other.stdout is not None
-    assert other.stdout.readline() == "open\n"
-    result = graph.run(assets("signons"), "2025-01-02")
-    other.communicate()
-    line = failures(result)["tiny_signons"]
+def test_a_database_that_is_open_elsewhere_is_said_in_one_line(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_file, "DEADLINE_SECONDS", 0.1)
+    with opened_elsewhere(database_path()) as other:
+        line = failures(graph.run(assets("signons"), "2025-01-02"))["tiny_signons"]
     assert "is open in another program" in line
-    assert str(other.pid) in line
+    assert f"PID {other.pid}" in line
+    assert "waited 0.1 s: close it there" in line
     assert "\n" not in line
+
+
+def test_a_run_waits_for_a_database_that_is_open_elsewhere_and_says_so_in_its_log(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "FIRST_LINE_SECONDS", 0.0)
+    with (
+        opened_elsewhere(database_path(), read_only=True) as other,
+        waiting_lines(lambda _: let_go(other)) as lines,
+        dg.DagsterInstance.ephemeral() as instance,
+    ):
+        result = graph.run(assets("signons"), "2025-01-02", instance=instance)
+        log = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    assert result.success
+    assert f"PID {other.pid}" in lines[0]
+    assert set(lines) <= set(log)
+
+
+@pytest.mark.parametrize("lets_go", [True, False])
+def test_dbt_waits_for_a_database_that_is_open_elsewhere(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch, lets_go: bool
+) -> None:
+    monkeypatch.setattr(locks, "FIRST_LINE_SECONDS", 0.0)
+    monkeypatch.setattr(database_file, "DEADLINE_SECONDS", 60 if lets_go else 0.1)
+    arguments = _arguments_for(graph, ["dim_countries"])
+    environment = dbt_environment(Title.load("tiny"), None)
+    with (
+        opened_elsewhere(database_path(), read_only=True) as other,
+        waiting_lines(lambda _: let_go(other) if lets_go else None) as lines,
+    ):
+        if lets_go:
+            assert dbt_result_in_duckdb(arguments, environment).success
+        else:
+            with pytest.raises(LockError, match=rf"open in another program .*PID {other.pid}"):
+                list(dbt_events(arguments, environment))
+    assert lines
+
+
+def test_nobody_opens_the_database_between_the_wait_and_dbts_own_connection(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """dbt has yet to parse, and would fail where another program has the file open by then. It is
+    let in with whatever settings of DuckDB's were exported."""
+    monkeypatch.setenv("SPRINT_DUCKDB_MEMORY", "650MiB")
+    monkeypatch.setenv("SPRINT_DUCKDB_TEMP", str(tmp_path / "spill"))
+    opens = f"import duckdb; duckdb.connect({str(database_path())!r}, read_only=True)"
+    refused: list[str] = []
+
+    def at_its_start(_: object) -> None:
+        if not refused:
+            tried = subprocess.run(
+                [sys.executable, "-c", opens], capture_output=True, text=True, check=False
+            )
+            refused.append(tried.stderr)
+
+    arguments = _arguments_for(graph, ["dim_countries"])
+    environment = dbt_environment(Title.load("tiny"), None)
+    result = dbt_result_in_duckdb(arguments, environment, [at_its_start])
+    assert result.success, result.exception
+    assert f"(PID {os.getpid()})" in refused[0]
 
 
 def test_dbt_leaves_the_database_to_other_processes(graph: Graph) -> None:

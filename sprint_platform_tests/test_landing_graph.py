@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -17,14 +19,18 @@ from dagster._core.storage.tags import RUN_KEY_TAG
 from typer.testing import CliRunner
 
 from sprint_platform.cli.app import app
+from sprint_platform.core import locks
+from sprint_platform.core.locks import DEADLINE_SECONDS, Kind, hold, holder_of
 from sprint_platform.orchestration.build import build_definitions
-from sprint_platform.orchestration.days_to_build import building
+from sprint_platform.orchestration.days_to_build import title_lock
+from sprint_platform.orchestration.raw_assets import landed_files_key
 from sprint_platform.places import data_dir, database_path, project_root, published_dir, raw_dir
 from sprint_platform.telemetry.landing.files import landing_dir
-from sprint_platform.telemetry.landing.land import land
+from sprint_platform.telemetry.landing.land import LandReport, land, landing_lock
 from sprint_platform.telemetry.partitions import read_manifest
 from sprint_platform.title import Title
-from sprint_platform.warehouse.database import connect
+from sprint_platform.warehouse.database import connect, warehouse_lock
+from sprint_platform_tests.other_process import held_elsewhere, let_go, waiting_lines
 
 ARENA = """\
 name: arena
@@ -401,7 +407,7 @@ def test_what_a_command_built_is_not_requested_again(daemon: Daemon) -> None:
     assert "built" in sprint("land", "--title", "arena")
     assert daemon.tick() == []
     deliver_day("2025-01-02")
-    with building(daemon.title):
+    with hold(title_lock(daemon.title), "sprint land"):
         assert daemon.tick() == []
     assert daemon.all_ticks() == ["arena_land", "arena_daily 2025-01-02"]
 
@@ -482,14 +488,20 @@ def test_too_many_rejects_are_told_in_one_line() -> None:
     assert "would be rejected" in dry.splitlines()[-1]
 
 
-def test_other_commands_know_a_landed_title() -> None:
+def test_other_commands_know_a_landed_title(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ended: Stop: title sprint is simulated" in sprint("land", "--title", "sprint")
     assert "its size is that of the files" in sprint("plan", "--title", "arena")
     assert "sprint land" in sprint("verify", "--title", "arena")
     deliver_day("2025-01-01")
     assert "files wait: sprint land" in sprint("doctor")
-    with building(Title.load("arena")):
-        assert "another command is landing" in sprint("land", "--title", "arena")
+    # in the command's own words, and by no other file's name
+    monkeypatch.setitem(DEADLINE_SECONDS, Kind.TITLE, 0.1)
+    with held_elsewhere(title_lock(Title.load("arena")), "sprint run of somebody") as other:
+        assert re.search("title arena +│ in use by sprint run of somebody", sprint("doctor"))
+        for command in ("land", "run"):
+            told = sprint(command, "--title", "arena")
+            assert "ended: LockError: title arena is in use by sprint run of somebody" in told
+            assert f"process {other.pid}" in told
     # a run builds what is landed, and lands nothing
     sprint("run", "--title", "arena", "--to", "2025-01-02")
     assert rows("select count(*) from arena_raw.event_session") == [(0,)]
@@ -500,6 +512,37 @@ def test_other_commands_know_a_landed_title() -> None:
     (part,) = raw_dir("arena", "heartbeats").rglob("*.parquet")
     part.write_bytes(part.read_bytes()[:100])
     assert "1 partitions differ" in sprint("verify", "--title", "arena")
+
+
+def test_who_waits_for_a_landing_leaves_the_warehouse_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It once waited for ever, and kept every other process waiting for the warehouse."""
+    monkeypatch.setattr(locks, "FIRST_LINE_SECONDS", 0.0)
+    game = Title.load("arena")
+    deliver_day("2025-01-01")
+    held: list[str | None] = []
+    with ExitStack() as stack:
+
+        def between_landing_and_load(_: LandReport) -> None:
+            other = stack.enter_context(held_elsewhere(landing_lock("arena"), "a dry run"))
+
+            def look(line: str) -> None:
+                assert "the landing register of arena is in use by a dry run" in line
+                held.append(holder_of(warehouse_lock()))
+                let_go(other)
+
+            stack.enter_context(waiting_lines(look))
+
+        definitions = build_definitions([game], landed=between_landing_and_load)
+        result = dg.materialize(
+            [a for a in definitions.assets or [] if isinstance(a, dg.AssetsDefinition)],
+            selection=dg.AssetSelection.assets(landed_files_key(game)),
+            resources=definitions.resources,
+        )
+    assert result.success
+    assert held == [None]
+    assert rows("select count(*) from arena_raw.landed_files") == [(2,)]
 
 
 # --- a title with faults -------------------------------------------------------------------------

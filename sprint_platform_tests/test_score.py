@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sprint_platform.cli.app import app
-from sprint_platform.cli.terminal import Stop
+from sprint_platform.core.errors import SprintError
+from sprint_platform.core.locks import hold
 from sprint_platform.orchestration.scoring import UNSEEN, Score, score
 from sprint_platform.telemetry.deliveries import DeliveryError, ledger_path
 from sprint_platform.telemetry.dirt import EXPECTED
 from sprint_platform.telemetry.landing.land import land
 from sprint_platform.telemetry.partitions import partition_days, read_manifest
 from sprint_platform.title import Title
-from sprint_platform.warehouse.database import connect
+from sprint_platform.warehouse.database import connect, warehouse_lock
 from sprint_platform.warehouse.fault_ledger import load_ledger
 from sprint_platform.warehouse.landed import load_landed
-from sprint_platform.warehouse.lease import lease
 from sprint_platform.warehouse.load import load_partitions
 from sprint_platform_tests.dirty_titles import DRIFT, RATES, deliver_days, ledger_rows, muddy
 from sprint_platform_tests.worlds import LAUNCH, SIMULATED, days_from
@@ -34,7 +34,7 @@ LAST = DAYS[-1]
 
 def land_and_load(title: Title) -> None:
     land(title)
-    with lease("test"), connect() as con:
+    with hold(warehouse_lock(), "test"), connect() as con:
         load_landed(con, title)
         for dataset in SIMULATED:
             manifests = {
@@ -155,7 +155,7 @@ def scored(data_folder: Path, landed_folder: Path) -> Title:
 
 
 def broken(statement: str) -> None:
-    with lease("test"), connect() as con:
+    with hold(warehouse_lock(), "test"), connect() as con:
         con.execute(statement)
 
 
@@ -266,7 +266,7 @@ def test_what_is_not_there_is_told_in_one_line(data_folder: Path) -> None:
     with pytest.raises(DeliveryError, match=r"has not landed sessions.*: sprint land --title"):
         score(title)
     land(title)
-    with lease("test"), connect() as con:
+    with hold(warehouse_lock(), "test"), connect() as con:
         load_landed(con, title)
     with pytest.raises(DeliveryError, match="was landed, but the warehouse has not loaded it"):
         score(title)
@@ -281,7 +281,7 @@ def test_what_is_not_there_is_told_in_one_line(data_folder: Path) -> None:
 def test_a_ledger_is_loaded_by_replacing_its_day(data_folder: Path) -> None:
     title = muddy()
     deliver_days(title, DAYS[:2])
-    with lease("test"), connect() as con:
+    with hold(warehouse_lock(), "test"), connect() as con:
         first = load_ledger(con, "muddy", DAYS[:1])
         both = load_ledger(con, "muddy", DAYS[:2])
         assert 0 < first < both == len(ledger_rows(DAYS[:2]))
@@ -324,5 +324,5 @@ def test_the_command_ends_with_one_line(data_folder: Path) -> None:
     ):
         result = CliRunner().invoke(app, ["score", *arguments])
         assert result.exit_code == 1
-        assert isinstance(result.exception, Stop)
+        assert isinstance(result.exception, SprintError)
         assert line in str(result.exception)

@@ -1,14 +1,8 @@
-"""The load: exactly the days that were asked for, all or nothing; and the lease that guards it."""
+"""The load: exactly the days that were asked for, all or nothing."""
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -18,12 +12,11 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from sprint_platform.places import database_path, project_root
+from sprint_platform.places import database_path
 from sprint_platform.simulation.world import World
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.telemetry.partitions import Manifest, PartitionError, write_partition
 from sprint_platform.warehouse.database import connect
-from sprint_platform.warehouse.lease import LeaseError, describe_holder, lease, lock_path
 from sprint_platform.warehouse.ledger import title_ledger
 from sprint_platform.warehouse.load import (
     LoadReport,
@@ -234,114 +227,3 @@ def test_a_connection_is_closed_even_after_an_error(data_folder: Path) -> None:
     # a second open with another configuration in the same process is refused while one is open
     other = duckdb.connect(str(database_path()))
     other.close()
-
-
-# -- the lease --------------------------------------------------------------------------------
-
-HOLDER = """
-import sys
-from sprint_platform.warehouse.lease import lease
-with lease("the nightly run"):
-    print("held", flush=True)
-    sys.stdin.readline()
-"""
-
-
-@pytest.fixture
-def holder(data_folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the lease until it is told something."""
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=project_root(),
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        yield process
-        process.kill()
-
-
-def let_go(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("enough\n")
-    process.stdin.flush()
-
-
-def test_a_waiting_process_is_told_who_holds_the_lease(holder: subprocess.Popen[str]) -> None:
-    with pytest.raises(LeaseError) as caught, lease("me", timeout_seconds=0.1):
-        pytest.fail("two hold the lease")
-    message = str(caught.value)
-    assert "\n" not in message
-    for part in (str(database_path()), "the nightly run", f"process {holder.pid}", "0.1 s", "wait"):
-        assert part in message
-    assert "the nightly run" in (describe_holder() or "")
-
-
-class Heard(logging.Handler):
-    """Sets ``waiting`` when the lock's library says that a lock was not free."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.waiting = threading.Event()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if " not acquired on " in record.getMessage():
-            self.waiting.set()
-
-
-def test_a_waiting_process_gets_the_lease_when_it_is_free(
-    holder: subprocess.Popen[str], caplog: pytest.LogCaptureFixture
-) -> None:
-    got: list[str | None] = []
-    heard = Heard()
-
-    def wait() -> None:
-        try:
-            with lease("me", timeout_seconds=60):
-                got.append(describe_holder())
-        finally:
-            heard.waiting.set()
-
-    caplog.set_level(logging.DEBUG, logger="filelock")
-    logging.getLogger("filelock").addHandler(heard)
-    try:
-        waiter = threading.Thread(target=wait)
-        waiter.start()
-        heard.waiting.wait(timeout=60)
-        assert not got
-        let_go(holder)
-        waiter.join(timeout=60)
-    finally:
-        logging.getLogger("filelock").removeHandler(heard)
-    assert got
-    assert f"me (process {os.getpid()} " in str(got[0])
-    assert describe_holder() is None
-
-
-def test_a_killed_holder_frees_the_lease(holder: subprocess.Popen[str]) -> None:
-    holder.send_signal(signal.SIGKILL)
-    holder.wait()
-    assert describe_holder() is None
-    with lease("me", timeout_seconds=0):
-        assert str(describe_holder()).startswith("me (process ")
-
-
-def test_an_exception_frees_the_lease(data_folder: Path) -> None:
-    with pytest.raises(RuntimeError, match="oh"), lease("me", timeout_seconds=0):
-        raise RuntimeError("oh")
-    assert describe_holder() is None
-    with lease("me", timeout_seconds=0):
-        pass
-    assert [path.name for path in lock_path().parent.iterdir()] == [lock_path().name]
-
-
-def test_a_folder_without_a_lease_has_no_holder(data_folder: Path) -> None:
-    assert describe_holder() is None
-    assert not data_folder.exists()
-
-
-def test_the_lease_is_not_taken_twice_in_one_process(data_folder: Path) -> None:
-    with lease("me"), pytest.raises(LeaseError, match="in use by me"), lease("me again", 0):
-        pytest.fail("two hold the lease")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import NoReturn
 
 from rich.markup import escape
 
-from sprint_platform.cli.terminal import problems
+from sprint_platform.cli.terminal import Problems, problems
 from sprint_platform.core.checkout import project_root
 from sprint_platform.core.errors import SprintError
 from sprint_platform.core.matrix_threads import limit_matrix_threads
@@ -22,19 +23,19 @@ def main() -> None:
         prepare_environment()
     except SprintError as error:
         _end(str(error))
+    logging.getLogger("sprint_platform").addHandler(Problems())
     # numpy comes with these, and reads the environment once
     import duckdb
-    from filelock import Timeout
 
     from sprint_platform.cli.app import app
-    from sprint_platform.warehouse.database import disk_full, open_elsewhere
+    from sprint_platform.warehouse.database import disk_full
 
     try:
         app()
-    except (SprintError, Timeout) as error:
+    except SprintError as error:
         _end(str(error))
     except (duckdb.Error, OSError) as error:
-        line = open_elsewhere(error) or disk_full(error)
+        line = disk_full(error)
         if line is None:
             raise
         _end(line)

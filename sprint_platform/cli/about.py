@@ -17,6 +17,7 @@ from rich.table import Table
 from sprint_platform.cli.sizes import bytes_as_text
 from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.core.checkout import project_root
+from sprint_platform.core.locks import Lock
 from sprint_platform.core.settings import env_file, settings, winning_over_exported
 from sprint_platform.places import dagster_home, data_dir, database_path, title_dirs
 from sprint_platform.title import Title, TitleError, title_names
@@ -73,9 +74,10 @@ def _title_file(name: str) -> Path:
 def doctor() -> None:
     """Show versions, the data folder, who holds the warehouse, files that wait, and what is wrong
     with settings."""
+    from sprint_platform.core.locks import holder_of
     from sprint_platform.telemetry.landing.files import landing_dir
     from sprint_platform.telemetry.landing.land import folder_state, last_landed_state
-    from sprint_platform.warehouse.lease import describe_holder
+    from sprint_platform.warehouse.database import warehouse_lock
 
     table = Table(show_header=False)
     table.add_row("python", f"{platform.python_version()} on {platform.system()}")
@@ -94,7 +96,7 @@ def doctor() -> None:
         else "none yet"
     )
     table.add_row("warehouse", size)
-    table.add_row("lease", describe_holder() or "free")
+    table.add_row("lease", holder_of(warehouse_lock()) or "free")
     table.add_row("Dagster's home", str(dagster_home()))
     wrong: list[str] = settings().refusals()
     landed = []
@@ -112,6 +114,9 @@ def doctor() -> None:
             "" if folder_state(game) == last_landed_state(game) else " (files wait: sprint land)"
         )
         table.add_row(f"files of {game.name}", f"{landing_dir(game.name)}{waiting}")
+    for lock in _other_locks(landed):
+        if holder := holder_of(lock):
+            table.add_row(escape(lock.what), f"in use by {escape(holder)}")
     out.print(table)
     for name in winning_over_exported():
         problems.print(
@@ -122,6 +127,20 @@ def doctor() -> None:
         )
     if wrong:
         raise Stop("; ".join(wrong))
+
+
+def _other_locks(landed: list[Title]) -> list[Lock]:
+    """Those that a command may wait for, beside the lease."""
+    from sprint_platform.eventlog.files import batch_dir, batch_lock, eventlog_dir
+    from sprint_platform.orchestration.days_to_build import title_lock
+    from sprint_platform.telemetry.landing.land import landing_lock
+
+    folders = [eventlog_dir(), *sorted(batch_dir(1).parent.glob("*"))]
+    return [
+        *(title_lock(game) for game in landed),
+        *(landing_lock(game.name) for game in landed),
+        *(batch_lock(folder) for folder in folders),
+    ]
 
 
 def ui(

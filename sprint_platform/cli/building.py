@@ -1,4 +1,4 @@
-"""Building the days that are behind what was landed, one command at a time."""
+"""Building the days that are behind what was landed."""
 
 from __future__ import annotations
 
@@ -24,22 +24,6 @@ if TYPE_CHECKING:
 
     # Builds windows of a title, a run each.
     Build = Callable[[Title, Iterable[Window], Watch | None], Iterator[GraphRun]]
-
-
-@contextmanager
-def alone(game: Title) -> Iterator[None]:
-    """Two commands that land and build one title would do the work twice."""
-    from filelock import Timeout
-
-    from sprint_platform.orchestration.days_to_build import building
-
-    try:
-        with building(game):
-            yield
-    except Timeout as error:
-        if not str(error.lock_file).endswith(".building.lock"):
-            raise
-        raise Stop(f"another command is landing or building {game.name}: wait for it") from error
 
 
 def build_unbuilt_days(game: Title) -> None:
@@ -83,14 +67,14 @@ def build_stale_days(game: Title, asked: list[date] | None) -> None:
 @contextmanager
 def _ledger(game: Title) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Model]]]:
     """The warehouse and the title's models, for a question about how its days stand."""
+    from sprint_platform.core.locks import hold
     from sprint_platform.orchestration.dbt_manifest import graph_manifest
     from sprint_platform.orchestration.title_translator import TitleTranslator
-    from sprint_platform.warehouse.database import connect
-    from sprint_platform.warehouse.lease import lease
+    from sprint_platform.warehouse.database import connect, warehouse_lock
     from sprint_platform.warehouse.load import ensure_title_schemas
 
     models = TitleTranslator(game).models(graph_manifest())
-    with lease(f"sprint on days of {game.name}"), connect() as con:
+    with hold(warehouse_lock(), f"sprint on days of {game.name}"), connect() as con:
         ensure_title_schemas(con, game.name)
         yield con, models
 

@@ -17,6 +17,7 @@ from sprint_platform.cli.options import read_day
 from sprint_platform.cli.run_report import tell_build
 from sprint_platform.cli.sizes import bytes_as_text
 from sprint_platform.cli.terminal import Stop, out
+from sprint_platform.core.locks import hold
 from sprint_platform.eventlog.contracts import RAW_TABLES
 from sprint_platform.eventlog.load import LoadReport, Mode, Target, load
 from sprint_platform.eventlog.settings import LAST_BATCH, BatchSettings
@@ -89,7 +90,7 @@ def generate(
     Loading replaces this batch's rows in the warehouse, and leaves those of other batches.
     """
     from sprint_platform.eventlog.continuing import continued
-    from sprint_platform.eventlog.files import eventlog_dir, locked, write_batch
+    from sprint_platform.eventlog.files import batch_lock, eventlog_dir, write_batch
 
     if go_on and (batch is not None or start is not None):
         raise Stop("--continue chooses the batch and its first day: leave --batch and --start out")
@@ -107,7 +108,7 @@ def generate(
     if ingest and to is Warehouse.snowflake:
         # before the last batch's files are written over
         _snowflake_credentials()
-    with locked(eventlog_dir()):
+    with hold(batch_lock(eventlog_dir()), "sprint eventlog generate"):
         if go_on:
             with _opened(to, "generate --continue") as target:
                 settings = continued(target, settings, last)
@@ -142,9 +143,9 @@ def load_files(
     ] = None,
 ) -> None:
     """Load data/eventlog/raw_*.csv. A load that fails leaves the old data."""
-    from sprint_platform.eventlog.files import eventlog_dir, locked, read_batch
+    from sprint_platform.eventlog.files import batch_lock, eventlog_dir, read_batch
 
-    with locked(eventlog_dir()):
+    with hold(batch_lock(eventlog_dir()), "sprint eventlog load"):
         files = read_batch(eventlog_dir())
         chosen = mode or _ask_mode()
         with _opened(to, f"load --mode {chosen.value}") as target:

@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from sprint_platform.cli.building import alone, build_unbuilt_days
+from sprint_platform.cli.building import build_unbuilt_days
 from sprint_platform.cli.options import TitleOption
 from sprint_platform.cli.progress import progress_bars
 from sprint_platform.cli.run_report import tell_failures
@@ -30,6 +30,8 @@ def land(
     ] = False,
 ) -> None:
     """Land new and changed files of data/landing/<title>/, and build the days that they change."""
+    from sprint_platform.core.locks import hold
+    from sprint_platform.orchestration.days_to_build import title_lock
     from sprint_platform.orchestration.runs import land_files
     from sprint_platform.telemetry.landing import land as landing
 
@@ -40,7 +42,7 @@ def land(
         planned = landing.land(game, dry_run=True)
         _tell_landing(game, planned, "would be landed")
         return
-    with alone(game):
+    with hold(title_lock(game), "sprint land"):
         with progress_bars(game, []) as watch:
             run, report = land_files(game, watch)
         if report is not None:

@@ -33,9 +33,9 @@ def tell_failures(report: GraphRun) -> None:
 
 def built_table(game: Title, seconds: float, seconds_of: Mapping[str, float]) -> Table:
     """What is in the warehouse now: rows per table, and the seconds that its asset took."""
+    from sprint_platform.core.locks import hold
     from sprint_platform.telemetry.contracts import DATASETS as CONTRACTS
-    from sprint_platform.warehouse.database import connect
-    from sprint_platform.warehouse.lease import lease
+    from sprint_platform.warehouse.database import connect, warehouse_lock
 
     asset_of: dict[tuple[str, str], str] = {
         (contract.schema, contract.table): name for name, contract in CONTRACTS.items()
@@ -46,7 +46,7 @@ def built_table(game: Title, seconds: float, seconds_of: Mapping[str, float]) ->
     table.add_column("table")
     table.add_column("rows", justify="right")
     table.add_column("seconds", justify="right")
-    with lease("sprint run's summary"), connect() as con:
+    with hold(warehouse_lock(), "sprint run's summary"), connect() as con:
         found = con.execute(
             "select table_schema, table_name from information_schema.tables"
             " where table_schema in (?, ?, ?, ?) order by all",

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from sprint_platform.cli.building import alone, build_stale_days, build_unbuilt_days
+from sprint_platform.cli.building import build_stale_days, build_unbuilt_days
 from sprint_platform.cli.options import DAILY_DATASETS, FromOption, TitleOption, ToOption, read_days
 from sprint_platform.cli.progress import progress_bars
 from sprint_platform.cli.run_report import built_table, tell_failures
@@ -63,12 +63,15 @@ def run(
     Of a landed title the days are built from what was landed; a title with faults delivers its days
     as files and lands them.
     """
+    from sprint_platform.core.locks import hold
+    from sprint_platform.orchestration.days_to_build import title_lock
+
     game = Title.load(title)
     if stale:
         if reuse is not None or entrypoint is not Entrypoint.all:
             raise Stop("--stale makes no partitions: leave --reuse, --regenerate, --entrypoint out")
         asked = read_days(game, first, last) if first or last else None
-        with alone(game):
+        with hold(title_lock(game), "sprint run --stale"):
             build_stale_days(game, asked)
         return
     days = read_days(game, first, last)
@@ -76,7 +79,7 @@ def run(
     if days[-1] > today:
         raise Stop(f"{days[-1]} is in the future: the last day that can be made is {today} (UTC)")
     if game.lands:
-        with alone(game):
+        with hold(title_lock(game), "sprint run"):
             _run_and_tell(game, days, entrypoint, reuse=False)
             if game.faults is not None and entrypoint is Entrypoint.all:
                 # late records of these days came with later ones

@@ -136,6 +136,7 @@ def load_files(
 @app.command()
 def build() -> None:
     """Build and test the models of all days that are in DuckDB, with dbt."""
+    from sprint_platform.core.locks import hold
     from sprint_platform.orchestration.domain_build import build_models
     from sprint_platform.orchestration.storefront_dbt import (
         SCHEMAS,
@@ -143,10 +144,9 @@ def build() -> None:
         storefront_environment,
     )
     from sprint_platform.orchestration.storefront_models import StorefrontTranslator
-    from sprint_platform.warehouse.database import connect
-    from sprint_platform.warehouse.lease import lease
+    from sprint_platform.warehouse.database import connect, warehouse_lock
 
-    with lease(f"sprint {DOMAIN} build"), connect() as con:
+    with hold(warehouse_lock(), f"sprint {DOMAIN} build"), connect() as con:
         require_any(con)
         told = storefront_environment(con, None)
     tell_build(build_models(StorefrontTranslator(), told, SCHEMAS))
@@ -186,11 +186,11 @@ def _refuse_others(store: Store, to: Warehouse) -> None:
 
         postgres.refuse_others(_postgres_url(), store.source)
         return
+    from sprint_platform.core.locks import hold
     from sprint_platform.storefront.duckdb_target import refuse_others
-    from sprint_platform.warehouse.database import connect
-    from sprint_platform.warehouse.lease import lease
+    from sprint_platform.warehouse.database import connect, warehouse_lock
 
-    with lease(f"sprint {DOMAIN} generate"), connect() as con:
+    with hold(warehouse_lock(), f"sprint {DOMAIN} generate"), connect() as con:
         refuse_others(con, store)
 
 
@@ -209,13 +209,13 @@ def _load(store: Store, to: Warehouse, replace: bool) -> None:
         out.print(told)
         _tell_seconds(loaded.described, loaded.days, loaded.seconds)
         return
+    from sprint_platform.core.locks import hold
     from sprint_platform.places import database_path
     from sprint_platform.storefront.contracts import BRONZE_TABLES
     from sprint_platform.storefront.duckdb_target import load_days
-    from sprint_platform.warehouse.database import connect
-    from sprint_platform.warehouse.lease import lease
+    from sprint_platform.warehouse.database import connect, warehouse_lock
 
-    with lease(f"sprint {DOMAIN} load"), connect() as con:
+    with hold(warehouse_lock(), f"sprint {DOMAIN} load"), connect() as con:
         report = load_days(con, list(BRONZE_TABLES), days, store, replace)
     told = _counts("rows loaded", "days loaded", "days unchanged")
     for load in report.tables:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import duckdb
 
+from sprint_platform.core.locks import hold
 from sprint_platform.eventlog.contracts import DOMAIN, RAW_TABLES, TYPES, RawTable
 from sprint_platform.eventlog.load import LoadError
 from sprint_platform.places import database_path
-from sprint_platform.warehouse.database import connect
-from sprint_platform.warehouse.lease import lease
+from sprint_platform.warehouse.database import connect, warehouse_lock
 from sprint_platform.warehouse.ledger import Ledger, glob_of, quoted
 
 SCHEMA = "eventlog_raw"
@@ -29,7 +29,7 @@ _TOLD = (
 @contextmanager
 def open_duckdb(holder: str) -> Iterator[DuckDBTarget]:
     """The target, while the block holds the lease. ``holder`` says who it is, for whoever waits."""
-    with lease(holder), connect() as con:
+    with hold(warehouse_lock(), holder), connect() as con:
         yield DuckDBTarget(con)
 
 

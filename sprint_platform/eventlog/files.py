@@ -11,16 +11,15 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
 import polars as pl
-from filelock import FileLock, Timeout
 
+from sprint_platform.core.locks import Kind, Lock
 from sprint_platform.eventlog.contracts import RAW_TABLES
 from sprint_platform.eventlog.errors import EventlogError
 from sprint_platform.eventlog.generation.batch import batch_rows
@@ -28,8 +27,6 @@ from sprint_platform.eventlog.settings import BatchSettings
 from sprint_platform.places import data_dir
 
 AS_IT_IS = "generate the batch again, or remove the manifest to load the file as it is"
-# As long as a load waits for the warehouse.
-LOCK_SECONDS = 1800.0
 # Raise it when the same settings make other bytes.
 GENERATION_VERSION = 1
 
@@ -65,22 +62,10 @@ def csv_path(folder: Path, table: str) -> Path:
     return folder / f"{table}.csv"
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def batch_lock(folder: Path) -> Lock:
     """Keeps other writers out of the folder, from the first file that is written until all of them
-    are loaded: a load waits for the warehouse, and must not find another batch's files then.
-
-    Raises BatchFileError when it is not free in time.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
-            yield
-    except Timeout as error:
-        raise BatchFileError(
-            f"another command writes or loads the files in {folder}: wait for it, or stop it if"
-            " it hangs"
-        ) from error
+    are loaded: a load waits for the warehouse, and must not find another batch's files then."""
+    return Lock(Kind.BATCH, folder / ".lock", f"the batch in {folder}")
 
 
 def write_table(
@@ -90,7 +75,7 @@ def write_table(
     watch: Callable[[str, int], None] | None = None,
 ) -> BatchFile:
     """Makes the table's rows and writes its file, replacing what was there; ``watch`` hears of the
-    rows as they are written: (table, rows). The folder is the caller's (``locked``)."""
+    rows as they are written: (table, rows). The folder is the caller's (``batch_lock``)."""
     folder.mkdir(parents=True, exist_ok=True)
     path = csv_path(folder, table)
     # one name, so that what a killed command left is written over

@@ -19,6 +19,7 @@ from sprint_platform.orchestration.raw_assets import (
     landed_files_key,
 )
 from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.run_log import show_waits_in_run_log
 from sprint_platform.orchestration.schedules import (
     build_daily_job,
     build_daily_schedule,
@@ -50,6 +51,8 @@ def build_definitions(
     assets: list[dg.AssetsDefinition] = [build_catalogue_asset()]
     jobs, schedules, sensors = [], [], []
     manifest = graph_manifest()
+    # what waits from here on is a step; a wait for the manifest goes to stderr, as Python has it
+    show_waits_in_run_log()
     for title in loaded_titles() if titles is None else titles:
         partitions = daily_partitions(title.launch_date)
         models = build_title_models(title, manifest, partitions, watch)

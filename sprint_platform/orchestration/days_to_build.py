@@ -3,13 +3,12 @@ those that were built by another definition than today's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 import duckdb
-from filelock import FileLock, Timeout
 
+from sprint_platform.core.locks import Kind, Lock
 from sprint_platform.orchestration.window import Window
 from sprint_platform.places import data_dir
 from sprint_platform.telemetry.contracts import DATASETS
@@ -85,26 +84,7 @@ def ranges(days: list[date]) -> list[Window]:
     return found
 
 
-@contextmanager
-def building(title: Title) -> Iterator[None]:
-    """While a command lands and builds the title, its sensor requests nothing. The lock is the
-    operating system's, and free when the process dies. Raises Timeout where another command is at
-    it."""
-    # a sensor that only asks holds it for an instant
-    with _lock(title, timeout=2):
-        yield
-
-
-def is_building(title: Title) -> bool:
-    """Whether a command is landing and building the title at the moment."""
-    try:
-        with _lock(title, timeout=0):
-            return False
-    except Timeout:
-        return True
-
-
-def _lock(title: Title, timeout: float) -> FileLock:
+def title_lock(title: Title) -> Lock:
+    """While a command holds it, it lands and builds the title, and the sensor requests nothing."""
     folder = data_dir() / "raw" / title.name
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / ".building.lock", timeout=timeout)
+    return Lock(Kind.TITLE, folder / ".building.lock", f"title {title.name}")

@@ -15,9 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from sprint_platform.core.errors import SprintError
+from sprint_platform.core.locks import Kind, Lock, hold
 from sprint_platform.orchestration.dbt_runner import (
     dbt_result,
     project_environment,
@@ -35,8 +34,6 @@ _ENV_VAR = re.compile(r"env_var\(\s*['\"](\w+)['\"]")
 _QUOTED_OR_COMMENT = re.compile(
     r"('(?:[^'\\]|''|\\.)*'|\"[^\"]*\")|--[^\n]*|/\*.*?\*/|\{#.*?#\}", re.DOTALL
 )
-# A parse takes seconds; whoever waits this long waits for something that hangs.
-PARSE_TIMEOUT_SECONDS = 300
 # What dbt writes into a project, and what it never reads.
 NOT_THE_PROJECT = {"target", "logs", "dbt_packages", ".user.yml", "__pycache__"}
 
@@ -53,9 +50,9 @@ def graph_manifest() -> dict[str, Any]:
     folder = data_dir() / "dbt" / "graph"
     path = folder / f"manifest-{project_fingerprint(dbt_project_dir())}.json"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
         # the web server, the daemon and a run may all find it missing at once
-        with FileLock(folder / ".lock", timeout=PARSE_TIMEOUT_SECONDS):
+        lock = Lock(Kind.DBT_MANIFEST, folder / ".lock", f"dbt's manifest in {folder}")
+        with hold(lock, "a parse of the dbt project"):
             if not path.exists():
                 _parse_to(path)
     return json.loads(path.read_bytes())

@@ -17,6 +17,7 @@ from sprint_platform.core.settings import settings, variable
 from sprint_platform.orchestration.window import Window
 from sprint_platform.places import data_dir, dbt_project_dir, dbt_target_dir, duckdb_temp_dir
 from sprint_platform.title import Title
+from sprint_platform.warehouse.database import connect
 
 if TYPE_CHECKING:
     from dbt.artifacts.schemas.results import NodeResult
@@ -46,7 +47,8 @@ RUN_VARIABLES = {
 
 
 def project_environment() -> dict[str, str]:
-    """Where dbt's profile lies, and every setting that the profile reads for DuckDB."""
+    """Where dbt's profile lies, and every setting that the profile reads for DuckDB, which lets dbt
+    into a file that this process has open only with the very same."""
     return {
         "DBT_PROFILES_DIR": str(dbt_project_dir()),
         variable("data_dir"): str(data_dir()),
@@ -127,12 +129,28 @@ def dbt_result(
             DuckDBConnectionManager.close_all_connections()
 
 
+def dbt_result_in_duckdb(
+    arguments: list[str],
+    environment: Mapping[str, str],
+    callbacks: list[Callable[[EventMsg], None]] | None = None,
+) -> dbtRunnerResult:
+    """Runs dbt in the DuckDB file; the lease is the caller's.
+
+    A connection beside dbt's own has the file open first: dbt would fail where another program has
+    it open, and so it is waited for here, and cannot come in between. Raises LockError where that
+    program does not let go.
+    """
+    with connect():
+        return dbt_result(arguments, environment, callbacks)
+
+
 def dbt_events(
     arguments: list[str],
     environment: Mapping[str, str],
     at_once: Callable[[dict[str, Any]], None] | None = None,
 ) -> Generator[dict[str, Any], None, dbtRunnerResult]:
-    """Runs dbt, and yields every model's and test's result as it comes; returns dbt's result.
+    """Runs dbt in the DuckDB file, as ``dbt_result_in_duckdb`` does, and yields every model's and
+    test's result as it comes; returns dbt's result.
 
     dbt works in a thread of its own, so that its next model runs while Dagster stores what the last
     one told. A run that is stopped waits for the models that are being built. ``at_once`` hears of
@@ -156,13 +174,14 @@ def dbt_events(
         finally:
             waiting.put(None)
 
-    thread = threading.Thread(target=run, name="dbt")
-    thread.start()
-    try:
-        while (event := waiting.get()) is not None:
-            yield event
-    finally:
-        thread.join()
+    with connect():
+        thread = threading.Thread(target=run, name="dbt")
+        thread.start()
+        try:
+            while (event := waiting.get()) is not None:
+                yield event
+        finally:
+            thread.join()
     return finished[0]
 
 

@@ -7,9 +7,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sprint_platform.core.locks import hold
 from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.orchestration.dbt_runner import (
     dbt_result,
+    dbt_result_in_duckdb,
     failure_line,
     node_results,
     project_arguments,
@@ -17,8 +19,7 @@ from sprint_platform.orchestration.dbt_runner import (
 )
 from sprint_platform.orchestration.dbt_step import definitions_environment
 from sprint_platform.orchestration.dbt_translator import ModelTranslator
-from sprint_platform.warehouse.database import connect
-from sprint_platform.warehouse.lease import lease
+from sprint_platform.warehouse.database import connect, warehouse_lock
 from sprint_platform.warehouse.publish import publish
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ def build_models(
             wrong_rows.append(event.data.msg)
 
     if target == "duckdb":
-        with lease(f"sprint {domain} build"):
-            result = dbt_result(arguments, environment, [hear])
+        with hold(warehouse_lock(), f"sprint {domain} build"):
+            result = dbt_result_in_duckdb(arguments, environment, [hear])
             failure = failure_line(domain, result)
             if stray := stray_relations(schemas, result):
                 failure = f"dbt built {', '.join(stray)}: outside the schemas of {domain}"

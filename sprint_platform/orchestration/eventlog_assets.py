@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
+from sprint_platform.core.locks import hold
 from sprint_platform.eventlog.contracts import DOMAIN, RAW_TABLES
 from sprint_platform.eventlog.duckdb_target import DuckDBTarget
 from sprint_platform.eventlog.load import Mode, load
@@ -140,16 +141,17 @@ def _make(
 ) -> dg.MaterializeResult:
     """Writes the table's files of the run's batches, and loads them in place of what was there."""
     # polars and the generation: only when something is generated
-    from sprint_platform.eventlog.files import batch_dir, locked, write_table
+    from sprint_platform.eventlog.files import batch_dir, batch_lock, write_table
 
     rows = 0
     began = time.perf_counter()
+    holder = f"eventlog/{table} of run {context.run.run_id}"
     with told_in_one_line(), ExitStack() as folders:
         files = {}
-        for key in context.partition_keys:
+        for key in sorted(context.partition_keys, key=int):
             batch = int(key)
             # until it is loaded: another run of this batch would change what is loaded here
-            folders.enter_context(locked(batch_dir(batch)))
+            folders.enter_context(hold(batch_lock(batch_dir(batch)), holder))
             settings = settings_of(batch)
             context.log.info(
                 f"batch {batch}: {settings.players:,} players, seed {settings.seed},"
@@ -161,7 +163,7 @@ def _make(
             context.add_asset_metadata(
                 _metadata(file, time.perf_counter() - started), table_key(table), partition_key=key
             )
-        with warehouse.get_connection(f"eventlog/{table} of run {context.run.run_id}") as con:
+        with warehouse.get_connection(holder) as con:
             target = DuckDBTarget(con)
             for batch, file in files.items():
                 load(target, {table: file.path}, Mode.REPLACE, batch)

@@ -11,7 +11,7 @@ from dagster._core.errors import DagsterUserCodeProcessError
 from dagster_shared.error import SerializableErrorInfo
 
 from sprint_platform.core.errors import SprintError
-from sprint_platform.warehouse.database import disk_full, open_elsewhere
+from sprint_platform.warehouse.database import disk_full
 
 
 class ClearFailure(dg.Failure, DagsterUserCodeProcessError):
@@ -45,6 +45,6 @@ def told_in_one_line() -> Iterator[None]:
     except SprintError as error:
         raise ClearFailure(str(error)) from None
     except (duckdb.Error, OSError) as error:
-        if line := open_elsewhere(error) or disk_full(error):
+        if line := disk_full(error):
             raise ClearFailure(line) from None
         raise

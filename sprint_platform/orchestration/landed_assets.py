@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from sprint_platform.core.locks import hold
 from sprint_platform.orchestration.catalogue import PRODUCTS_KEY
 from sprint_platform.orchestration.failures import told_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
@@ -74,7 +75,7 @@ def _landed_files(title: Title, watch: Watch | None, landed: Landed | None) -> d
         context: dg.AssetExecutionContext, warehouse: Warehouse
     ) -> dg.MaterializeResult:
         # numpy, polars and what else reading needs: only when something is landed
-        from sprint_platform.telemetry.landing.land import land
+        from sprint_platform.telemetry.landing.land import land, landing_lock
         from sprint_platform.warehouse.landed import landed_marts, load_landed
 
         def progress(_: str, rows: int) -> None:
@@ -87,7 +88,11 @@ def _landed_files(title: Title, watch: Watch | None, landed: Landed | None) -> d
                 landed(report)
             holder = f"{title.name}/landed_files of run {context.run.run_id}"
             # also when nothing is new: an earlier run may have been killed before it got here
-            with warehouse.get_connection(holder) as con:
+            # the landing's lock first: whoever waits for it must not hold the warehouse
+            with (
+                hold(landing_lock(title.name), holder),
+                warehouse.get_connection(holder) as con,
+            ):
                 ensure_title_schemas(con, title.name)
                 load_landed(con, title)
                 publish(con, title_ledger(title.name), landed_marts(title.name))

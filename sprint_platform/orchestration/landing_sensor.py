@@ -13,12 +13,13 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
+from sprint_platform.core.locks import holder_of
 from sprint_platform.orchestration.days_to_build import (
     DAILY,
     days_to_build,
     has_partition,
-    is_building,
     ranges,
+    title_lock,
 )
 from sprint_platform.orchestration.window import Window
 from sprint_platform.telemetry.partitions import read_manifest
@@ -71,8 +72,8 @@ def build_landing_sensor(
             last_landed_state,
         )
 
-        if is_building(title):
-            return dg.SkipReason(f"a command is landing and building {title.name}")
+        if command := holder_of(title_lock(title)):
+            return dg.SkipReason(f"{title.name} is being landed and built by {command}")
         # a landing must not change a day between the steps of a run that builds it
         for name in sorted({land_job.name, daily_job.name, reopened_job.name}):
             if _is_running(context.instance, name):

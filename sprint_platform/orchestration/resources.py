@@ -9,8 +9,8 @@ import dagster as dg
 import duckdb
 from pydantic import ConfigDict, Field
 
-from sprint_platform.warehouse.database import connect
-from sprint_platform.warehouse.lease import TIMEOUT_SECONDS, lease
+from sprint_platform.core.locks import DEADLINE_SECONDS, Kind, hold
+from sprint_platform.warehouse.database import connect, warehouse_lock
 
 
 class Warehouse(dg.ConfigurableResource):
@@ -23,7 +23,7 @@ class Warehouse(dg.ConfigurableResource):
     model_config = ConfigDict(extra="forbid")
 
     lease_timeout_seconds: float = Field(
-        default=TIMEOUT_SECONDS,
+        default=DEADLINE_SECONDS[Kind.WAREHOUSE],
         description="How long a run waits for another that holds the warehouse, in seconds.",
     )
 
@@ -31,7 +31,7 @@ class Warehouse(dg.ConfigurableResource):
     def leased(self, holder: str) -> Iterator[None]:
         """Keeps every other process out of the file; nothing is opened. For dbt, which opens it
         itself. ``holder`` says who it is, for whoever waits."""
-        with lease(holder, self.lease_timeout_seconds):
+        with hold(warehouse_lock(), holder, self.lease_timeout_seconds):
             yield
 
     @contextmanager

@@ -12,6 +12,7 @@ from datetime import date
 import duckdb
 import pyarrow as pa
 
+from sprint_platform.core.locks import hold
 from sprint_platform.telemetry.contracts import DATASETS, Dataset
 from sprint_platform.telemetry.deliveries import (
     DeliveryError,
@@ -22,9 +23,8 @@ from sprint_platform.telemetry.deliveries import (
 from sprint_platform.telemetry.dirt import EXPECTED, NEW_COLUMN
 from sprint_platform.telemetry.partitions import read_manifest
 from sprint_platform.title import Title
-from sprint_platform.warehouse.database import connect
+from sprint_platform.warehouse.database import connect, warehouse_lock
 from sprint_platform.warehouse.fault_ledger import ledger_table, load_ledger
-from sprint_platform.warehouse.lease import lease
 from sprint_platform.warehouse.ledger import title_ledger
 from sprint_platform.warehouse.load import ensure_title_schemas
 
@@ -92,7 +92,7 @@ def score(title: Title, first: date | None = None, last: date | None = None) -> 
             f"nothing of {title.name} was delivered in these days: sprint run --title {title.name}"
             " delivers and lands (a title with faults)"
         )
-    with lease(f"sprint score of {title.name}"), connect() as con:
+    with hold(warehouse_lock(), f"sprint score of {title.name}"), connect() as con:
         load_ledger(con, title.name, days)
         _gather(con, title, days)
         faults = [

@@ -12,7 +12,7 @@ from sprint_platform.orchestration.dbt_manifest import Node, datasets_of
 from sprint_platform.orchestration.dbt_runner import (
     build_arguments,
     dbt_environment,
-    dbt_result,
+    dbt_result_in_duckdb,
     failure_line,
     title_schemas,
 )
@@ -150,7 +150,7 @@ def _build_seeds(
     """Builds seeds that a title's first daily run stands on: they are in no daily job, and the
     schedule of a new title must not fail for it."""
     title = translator.title
-    result = dbt_result(build_arguments(title.name, seeds), dbt_environment(title, None))
+    result = dbt_result_in_duckdb(build_arguments(title.name, seeds), dbt_environment(title, None))
     if line := failure_line(title.name, result):
         raise ClearFailure(line)
     for seed in seeds:

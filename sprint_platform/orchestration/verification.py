@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from sprint_platform.core.locks import hold
 from sprint_platform.orchestration.catalogue import read_catalogue
 from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.orchestration.dbt_runner import (
     dbt_environment,
-    dbt_result,
+    dbt_result_in_duckdb,
     failure_line,
     project_arguments,
 )
@@ -24,9 +25,8 @@ from sprint_platform.telemetry.landing.files import landing_dir
 from sprint_platform.telemetry.landing.land import folder_state, last_landed_state
 from sprint_platform.telemetry.partitions import PartitionError, read_manifest, read_partition
 from sprint_platform.title import Title
-from sprint_platform.warehouse.database import connect
+from sprint_platform.warehouse.database import connect, warehouse_lock
 from sprint_platform.warehouse.landed import landed_marts
-from sprint_platform.warehouse.lease import lease
 from sprint_platform.warehouse.ledger import title_ledger
 from sprint_platform.warehouse.load import ensure_title_schemas
 from sprint_platform.warehouse.publish import existing_relations, unlike_published
@@ -40,7 +40,7 @@ def verify_days(title: Title, days: list[date]) -> Iterator[tuple[date, list[str
     nothing to be simulated from: its files are held against its manifest alone.
     """
     datasets = [dataset for dataset in DATASETS.values() if dataset.partition_column]
-    with lease(f"sprint verify of {title.name}"), connect() as con:
+    with hold(warehouse_lock(), f"sprint verify of {title.name}"), connect() as con:
         ensure_title_schemas(con, title.name)
         ledger = title_ledger(title.name)
         loaded = {dataset.name: ledger.loaded_digests(con, dataset.name) for dataset in datasets}
@@ -100,7 +100,7 @@ def verify_built(title: Title, days: list[date]) -> list[Finding]:
                 f"sprint land --title {title.name}",
             )
         )
-    with lease(f"sprint verify of {title.name}"), connect() as con:
+    with hold(warehouse_lock(), f"sprint verify of {title.name}"), connect() as con:
         ensure_title_schemas(con, title.name)
         asked = (min(days), max(days) + timedelta(days=1))
         standing = translator.ledger.standing(con, translator.models(manifest), asked)
@@ -137,5 +137,7 @@ def verify_models(title: Title) -> str | None:
         *("test", *project_arguments(title.name)),
         *("--quiet", "--select", "tag:title", "--exclude-resource-type", "unit_test"),
     ]
-    with lease(f"sprint verify --deep of {title.name}"):
-        return failure_line(title.name, dbt_result(arguments, dbt_environment(title, None)))
+    with hold(warehouse_lock(), f"sprint verify --deep of {title.name}"):
+        return failure_line(
+            title.name, dbt_result_in_duckdb(arguments, dbt_environment(title, None))
+        )

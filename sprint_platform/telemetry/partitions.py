@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock
 
 from sprint_platform.core.errors import SprintError
+from sprint_platform.core.locks import Kind, Lock, hold
 from sprint_platform.places import raw_dir
 from sprint_platform.telemetry.contracts import CONTRACT_VERSION, DATASETS, Dataset
 from sprint_platform.telemetry.digest import Digest, digest_table
@@ -85,9 +85,9 @@ def write_partition(
     otherwise.
     """
     folder = partition_dir(title, dataset, day)
-    folder.mkdir(parents=True, exist_ok=True)
     # two writers of one day (a backfill and a schedule) would sweep away each other's parts
-    with FileLock(folder / ".lock"):
+    lock = Lock(Kind.PARTITION, folder / ".lock", f"the partition {folder}")
+    with hold(lock, f"the writer of {title}/{dataset}"):
         draft = PartitionDraft(title, dataset, day, contract)
         try:
             for table in tables:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import duckdb
 
+from sprint_platform.core.database_file import when_free
+from sprint_platform.core.locks import Kind, Lock
 from sprint_platform.core.settings import settings
 from sprint_platform.places import data_dir, database_path, duckdb_temp_dir, published_dir
 
@@ -17,18 +19,31 @@ def duckdb_options() -> dict[str, str | bool | int | float | list[str]]:
     return {
         "memory_limit": settings().duckdb_memory,
         "temp_directory": str(duckdb_temp_dir()),
-        "preserve_insertion_order": "false",
+        "preserve_insertion_order": False,
     }
+
+
+def warehouse_lock() -> Lock:
+    """The lease: whoever holds it may open the DuckDB file, one process at a time. A pool of
+    Dagster's would keep a killed run's slot for ever."""
+    path = database_path()
+    return Lock(Kind.WAREHOUSE, path.with_name(path.name + ".lock"), f"the warehouse {path}")
 
 
 @contextmanager
 def connect(*, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the database file, closed at the end of the block.
 
-    Open it under the lease: a second process is refused by DuckDB while one writes.
+    Open it under the lease: a second process is refused by DuckDB while one writes. A program that
+    has the file open without a lease is waited for; raises LockError where it does not let go.
     """
     data_dir().mkdir(parents=True, exist_ok=True)
-    connection = duckdb.connect(str(database_path()), read_only=read_only, config=duckdb_options())
+    path = database_path()
+    connection = when_free(
+        path,
+        lambda: duckdb.connect(str(path), read_only=read_only, config=duckdb_options()),
+        f"and read {published_dir()}/sprint.duckdb instead",
+    )
     try:
         yield connection
     finally:
@@ -42,16 +57,4 @@ def disk_full(error: BaseException) -> str | None:
     return (
         f"no space left for {data_dir()}: free some, or set SPRINT_DATA_DIR to a larger disk;"
         " what was there before is unchanged"
-    )
-
-
-def open_elsewhere(error: BaseException) -> str | None:
-    """What to do, in one line, where the error is DuckDB's for a file that another program has
-    open (a shell, a BI tool: they take no lease); None for any other error."""
-    if not isinstance(error, duckdb.IOException) or "lock" not in str(error).lower():
-        return None
-    return (
-        f"{database_path()} is open in another program, which shuts out everybody else: close"
-        f" it there, and read {published_dir()}/sprint.duckdb instead"
-        f" ({' '.join(str(error).split())})"
     )

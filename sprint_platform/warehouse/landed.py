@@ -7,9 +7,8 @@ from contextlib import suppress
 from datetime import date
 
 import duckdb
-from filelock import FileLock
 
-from sprint_platform.telemetry.landing.land import landed_dir
+from sprint_platform.core.database_file import when_free
 from sprint_platform.telemetry.landing.register import register_path
 from sprint_platform.title import Title
 from sprint_platform.warehouse.load import ensure_title_schemas
@@ -91,6 +90,9 @@ def landed_digests(con: duckdb.DuckDBPyConnection, title: str, dataset: str) -> 
 def load_landed(con: duckdb.DuckDBPyConnection, title: Title) -> None:
     """Brings the tables to what the title's register says, in one transaction: only what landings
     since the last load have judged is copied. A register that is not there yet leaves them empty.
+
+    The caller holds the title's landing lock, and took it before the lease: a landing holds it for
+    minutes, in which nobody else should wait for the warehouse.
     """
     name = title.name
     ensure_title_schemas(con, name)
@@ -98,21 +100,24 @@ def load_landed(con: duckdb.DuckDBPyConnection, title: Title) -> None:
     path = register_path(name)
     if not path.exists():
         return
-    with FileLock(landed_dir(name) / "landing.lock"):
-        quoted = str(path).replace("'", "''")
-        con.execute(f"attach '{quoted}' as register (read_only)")
+    quoted = str(path).replace("'", "''")
+    when_free(
+        path,
+        lambda: con.execute(f"attach '{quoted}' as register (read_only)"),
+        "and read a copy of the file instead",
+    )
+    try:
+        con.begin()
         try:
-            con.begin()
-            try:
-                _copy(con, name)
-                con.commit()
-            except BaseException:
-                # a commit that failed has rolled back already
-                with suppress(duckdb.TransactionException):
-                    con.rollback()
-                raise
-        finally:
-            con.execute("detach register")
+            _copy(con, name)
+            con.commit()
+        except BaseException:
+            # a commit that failed has rolled back already
+            with suppress(duckdb.TransactionException):
+                con.rollback()
+            raise
+    finally:
+        con.execute("detach register")
 
 
 def _copy(con: duckdb.DuckDBPyConnection, title: str) -> None:

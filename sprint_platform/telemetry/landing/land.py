@@ -23,8 +23,8 @@ from typing import Literal
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock
 
+from sprint_platform.core.locks import Kind, Lock, hold
 from sprint_platform.places import data_dir
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.telemetry.digest import Digest, digest_table
@@ -114,6 +114,12 @@ def landed_dir(title: str) -> Path:
     return data_dir() / "landed" / title
 
 
+def landing_lock(title: str) -> Lock:
+    """Whoever holds it may write the title's register, or read it while nobody writes."""
+    path = landed_dir(title) / "landing.lock"
+    return Lock(Kind.LANDING, path, f"the landing register of {title}")
+
+
 def land(title: Title, *, dry_run: bool = False, watch: Watch | None = None) -> LandReport:
     """Lands what is new or changed in the title's landing folder.
 
@@ -164,7 +170,10 @@ def _land(title: Title, dry_run: bool, watch: Watch | None) -> LandReport:
     began = time.perf_counter()
     folder = landed_dir(title.name)
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "landing.lock"), open_register(title.name, dry_run=dry_run) as con:
+    with (
+        hold(landing_lock(title.name), f"a landing of {title.name}"),
+        open_register(title.name, dry_run=dry_run) as con,
+    ):
         state = folder_state(title)
         astray = _astray(con, title)
         con.begin()

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from sprint_platform.core.database_file import when_free
 from sprint_platform.core.errors import SprintError
 from sprint_platform.places import data_dir
 
@@ -105,21 +106,19 @@ class LandingError(SprintError):
 @contextmanager
 def open_register(title: str, *, dry_run: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """The title's register, for whoever holds the title's landing lock; DuckDB refuses any other
-    process meanwhile (LandingError). For a dry run where there is no register yet, one that goes
-    again."""
+    process meanwhile. Raises LockError where another program has it open and does not let go. For a
+    dry run where there is no register yet, one that goes again."""
     path = register_path(title)
     path.parent.mkdir(parents=True, exist_ok=True)
     passing = dry_run and not path.exists()
     if passing:
         path = path.with_name("dry-run.duckdb")
         path.unlink(missing_ok=True)
-    try:
-        con = duckdb.connect(str(path), config={"memory_limit": MEMORY_LIMIT, "threads": 2})
-    except duckdb.IOException as error:
-        raise LandingError(
-            f"{path} cannot be opened: close whatever program has it open"
-            f" ({' '.join(str(error).split())})"
-        ) from error
+    con = when_free(
+        path,
+        lambda: duckdb.connect(str(path), config={"memory_limit": MEMORY_LIMIT, "threads": 2}),
+        "and read a copy of the file instead",
+    )
     try:
         # or ids would go to Arrow as texts
         con.execute("set arrow_lossless_conversion = true")

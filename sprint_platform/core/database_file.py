@@ -1,0 +1,55 @@
+"""Waiting for a DuckDB file that another program has open: a shell, or a BI tool.
+
+Such a program takes no lock of ours, and DuckDB refuses everybody else at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+
+from sprint_platform.core.locks import wait_until
+
+T = TypeVar("T")
+
+# Long enough to close a shell that one was told of; whoever waits keeps others waiting.
+DEADLINE_SECONDS = 120.0
+# "Conflicting lock is held in /usr/bin/duckdb (PID 4711) by user ...", where DuckDB can tell.
+_CULPRIT = re.compile(r"lock is held in (?:(\S.*?) )?\((PID \d+)\)")
+
+
+def when_free(path: Path, opened: Callable[[], T], instead: str) -> T:
+    """What ``opened`` returns, which opens the file, once no other program shuts it out.
+
+    Who waits says so, as for a lock. Raises LockError after some time, in one line that names the
+    other program and ends with what to do ``instead`` of opening the file there; any other error of
+    DuckDB's is raised at once.
+    """
+    refusal = ""
+
+    def attempt() -> T | None:
+        nonlocal refusal
+        try:
+            return opened()
+        except duckdb.IOException as error:
+            if "Could not set lock on file" not in str(error):
+                raise
+            refusal = str(error)
+            return None
+
+    def state() -> str:
+        return f"{path} is open in {_described(refusal)}, which shuts out everybody else"
+
+    return wait_until(attempt, state, DEADLINE_SECONDS, f"close it there, {instead}")
+
+
+def _described(refusal: str) -> str:
+    culprit = _CULPRIT.search(refusal)
+    if culprit is None:
+        return "another program"
+    program, process = culprit.groups()
+    return f"another program ({', '.join(filter(None, (program, process)))})"
