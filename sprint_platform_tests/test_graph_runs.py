@@ -401,7 +401,7 @@ def test_what_succeeded_is_published_though_another_model_failed(graph: Graph) -
         ).fetchall()
     good = {mart for (mart,) in marts} - {"position_heat_daily"}
     assert good <= changed
-    assert [line.split()[0] for line in unlike()] == ["tiny_mart.position_heat_daily"]
+    assert unlike() == []
 
 
 def test_what_fails_its_test_is_not_published_and_counts_as_not_built(graph: Graph) -> None:
