@@ -110,11 +110,8 @@ class Graph:
             partition_key=first if last is None else None,
             tags={**(tags or {}), **({k: str(v) for k, v in days.items()} if last else {})},
             resources={"warehouse": warehouse or Warehouse()},
-<<<<<<< HEAD
             instance=instance,
-=======
             run_config=config,
->>>>>>> 43716b7 (The catalogue that products writes is the data folder's; the committed seed stays the default)
             raise_on_error=False,
         )
 

@@ -5,6 +5,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date
 
 import dagster as dg
 
@@ -13,9 +14,19 @@ from sprint_platform.orchestration.policies import FRESHNESS, OWNERS, daily_part
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.window import run_window, with_progress
 from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
-from sprint_platform.storefront.settings import FIRST_DAY, StoreSettings
+from sprint_platform.storefront.settings import FIRST_DAY, START_VARIABLE
 
-DAYS = daily_partitions(FIRST_DAY)
+
+def _opening_day() -> date:
+    """The day on which a store of the environment's settings opens. A wrong one is for the run to
+    refuse: it must not take the games' graph along."""
+    try:
+        return date.fromisoformat(environment().get(START_VARIABLE) or FIRST_DAY.isoformat())
+    except ValueError:
+        return FIRST_DAY
+
+
+DAYS = daily_partitions(_opening_day())
 # What each table's rows name.
 NAMES = {
     "raw_customers": (),
@@ -48,9 +59,10 @@ def build_storefront_assets() -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, warehouse: Warehouse
     ) -> Iterator[dg.MaterializeResult]:
         # numpy and the name lists: only when something is made
-        from sprint_platform.storefront.duckdb_target import load_days, refuse_others
-        from sprint_platform.storefront.files import write_day
+        from sprint_platform.storefront.duckdb_target import held_store, load_days, refuse_others
+        from sprint_platform.storefront.files import refuse_other_files, write_day
         from sprint_platform.storefront.generation.store import Store
+        from sprint_platform.storefront.held import choose_settings
 
         window = run_window(context)
         assert window is not None  # the assets have days, and no check of their own
@@ -58,17 +70,18 @@ def build_storefront_assets() -> dg.AssetsDefinition:
         rows: Counter[str] = Counter()
         seconds = dict.fromkeys(tables, 0.0)
         with told_in_one_line():
-            settings = StoreSettings.read({})
+            holder = f"{DOMAIN} of run {context.run.run_id}"
+            with warehouse.get_connection(holder) as con:
+                settings = choose_settings(held_store(con), {})
+                store = Store(settings)
+                # before the files of the store that is loaded are written over
+                refuse_others(con, store)
+            refuse_other_files(store.source, tables, window.days)
             context.log.info(
                 f"a store of {settings.customers:,} customers, {settings.products:,} products and"
                 f" {settings.orders:,} orders in its first {settings.days} days, seed"
                 f" {settings.seed}"
             )
-            store = Store(settings)
-            holder = f"{DOMAIN} of run {context.run.run_id}"
-            with warehouse.get_connection(holder) as con:
-                # before the files of the store that is loaded are written over
-                refuse_others(con, store)
             for day in with_progress(context, window.days):
                 for table in tables:
                     began = time.perf_counter()
