@@ -18,6 +18,7 @@ from dagster._core.storage.tags import (
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.storefront_assets import opening_day
 from sprint_platform.orchestration.storefront_dbt import BACK, FORWARD
 from sprint_platform.places import published_dir
 from sprint_platform.storefront.contracts import BRONZE_TABLES
@@ -26,12 +27,7 @@ from sprint_platform.storefront.generation.inventory import WEEK
 from sprint_platform.storefront.generation.orders import SETTLED_WITHIN
 from sprint_platform.storefront.generation.store import Store
 from sprint_platform.storefront.held import noted_settings, source_of
-from sprint_platform.storefront.settings import (
-    PRESET_VARIABLE,
-    PRESETS,
-    VARIABLES,
-    StoreSettings,
-)
+from sprint_platform.storefront.settings import PRESETS, StoreSettings
 from sprint_platform.telemetry.partitions import read_manifest
 from sprint_platform.warehouse.database import connect
 from sprint_platform_tests.command_line import run_sprint
@@ -149,8 +145,7 @@ def test_the_store_of_dagster_is_that_of_the_command_line(graph: Graph) -> None:
 def test_a_run_goes_on_with_the_store_that_the_command_line_loaded(
     definitions: dg.Definitions, noted: bool
 ) -> None:
-    for variable in (*VARIABLES.values(), PRESET_VARIABLE):
-        assert variable not in os.environ
+    assert not any(name.startswith("SPRINT_STORE_") for name in os.environ)
     generate = ["storefront", "generate", "--preset", "small", "--load"]
     made = run_sprint([*generate, "--to", "2025-01-02"], dict(os.environ))
     assert made.returncode == 0, made.stderr
@@ -235,6 +230,16 @@ def test_a_wrong_setting_of_the_store_leaves_the_games_their_graph(
     stands_on = keys.get(dg.AssetKey(["storefront", "player_value"])).parent_keys
     of_the_game = dg.AssetKey(["sprint", "transactions"])
     assert (of_the_game in stands_on) == (variable != "SPRINT_STORE_TITLE")
+
+
+@pytest.mark.parametrize(
+    ("said", "day"), [("2024-06-01", "2024-06-01"), ("", "2025-01-01"), ("soon", "2025-01-01")]
+)
+def test_the_first_partition_is_the_day_on_which_the_store_opens(
+    monkeypatch: pytest.MonkeyPatch, said: str, day: str
+) -> None:
+    monkeypatch.setenv("SPRINT_STORE_START", said)
+    assert opening_day() == date.fromisoformat(day)
 
 
 def test_player_value_is_backfilled_before_its_game_was_launched(

@@ -325,7 +325,7 @@ def test_the_settings_are_noted_with_the_store_that_is_held(url: str) -> None:
     held = held_store(url)
     assert held is not None
     assert (held.days, held.source, held.settings) == (4, SOURCE, SETTINGS)
-    # a load that fails on its first day leaves them as they were, and one that does not replaces them
+    # a load that fails on its first day leaves them as they were
     other, seven = "fedcba9876543210", SETTINGS.model_copy(update={"seed": 7})
     write_days(source=other, first=100)
     damage("raw_clickstream", DAY)

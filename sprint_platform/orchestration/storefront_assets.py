@@ -9,24 +9,25 @@ from datetime import date
 
 import dagster as dg
 
+from sprint_platform.core.settings import SettingsError, settings
 from sprint_platform.orchestration.failures import told_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS, daily_partitions
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.window import run_window, with_progress
 from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
-from sprint_platform.storefront.settings import FIRST_DAY, START_VARIABLE
+from sprint_platform.storefront.settings import FIRST_DAY
 
 
-def _opening_day() -> date:
-    """The day on which a store of the environment's settings opens. A wrong one is for the run to
+def opening_day() -> date:
+    """The day on which a store of the project's settings opens. A wrong one is for the run to
     refuse: it must not take the games' graph along."""
     try:
-        return date.fromisoformat(environment().get(START_VARIABLE) or FIRST_DAY.isoformat())
-    except ValueError:
+        return settings().store_start or FIRST_DAY
+    except SettingsError:
         return FIRST_DAY
 
 
-DAYS = daily_partitions(_opening_day())
+DAYS = daily_partitions(opening_day())
 # What each table's rows name.
 NAMES = {
     "raw_customers": (),
@@ -72,15 +73,14 @@ def build_storefront_assets() -> dg.AssetsDefinition:
         with told_in_one_line():
             holder = f"{DOMAIN} of run {context.run.run_id}"
             with warehouse.get_connection(holder) as con:
-                settings = choose_settings(held_store(con), {})
-                store = Store(settings)
+                store = Store(choose_settings(held_store(con), {}))
                 # before the files of the store that is loaded are written over
                 refuse_others(con, store)
             refuse_other_files(store.source, tables, window.days)
+            made = store.settings
             context.log.info(
-                f"a store of {settings.customers:,} customers, {settings.products:,} products and"
-                f" {settings.orders:,} orders in its first {settings.days} days, seed"
-                f" {settings.seed}"
+                f"a store of {made.customers:,} customers, {made.products:,} products and"
+                f" {made.orders:,} orders in its first {made.days} days, seed {made.seed}"
             )
             for day in with_progress(context, window.days):
                 for table in tables:

@@ -101,8 +101,9 @@ def held_store(con: duckdb.DuckDBPyConnection) -> HeldStore | None:
     """The store whose days bronze holds; None where it holds no day."""
     ensure_bronze(con)
     found = con.execute(
-        f"select count(distinct partition_date), source, any_value(settings), any_value(title)"
-        f" from {LEDGER.loaded_table} left join {_STORE} using (source) group by source order by 1 desc"
+        "select count(distinct partition_date), source, any_value(settings), any_value(title)"
+        f" from {LEDGER.loaded_table} left join {_STORE} using (source)"
+        " group by source order by 1 desc"
     ).fetchone()
     if found is None:
         return None

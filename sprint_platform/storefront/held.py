@@ -56,8 +56,8 @@ def choose_settings(
     given: Mapping[str, Any],
     preset: str | None = None,
 ) -> StoreSettings:
-    """The settings to make or load days with: what is given, then what the project's settings say, then
-    those of the store that the warehouse holds, and of the default preset where it holds none.
+    """The settings to make or load days with: what is given, then what the project's settings say,
+    then those of the store that the warehouse holds, and of the default preset where it holds none.
 
     Raises SettingsError. Whether they are the held store's is for ``refuse_other`` to say.
     """
