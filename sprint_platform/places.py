@@ -60,8 +60,15 @@ def dbt_target_dir(title: str) -> Path:
 
 
 def catalogue_path() -> Path:
-    """The product catalogue, a dbt seed that all simulated titles share."""
-    return dbt_project_dir() / "seeds" / "dim_products.csv"
+    """The product catalogue that all simulated titles share: the data folder's, or where it has
+    none the committed dbt seed. The macro ``load_csv_rows`` of the dbt project chooses alike."""
+    made = made_catalogue_path()
+    return made if made.exists() else dbt_project_dir() / "seeds" / "dim_products.csv"
+
+
+def made_catalogue_path() -> Path:
+    """Where the asset ``products`` writes the data folder's catalogue."""
+    return data_dir() / "catalogue" / "dim_products.csv"
 
 
 def title_dirs() -> list[Path]:

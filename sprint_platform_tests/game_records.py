@@ -13,12 +13,13 @@ from uuid import UUID
 
 import numpy as np
 
-from sprint_platform.places import catalogue_path
+from sprint_platform.places import dbt_project_dir
 from sprint_platform.title import Title
 from sprint_platform_tests.dbt_runs import DbtWarehouse, Row
 
 PLAYERS = [UUID(int=8 << 76 | 2 << 62 | n) for n in range(24)]
-PRODUCTS = list(csv.DictReader(catalogue_path().read_text(encoding="utf-8").splitlines()))
+SEED = dbt_project_dir() / "seeds" / "dim_products.csv"
+PRODUCTS = list(csv.DictReader(SEED.read_text(encoding="utf-8").splitlines()))
 COUNTRIES = ["US", "BR", "MX", "FR", "ES", "DE", "ZZ"]
 # the numbers of a day's session without heartbeats, and of its session without records
 BRIEF, UNRECORDED = 8, 9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shutil
@@ -24,9 +25,9 @@ from dagster._core.storage.tags import (
 from sprint_platform.core import database_file, locks
 from sprint_platform.core.locks import LockError
 from sprint_platform.orchestration.build import build_definitions
-from sprint_platform.orchestration.catalogue import write_catalogue
+from sprint_platform.orchestration.catalogue import read_catalogue, write_catalogue
 from sprint_platform.orchestration.days_to_build import ranges, stale_days
-from sprint_platform.orchestration.dbt_manifest import graph_manifest
+from sprint_platform.orchestration.dbt_manifest import NOT_THE_PROJECT, graph_manifest
 from sprint_platform.orchestration.dbt_runner import (
     dbt_environment,
     dbt_events,
@@ -40,8 +41,17 @@ from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.runs import build_models, selection_for
 from sprint_platform.orchestration.title_translator import TitleTranslator
 from sprint_platform.orchestration.verification import verify_built
-from sprint_platform.places import database_path, project_root, published_dir, raw_dir
+from sprint_platform.places import (
+    data_dir,
+    database_path,
+    dbt_project_dir,
+    made_catalogue_path,
+    project_root,
+    published_dir,
+    raw_dir,
+)
 from sprint_platform.simulation.products import catalogue
+from sprint_platform.simulation.world import World
 from sprint_platform.telemetry.partitions import read_manifest
 from sprint_platform.title import Title
 from sprint_platform.warehouse.database import connect, warehouse_lock
@@ -90,6 +100,7 @@ class Graph:
         tags: dict[str, str] | None = None,
         warehouse: Warehouse | None = None,
         instance: dg.DagsterInstance | None = None,
+        config: dict[str, Any] | None = None,
     ) -> dg.ExecuteInProcessResult:
         """A run of the selection for a partition, a range of partitions, or without any."""
         days = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
@@ -100,6 +111,7 @@ class Graph:
             tags={**(tags or {}), **({k: str(v) for k, v in days.items()} if last else {})},
             resources={"warehouse": warehouse or Warehouse()},
             instance=instance,
+            run_config=config,
             raise_on_error=False,
         )
 
@@ -159,6 +171,16 @@ def content() -> dict[str, tuple]:
 def rows(query: str) -> list[tuple]:
     with connect() as con:
         return con.execute(query).fetchall()
+
+
+def project_files() -> dict[str, int]:
+    """When each file of the dbt project was last written, but for what is no part of it."""
+    files = [path for path in dbt_project_dir().rglob("*") if path.is_file()]
+    return {
+        str(path): path.stat().st_mtime_ns
+        for path in files
+        if not NOT_THE_PROJECT.intersection(path.parts)
+    }
 
 
 def command(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -305,6 +327,39 @@ def test_the_seeds_load_the_catalogue(graph: Graph) -> None:
     assert result.success, failures(result)
     assert built(result) == {("dim_products", None)}
     assert rows("select count(*) from tiny_dim.dim_products")[0][0] >= 30
+
+
+def test_a_catalogue_that_was_made_is_the_data_folders(graph: Graph) -> None:
+    before = project_files()
+    config = {"ops": {"products": {"config": {"count": 33}}}}
+    made = made_catalogue_path()
+    selection = dg.AssetSelection.assets("products") | assets("dim_products", "transactions")
+    try:
+        result = graph.run(selection, "2025-01-02", config=config)
+        assert result.success, failures(result)
+        assert project_files() == before
+        assert made.is_relative_to(data_dir())
+        assert read_catalogue().equals(catalogue(33))
+        expected = [tuple(row.values()) for row in catalogue(33).to_pylist()]
+        assert sorted(rows("select * from tiny_dim.dim_products")) == sorted(expected)
+        # the simulation sells what is in it
+        [(sold,)] = rows(
+            "select source from tiny_raw.loaded_partitions"
+            " where dataset = 'transactions' and partition_date = '2025-01-02'"
+        )
+        assert sold == World(Title.load("tiny"), catalogue(33)).source("transactions")
+        # people edit it, and put its columns in another order
+        lines = list(csv.reader(made.read_text().splitlines()))
+        made.write_text("\n".join(",".join(reversed(line)) for line in lines[:4]) + "\n")
+        assert graph.run(assets("dim_products")).success
+        assert sorted(rows("select * from tiny_dim.dim_products")) == sorted(expected[:3])
+    finally:
+        made.unlink(missing_ok=True)
+    # a data folder without one: the committed seed
+    assert graph.run(assets("dim_products")).success
+    assert rows("select count(*) from tiny_dim.dim_products") == [(catalogue().num_rows,)]
+    # the day as the other tests find it
+    assert graph.run(assets("transactions"), "2025-01-02").success
 
 
 def test_a_failed_check_blocks_everything_downstream(graph: Graph) -> None:
@@ -695,16 +750,15 @@ def test_a_damaged_day_does_not_stop_other_days(graph: Graph) -> None:
 
 
 def test_an_edited_catalogue_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    edited = tmp_path / "dim_products.csv"
-    monkeypatch.setattr("sprint_platform.orchestration.runs.catalogue_path", lambda: edited)
-    monkeypatch.setattr("sprint_platform.orchestration.catalogue.catalogue_path", lambda: edited)
+    monkeypatch.setenv("SPRINT_DATA_DIR", str(tmp_path))
+    edited = made_catalogue_path()
     definitions = build_definitions([Title.load("tiny")]).resolve_asset_graph()
 
     def made() -> bool:
         return dg.AssetKey("products") in selection_for("tiny", "all").resolve(definitions)
 
     assert made()
-    write_catalogue(catalogue())
+    write_catalogue(catalogue(), edited)
     assert made()
     edited.write_text(edited.read_text().replace("9.99", "8.99"))
     assert not made()

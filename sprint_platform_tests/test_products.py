@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -46,5 +47,5 @@ def test_passes_recur_by_month_or_year_and_nothing_else_does(count: int) -> None
     assert min(kinds["Skin", None], kinds["Emote", None]) >= 5
 
 
-def test_the_committed_seed_is_the_default_catalogue() -> None:
+def test_the_committed_seed_is_the_default_catalogue(data_folder: Path) -> None:
     assert read_catalogue().equals(catalogue())

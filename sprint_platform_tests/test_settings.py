@@ -104,6 +104,7 @@ def cases() -> dict[str, Case]:
         "store_orders": Case("11", "12", of_store("orders")),
         "store_days": Case("11", "12", of_store("days")),
         "store_seed": Case("11", "12", of_store("seed")),
+        "store_start": Case("2025-02-03", "2025-02-04", of_store("start")),
         "store_title": Case("leap", "arena", of_store("title")),
         "store_batch_size": Case("110", "120", of_store("batch_size")),
         "eventlog_players": Case("11", "12", of_batch("players")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,6 +18,7 @@ from dagster._core.storage.tags import (
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.storefront_assets import opening_day
 from sprint_platform.orchestration.storefront_dbt import BACK, FORWARD
 from sprint_platform.places import published_dir
 from sprint_platform.storefront.contracts import BRONZE_TABLES
@@ -24,9 +26,11 @@ from sprint_platform.storefront.files import write_day
 from sprint_platform.storefront.generation.inventory import WEEK
 from sprint_platform.storefront.generation.orders import SETTLED_WITHIN
 from sprint_platform.storefront.generation.store import Store
-from sprint_platform.storefront.settings import StoreSettings
+from sprint_platform.storefront.held import noted_settings, source_of
+from sprint_platform.storefront.settings import PRESETS, StoreSettings
 from sprint_platform.telemetry.partitions import read_manifest
 from sprint_platform.warehouse.database import connect
+from sprint_platform_tests.command_line import run_sprint
 
 EVERYTHING = dg.AssetSelection.groups("storefront")
 RAW = dg.AssetSelection.assets(*(["storefront", name] for name in BRONZE_TABLES))
@@ -137,6 +141,38 @@ def test_the_store_of_dagster_is_that_of_the_command_line(graph: Graph) -> None:
     assert rows("select count(*) from bronze.raw_customers") == [(0,)]
 
 
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_run_goes_on_with_the_store_that_the_command_line_loaded(
+    definitions: dg.Definitions, noted: bool
+) -> None:
+    assert not any(name.startswith("SPRINT_STORE_") for name in os.environ)
+    generate = ["storefront", "generate", "--preset", "small", "--load"]
+    made = run_sprint([*generate, "--to", "2025-01-02"], dict(os.environ))
+    assert made.returncode == 0, made.stderr
+    if not noted:
+        # as the version before left it
+        with connect() as con:
+            con.execute("alter table bronze.loaded_store drop settings")
+    run = Graph(definitions).run(RAW, "2025-01-31")
+    assert run.success, failure(run)
+    small = StoreSettings.model_validate(PRESETS["small"])
+    assert rows("select distinct source from bronze.loaded_partitions") == [(source_of(small),)]
+    [(settings,)] = rows("select settings from bronze.loaded_store")
+    assert noted_settings(settings) == small
+
+
+def test_files_of_a_store_that_is_not_loaded_are_not_written_over(graph: Graph) -> None:
+    day = date(2025, 1, 3)
+    trial = Store(StoreSettings(customers=30, products=10, orders=40, days=20))
+    file = write_day(trial, "raw_orders", day)
+    run = graph.run(RAW, "2025-01-02", "2025-01-03")
+    assert not run.success
+    assert "holds 1 partitions of a store with other settings" in failure(run)
+    assert read_manifest("storefront", "raw_orders", day) == file
+    # a day is asked for its own files
+    assert graph.run(RAW, "2025-01-02").success
+
+
 def test_models_name_the_days_that_are_not_there(graph: Graph) -> None:
     assert graph.run(RAW, "2025-01-01", "2025-01-02").success
     products = dg.AssetSelection.assets(["storefront", "products"]).without_checks()
@@ -194,6 +230,16 @@ def test_a_wrong_setting_of_the_store_leaves_the_games_their_graph(
     stands_on = keys.get(dg.AssetKey(["storefront", "player_value"])).parent_keys
     of_the_game = dg.AssetKey(["sprint", "transactions"])
     assert (of_the_game in stands_on) == (variable != "SPRINT_STORE_TITLE")
+
+
+@pytest.mark.parametrize(
+    ("said", "day"), [("2024-06-01", "2024-06-01"), ("", "2025-01-01"), ("soon", "2025-01-01")]
+)
+def test_the_first_partition_is_the_day_on_which_the_store_opens(
+    monkeypatch: pytest.MonkeyPatch, said: str, day: str
+) -> None:
+    monkeypatch.setenv("SPRINT_STORE_START", said)
+    assert opening_day() == date.fromisoformat(day)
 
 
 def test_player_value_is_backfilled_before_its_game_was_launched(

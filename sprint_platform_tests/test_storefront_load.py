@@ -20,10 +20,10 @@ from sprint_platform.places import published_dir
 from sprint_platform.storefront import files
 from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.duckdb_target import (
+    LEDGER,
     LoadReport,
     ensure_bronze,
     load_days,
-    loaded_digests,
     loaded_title,
 )
 from sprint_platform.storefront.errors import StorefrontError
@@ -112,8 +112,8 @@ def test_a_table_and_a_day_can_be_loaded_alone(folder: Path, store: Store) -> No
     with connect() as con:
         report = load_days(con, ["raw_orders"], [day], store)
         held = con.execute("select distinct event_date from bronze.raw_orders").fetchall()
-        assert loaded_digests(con, "raw_orders").keys() == {day}
-        assert loaded_digests(con, "raw_customers") == {}
+        assert LEDGER.loaded_digests(con, "raw_orders").keys() == {day}
+        assert LEDGER.loaded_digests(con, "raw_customers") == {}
     assert [t.table for t in report.tables] == ["raw_orders"]
     assert held == [(day,)]
 

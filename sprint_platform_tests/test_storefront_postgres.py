@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 
 from sprint_platform.storefront import postgres, postgres_url
 from sprint_platform.storefront.contracts import BRONZE_TABLES
-from sprint_platform.storefront.postgres import PostgresReport, load_days
+from sprint_platform.storefront.postgres import PostgresReport, held_store, load_days
 from sprint_platform.storefront.postgres_url import PostgresError, read_url
+from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform.telemetry.partitions import (
     PartitionError,
     partition_dir,
@@ -36,6 +37,7 @@ from sprint_platform_tests import postgres_server
 DAYS = [date(2025, 1, 1) + timedelta(days=n) for n in range(4)]
 DAY = DAYS[0]
 SOURCE = "0123456789abcdef"
+SETTINGS = StoreSettings(customers=9, products=9, orders=9, days=4)
 PLAYER = UUID("00112233-4455-6677-8899-aabbccddeeff")
 NOON = datetime(2025, 1, 1, 12, 30, 0, 250)
 VALUES: dict[str, Any] = {
@@ -95,7 +97,9 @@ def write_days(days: list[date] = DAYS, source: str = SOURCE, first: int = 1) ->
 def load(
     url: str, days: list[date] = DAYS, source: str = SOURCE, batch_size: int = 1000, **told: Any
 ) -> PostgresReport:
-    return load_days(url, days, source, batch_size, **told)
+    # tests send fewer rows at a time than a person may ask for
+    settings = SETTINGS.model_copy(update={"batch_size": batch_size})
+    return load_days(url, days, source, settings, **told)
 
 
 def query(url: str, sql: str, *parameters: Any) -> list[tuple]:
@@ -310,6 +314,29 @@ def test_another_store_is_refused_and_takes_the_place_only_when_told_to(url: str
     assert added(report) == dict.fromkeys(BRONZE_TABLES, 2)
     assert counts(url) == {**dict.fromkeys(BRONZE_TABLES, 2), "loaded_days": 14}
     assert query(url, "select order_id from bronze.raw_orders order by 1") == [(100,), (101,)]
+
+
+def test_the_settings_are_noted_with_the_store_that_is_held(url: str) -> None:
+    assert held_store(url) is None
+    load(url, [])
+    assert held_store(url) is None
+    write_days()
+    load(url)
+    held = held_store(url)
+    assert held is not None
+    assert (held.days, held.source, held.settings) == (4, SOURCE, SETTINGS)
+    # a load that fails on its first day leaves them as they were
+    other, seven = "fedcba9876543210", SETTINGS.model_copy(update={"seed": 7})
+    write_days(source=other, first=100)
+    damage("raw_clickstream", DAY)
+    refusal(lambda: load_days(url, DAYS, other, seven, replace=True), PartitionError)
+    assert held_store(url) == held
+    write_days([DAY], source=other, first=100)
+    load_days(url, [DAY], other, seven, replace=True)
+    held = held_store(url)
+    assert held is not None
+    assert (held.days, held.source, held.settings) == (1, other, seven)
+    assert query(url, "select source from bronze.loaded_store") == [(other,)]
 
 
 def test_other_records_of_a_loaded_day_are_refused(url: str) -> None:
@@ -618,6 +645,7 @@ def test_days_have_partitions_and_tables_have_their_keys(url: str) -> None:
         "bronze.raw_sessions": "PRIMARY KEY (event_date, session_id)",
         "bronze.raw_clickstream": "PRIMARY KEY (event_date, session_id, sequence_number)",
         "bronze.loaded_days": "PRIMARY KEY (event_date, table_name)",
+        "bronze.loaded_store": "PRIMARY KEY (source)",
     }
 
 

@@ -18,6 +18,7 @@ SURROUNDINGS = {
     "SPRINT_STORE_ORDERS": "13",
     "SPRINT_STORE_DAYS": "14",
     "SPRINT_STORE_SEED": "15",
+    "SPRINT_STORE_START": "2025-02-03",
     "SPRINT_STORE_TITLE": "leap",
     "SPRINT_STORE_BATCH_SIZE": "160",
 }
@@ -27,7 +28,7 @@ SURROUNDED = {
     "orders": 13,
     "days": 14,
     "seed": 15,
-    "start": date(2025, 1, 1),
+    "start": date(2025, 2, 3),
     "title": "leap",
     "batch_size": 160,
 }
@@ -96,10 +97,9 @@ def test_a_preset_that_is_typed_wins_over_the_environment() -> None:
 def test_a_flag_wins_over_everything() -> None:
     flags: dict[str, Any] = {
         **{"customers": 1, "products": 2, "orders": 3, "days": 4},
-        **{"seed": 0, "title": "", "batch_size": 100},
+        **{"seed": 0, "start": date(2025, 3, 4), "title": "", "batch_size": 100},
     }
-    expected = {**flags, "start": date(2025, 1, 1)}
-    assert read({**SURROUNDINGS, PRESET_VARIABLE: "small"}, flags, "large") == expected
+    assert read({**SURROUNDINGS, PRESET_VARIABLE: "small"}, flags, "large") == flags
     # a flag that is not given is None
     told = read(SURROUNDINGS, {**dict.fromkeys(flags), "orders": 3}, "small")
     assert told == {**SURROUNDED, **PRESETS["small"], "orders": 3}
@@ -129,6 +129,7 @@ def test_a_variable_that_is_set_to_nothing_is_not_set_but_a_store_may_have_no_ti
         ("seed", "-1"),
         ("seed", str(2**63)),
         ("seed", "0x2a"),
+        ("start", "2025-02-30"),
         ("title", "Sprint"),
         ("title", "../sprint"),
         ("title", "sprint\n"),

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from sprint_platform.cli.options import read_day
 from sprint_platform.cli.run_report import tell_build
 from sprint_platform.cli.sizes import bytes_as_text
 from sprint_platform.cli.terminal import Stop, out
+from sprint_platform.places import data_dir, database_path
 from sprint_platform.storefront.contracts import BRONZE, DOMAIN
 from sprint_platform.storefront.settings import StoreSettings
 
 if TYPE_CHECKING:
     from sprint_platform.storefront.files import Written
     from sprint_platform.storefront.generation.store import Store
+    from sprint_platform.storefront.held import HeldStore
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -67,13 +70,28 @@ BatchOption = Annotated[
     int | None,
     typer.Option(help="Rows sent to PostgreSQL at a time \\[SPRINT_STORE_BATCH_SIZE, or 50000]."),
 ]
-ToOption = Annotated[
-    Warehouse, typer.Option("--to", help="Which warehouse; postgres is SPRINT_POSTGRES_URL.")
+StartOption = Annotated[
+    str | None,
+    typer.Option(help="Day on which it opens \\[SPRINT_STORE_START, or 2025-01-01]."),
 ]
-ReplaceOption = Annotated[
-    bool,
+FromOption = Annotated[
+    str | None,
+    typer.Option("--from", help="First day, YYYY-MM-DD \\[default: that on which it opens]."),
+]
+ToOption = Annotated[
+    list[str] | None,
     typer.Option(
-        "--replace", help="Where the warehouse holds a store of other settings: drop that first."
+        "--to",
+        metavar="DAY",
+        help="Last day, YYYY-MM-DD \\[default: the last of --days]. duckdb or postgres is taken"
+        " for the --warehouse; may be given twice.",
+    ),
+]
+WarehouseOption = Annotated[
+    Warehouse | None,
+    typer.Option(
+        "--warehouse",
+        help="Where days are loaded to \\[default: duckdb]; postgres is SPRINT_POSTGRES_URL.",
     ),
 ]
 
@@ -86,31 +104,52 @@ def generate(
     orders: OrdersOption = None,
     days: DaysOption = None,
     seed: SeedOption = None,
+    start: StartOption = None,
     title: TitleOption = None,
     batch_size: BatchOption = None,
+    first: FromOption = None,
+    to: ToOption = None,
     load: Annotated[bool, typer.Option("--load", help="Load the days that were written.")] = False,
-    to: ToOption = Warehouse.duckdb,
-    replace: ReplaceOption = False,
+    warehouse: WarehouseOption = None,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Remove the files of a store with other settings; with --load also what the"
+            " warehouse holds of it.",
+        ),
+    ] = False,
 ) -> None:
-    """Write the store's days to data/raw/storefront, and load them with --load."""
+    """Write the store's days to data/raw/storefront, and load them with --load.
+
+    What no flag or variable says is as in the store that the warehouse holds: --from and --to alone
+    extend it.
+    """
     from sprint_platform.storefront.files import remove_others, write_days
     from sprint_platform.storefront.generation.store import Store
+    from sprint_platform.storefront.held import choose_settings, refuse_other
 
-    if not load and (replace or to is not Warehouse.duckdb):
-        raise Stop("--to and --replace say how days are loaded: add --load")
-    store = Store(_settings(preset, customers, products, orders, days, seed, title, batch_size))
-    settings = store.settings
+    target, last = _read_to(to, warehouse)
+    if target and not load:
+        raise Stop("--warehouse (or --to) says where days are loaded to: add --load")
+    given = _given(customers, products, orders, days, seed, start, title, batch_size)
+    held = _held_store(target)
+    settings = choose_settings(held, given, preset)
+    wanted = _read_days(settings, first, last)
+    store = Store(settings)
+    # before an hour of work, and before another store's files are written over
     if load and not replace:
-        # before an hour of work, and before another store's files are written over
-        _refuse_others(store, to)
-    _tell_settings(settings)
-    if removed := remove_others(store.source):
+        refuse_other(held, store.source, settings)
+    if not replace:
+        _refuse_other_files(store, held)
+    _tell_settings(settings, wanted)
+    if replace and (removed := remove_others(store.source)):
         out.print(f"removed {removed:,} partitions of a store with other settings", highlight=False)
-    with _days_bar("writing", settings.first_days) as watch:
-        written = write_days(store, settings.first_days, watch)
+    with _days_bar("writing", wanted) as watch:
+        written = write_days(store, wanted, watch)
     _tell_files(written)
     if load:
-        _load(store, to, replace)
+        _load(store, wanted, target, replace)
 
 
 @app.command("load")
@@ -121,16 +160,32 @@ def load_files(
     orders: OrdersOption = None,
     days: DaysOption = None,
     seed: SeedOption = None,
+    start: StartOption = None,
     title: TitleOption = None,
     batch_size: BatchOption = None,
-    to: ToOption = Warehouse.duckdb,
-    replace: ReplaceOption = False,
+    first: FromOption = None,
+    to: ToOption = None,
+    warehouse: WarehouseOption = None,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Where the warehouse holds a store of other settings: drop that first.",
+        ),
+    ] = False,
 ) -> None:
     """Load the days that `generate` wrote with these settings. Done twice, it adds nothing."""
     from sprint_platform.storefront.generation.store import Store
+    from sprint_platform.storefront.held import choose_settings, refuse_other
 
-    settings = _settings(preset, customers, products, orders, days, seed, title, batch_size)
-    _load(Store(settings), to, replace)
+    target, last = _read_to(to, warehouse)
+    given = _given(customers, products, orders, days, seed, start, title, batch_size)
+    held = _held_store(target)
+    settings = choose_settings(held, given, preset)
+    store = Store(settings)
+    if not replace:
+        refuse_other(held, store.source, settings)
+    _load(store, _read_days(settings, first, last), target, replace)
 
 
 @app.command()
@@ -152,26 +207,53 @@ def build() -> None:
     tell_build(build_models(StorefrontTranslator(), told, SCHEMAS))
 
 
-def _settings(
-    preset: Preset | None,
+def _read_to(
+    told: list[str] | None, warehouse: Warehouse | None
+) -> tuple[Warehouse | None, str | None]:
+    """The warehouse and the last day that ``--to`` and ``--warehouse`` say, None where they do not.
+    ``--to`` named the warehouse before there were days to name, and still does."""
+    names = {place.value: place for place in Warehouse}
+    places = {names[value] for value in told or [] if value in names}
+    days = [value for value in told or [] if value not in names]
+    if warehouse:
+        places.add(warehouse)
+    if len(places) > 1:
+        raise Stop("--to and --warehouse say both duckdb and postgres: load into one after another")
+    if len(days) > 1:
+        raise Stop(f"--to says {len(days)} days, {' and '.join(days)}: the last day is one")
+    for day in days:
+        read_day("--to (where it is neither duckdb nor postgres)", day)
+    return (places.pop() if places else None), (days[0] if days else None)
+
+
+def _read_days(settings: StoreSettings, first: str | None, last: str | None) -> list[date]:
+    return settings.days_between(
+        read_day("--from", first) if first else None,
+        read_day("--to", last) if last else None,
+        datetime.now(UTC).date(),
+    )
+
+
+def _given(
     customers: int | None,
     products: int | None,
     orders: int | None,
     days: int | None,
     seed: int | None,
+    start: str | None,
     title: str | None,
     batch_size: int | None,
-) -> StoreSettings:
-    given = {
+) -> dict[str, Any]:
+    return {
         "customers": customers,
         "products": products,
         "orders": orders,
         "days": days,
         "seed": seed,
+        "start": read_day("--start", start) if start else None,
         "title": title,
         "batch_size": batch_size,
     }
-    return StoreSettings.read(given, preset.value if preset else None)
 
 
 def _postgres_url() -> str:
@@ -180,28 +262,42 @@ def _postgres_url() -> str:
     return read_url()
 
 
-def _refuse_others(store: Store, to: Warehouse) -> None:
-    if to is Warehouse.postgres:
+def _held_store(target: Warehouse | None) -> HeldStore | None:
+    """The store that the warehouse holds. Waits for whoever is writing DuckDB's file."""
+    if target is Warehouse.postgres:
         from sprint_platform.storefront import postgres
 
-        postgres.refuse_others(_postgres_url(), store.source)
-        return
+        return postgres.held_store(_postgres_url())
     from sprint_platform.core.locks import hold
-    from sprint_platform.storefront.duckdb_target import refuse_others
+    from sprint_platform.storefront.duckdb_target import held_store
     from sprint_platform.warehouse.database import connect, warehouse_lock
 
-    with hold(warehouse_lock(), f"sprint {DOMAIN} generate"), connect() as con:
-        refuse_others(con, store)
+    if not database_path().exists():
+        return None
+    with hold(warehouse_lock(), f"sprint {DOMAIN}"), connect() as con:
+        return held_store(con)
 
 
-def _load(store: Store, to: Warehouse, replace: bool) -> None:
-    settings, days = store.settings, store.settings.first_days
-    if to is Warehouse.postgres:
+def _refuse_other_files(store: Store, held: HeldStore | None) -> None:
+    """A store's files are another one's days under the same names: none is written over unasked."""
+    from sprint_platform.storefront.files import other_files
+    from sprint_platform.storefront.held import described_sources
+
+    if others := other_files(store.source):
+        raise Stop(
+            f"{data_dir() / 'raw' / DOMAIN} holds {others.total():,} partitions of a store with"
+            f" other settings ({described_sources(others, held, store.settings)}): nothing was"
+            " written. --replace removes them first; SPRINT_DATA_DIR names another data folder"
+        )
+
+
+def _load(store: Store, days: list[date], target: Warehouse | None, replace: bool) -> None:
+    if target is Warehouse.postgres:
         from sprint_platform.storefront.postgres import load_days as load_into_postgres
 
         with _days_bar("loading", days) as watch:
             loaded = load_into_postgres(
-                _postgres_url(), days, store.source, settings.batch_size, replace, watch
+                _postgres_url(), days, store.source, store.settings, replace, watch
             )
         told = _counts("added", "there already")
         for table in loaded.tables:
@@ -210,7 +306,6 @@ def _load(store: Store, to: Warehouse, replace: bool) -> None:
         _tell_seconds(loaded.described, loaded.days, loaded.seconds)
         return
     from sprint_platform.core.locks import hold
-    from sprint_platform.places import database_path
     from sprint_platform.storefront.contracts import BRONZE_TABLES
     from sprint_platform.storefront.duckdb_target import load_days
     from sprint_platform.warehouse.database import connect, warehouse_lock
@@ -251,18 +346,18 @@ def _days_bar(what: str, days: list[date]) -> Iterator[Callable[[date, int], Non
         yield watch
 
 
-def _tell_settings(settings: StoreSettings) -> None:
-    last = settings.first_days[-1]
+def _tell_settings(settings: StoreSettings, days: list[date]) -> None:
     out.print(
         f"a store of {settings.customers:,} customers, {settings.products:,} products and"
-        f" {settings.orders:,} orders, {settings.start} to {last}, seed {settings.seed}",
+        f" {settings.orders:,} orders, {settings.start} to {settings.first_days[-1]}, seed"
+        f" {settings.seed}",
         highlight=False,
     )
+    if days != settings.first_days:
+        out.print(f"its days {days[0]} to {days[-1]}", highlight=False)
 
 
 def _tell_files(written: list[Written]) -> None:
-    from sprint_platform.places import data_dir
-
     told = _counts("rows", "size")
     for table in written:
         told.add_row(table.table, f"{table.rows:,}", bytes_as_text(table.bytes))

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -95,6 +96,7 @@ class Settings(BaseSettings):
     store_orders: int | None = Field(default=None, alias="SPRINT_STORE_ORDERS")
     store_days: int | None = Field(default=None, alias="SPRINT_STORE_DAYS")
     store_seed: int | None = Field(default=None, alias="SPRINT_STORE_SEED")
+    store_start: date | None = Field(default=None, alias="SPRINT_STORE_START")
     store_title: str | None = Field(default=None, alias="SPRINT_STORE_TITLE")
     store_batch_size: int | None = Field(default=None, alias="SPRINT_STORE_BATCH_SIZE")
 

@@ -1,4 +1,4 @@
-"""The product catalogue: one asset for every simulated title, kept as a dbt seed."""
+"""The product catalogue: one asset for every simulated title, a CSV file in the data folder."""
 
 # no `from __future__ import annotations`: Dagster reads the annotations of an asset's parameters
 
@@ -15,7 +15,7 @@ import dagster as dg
 from pydantic import Field
 
 from sprint_platform.orchestration.policies import OWNERS
-from sprint_platform.places import catalogue_path
+from sprint_platform.places import catalogue_path, made_catalogue_path
 from sprint_platform.telemetry.contracts import DATASETS, Column
 from sprint_platform.telemetry.partitions import PartitionError
 
@@ -32,7 +32,7 @@ class CatalogueConfig(dg.Config):
 
 
 def build_catalogue_asset() -> dg.AssetsDefinition:
-    """The unpartitioned asset ``products``, which writes the seed ``dim_products.csv``."""
+    """The unpartitioned asset ``products``, which writes the data folder's ``dim_products.csv``."""
 
     spec = dg.AssetSpec(
         PRODUCTS_KEY,
@@ -41,7 +41,8 @@ def build_catalogue_asset() -> dg.AssetsDefinition:
         owners=OWNERS,
         description=(
             "One row is a product of the shop: one catalogue for every simulated title. Writes"
-            " `sprint_dbt/seeds/dim_products.csv`; each title's `dim_products` loads it."
+            " `catalogue/dim_products.csv` in the data folder; each title's `dim_products` loads"
+            " it, and before there is one the committed `sprint_dbt/seeds/dim_products.csv`."
         ),
     )
 
@@ -50,22 +51,22 @@ def build_catalogue_asset() -> dg.AssetsDefinition:
         # numpy and what the simulation imports with it: only when a catalogue is made
         from sprint_platform.simulation.products import catalogue
 
-        table = catalogue(config.count)
-        write_catalogue(table)
+        table, path = catalogue(config.count), made_catalogue_path()
+        write_catalogue(table, path)
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": table.num_rows,
-                "bytes": catalogue_path().stat().st_size,
-                "path": dg.MetadataValue.path(str(catalogue_path())),
+                "bytes": path.stat().st_size,
+                "path": dg.MetadataValue.path(str(path)),
             }
         )
 
     return products
 
 
-def write_catalogue(products: "pa.Table", path: Path | None = None) -> None:
-    """Replaces the seed file by the products, at once: a reader finds the old file or the new."""
-    path = path or catalogue_path()
+def write_catalogue(products: "pa.Table", path: Path) -> None:
+    """Replaces the file by the products, at once: a reader finds the old file or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -77,7 +78,7 @@ def write_catalogue(products: "pa.Table", path: Path | None = None) -> None:
 
 
 def read_catalogue(path: Path | None = None) -> "pa.Table":
-    """The seed file's products, as the contract's ``products``; people may have edited it.
+    """The catalogue's products, as the contract's ``products``; people may have edited it.
 
     Raises PartitionError, in one line, for a missing file or a value that is none of its column's.
     """

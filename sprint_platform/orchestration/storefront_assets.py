@@ -5,17 +5,29 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date
 
 import dagster as dg
 
+from sprint_platform.core.settings import SettingsError, settings
 from sprint_platform.orchestration.failures import told_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS, daily_partitions
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.window import run_window, with_progress
 from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
-from sprint_platform.storefront.settings import FIRST_DAY, StoreSettings
+from sprint_platform.storefront.settings import FIRST_DAY
 
-DAYS = daily_partitions(FIRST_DAY)
+
+def opening_day() -> date:
+    """The day on which a store of the project's settings opens. A wrong one is for the run to
+    refuse: it must not take the games' graph along."""
+    try:
+        return settings().store_start or FIRST_DAY
+    except SettingsError:
+        return FIRST_DAY
+
+
+DAYS = daily_partitions(opening_day())
 # What each table's rows name.
 NAMES = {
     "raw_customers": (),
@@ -48,9 +60,10 @@ def build_storefront_assets() -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, warehouse: Warehouse
     ) -> Iterator[dg.MaterializeResult]:
         # numpy and the name lists: only when something is made
-        from sprint_platform.storefront.duckdb_target import load_days, refuse_others
-        from sprint_platform.storefront.files import write_day
+        from sprint_platform.storefront.duckdb_target import held_store, load_days, refuse_others
+        from sprint_platform.storefront.files import refuse_other_files, write_day
         from sprint_platform.storefront.generation.store import Store
+        from sprint_platform.storefront.held import choose_settings
 
         window = run_window(context)
         assert window is not None  # the assets have days, and no check of their own
@@ -58,17 +71,17 @@ def build_storefront_assets() -> dg.AssetsDefinition:
         rows: Counter[str] = Counter()
         seconds = dict.fromkeys(tables, 0.0)
         with told_in_one_line():
-            settings = StoreSettings.read({})
-            context.log.info(
-                f"a store of {settings.customers:,} customers, {settings.products:,} products and"
-                f" {settings.orders:,} orders in its first {settings.days} days, seed"
-                f" {settings.seed}"
-            )
-            store = Store(settings)
             holder = f"{DOMAIN} of run {context.run.run_id}"
             with warehouse.get_connection(holder) as con:
+                store = Store(choose_settings(held_store(con), {}))
                 # before the files of the store that is loaded are written over
                 refuse_others(con, store)
+            refuse_other_files(store.source, tables, window.days)
+            made = store.settings
+            context.log.info(
+                f"a store of {made.customers:,} customers, {made.products:,} products and"
+                f" {made.orders:,} orders in its first {made.days} days, seed {made.seed}"
+            )
             for day in with_progress(context, window.days):
                 for table in tables:
                     began = time.perf_counter()

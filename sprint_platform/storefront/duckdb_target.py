@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Collection, Sequence
@@ -13,8 +14,8 @@ import duckdb
 
 from sprint_platform.places import published_dir
 from sprint_platform.storefront.contracts import BRONZE, BRONZE_TABLES, DOMAIN
-from sprint_platform.storefront.errors import StorefrontError
 from sprint_platform.storefront.files import manifests_of
+from sprint_platform.storefront.held import HeldStore, noted_settings, refuse_other
 from sprint_platform.warehouse.ledger import Ledger, transaction
 from sprint_platform.warehouse.load import replace_days
 from sprint_platform.warehouse.publish import publish_views
@@ -53,6 +54,8 @@ def ensure_bronze(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(
         f"create table if not exists {_STORE} (source varchar primary key, title varchar not null)"
     )
+    # as JSON; null until the next load, where a version loaded the store that did not note them
+    con.execute(f"alter table {_STORE} add column if not exists settings varchar")
 
 
 def load_days(
@@ -78,10 +81,12 @@ def load_days(
     with transaction(con):
         if not replace:
             refuse_others(con, store)
-        elif _other_days(con, store):
+        elif (held := held_store(con)) and held.source != store.source:
             _drop_store(con)
+        noted = json.dumps(store.settings.records_from())
         con.execute(
-            f"insert or replace into {_STORE} values (?, ?)", [store.source, store.settings.title]
+            f"insert or replace into {_STORE} (source, title, settings) values (?, ?, ?)",
+            [store.source, store.settings.title, noted],
         )
         for name, manifests in files.items():
             loaded = LEDGER.loaded_digests(con, name)
@@ -92,15 +97,23 @@ def load_days(
     return LoadReport(tuple(done), time.perf_counter() - began)
 
 
+def held_store(con: duckdb.DuckDBPyConnection) -> HeldStore | None:
+    """The store whose days bronze holds; None where it holds no day."""
+    ensure_bronze(con)
+    found = con.execute(
+        "select count(distinct partition_date), source, any_value(settings), any_value(title)"
+        f" from {LEDGER.loaded_table} left join {_STORE} using (source)"
+        " group by source order by 1 desc"
+    ).fetchone()
+    if found is None:
+        return None
+    days, source, noted, title = found
+    return HeldStore(BRONZE, days, source, noted_settings(noted), title)
+
+
 def refuse_others(con: duckdb.DuckDBPyConnection, store: Store) -> None:
     """Raises StorefrontError where bronze holds days of another store than this one."""
-    if others := _other_days(con, store):
-        raise StorefrontError(
-            f"{BRONZE} holds {others} days of a store with other settings (or of another version of"
-            " its title or of the generator): nothing was made or loaded. Say the settings as they"
-            " were (--preset, --seed … or SPRINT_STORE_*), or replace that store with these:"
-            " `sprint storefront generate --load --replace`, and the same settings"
-        )
+    refuse_other(held_store(con), store.source, store.settings)
 
 
 def loaded_title(con: duckdb.DuckDBPyConnection) -> str:
@@ -108,15 +121,6 @@ def loaded_title(con: duckdb.DuckDBPyConnection) -> str:
     ensure_bronze(con)
     found = con.execute(f"select title from {_STORE}").fetchone()
     return str(found[0]) if found else ""
-
-
-def _other_days(con: duckdb.DuckDBPyConnection, store: Store) -> int:
-    ensure_bronze(con)
-    found = con.execute(
-        f"select count(distinct partition_date) from {LEDGER.loaded_table} where source <> ?",
-        [store.source],
-    ).fetchone()
-    return int(found[0]) if found else 0
 
 
 def _drop_store(con: duckdb.DuckDBPyConnection) -> None:

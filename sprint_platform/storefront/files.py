@@ -6,7 +6,8 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -15,6 +16,7 @@ from datetime import date
 from functools import lru_cache
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sprint_platform.places import raw_dir
@@ -133,23 +135,60 @@ def _write_tables(store: Store, day: date) -> dict[str, Manifest]:
     return {table: write_day(store, table, day) for table in BRONZE_TABLES}
 
 
+def other_files(source: str) -> Counter[str]:
+    """How many partitions there are of each other store than that of ``source``."""
+    return Counter(other for _, other in _others(source) if other is not None)
+
+
+def refuse_other_files(source: str, tables: Collection[str], days: Sequence[date]) -> None:
+    """Raises StorefrontError where files of another store than that of ``source`` lie on these days
+    of these tables: to write the days would be to write over them."""
+    manifests = [
+        _manifest(table, day) for table in BRONZE_TABLES if table in tables for day in days
+    ]
+    others = sum(manifest is not None and manifest.source != source for manifest in manifests)
+    if others:
+        raise StorefrontError(
+            f"{raw_dir(DOMAIN, '')} holds {others:,} partitions of a store with other settings on"
+            f" the days {days[0]} to {days[-1]}: nothing was written. Load that store (`sprint"
+            f" {DOMAIN} load`, with its settings), or write this one in its place (`sprint {DOMAIN}"
+            " generate --replace`)"
+        )
+
+
 def remove_others(source: str) -> int:
     """Removes the partition files of any other store than that of ``source``, and damaged ones, and
-    returns how many partitions that were: a load would refuse a mixture."""
+    returns how many partitions that were."""
     removed = 0
+    for folder, _ in _others(source):
+        shutil.rmtree(folder)
+        removed += 1
+    return removed
+
+
+def _others(source: str) -> Iterator[tuple[Path, str | None]]:
+    """The partitions of any other store than that of ``source``, with that store's fingerprint;
+    None where the partition is damaged."""
     for table in BRONZE_TABLES:
         for folder in sorted(raw_dir(DOMAIN, table).glob("event_date=*")):
             try:
                 day = date.fromisoformat(folder.name.removeprefix("event_date="))
             except ValueError:
                 continue  # no partition: somebody else's folder
-            with suppress(PartitionError):
+            try:
                 manifest = read_manifest(DOMAIN, table, day)
-                if manifest is None or manifest.source == source:
-                    continue
-            shutil.rmtree(folder)
-            removed += 1
-    return removed
+            except PartitionError:
+                yield folder, None
+                continue
+            if manifest is not None and manifest.source != source:
+                yield folder, manifest.source
+
+
+def _manifest(table: str, day: date) -> Manifest | None:
+    # a damaged one holds nothing that could be lost
+    with suppress(PartitionError):
+        return read_manifest(DOMAIN, table, day)
+    return None
 
 
 def manifests_of(table: str, days: Sequence[date], source: str) -> dict[date, Manifest]:
@@ -163,7 +202,7 @@ def manifests_of(table: str, days: Sequence[date], source: str) -> dict[date, Ma
             if manifest is None:
                 raise PartitionError(
                     f"{what} is missing: run `sprint storefront generate` with the same settings"
-                    f" first, or materialize {DOMAIN}/{table} for {day}"
+                    f" and days first, or materialize {DOMAIN}/{table} for {day}"
                 )
             raise PartitionError(
                 f"{what} is of a store with other settings: load it with those it was generated"

@@ -7,6 +7,7 @@ goes on after a failure, adds what is missing and nothing else.
 from __future__ import annotations
 
 import io
+import json
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -23,13 +24,16 @@ from pyarrow import csv
 
 from sprint_platform.storefront.contracts import BRONZE, BRONZE_TABLES, DOMAIN, BronzeTable
 from sprint_platform.storefront.files import manifests_of
+from sprint_platform.storefront.held import HeldStore, noted_settings
 from sprint_platform.storefront.postgres_tables import (
     DAY_COLUMN,
     LEDGER,
+    STORE,
     make_partitions,
     make_tables,
 )
 from sprint_platform.storefront.postgres_url import Place, PostgresError, read_place
+from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform.telemetry.partitions import (
     Manifest,
     PartitionError,
@@ -73,15 +77,16 @@ def load_days(
     url: str,
     days: Sequence[date],
     source: str,
-    batch_size: int,
+    settings: StoreSettings,
     replace: bool = False,
     watch: Callable[[date, int], None] | None = None,
     connections: int = 2,
 ) -> PostgresReport:
     """Adds the days' partitions to the bronze tables, which it makes where they are missing.
 
-    ``source`` is the store's fingerprint, which all partitions must have, and all that is loaded.
-    ``batch_size`` rows are read and sent at a time. ``watch`` is called after each day with the
+    ``source`` is the store's fingerprint, which all partitions must have, and all that is loaded;
+    its ``settings`` are noted, and of them ``batch_size`` is how many rows are read and sent at a
+    time. ``watch`` is called after each day with the
     rows of its partitions. ``connections`` days are loaded at the same time.
 
     A day comes whole or not at all. A failure leaves the days that were loaded before it; the same
@@ -110,8 +115,11 @@ def load_days(
             make_tables(opened[0], place)
             if not replace:
                 _refuse_others(opened[0], partitions, source, place)
+                # before the days: two that noted it at once would wait for each other's end. Where
+                # none of them comes it does no harm: a store is held by its days
+                _note_store(opened[0], source, settings)
             make_partitions(opened, list(partitions))
-        loader = _Loader(place, opened, source, batch_size)
+        loader = _Loader(place, opened, source, settings)
         # closed where `watch` raises, too: what is under way ends before its connection does
         with closing(_load_all(loader, partitions, replace)) as loaded:
             for day, loads in loaded:
@@ -129,14 +137,33 @@ def load_days(
     )
 
 
-def refuse_others(url: str, source: str) -> None:
-    """Raises PostgresError where the server cannot be reached, or holds another store: to be asked
-    before the days are made."""
+def held_store(url: str) -> HeldStore | None:
+    """The store whose days the database holds; None where it holds no day. Raises PostgresError,
+    also where the server cannot be reached: to be asked before days are made."""
     place = read_place(url)
     with closing(place.connect()) as connection, place.in_one_line("nothing was made or loaded"):
-        there = connection.execute("select to_regclass(%s)", [f"{BRONZE}.{LEDGER}"]).fetchone()
-        if there != (None,):
-            _refuse_others(connection, {}, source, place)
+        if not _is_there(connection, LEDGER):
+            return None
+        found = connection.execute(
+            f"select count(distinct event_date), source from {BRONZE}.{LEDGER}"
+            " group by source order by 1 desc"
+        ).fetchone()
+        if found is None:
+            return None
+        days, source = found
+        noted = None
+        # a version that did not note it may have made the tables
+        if _is_there(connection, STORE):
+            noted = connection.execute(
+                f"select settings::text from {BRONZE}.{STORE} where source = %s", [source]
+            ).fetchone()
+    settings = noted_settings(noted[0] if noted else None)
+    return HeldStore(f"{BRONZE} in {place.described}", days, source, settings)
+
+
+def _is_there(connection: Connection, table: str) -> bool:
+    found = connection.execute("select to_regclass(%s)", [f"{BRONZE}.{table}"]).fetchone()
+    return found != (None,)
 
 
 def _exclude_others(connection: Connection, place: Place) -> None:
@@ -182,6 +209,13 @@ def _refuse_others(
             )
 
 
+def _note_store(connection: Connection, source: str, settings: StoreSettings) -> None:
+    connection.execute(
+        f"insert into {BRONZE}.{STORE} (source, settings) values (%s, %s) on conflict do nothing",
+        [source, json.dumps(settings.records_from())],
+    )
+
+
 def _load_all(
     loader: _Loader, partitions: Mapping[date, Manifests], replace: bool
 ) -> Generator[tuple[date, list[PostgresLoad]], None, None]:
@@ -214,12 +248,12 @@ class _Loader:
     """Loads a day at a time on each of its connections, in the thread that asks."""
 
     def __init__(
-        self, place: Place, connections: Sequence[Connection], source: str, batch_size: int
+        self, place: Place, connections: Sequence[Connection], source: str, settings: StoreSettings
     ) -> None:
         self.place = place
         self.connections = connections
         self.source = source
-        self.batch_size = batch_size
+        self.settings = settings
         self._stopping = threading.Event()
         self._free: SimpleQueue[Connection] = SimpleQueue()
         for connection in connections:
@@ -259,8 +293,11 @@ class _Loader:
             self._go_on()
             with self.place.in_one_line(f"{day} was not loaded"), connection.transaction():
                 if replace:
-                    tables = ", ".join(f"{BRONZE}.{name}" for name in (*BRONZE_TABLES, LEDGER))
+                    tables = ", ".join(
+                        f"{BRONZE}.{name}" for name in (*BRONZE_TABLES, LEDGER, STORE)
+                    )
                     connection.execute(f"truncate {tables}")
+                    _note_store(connection, self.source, self.settings)
                 return [
                     self._load_table(connection, BRONZE_TABLES[name], day, manifest)
                     for name, manifest in manifests.items()
@@ -325,7 +362,7 @@ class _Loader:
             with cursor.copy(
                 f"copy {relation} ({_names(table)}) from stdin (format csv)"
             ) as copying:
-                for batch in _batches(table, day, manifest, self.batch_size):
+                for batch in _batches(table, day, manifest, self.settings.batch_size):
                     self._go_on()
                     copying.write(_csv(batch, day))
             if cursor.rowcount != manifest.rows:

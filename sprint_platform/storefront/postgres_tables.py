@@ -41,13 +41,16 @@ LEDGER_COLUMNS = {
     "source": "text not null",
     "loaded_at": "timestamp with time zone not null",
 }
+STORE = "loaded_store"
+STORE_COLUMNS = {"source": "text not null", "settings": "jsonb not null"}
 # Each partition that a transaction makes takes some places in the server's table of locks.
 DAYS_AT_A_TIME = 90
 PARTITION_KEY, PRIMARY_KEY = "the partition key", "the primary key"
 
 
 def make_tables(connection: Connection, place: Place) -> None:
-    """Makes the schema, the seven tables and the ledger where they are missing, all or none.
+    """Makes the schema, the seven tables, the ledger and the table of the store's settings where
+    they are missing, all or none.
 
     Raises PostgresError where one is there and is not as the contract says.
     """
@@ -68,6 +71,9 @@ def make_tables(connection: Connection, place: Place) -> None:
                 connection.execute("; ".join(_definition(table)))
         if LEDGER not in there:
             connection.execute("; ".join(_ledger_definition()))
+        # a version that did not note it may have made the others
+        if STORE not in there:
+            connection.execute("; ".join(_store_definition()))
 
 
 def make_partitions(connections: Sequence[Connection], days: Sequence[date]) -> None:
@@ -128,7 +134,10 @@ def _wanted() -> dict[str, dict[str, str]]:
     for table in BRONZE_TABLES.values():
         partition_key = {PARTITION_KEY: f"RANGE ({DAY_COLUMN})"} if table.by_day else {}
         wanted[table.name] = _columns(table) | partition_key | {PRIMARY_KEY: _key(table)}
-    return wanted | {LEDGER: LEDGER_COLUMNS | {PRIMARY_KEY: "PRIMARY KEY (event_date, table_name)"}}
+    return wanted | {
+        LEDGER: LEDGER_COLUMNS | {PRIMARY_KEY: "PRIMARY KEY (event_date, table_name)"},
+        STORE: STORE_COLUMNS | {PRIMARY_KEY: "PRIMARY KEY (source)"},
+    }
 
 
 def _existing(connection: Connection) -> dict[str, dict[str, str]]:
@@ -198,6 +207,15 @@ def _ledger_definition() -> Iterator[str]:
     yield (
         f"comment on table {BRONZE}.{LEDGER} is"
         " 'One row is a day of a table that was loaded: its records, and the store they are of.'"
+    )
+
+
+def _store_definition() -> Iterator[str]:
+    columns = ", ".join(f"{name} {kind}" for name, kind in STORE_COLUMNS.items())
+    yield f"create table {BRONZE}.{STORE} ({columns}, primary key (source))"
+    yield (
+        f"comment on table {BRONZE}.{STORE} is"
+        " 'One row is the store that is loaded: what its records come from, and its settings.'"
     )
 
 

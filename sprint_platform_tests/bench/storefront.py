@@ -67,4 +67,4 @@ def in_postgres() -> Posted:
 def _load(url: str, watch: Callable[[date, int], None] | None = None) -> PostgresReport:
     settings = StoreSettings.read({}, "medium")
     source = Store(settings).source
-    return load_days(url, settings.first_days, source, settings.batch_size, watch=watch)
+    return load_days(url, settings.first_days, source, settings, watch=watch)

@@ -21,6 +21,7 @@ from sprint_platform.storefront.generation.players import LinkedPlayers
 from sprint_platform.storefront.generation.products import Products
 from sprint_platform.storefront.generation.reviews import Reviews
 from sprint_platform.storefront.generation.sessions import Sessions
+from sprint_platform.storefront.held import source_of
 from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform.title import Title
 
@@ -31,7 +32,7 @@ class Store:
     def __init__(self, settings: StoreSettings) -> None:
         players = _players(settings)
         self.settings = settings
-        self.source = settings.fingerprint(players.title.fingerprint if players else "")
+        self.source = source_of(settings)
         calendar = Calendar(settings)
         customers = Customers(settings, calendar, players)
         products = Products(settings, calendar)
