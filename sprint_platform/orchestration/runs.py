@@ -15,6 +15,7 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
+from sprint_platform.core.signals import raise_if_stopped
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.catalogue import read_catalogue
 from sprint_platform.orchestration.landed_assets import Landed
@@ -153,8 +154,8 @@ def _days(first: date, last: date) -> dict[str, str]:
 def _materialize(
     definitions: dg.Definitions, selection: dg.AssetSelection, tags: Mapping[str, str]
 ) -> GraphRun:
-    # dbt tells its results as events; its console lines would tear the progress bars
-    os.environ.setdefault("DBT_QUIET", "true")
+    # dbt tells its results as events, failures too; its console lines would tear the progress bars
+    os.environ.setdefault("DBT_LOG_LEVEL", "none")
     assets = list(definitions.assets or [])
     began = time.perf_counter()
     with dg.DagsterInstance.get() as instance:
@@ -167,6 +168,7 @@ def _materialize(
             tags=tags,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
+    raise_if_stopped()
     return GraphRun(
         run_id=result.run_id,
         success=result.success,
