@@ -18,10 +18,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from sprint_platform.core.locks import hold
 from sprint_platform.core.signals import Stopped, raise_if_stopped, stopped_by_signals
 from sprint_platform.places import project_root
-from sprint_platform.warehouse.database import connect
-from sprint_platform.warehouse.lease import lease
+from sprint_platform.warehouse.database import connect, warehouse_lock
 
 SPRINT = Path(sys.executable).parent / "sprint"
 PATIENCE = 600
@@ -167,7 +167,7 @@ def test_a_run_that_is_stopped_while_dbt_builds_lets_go_and_can_be_given_again(
     assert in_place.half_written() == []
     # the models that were left are not built first
     assert "created sql incremental model pocket_mart.kpi_daily" not in in_place.dbt_log("pocket")
-    with lease("a test", timeout_seconds=0), connect():
+    with hold(warehouse_lock(), "a test", seconds=0), connect():
         pass
     assert "kpi_daily" in in_place.ended("run", *days, "--reuse")
 
@@ -185,7 +185,7 @@ def test_a_run_that_is_stopped_while_it_makes_records_leaves_no_half_of_one(
     assert line.startswith("stopped: ")
     assert in_place.half_written() == []
     assert not (made / "event_date=2025-02-28" / "manifest.json").exists()
-    with lease("a test", timeout_seconds=0), connect():
+    with hold(warehouse_lock(), "a test", seconds=0), connect():
         pass
 
 

@@ -247,9 +247,7 @@ def failure_line(name: str, result: dbtRunnerResult) -> str | None:
 
 def node_results(result: dbtRunnerResult) -> list[NodeResult]:
     """The results of the models, seeds and tests; none when dbt failed before them."""
-    results = getattr(result.result, "results", [])
-    # a hook of the project is an operation
-    return [r for r in results if r.node.resource_type != "operation"]
+    return list(getattr(result.result, "results", []))
 
 
 def _told_failure(result: NodeResult) -> str:
