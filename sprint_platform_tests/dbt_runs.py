@@ -143,8 +143,9 @@ class DbtWarehouse:
         )
         # a command that stopped before its first node has no results
         results = getattr(result.result, "results", [])
-        # nothing is done for an exposure, and dbt says so
+        # nothing is done for an exposure, and dbt says so; a hook of the project is an operation
         results = [r for r in results if str(r.status) != "no-op"]
+        results = [r for r in results if r.node.resource_type != "operation"]
         return DbtRun(
             success=result.success,
             status={r.node.name: str(r.status) for r in results},

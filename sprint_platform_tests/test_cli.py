@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import pytest
 
@@ -84,6 +85,15 @@ def test_a_run_tells_the_rows_of_every_table(
     # Dagster's and dbt's own chatter belongs to the UI
     assert "DEBUG" not in built.stdout + built.stderr
     assert "PASS" not in built.stdout
+
+
+def test_a_run_is_found_by_its_title_and_days(
+    built: subprocess.CompletedProcess[str], folder: Path
+) -> None:
+    with dg.DagsterInstance.from_config(str(folder / "home")) as instance:
+        [run] = instance.get_runs(dg.RunsFilter(tags={"sprint/title": "pocket"}))
+    assert run.job_name == "pocket_run"
+    assert run.tags["sprint/days"] == "2025-01-01 to 2025-01-03"
 
 
 def test_existing_partitions_are_not_made_anew_unasked(

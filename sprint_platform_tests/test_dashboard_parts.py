@@ -19,7 +19,8 @@ from sprint_platform.dashboard.published import Columns, NothingPublished, publi
 from sprint_platform.dashboard.queries import encounters
 from sprint_platform.dashboard.replay import beats_of, meetings_of
 from sprint_platform.dashboard.view import address, read_view
-from sprint_platform.orchestration.history import last_runs, latest_checks
+from sprint_platform.orchestration.history import RUNS_READ, last_runs, latest_checks
+from sprint_platform.orchestration.run_tags import domain_tags
 from sprint_platform.title import Title
 from sprint_platform_tests.command_line import run_sprint
 from sprint_platform_tests.dashboard_marts import FIRST, LAST, publish_few, publish_marts
@@ -329,6 +330,28 @@ def test_changes_and_numbers_as_people_read_them() -> None:
 def dagster_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     return tmp_path
+
+
+@pytest.mark.usefixtures("dagster_home")
+def test_a_check_is_told_however_many_runs_of_other_domains_came_after_it() -> None:
+    @dg.asset_check(asset=["game", "sessions"])
+    def adds_up() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=False)
+
+    @dg.job
+    def other() -> None: ...
+
+    with dg.DagsterInstance.get() as instance:
+        job = dg.define_asset_job("check", selection=dg.AssetSelection.all_asset_checks())
+        dg.Definitions(asset_checks=[adds_up], jobs=[job]).resolve_job_def(
+            "check"
+        ).execute_in_process(instance=instance, tags=domain_tags("game"))
+        for _ in range(RUNS_READ):
+            instance.create_run_for_job(other)
+    (told,) = latest_checks("game")
+    assert told.check == "adds_up"
+    (past,) = last_runs("game")
+    assert past.status == "success"
 
 
 @pytest.mark.usefixtures("dagster_home")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
+from sprint_platform.eventlog.duckdb_target import DuckDBTarget
 from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.places import dbt_project_dir
 from sprint_platform.telemetry.contracts import DATASETS
@@ -283,6 +287,28 @@ def test_nothing_is_built_on_a_faulty_source(spoilt: DbtWarehouse) -> None:
 
 
 # --- how it refuses ------------------------------------------------------------------------------
+
+
+def test_dbt_build_in_its_folder_needs_nothing_else(tmp_path: Path) -> None:
+    project = tmp_path / "sprint_dbt"
+    shutil.copytree(dbt_project_dir(), project, ignore=shutil.ignore_patterns("target", "logs"))
+    (tmp_path / "data").mkdir()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("SPRINT_", "DBT_"))}
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "dbt"), "--no-use-colors", "build"],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "ERROR=0 SKIP=0" in done.stdout
+    relations = DbtWarehouse(tmp_path / "data").relations()
+    assert {"sprint_mart.kpi_daily", "eventlog_mart.retention", "gold.daily_sales"} <= relations
+    # a load finds the tables that it would make itself
+    with DbtWarehouse(tmp_path / "data").connect() as con:
+        assert all(DuckDBTarget(con).existing().values())
 
 
 @pytest.mark.parametrize(

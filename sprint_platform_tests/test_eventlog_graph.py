@@ -192,6 +192,12 @@ def test_a_second_batch_leaves_the_first_alone_and_a_smaller_one_leaves_nothing_
     assert published("select count(*) from eventlog_mart.dim_players") == [(45,)]
 
 
+@pytest.mark.parametrize("name", ["raw_players", "fct_sessions"])
+def test_a_range_that_runs_backwards_is_refused_in_one_line(graph: Graph, name: str) -> None:
+    [line] = failures(graph.run(assets(name), 10, 9)).values()
+    assert line == "the range 10...9 runs backwards: give 9...10"
+
+
 def test_a_range_of_batches_is_one_run(graph: Graph) -> None:
     result = graph.run(EVERYTHING, 7, 8, players=6)
     assert result.success, failures(result)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from sprint_platform.core.errors import driver_line
 from sprint_platform.core.settings import Settings, SettingsError
 from sprint_platform.eventlog import snowflake_target
 from sprint_platform.eventlog.contracts import RAW_TABLES
@@ -319,6 +320,27 @@ def test_a_wrong_variable_is_named(variables: dict[str, str], variable: str, val
     assert "\n" not in str(caught.value)
     # a password that slipped into the wrong line is not shown either
     assert value not in str(caught.value)
+
+
+def test_a_password_that_is_a_common_word_leaves_messages_alone(
+    variables: dict[str, str],
+) -> None:
+    credentials = read_credentials({**variables, "SNOWFLAKE_PASSWORD": "or"})
+    with pytest.raises(SnowflakeError) as refused, open_snowflake(credentials):
+        pass
+    assert "Incorrect username or password" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "invalid connection postgresql://me:hunter2@somewhere/game",
+        "bad options: host=somewhere password = hunter2",
+        "connect(**{'user': 'me', 'password': 'hunter2'})",
+    ],
+)
+def test_a_message_that_quotes_how_to_get_in_is_left_out(message: str) -> None:
+    assert driver_line(message) == "the driver's message quotes how to get in, and is left out"
 
 
 def test_nothing_shows_the_password(target: SnowflakeTarget) -> None:

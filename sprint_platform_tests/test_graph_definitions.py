@@ -175,6 +175,15 @@ def test_the_daily_job_has_one_step_per_dataset_and_one_for_dbt(
     }
 
 
+def test_every_job_says_what_it_does_and_tags_its_runs(definitions: dg.Definitions) -> None:
+    jobs = list(definitions.jobs or [])
+    tags = {job.name: dict(definitions.resolve_job_def(job.name).run_tags) for job in jobs}
+    assert tags["sprint_daily"] == {"sprint/title": "sprint"}
+    assert tags["storefront_daily"] == {"sprint/domain": "storefront"}
+    assert tags["eventlog_batch"] == {"sprint/domain": "eventlog"}
+    assert all(told and job.description for job, told in zip(jobs, tags.values(), strict=True))
+
+
 def test_the_schedule_runs_the_job_every_day(definitions: dg.Definitions) -> None:
     schedule = definitions.resolve_schedule_def("sprint_daily_schedule")
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "UTC")

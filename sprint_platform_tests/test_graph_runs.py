@@ -709,6 +709,13 @@ def test_a_day_before_the_launch_is_refused_in_one_line(graph: Graph) -> None:
     assert not (raw_dir("tiny", "sessions") / "event_date=2024-12-31").exists()
 
 
+@pytest.mark.parametrize("name", ["signons", "fact_session"])
+def test_a_range_that_runs_backwards_is_refused_in_one_line(graph: Graph, name: str) -> None:
+    [line] = failures(graph.run(assets(name), "2025-01-03", "2025-01-01")).values()
+    told = "the range 2025-01-03...2025-01-01 runs backwards: give 2025-01-01...2025-01-03"
+    assert line == told
+
+
 # -- what a crash leaves, and a title's first day ------------------------------------------------
 
 

@@ -102,6 +102,13 @@ def failure(run: dg.ExecuteInProcessResult) -> str:
     return " ".join(str(e.step_failure_data.error_display_string) for e in events)
 
 
+@pytest.mark.parametrize("name", ["raw_orders", "daily_sales"])
+def test_a_range_that_runs_backwards_is_refused_in_one_line(graph: Graph, name: str) -> None:
+    run = graph.run(dg.AssetSelection.assets(["storefront", name]), "2025-01-03", "2025-01-01")
+    told = "the range 2025-01-03...2025-01-01 runs backwards: give 2025-01-01...2025-01-03"
+    assert failure(run) == told
+
+
 def test_one_day_by_name_in_an_empty_folder_then_a_range(graph: Graph) -> None:
     alone = graph.run(EVERYTHING, "2025-01-09")
     assert alone.success, failure(alone)

@@ -554,6 +554,17 @@ def test_the_url_is_of_the_environment_then_of_the_env_file(
     assert read_url() == "postgres://a@b/c"
 
 
+@pytest.mark.parametrize("password", ["password", "a", "127", "tester"])
+def test_a_password_that_is_a_common_word_leaves_messages_alone(url: str, password: str) -> None:
+    write_days([DAY])
+    wrong = with_user(url, "tester", password)
+    with pytest.raises(PostgresError) as refused:
+        load(wrong, [DAY])
+    assert 'password authentication failed for user "tester"' in str(refused.value)
+    assert "127.0.0.1" in str(refused.value)
+    assert "***" not in str(refused.value)
+
+
 def test_what_says_where_never_shows_the_password() -> None:
     place = postgres_url.read_place("postgresql://tester:hunter2@somewhere:5433/game")
     assert "hunter2" not in repr(place)

@@ -14,11 +14,23 @@ from sprint_platform.core.checkout import project_root
 from sprint_platform.core.errors import SprintError
 from sprint_platform.core.matrix_threads import limit_matrix_threads
 from sprint_platform.core.settings import variable
+from sprint_platform.core.signals import Stopped, stopped_by_signals
 from sprint_platform.places import dagster_home
 
 
 def main() -> None:
-    """The console script: one clear line, not a stack trace, for what a person can mend."""
+    """The console script: one clear line, not a stack trace, for what a person can mend, and when
+    somebody stops it."""
+    try:
+        with stopped_by_signals():
+            _run()
+    except Stopped as stopped:
+        line = f"stopped: {stopped.left}" if stopped.left else "stopped"
+        problems.print(line, highlight=False, soft_wrap=True, markup=False)
+        sys.exit(stopped.code)
+
+
+def _run() -> None:
     try:
         prepare_environment()
     except SprintError as error:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +25,8 @@ from sprint_platform.core.settings import env_file, settings, winning_over_expor
 from sprint_platform.places import dagster_home, data_dir, database_path, title_dirs
 from sprint_platform.title import Title, TitleError, title_names
 
+# Dagster's services end within a second or two; a run under way lets go of what it holds first.
+SECONDS_TO_END = 15.0
 PACKAGES = (
     "dagster", "dagster-dbt", "dagster-duckdb", "dbt-core", "dbt-duckdb", "duckdb", "polars",
     "numpy", "pyarrow", "pydantic",
@@ -154,9 +159,29 @@ def ui(
     ]  # fmt: skip
     # dagster's commands are looked up by name in its child processes
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    try:
+    # a group of its own: Dagster's processes then end together, and only after this one asked
+    services = subprocess.Popen(
+        command,
         # not from the root: Dagster would put the .env there above what is exported, and export it
-        code = subprocess.call(command, cwd=dagster_home(), env={**os.environ, "PATH": path})
-    except KeyboardInterrupt:
-        code = 0
+        cwd=dagster_home(),
+        env={**os.environ, "PATH": path},
+        start_new_session=True,
+    )
+    try:
+        code = services.wait()
+    finally:
+        _end_group(services)
     raise typer.Exit(code)
+
+
+def _end_group(services: subprocess.Popen[bytes]) -> None:
+    """Ends the processes of the group: those that Dagster started, and runs that are under way."""
+    deadline = time.monotonic() + SECONDS_TO_END
+    number = int(signal.SIGTERM)
+    # with nobody left there is no group
+    with suppress(ProcessLookupError):
+        while True:
+            os.killpg(services.pid, number)
+            number = 0 if time.monotonic() < deadline else int(signal.SIGKILL)
+            services.poll()
+            time.sleep(0.1)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sprint_platform.cli.progress import progress_bars
 from sprint_platform.cli.run_report import built_table, tell_failures
 from sprint_platform.cli.terminal import Stop, out, problems
+from sprint_platform.core.signals import what_is_left
 from sprint_platform.title import Title
 from sprint_platform.warehouse.ledger import title_ledger
 
@@ -84,7 +85,7 @@ def _build(game: Title, windows: list[Window], build: Build, again: str) -> None
     failed: list[str] = []
     seconds: Counter[str] = Counter()
     days = [day for window in windows for day in window.days]
-    with progress_bars(game, days) as watch:
+    with what_is_left(f"{again} builds the rest"), progress_bars(game, days) as watch:
         for window, run in zip(windows, build(game, windows, watch), strict=True):
             tell_failures(run)
             seconds.update({"": run.seconds, **run.seconds_of})

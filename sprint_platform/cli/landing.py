@@ -14,6 +14,7 @@ from sprint_platform.cli.options import TitleOption
 from sprint_platform.cli.progress import progress_bars
 from sprint_platform.cli.run_report import tell_failures
 from sprint_platform.cli.terminal import Stop, out, problems
+from sprint_platform.core.signals import what_is_left
 from sprint_platform.title import Title
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def land(
         planned = landing.land(game, dry_run=True)
         _tell_landing(game, planned, "would be landed")
         return
-    with hold(title_lock(game), "sprint land"):
+    left = f"sprint land --title {title} lands and builds the rest"
+    with what_is_left(left), hold(title_lock(game), "sprint land"):
         with progress_bars(game, []) as watch:
             run, report = land_files(game, watch)
         if report is not None:

@@ -16,6 +16,7 @@ from sprint_platform.cli.options import DAILY_DATASETS, FromOption, TitleOption,
 from sprint_platform.cli.progress import progress_bars
 from sprint_platform.cli.run_report import built_table, tell_failures
 from sprint_platform.cli.terminal import Stop, out
+from sprint_platform.core.signals import what_is_left
 from sprint_platform.places import database_path, published_dir
 from sprint_platform.title import Title
 
@@ -122,7 +123,10 @@ def _run_and_tell(game: Title, days: list[date], entrypoint: Entrypoint, reuse: 
 
     span = f"{days[0]} to {days[-1]}" if len(days) > 1 else str(days[0])
     out.print(f"[bold]{game.name}[/], {span}: {entrypoint.value}", highlight=False)
-    with progress_bars(game, days) as watch:
+    left = "the same command builds the days; with --reuse it keeps the partitions that were made"
+    if game.lands:
+        left = f"sprint land --title {game.name} builds the days that are behind"
+    with what_is_left(left), progress_bars(game, days) as watch:
         report = run_graph(
             game, days[0], days[-1], entrypoint=entrypoint.value, reuse=reuse, watch=watch
         )

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+# `postgresql://user:password@host`, `password=…`, `'password': …`
+CONNECTION_STRING = re.compile(r"://[^\s/]*@|password['\"]?\s*[=:]", re.IGNORECASE)
+
 
 class SprintError(Exception):
     """The message is one line that says what is wrong, where, and what to do.
@@ -9,3 +14,12 @@ class SprintError(Exception):
     The command line ends with that line and Dagster fails the step with it; any other exception is
     a bug, and keeps its stack trace.
     """
+
+
+def driver_line(message: str) -> str:
+    """A database driver's message in one line, at most 400 characters long. One that quotes a
+    connection string is left out whole: to look for the password in a finished text shows where it
+    is, and garbles the text where it is a word or a number that messages have."""
+    if CONNECTION_STRING.search(message):
+        return "the driver's message quotes how to get in, and is left out"
+    return " ".join(message.split())[:400]

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sprint_platform.core.errors import driver_line
 from sprint_platform.eventlog.contracts import RAW_TABLES, RawTable
 from sprint_platform.eventlog.load import LoadError
 from sprint_platform.eventlog.snowflake_credentials import SnowflakeCredentials, SnowflakeError
@@ -251,23 +252,22 @@ class SnowflakeTarget:
         try:
             yield
         except Error as error:
-            raise SnowflakeError(_told(error, self.credentials)) from error
+            raise SnowflakeError(_told(error)) from error
 
 
 def _wanted(table: RawTable) -> list[tuple[str, str]]:
     return [(column.name, TYPES[column.type]) for column in table.columns]
 
 
-def _told(error: Error, credentials: SnowflakeCredentials) -> str:
+def _told(error: Error) -> str:
     """The connector's message in one line."""
     message: Any = error.raw_msg or error.msg or type(error).__name__
-    line = " ".join(str(message).split())[:400]
-    return line.replace(credentials.password.get_secret_value(), "***")
+    return driver_line(str(message))
 
 
 def _refusal(error: Error, credentials: SnowflakeCredentials) -> str:
     """Why there is no connection, and which variable to look at."""
-    reason = _told(error, credentials)
+    reason = _told(error)
     where = f"account {credentials.account}"
     look_at = "SNOWFLAKE_ACCOUNT"
     if credentials.host:

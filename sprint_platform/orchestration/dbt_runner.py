@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sprint_platform.core.settings import settings, variable
+from sprint_platform.core.signals import when_stopped
 from sprint_platform.orchestration.window import Window
 from sprint_platform.places import data_dir, dbt_project_dir, dbt_target_dir, duckdb_temp_dir
 from sprint_platform.title import Title
@@ -124,9 +125,13 @@ def dbt_result(
     with _environment(environment):
         try:
             # never with manifest=: names would be those of the title it was parsed for
-            return dbtRunner(callbacks=callbacks).invoke(arguments)
+            result = dbtRunner(callbacks=callbacks).invoke(arguments)
         finally:
             DuckDBConnectionManager.close_all_connections()
+    # in the main thread dbt cancels its queries, and tells of the signal as of any other failure
+    if isinstance(result.exception, (KeyboardInterrupt, SystemExit)):
+        raise result.exception
+    return result
 
 
 def dbt_result_in_duckdb(
@@ -153,15 +158,19 @@ def dbt_events(
     test's result as it comes; returns dbt's result.
 
     dbt works in a thread of its own, so that its next model runs while Dagster stores what the last
-    one told. A run that is stopped waits for the models that are being built. ``at_once`` hears of
-    each result first, in the thread that built it: while it listens, dbt has the database open.
+    one told. Where the run is stopped, so is dbt: the models that are being built are rolled back,
+    and no other begins. ``at_once`` hears of each result first, in the thread that built it: while
+    it listens, dbt has the database open.
     """
     from dbt_common.events.functions import msg_to_dict
 
     waiting: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
     finished: list[dbtRunnerResult] = []
+    stopping = threading.Event()
 
     def told(event: EventMsg) -> None:
+        if stopping.is_set() and event.info.name in ("LogStartLine", "SQLQuery"):
+            raise RuntimeError("the run was stopped")
         if event.info.name in RESULT_EVENTS:
             result = msg_to_dict(event)
             if at_once:
@@ -174,15 +183,32 @@ def dbt_events(
         finally:
             waiting.put(None)
 
-    with connect():
+    def stop() -> None:
+        stopping.set()
+        _interrupt_queries()
+
+    # Dagster leaves a step in the middle when the signal finds it storing what the step yielded
+    with connect(), when_stopped(stop):
         thread = threading.Thread(target=run, name="dbt")
         thread.start()
         try:
             while (event := waiting.get()) is not None:
                 yield event
+        except BaseException:
+            stop()
+            raise
         finally:
             thread.join()
     return finished[0]
+
+
+def _interrupt_queries() -> None:
+    from dbt.adapters.base import BaseAdapter
+    from dbt.adapters.factory import FACTORY
+
+    for adapter in FACTORY.adapters.values():
+        assert isinstance(adapter, BaseAdapter)
+        adapter.cancel_open_connections()
 
 
 @contextmanager

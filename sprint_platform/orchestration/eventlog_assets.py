@@ -18,6 +18,7 @@ from sprint_platform.eventlog.settings import LAST_BATCH, BatchSettings
 from sprint_platform.orchestration.failures import ClearFailure, told_in_one_line
 from sprint_platform.orchestration.policies import OWNERS
 from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.window import runs_backwards
 
 if TYPE_CHECKING:
     from sprint_platform.eventlog.files import BatchFile
@@ -133,6 +134,17 @@ def upstream(table: str, batch: int) -> BatchSettings:
     return made
 
 
+def run_batches(context: dg.AssetExecutionContext) -> list[int]:
+    """The run's batches; none for a run without partitions (a check launched alone). Raises
+    ClearFailure for a range that runs backwards: Dagster would have it mean no batch."""
+    if not (context.has_partition_key or context.has_partition_key_range):
+        return []
+    first, last = (int(key) for key in context.partition_key_range)
+    if last < first:
+        raise runs_backwards(first, last)
+    return list(range(first, last + 1))
+
+
 def _make(
     context: dg.AssetExecutionContext,
     warehouse: Warehouse,
@@ -148,8 +160,7 @@ def _make(
     holder = f"eventlog/{table} of run {context.run.run_id}"
     with told_in_one_line(), ExitStack() as folders:
         files = {}
-        for key in sorted(context.partition_keys, key=int):
-            batch = int(key)
+        for batch in run_batches(context):
             # until it is loaded: another run of this batch would change what is loaded here
             folders.enter_context(hold(batch_lock(batch_dir(batch)), holder))
             settings = settings_of(batch)
@@ -161,7 +172,9 @@ def _make(
             files[batch] = file = write_table(settings, table, batch_dir(batch))
             rows += file.rows
             context.add_asset_metadata(
-                _metadata(file, time.perf_counter() - started), table_key(table), partition_key=key
+                _metadata(file, time.perf_counter() - started),
+                table_key(table),
+                partition_key=str(batch),
             )
         with warehouse.get_connection(holder) as con:
             target = DuckDBTarget(con)

@@ -14,7 +14,7 @@ from sprint_platform.eventlog.load import LoadError, loaded_digest
 from sprint_platform.orchestration.dbt_manifest import Node, sources_of
 from sprint_platform.orchestration.dbt_step import build_specs, run_dbt, selected_nodes
 from sprint_platform.orchestration.dbt_translator import ModelTranslator
-from sprint_platform.orchestration.eventlog_assets import BATCHES
+from sprint_platform.orchestration.eventlog_assets import BATCHES, run_batches
 from sprint_platform.orchestration.eventlog_dbt import SCHEMAS, eventlog_environment
 from sprint_platform.orchestration.failures import told_in_one_line
 from sprint_platform.orchestration.resources import Warehouse
@@ -63,8 +63,7 @@ def build_eventlog_models(manifest: Node) -> dg.AssetsDefinition:
         nodes = selected_nodes(context, manifest)
         read = {source["identifier"] for node in nodes for source in sources_of(manifest, node)}
         # a check that is launched alone is about everything
-        partitioned = context.has_partition_key or context.has_partition_key_range
-        asked = {int(key) for key in context.partition_keys} if partitioned else set()
+        asked = set(run_batches(context))
         with told_in_one_line(), warehouse.leased(f"dbt of {DOMAIN} in run {context.run.run_id}"):
             with connect() as con:
                 target = DuckDBTarget(con)

@@ -17,7 +17,9 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-# How many runs of all domains are looked through: a check that none of them asked is not told.
+from sprint_platform.orchestration.run_tags import DOMAIN_TAG, TITLE_TAG, domain_tags
+
+# How many runs of a domain are looked through: a check that none of them asked is not told.
 RUNS_READ = 60
 
 
@@ -88,10 +90,18 @@ def latest_checks(domain: str) -> list[CheckResult]:
     return [latest[key] for key in sorted(latest)]
 
 
-def _records(instance: dg.DagsterInstance, domain: str) -> Iterator[dg.RunRecord]:
-    for record in instance.get_run_records(limit=RUNS_READ):
-        if domain in _domains(instance, record.dagster_run):
-            yield record
+def _records(instance: dg.DagsterInstance, domain: str) -> list[dg.RunRecord]:
+    """The domain's latest runs, the last first: those with its tag, and those among the latest of
+    all domains that have no such tag: of any selection, started from the UI's asset graph or by
+    `dagster asset materialize`."""
+    tagged = instance.get_run_records(dg.RunsFilter(tags=domain_tags(domain)), limit=RUNS_READ)
+    others = [
+        record
+        for record in instance.get_run_records(limit=RUNS_READ)
+        if not {TITLE_TAG, DOMAIN_TAG}.intersection(record.dagster_run.tags)
+        and domain in _domains(instance, record.dagster_run)
+    ]
+    return sorted([*tagged, *others], key=lambda record: record.storage_id, reverse=True)
 
 
 def _domains(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[str]:

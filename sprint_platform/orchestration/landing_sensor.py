@@ -21,6 +21,7 @@ from sprint_platform.orchestration.days_to_build import (
     ranges,
     title_lock,
 )
+from sprint_platform.orchestration.run_tags import days_tags
 from sprint_platform.orchestration.window import Window
 from sprint_platform.telemetry.partitions import read_manifest
 from sprint_platform.title import Title
@@ -190,9 +191,15 @@ def _request(title: Title, job_name: str, landing: str, window: Window) -> dg.Ru
     first, last = window.days[0].isoformat(), window.days[-1].isoformat()
     run_key = f"{title.name}-landing-{landing}-{first}-{last}"
     if first == last:
-        return dg.RunRequest(run_key=run_key, job_name=job_name, partition_key=first)
+        return dg.RunRequest(
+            run_key=run_key, job_name=job_name, partition_key=first, tags=days_tags(window)
+        )
     return dg.RunRequest(
         run_key=run_key,
         job_name=job_name,
-        tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last},
+        tags={
+            **days_tags(window),
+            ASSET_PARTITION_RANGE_START_TAG: first,
+            ASSET_PARTITION_RANGE_END_TAG: last,
+        },
     )

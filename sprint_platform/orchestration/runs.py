@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -15,10 +15,12 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
+from sprint_platform.core.signals import raise_if_stopped
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.catalogue import read_catalogue
 from sprint_platform.orchestration.landed_assets import Landed
 from sprint_platform.orchestration.raw_assets import EXISTING_TAG, Watch, landed_files_key
+from sprint_platform.orchestration.run_tags import days_tags, domain_tags
 from sprint_platform.orchestration.upstream import UPSTREAM
 from sprint_platform.orchestration.window import Window
 from sprint_platform.places import catalogue_path
@@ -105,8 +107,11 @@ def run_graph(
     instance that DAGSTER_HOME names.
     """
     definitions = build_definitions([title], watch=watch)
-    tags = {**_days(first, last), EXISTING_TAG: "reuse" if reuse else "regenerate"}
-    return _materialize(definitions, _selection(title, entrypoint), tags)
+    tags = {
+        **_tags(title, Window(first, last + timedelta(days=1))),
+        EXISTING_TAG: "reuse" if reuse else "regenerate",
+    }
+    return _materialize(definitions, f"{title.name}_run", _selection(title, entrypoint), tags)
 
 
 def land_files(title: Title, watch: Watch | None = None) -> tuple[GraphRun, LandReport | None]:
@@ -118,7 +123,8 @@ def land_files(title: Title, watch: Watch | None = None) -> tuple[GraphRun, Land
     keys = [landed_files_key(title)]
     if title.source == "landing":
         keys.append(dg.AssetKey([title.name, "dim_products"]))
-    ended = _materialize(definitions, dg.AssetSelection.assets(*keys), {})
+    selection = dg.AssetSelection.assets(*keys)
+    ended = _materialize(definitions, f"{title.name}_landing", selection, domain_tags(title.name))
     return ended, (reports[-1] if reports else None)
 
 
@@ -129,8 +135,8 @@ def build_landed(
     tests every model. Nothing is delivered or landed."""
     definitions = build_definitions([title], watch=watch)
     for window in windows:
-        tags = _days(window.days[0], window.days[-1])
-        yield _materialize(definitions, _days_selection(title), tags)
+        tags = _tags(title, window)
+        yield _materialize(definitions, f"{title.name}_build", _days_selection(title), tags)
 
 
 def build_models(
@@ -139,34 +145,42 @@ def build_models(
     """Builds and tests every model of these days, a run per window, from what is loaded."""
     definitions = build_definitions([title], watch=watch)
     for window in windows:
-        tags = _days(window.days[0], window.days[-1])
-        yield _materialize(definitions, _models_selection(title), tags)
+        tags = _tags(title, window)
+        yield _materialize(definitions, f"{title.name}_models", _models_selection(title), tags)
 
 
-def _days(first: date, last: date) -> dict[str, str]:
+def _tags(title: Title, window: Window) -> dict[str, str]:
     return {
-        ASSET_PARTITION_RANGE_START_TAG: first.isoformat(),
-        ASSET_PARTITION_RANGE_END_TAG: last.isoformat(),
+        **domain_tags(title.name),
+        **days_tags(window),
+        ASSET_PARTITION_RANGE_START_TAG: window.days[0].isoformat(),
+        ASSET_PARTITION_RANGE_END_TAG: window.days[-1].isoformat(),
     }
 
 
 def _materialize(
-    definitions: dg.Definitions, selection: dg.AssetSelection, tags: Mapping[str, str]
+    definitions: dg.Definitions,
+    job_name: str,
+    selection: dg.AssetSelection,
+    tags: Mapping[str, str],
 ) -> GraphRun:
-    # dbt tells its results as events; its console lines would tear the progress bars
-    os.environ.setdefault("DBT_QUIET", "true")
-    assets = list(definitions.assets or [])
+    # as dg.materialize does, whose job has a name that says nothing. The name is none of a job that
+    # a schedule or sensor starts: they wait while such a run is unfinished, as the run of a command
+    # that was killed is for ever
+    job = dg.define_asset_job(job_name, selection=selection)
+    # dbt tells its results as events, failures too; its console lines would tear the progress bars
+    os.environ.setdefault("DBT_LOG_LEVEL", "none")
+    assets = [a for a in definitions.assets or [] if isinstance(a, dg.AssetsDefinition)]
     began = time.perf_counter()
     with dg.DagsterInstance.get() as instance:
-        result = dg.materialize(
-            [asset for asset in assets if isinstance(asset, dg.AssetsDefinition)],
-            selection=selection,
-            resources=definitions.resources,
+        runnable = dg.Definitions(assets=assets, jobs=[job], resources=definitions.resources)
+        result = runnable.resolve_job_def(job_name).execute_in_process(
             instance=instance,
             raise_on_error=False,
             tags=tags,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
+    raise_if_stopped()
     return GraphRun(
         run_id=result.run_id,
         success=result.success,

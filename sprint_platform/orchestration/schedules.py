@@ -6,7 +6,9 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from sprint_platform.storefront.contracts import DOMAIN
+from sprint_platform.eventlog.contracts import DOMAIN as EVENTLOG
+from sprint_platform.orchestration.run_tags import domain_tags
+from sprint_platform.storefront.contracts import DOMAIN as STOREFRONT
 from sprint_platform.title import Title
 
 # After midnight UTC, when a landed day's last sessions have been uploaded.
@@ -21,6 +23,7 @@ def build_daily_job(
     return dg.define_asset_job(
         f"{title.name}_daily",
         selection=dg.AssetSelection.assets(*assets),
+        tags=domain_tags(title.name),
         description=f"One day of {title.name}: every dataset, model and check.",
     )
 
@@ -32,6 +35,7 @@ def build_landing_job(
     return dg.define_asset_job(
         f"{title.name}_land",
         selection=dg.AssetSelection.assets(*assets),
+        tags=domain_tags(title.name),
         description=f"Lands the new files of {title.name}; the days that change are built apart.",
     )
 
@@ -43,6 +47,7 @@ def build_reopened_job(
     return dg.define_asset_job(
         f"{title.name}_reopened",
         selection=dg.AssetSelection.assets(*assets),
+        tags=domain_tags(title.name),
         description=f"Days of {title.name} that late files changed: every dataset and model.",
     )
 
@@ -57,8 +62,9 @@ def build_daily_schedule(
 def build_storefront_job(assets: Iterable[dg.AssetsDefinition]) -> dg.UnresolvedAssetJobDefinition:
     """One day of the store: bronze tables, models and their checks."""
     return dg.define_asset_job(
-        f"{DOMAIN}_daily",
+        f"{STOREFRONT}_daily",
         selection=dg.AssetSelection.assets(*assets),
+        tags=domain_tags(STOREFRONT),
         description="One day of the web store: bronze tables, models and checks.",
     )
 
@@ -69,5 +75,6 @@ def build_eventlog_job(assets: Iterable[dg.AssetsDefinition]) -> dg.UnresolvedAs
     return dg.define_asset_job(
         "eventlog_batch",
         selection=dg.AssetSelection.assets(*assets),
+        tags=domain_tags(EVENTLOG),
         description="One batch of the game event log: raw tables, models and checks.",
     )

@@ -9,6 +9,8 @@ from datetime import date, timedelta
 
 import dagster as dg
 
+from sprint_platform.orchestration.failures import ClearFailure
+
 SECONDS_BETWEEN_PROGRESS = 10.0
 
 
@@ -29,12 +31,21 @@ class Window:
 
 
 def run_window(context: dg.AssetExecutionContext) -> Window | None:
-    """The run's days, or None for a run without partitions (a check launched alone)."""
+    """The run's days, or None for a run without partitions (a check launched alone). Raises
+    ClearFailure for a range that runs backwards."""
     # has_partition_key alone is False in a range run, which would then lose its window
     if not (context.has_partition_key or context.has_partition_key_range):
         return None
-    window = context.partition_time_window
-    return Window(window.start.date(), window.end.date())
+    first, last = (date.fromisoformat(day) for day in context.partition_key_range)
+    if last < first:
+        raise runs_backwards(first, last)
+    return Window(first, last + timedelta(days=1))
+
+
+def runs_backwards(first: object, last: object) -> ClearFailure:
+    """What to say of a partition range whose first partition comes after its last one. Dagster
+    lets it through: of days it would be a window that ends before it starts, of batches none."""
+    return ClearFailure(f"the range {first}...{last} runs backwards: give {last}...{first}")
 
 
 def described(days: list[date]) -> str:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sprint_platform.core.errors import driver_line
 from sprint_platform.core.settings import settings, variable
 from sprint_platform.storefront.errors import StorefrontError
 
@@ -72,7 +73,6 @@ class Place:
     database: str
     user: str
     url: str = field(repr=False)
-    password: str = field(repr=False)
     parameters: Mapping[str, Any] = field(repr=False)
 
     @property
@@ -121,11 +121,11 @@ class Place:
         # a COPY says here which line and column it was
         parts = (error.diag.message_primary or str(error), (error.diag.context or "")[:200])
         reason = "; ".join(part for part in parts if part)
-        return f"{self._one_line(reason)} ({self.described}, user {self.user}): {self._for(advice)}"
+        return f"{driver_line(reason)} ({self.described}, user {self.user}): {self._for(advice)}"
 
     def _refusal(self, error: Exception) -> str:
         # where a name has several addresses, what follows repeats it for each of them
-        reason = self._one_line(str(error).split("Multiple connection attempts")[0])
+        reason = driver_line(str(error).split("Multiple connection attempts")[0])
         advice = f"see that a server runs there, and host and port in {VARIABLE}"
         for part, better in NO_CONNECTION.items():
             if part in reason:
@@ -135,10 +135,6 @@ class Place:
 
     def _for(self, advice: str) -> str:
         return advice.replace("{user}", self.user)
-
-    def _one_line(self, message: str) -> str:
-        line = " ".join(message.split())[:400]
-        return line.replace(self.password, "***") if self.password else line
 
 
 def read_place(url: str) -> Place:
@@ -179,6 +175,5 @@ def read_place(url: str) -> Place:
         user=known["user"],
         database=known.get("dbname") or known["user"],
         url=url,
-        password=known.get("password", ""),
         parameters=told,
     )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 
 import duckdb
 
 from sprint_platform.core.database_file import when_free
 from sprint_platform.core.locks import Kind, Lock
 from sprint_platform.core.settings import settings
+from sprint_platform.core.signals import when_stopped
 from sprint_platform.places import data_dir, database_path, duckdb_temp_dir, published_dir
 
 
@@ -45,9 +47,24 @@ def connect(*, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         f"and read {published_dir()}/sprint.duckdb instead",
     )
     try:
-        yield connection
+        with when_stopped(partial(_interrupt, connection)):
+            yield connection
+    except BaseException as error:
+        # while a query runs, DuckDB calls the handlers of signals, and wraps what they raise
+        cause = error.__cause__ if isinstance(error, RuntimeError) else error
+        if cause is None or isinstance(cause, Exception):
+            raise
+        # the query goes on in DuckDB's threads, and closing waits for it
+        _interrupt(connection)
+        raise cause from None
     finally:
         connection.close()
+
+
+def _interrupt(connection: duckdb.DuckDBPyConnection) -> None:
+    # one that was closed just now runs nothing
+    with suppress(duckdb.ConnectionException):
+        connection.interrupt()
 
 
 def disk_full(error: BaseException) -> str | None:
