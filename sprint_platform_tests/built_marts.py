@@ -12,16 +12,16 @@ from sprint_platform.warehouse.publish import Mart, Publication, publish
 from sprint_platform.warehouse.takeover import PERIOD_COLUMNS
 
 
-def mart(
-    con: duckdb.DuckDBPyConnection, name: str, relation: str, *, by_month: bool = False
-) -> Mart:
-    """The relation as a mart of the title, by the period that its columns show."""
+def mart(con: duckdb.DuckDBPyConnection, relation: str, *, by_month: bool = False) -> Mart:
+    """The relation as a mart of the title, by the period that its columns show; its view has the
+    relation's schema."""
+    schema = relation.partition(".")[0]
     columns = [column for column, *_ in con.execute(f"describe {relation}").fetchall()]
     column = next((column for column in columns if column in PERIOD_COLUMNS), None)
     if column is None:
-        return Mart(relation, f"{name}_mart")
+        return Mart(relation, schema)
     period = PERIOD_COLUMNS[column]
-    return Mart(relation, f"{name}_mart", column, period, "month" if by_month else period)
+    return Mart(relation, schema, column, period, "month" if by_month else period)
 
 
 def note_built(
@@ -57,7 +57,7 @@ def publish_built(
     """Publishes the relations, built just now, as marts of the title; ``whole`` as a file each."""
     ledger = title_ledger(name)
     marts = [
-        Mart(relation, f"{name}_mart") if whole else mart(con, name, relation, by_month=by_month)
+        Mart(relation, f"{name}_mart") if whole else mart(con, relation, by_month=by_month)
         for relation in relations
     ]
     for built in marts:

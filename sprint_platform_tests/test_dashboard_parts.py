@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 
 from sprint_platform.dashboard import parts, wording
@@ -20,7 +21,6 @@ from sprint_platform.dashboard.queries import encounters
 from sprint_platform.dashboard.replay import beats_of, meetings_of
 from sprint_platform.dashboard.view import address, read_view
 from sprint_platform.orchestration.history import last_runs, latest_checks
-from sprint_platform.title import Title
 from sprint_platform_tests.command_line import run_sprint
 from sprint_platform_tests.dashboard_marts import FIRST, LAST, publish_few, publish_marts
 
@@ -28,47 +28,47 @@ START = datetime(2025, 1, 1, 23, 59)
 
 
 def heartbeats(*told: tuple[str, int, int, int]) -> Columns:
-    """Heartbeats from (player, team, seconds after the start, x in hundredths)."""
+    """Heartbeats from (player, team, seconds after the start, x)."""
     return {
         "player_id": [player for player, _, _, _ in told],
         "team_id": [team for _, team, _, _ in told],
         "event_datetime": [START + timedelta(seconds=at) for _, _, at, _ in told],
-        "x": [x for _, _, _, x in told],
-        "y": [0 for _ in told],
-        "z": [0 for _ in told],
+        "x": [float(x) for _, _, _, x in told],
+        "y": [0.0 for _ in told],
+    }
+
+
+def met(*told: tuple[int, int]) -> Columns:
+    """Encounters of the teams 1 and 2 from (start, end) in seconds after the start."""
+    return {
+        "team_1_id": [1 for _ in told],
+        "team_2_id": [2 for _ in told],
+        "encounter_start": [START + timedelta(seconds=start) for start, _ in told],
+        "encounter_end": [START + timedelta(seconds=end) for _, end in told],
+        "close_heartbeats": [1 for _ in told],
+        "min_distance": [5.0 for _ in told],
     }
 
 
 def test_the_later_heartbeat_of_a_beat_counts_and_empty_beats_are_left_out() -> None:
-    beats = beats_of(
-        heartbeats(("a", 1, 0, 0), ("b", 1, 5, 1000), ("a", 1, 29, 500), ("a", 1, 90, 700)), 30
-    )
+    told = heartbeats(("a", 1, 0, 0), ("b", 1, 5, 10), ("a", 1, 29, 5), ("a", 1, 90, 7))
+    beats = beats_of(told, met(), 30)
     assert [beat.at for beat in beats] == [START, START + timedelta(seconds=90)]
-    assert sorted(place.x for place in beats[0].players) == [500, 1000]
-    assert beats[0].teams[0].middle == (7.5, 0)
+    assert sorted(place.x for place in beats[0].players) == [5, 10]
+    assert (beats[0].teams[0].players, beats[0].teams[0].x) == (2, 7.5)
 
 
-def test_teams_meet_at_exactly_the_distance_and_over_exactly_the_gap() -> None:
-    sprint = Title.load("sprint")
-    assert (sprint.encounters.distance, sprint.encounters.gap_seconds) == (50, 180)
-
-    def meetings(*apart: tuple[int, int]) -> list[tuple[datetime, datetime, int, float]]:
-        told = [
-            beat
-            for at, distance in apart
-            for beat in (("a", 1, at, 1401), ("b", 2, at, 1401 + distance))
-        ]
-        found = meetings_of(beats_of(heartbeats(*told), 30), sprint)
-        return [(m.start, m.end, m.close_beats, m.least_distance) for m in found]
-
-    # 64.01 - 14.01 is more than 50 in binary
-    assert meetings((0, 5000), (30, 5001)) == [(START, START + timedelta(seconds=30), 1, 50.0)]
-    # over midnight, and over what is not close in between
-    assert meetings((0, 4000), (90, 9000), (180, 3000)) == [
-        (START, START + timedelta(seconds=210), 2, 30.0)
-    ]
-    assert len(meetings((0, 4000), (210, 3000))) == 2
-    assert meetings((0, 5001)) == []
+def test_beats_begin_where_the_marts_encounters_do() -> None:
+    # the record begins 20 s before the first heartbeat: the mart's beats are at 10, 40, 70
+    told = heartbeats(("a", 1, 0, 0), ("b", 2, 9, 3), ("b", 2, 12, 0), ("a", 1, 41, 7))
+    encounters = met((10, 70), (130, 160))
+    beats = beats_of(told, encounters, 30)
+    assert [(beat.at - START).total_seconds() for beat in beats] == [-20, 10, 40]
+    first, second = meetings_of(encounters, beats)
+    # it ends where a beat begins, which is not in it
+    assert (first.first_beat, first.last_beat) == (1, 2)
+    # of days that were landed again and not built yet: it lies on a beat that is drawn
+    assert (second.first_beat, second.last_beat) == (2, 2)
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +245,19 @@ def test_a_replay_without_positions_keeps_its_chooser() -> None:
     assert "id='replay-name'" in replay
     assert "id='replay-day'" in replay
     assert "id='replay-session'" in replay
+
+
+@pytest.mark.usefixtures("data")
+def test_without_encounters_the_replay_says_which_run_publishes_them(folder: Path) -> None:
+    """A folder that the version before published."""
+    views = folder / "published" / "sprint.duckdb"
+    kept = views.read_bytes()
+    with duckdb.connect(str(views)) as con:
+        con.execute("drop view sprint_stage.stage_encounters")
+    replay = str(draw_replay("?title=sprint"))
+    views.write_bytes(kept)
+    assert "sprint_stage.stage_encounters is not published yet" in replay
+    assert "sprint run --title sprint --from 2025-02-20 --to 2025-02-20 --reuse" in replay
 
 
 def answer(outputs: list[str], inputs: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
