@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 from uuid import uuid4
 
 import duckdb
@@ -44,6 +45,23 @@ def note_built(
         f" count(*), ?, ? from {built.relation} group by all) where {where}",
         [built.name, str(uuid4()), passed],
     )
+
+
+def note_days(con: duckdb.DuckDBPyConnection, name: str, days: Iterable[date]) -> None:
+    """Notes that these days of the title were loaded, and every model was built of them."""
+    ledger = title_ledger(name)
+    ledger.ensure(con)
+    for day in days:
+        con.execute(
+            f"insert into {ledger.loaded_table} (dataset, partition_date, digest, rows, source)"
+            " values ('sessions', ?, 'd', 1, '')",
+            [day],
+        )
+        con.execute(
+            f"insert into {ledger.schema}.built_from values"
+            " ('kpi_daily', 'sessions', ?, 'd', '', '', true)",
+            [str(day)],
+        )
 
 
 def publish_built(

@@ -7,7 +7,7 @@ may ask SQL for what a page should say. Heartbeats are those of the simulation, 
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
@@ -16,7 +16,7 @@ import yaml
 from sprint_platform.places import dbt_project_dir
 from sprint_platform.simulation.world import World
 from sprint_platform.telemetry.partitions import write_partition
-from sprint_platform_tests.built_marts import publish_built
+from sprint_platform_tests.built_marts import note_days, publish_built
 
 FIRST = date(2025, 1, 1)
 LAST = date(2025, 3, 1)
@@ -213,6 +213,9 @@ def publish_marts(folder: Path, names: tuple[str, ...] = ("sprint", "leap")) -> 
             marts = build_marts(con, World.load(name))
             if name == "leap":
                 marts.append(build_rejects(con, name))
+            note_days(
+                con, name, [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
+            )
             publish_built(con, name, marts, by_month=True)
 
 

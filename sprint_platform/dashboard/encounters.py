@@ -98,7 +98,6 @@ def _rates(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
             figure(
                 [bars("per hour", days["period"], days["encounters_per_session_hour"], 1)],
                 y_title=f"{word}s an hour",
-                bargap=0.15,
             ),
             parts.between(
                 days["encounters_per_session_hour"], wording.decimal, f"{word}s an hour of session"
