@@ -7,6 +7,7 @@ may ask SQL for what a page should say. Heartbeats are those of the simulation, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -226,10 +227,12 @@ def change_mart(folder: Path, title: str, statement: str, relation: str) -> None
         publish_built(con, title, [relation], by_month=True)
 
 
-def publish_few(title: str, queries: dict[str, str]) -> None:
+def publish_few(title: str, queries: dict[str, str], days: Iterable[date] = ()) -> None:
     """Publishes these marts of a title that is no other test's, each as a query has it: columns
-    that are declared but not in the query are null. What landing refused has no declaration."""
+    that are declared but not in the query are null. What landing refused has no declaration.
+    ``days`` are noted as built."""
     with duckdb.connect() as con:
+        note_days(con, title, days)
         for mart, query in queries.items():
             relation = relation_of(title, mart)
             con.execute(f"create schema if not exists {relation.partition('.')[0]}")
