@@ -244,9 +244,8 @@ def missing_days(view: View) -> list[Part]:
             number = "1 day is" if len(days) == 1 else f"{wording.count(len(days))} days are"
             whole = len(days) == (days[-1] - days[0]).days + 1
             where = f"{span}: {number} {what}. " if whole else f"{number} {what} ({span}). "
-            told.append(
-                html.P([where, html.Code(coverage.command), " builds them."], className=class_name)
-            )
+            builds = " builds it." if len(days) == 1 else " builds them."
+            told.append(html.P([where, html.Code(coverage.command), builds], className=class_name))
     return [html.Div(told, id="missing-days", className="wide")] if told else []
 
 
