@@ -54,11 +54,7 @@ def _headlines(view: View, curve: Columns, before: Columns | None) -> html.Secti
             f"Day {number}",
             wording.share(now.get(number)),
             parts.change(now.get(number), then.get(number), points=True),
-            "played on that day"
-            if now.get(number) is not None
-            else "the days are missing"
-            if number in now
-            else "nobody is that many days old",
+            "played on that day" if number in now else "nobody is that many days old",
         )
         for number in HEADLINE_DAYS
     ]

@@ -18,8 +18,7 @@ def cohorts(
     grain: str,
 ) -> Columns:
     """One row is the players who signed up in a day, week or month of these days, a number of days
-    later: how many they are, and the retention of those who are that many days old by now. Whose
-    day is missing does not count: of nobody else the retention is null."""
+    later: how many they are, and the retention of those who are that many days old by now."""
     return read_columns(
         con,
         f"""
@@ -28,7 +27,6 @@ def cohorts(
                 date_trunc('{grain}', signup_date)::date as cohort,
                 day_number,
                 sum(cohort_players) as old_enough,
-                sum(cohort_players) filter (retained_players is not null) as known,
                 sum(retained_players) as retained
             from {title.schema}.cohort_retention
             where signup_date between $first and $last
@@ -39,7 +37,7 @@ def cohorts(
             cohort,
             day_number,
             max(old_enough) over (partition by cohort) as players,
-            retained / nullif(known, 0) as retention
+            retained / nullif(old_enough, 0) as retention
         from counted order by cohort, day_number
         """,
         {"first": first, "last": last, "country": country},
@@ -54,15 +52,15 @@ def curve(
     country: str | None,
 ) -> Columns:
     """One row is a number of days: the retention of all who signed up on these days and are that
-    many days old, and how many they are. Whose day is missing does not count."""
+    many days old, and how many they are."""
     return read_columns(
         con,
         f"""
         select
             day_number,
-            coalesce(sum(cohort_players) filter (retained_players is not null), 0) as players,
+            sum(cohort_players) as players,
             sum(retained_players) as retained,
-            sum(retained_players) / nullif(players, 0) as retention
+            sum(retained_players) / nullif(sum(cohort_players), 0) as retention
         from {title.schema}.cohort_retention
         where signup_date between $first and $last and ($country is null or country = $country)
         group by day_number order by day_number
