@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 from uuid import uuid4
 
 import duckdb
@@ -12,16 +13,16 @@ from sprint_platform.warehouse.publish import Mart, Publication, publish
 from sprint_platform.warehouse.takeover import PERIOD_COLUMNS
 
 
-def mart(
-    con: duckdb.DuckDBPyConnection, name: str, relation: str, *, by_month: bool = False
-) -> Mart:
-    """The relation as a mart of the title, by the period that its columns show."""
+def mart(con: duckdb.DuckDBPyConnection, relation: str, *, by_month: bool = False) -> Mart:
+    """The relation as a mart of the title, by the period that its columns show; its view has the
+    relation's schema."""
+    schema = relation.partition(".")[0]
     columns = [column for column, *_ in con.execute(f"describe {relation}").fetchall()]
     column = next((column for column in columns if column in PERIOD_COLUMNS), None)
     if column is None:
-        return Mart(relation, f"{name}_mart")
+        return Mart(relation, schema)
     period = PERIOD_COLUMNS[column]
-    return Mart(relation, f"{name}_mart", column, period, "month" if by_month else period)
+    return Mart(relation, schema, column, period, "month" if by_month else period)
 
 
 def note_built(
@@ -46,6 +47,23 @@ def note_built(
     )
 
 
+def note_days(con: duckdb.DuckDBPyConnection, name: str, days: Iterable[date]) -> None:
+    """Notes that these days of the title were loaded, and every model was built of them."""
+    ledger = title_ledger(name)
+    ledger.ensure(con)
+    for day in days:
+        con.execute(
+            f"insert into {ledger.loaded_table} (dataset, partition_date, digest, rows, source)"
+            " values ('sessions', ?, 'd', 1, '')",
+            [day],
+        )
+        con.execute(
+            f"insert into {ledger.schema}.built_from values"
+            " ('kpi_daily', 'sessions', ?, 'd', '', '', true)",
+            [str(day)],
+        )
+
+
 def publish_built(
     con: duckdb.DuckDBPyConnection,
     name: str,
@@ -57,7 +75,7 @@ def publish_built(
     """Publishes the relations, built just now, as marts of the title; ``whole`` as a file each."""
     ledger = title_ledger(name)
     marts = [
-        Mart(relation, f"{name}_mart") if whole else mart(con, name, relation, by_month=by_month)
+        Mart(relation, f"{name}_mart") if whole else mart(con, relation, by_month=by_month)
         for relation in relations
     ]
     for built in marts:

@@ -7,7 +7,8 @@ may ask SQL for what a page should say. Heartbeats are those of the simulation, 
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Iterable
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
@@ -16,7 +17,7 @@ import yaml
 from sprint_platform.places import dbt_project_dir
 from sprint_platform.simulation.world import World
 from sprint_platform.telemetry.partitions import write_partition
-from sprint_platform_tests.built_marts import publish_built
+from sprint_platform_tests.built_marts import note_days, publish_built
 
 FIRST = date(2025, 1, 1)
 LAST = date(2025, 3, 1)
@@ -98,24 +99,37 @@ MARTS = {
         from days cross join range(-5, 5) a(x) cross join range(-5, 5) b(y)
     """,
     # teams meet as the simulation's heartbeats say, with the distance and gap written out
-    "session_close_encounters_daily": """
+    "stage_encounters": """
         with centroids as (
             select session_id, team_id, event_datetime, avg(position_x) as x, avg(position_y) as y,
                 avg(position_z) as z
             from heartbeats group by all
         ),
         close as (
-            select one.session_id, one.team_id as a, two.team_id as b, one.event_datetime as beat,
-                lag(one.event_datetime) over (
-                    partition by one.session_id, a, b order by one.event_datetime
-                ) as before
+            select one.session_id, one.team_id as team_1_id, two.team_id as team_2_id,
+                one.event_datetime as beat,
+                sqrt((one.x - two.x) ** 2 + (one.y - two.y) ** 2 + (one.z - two.z) ** 2) as apart
             from centroids as one join centroids as two using (session_id, event_datetime)
-            where one.team_id < two.team_id and (one.x - two.x) ** 2 + (one.y - two.y) ** 2
-                + (one.z - two.z) ** 2 <= {distance} ** 2
+            where one.team_id < two.team_id and apart <= {distance}
         ),
-        counted as (
-            select session_id, count(*) as encounters, 60 * count(*) as seconds from close
-            where before is null or beat - before > to_seconds({gap}) group by session_id
+        numbered as (
+            select *, sum(starts) over (partition by {pair} order by beat) as number
+            from (
+                select *, if(beat - lag(beat) over (partition by {pair} order by beat)
+                    <= to_seconds({gap}), 0, 1) as starts
+                from close
+            )
+        )
+        select {pair}, min(beat) as encounter_start, max(beat) + to_seconds(30) as encounter_end,
+            count(*) as close_heartbeats, min(apart) as min_distance,
+            date '{replay_day}' as event_date
+        from numbered group by {pair}, number
+    """,
+    "session_close_encounters_daily": """
+        with counted as (
+            select session_id, count(*) as encounters,
+                sum(epoch(encounter_end - encounter_start)) as seconds
+            from {title}_stage.stage_{word}s group by session_id
         )
         select session_id, date '{replay_day}' as calendar_day,
             coalesce(encounters, 0) as close_encounter_count,
@@ -126,10 +140,15 @@ MARTS = {
 
 
 def declared_columns(model: str) -> dict[str, str]:
-    """The columns of a title's mart and their types, as dbt's contract of it declares them."""
-    path = dbt_project_dir() / "models" / "title" / "mart" / f"{model}.yml"
+    """The columns of a title's model and their types, as dbt's contract of it declares them."""
+    (path,) = (dbt_project_dir() / "models" / "title").glob(f"*/{model}.yml")
     told = yaml.safe_load(path.read_text(encoding="utf-8"))["models"][0]
     return {column["name"]: column["data_type"] for column in told["columns"]}
+
+
+def relation_of(title: str, table: str) -> str:
+    """The table in the schema that dbt builds it in."""
+    return f"{title}_{'stage' if table.startswith('stage_') else 'mart'}.{table}"
 
 
 def build_marts(con: duckdb.DuckDBPyConnection, world: World) -> list[str]:
@@ -149,11 +168,12 @@ def build_marts(con: duckdb.DuckDBPyConnection, world: World) -> list[str]:
     write_partition(title.name, "heartbeats", REPLAY_DAY, beats, world.source("heartbeats"))
     con.register("beats", beats[0])
     con.execute("create or replace table heartbeats as select * from beats")
+    con.execute(f"create schema {title.name}_stage")
     con.execute(f"create schema {title.name}_mart")
     made = []
     for model, query in MARTS.items():
         columns = declared_columns(model)
-        relation = f"{title.name}_mart.{model.replace('encounter', title.encounters.word)}"
+        relation = relation_of(title.name, model.replace("encounter", title.encounters.word))
         typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
         con.execute(f"create table {relation} ({typed})")
         rows = query.format(
@@ -161,6 +181,9 @@ def build_marts(con: duckdb.DuckDBPyConnection, world: World) -> list[str]:
             replay_day=REPLAY_DAY,
             distance=title.encounters.distance,
             gap=title.encounters.gap_seconds,
+            pair="session_id, team_1_id, team_2_id",
+            title=title.name,
+            word=title.encounters.word,
         )
         con.execute(
             f"insert into {relation} by name select {', '.join(columns)} from ({rows}) as made"
@@ -191,6 +214,9 @@ def publish_marts(folder: Path, names: tuple[str, ...] = ("sprint", "leap")) -> 
             marts = build_marts(con, World.load(name))
             if name == "leap":
                 marts.append(build_rejects(con, name))
+            note_days(
+                con, name, [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
+            )
             publish_built(con, name, marts, by_month=True)
 
 
@@ -201,13 +227,15 @@ def change_mart(folder: Path, title: str, statement: str, relation: str) -> None
         publish_built(con, title, [relation], by_month=True)
 
 
-def publish_few(title: str, queries: dict[str, str]) -> None:
+def publish_few(title: str, queries: dict[str, str], days: Iterable[date] = ()) -> None:
     """Publishes these marts of a title that is no other test's, each as a query has it: columns
-    that are declared but not in the query are null. What landing refused has no declaration."""
+    that are declared but not in the query are null. What landing refused has no declaration.
+    ``days`` are noted as built."""
     with duckdb.connect() as con:
-        con.execute(f"create schema {title}_mart")
+        note_days(con, title, days)
         for mart, query in queries.items():
-            relation = f"{title}_mart.{mart}"
+            relation = relation_of(title, mart)
+            con.execute(f"create schema if not exists {relation.partition('.')[0]}")
             if mart == "landing_rejects_daily":
                 con.execute(f"create table {relation} as {query}")
                 publish_built(con, title, [relation], whole=True)

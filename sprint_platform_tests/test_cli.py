@@ -171,6 +171,8 @@ def test_titles_and_doctor_show_the_state(
     assert duckdb.__version__ in doctor
     assert str(folder / "data") in doctor
     assert "free" in doctor
+    assert "3 built, 2025-01-01 to 2025-01-03" in doctor
+    assert "sprint run --title pocket --missing" in doctor
 
 
 @pytest.mark.parametrize(

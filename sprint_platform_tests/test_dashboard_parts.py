@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -11,17 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 
 from sprint_platform.dashboard import parts, wording
 from sprint_platform.dashboard.app import build_app, draw, draw_replay
+from sprint_platform.dashboard.charts import bars, figure, line
 from sprint_platform.dashboard.published import Columns, NothingPublished, published
 from sprint_platform.dashboard.queries import encounters
 from sprint_platform.dashboard.replay import beats_of, meetings_of
 from sprint_platform.dashboard.view import address, read_view
 from sprint_platform.orchestration.history import RUNS_READ, last_runs, latest_checks
 from sprint_platform.orchestration.run_tags import domain_tags
-from sprint_platform.title import Title
 from sprint_platform_tests.command_line import run_sprint
 from sprint_platform_tests.dashboard_marts import FIRST, LAST, publish_few, publish_marts
 
@@ -29,47 +31,47 @@ START = datetime(2025, 1, 1, 23, 59)
 
 
 def heartbeats(*told: tuple[str, int, int, int]) -> Columns:
-    """Heartbeats from (player, team, seconds after the start, x in hundredths)."""
+    """Heartbeats from (player, team, seconds after the start, x)."""
     return {
         "player_id": [player for player, _, _, _ in told],
         "team_id": [team for _, team, _, _ in told],
         "event_datetime": [START + timedelta(seconds=at) for _, _, at, _ in told],
-        "x": [x for _, _, _, x in told],
-        "y": [0 for _ in told],
-        "z": [0 for _ in told],
+        "x": [float(x) for _, _, _, x in told],
+        "y": [0.0 for _ in told],
+    }
+
+
+def met(*told: tuple[int, int]) -> Columns:
+    """Encounters of the teams 1 and 2 from (start, end) in seconds after the start."""
+    return {
+        "team_1_id": [1 for _ in told],
+        "team_2_id": [2 for _ in told],
+        "encounter_start": [START + timedelta(seconds=start) for start, _ in told],
+        "encounter_end": [START + timedelta(seconds=end) for _, end in told],
+        "close_heartbeats": [1 for _ in told],
+        "min_distance": [5.0 for _ in told],
     }
 
 
 def test_the_later_heartbeat_of_a_beat_counts_and_empty_beats_are_left_out() -> None:
-    beats = beats_of(
-        heartbeats(("a", 1, 0, 0), ("b", 1, 5, 1000), ("a", 1, 29, 500), ("a", 1, 90, 700)), 30
-    )
+    told = heartbeats(("a", 1, 0, 0), ("b", 1, 5, 10), ("a", 1, 29, 5), ("a", 1, 90, 7))
+    beats = beats_of(told, met(), 30)
     assert [beat.at for beat in beats] == [START, START + timedelta(seconds=90)]
-    assert sorted(place.x for place in beats[0].players) == [500, 1000]
-    assert beats[0].teams[0].middle == (7.5, 0)
+    assert sorted(place.x for place in beats[0].players) == [5, 10]
+    assert (beats[0].teams[0].players, beats[0].teams[0].x) == (2, 7.5)
 
 
-def test_teams_meet_at_exactly_the_distance_and_over_exactly_the_gap() -> None:
-    sprint = Title.load("sprint")
-    assert (sprint.encounters.distance, sprint.encounters.gap_seconds) == (50, 180)
-
-    def meetings(*apart: tuple[int, int]) -> list[tuple[datetime, datetime, int, float]]:
-        told = [
-            beat
-            for at, distance in apart
-            for beat in (("a", 1, at, 1401), ("b", 2, at, 1401 + distance))
-        ]
-        found = meetings_of(beats_of(heartbeats(*told), 30), sprint)
-        return [(m.start, m.end, m.close_beats, m.least_distance) for m in found]
-
-    # 64.01 - 14.01 is more than 50 in binary
-    assert meetings((0, 5000), (30, 5001)) == [(START, START + timedelta(seconds=30), 1, 50.0)]
-    # over midnight, and over what is not close in between
-    assert meetings((0, 4000), (90, 9000), (180, 3000)) == [
-        (START, START + timedelta(seconds=210), 2, 30.0)
-    ]
-    assert len(meetings((0, 4000), (210, 3000))) == 2
-    assert meetings((0, 5001)) == []
+def test_beats_begin_where_the_marts_encounters_do() -> None:
+    # the record begins 20 s before the first heartbeat: the mart's beats are at 10, 40, 70
+    told = heartbeats(("a", 1, 0, 0), ("b", 2, 9, 3), ("b", 2, 12, 0), ("a", 1, 41, 7))
+    encounters = met((10, 70), (130, 160))
+    beats = beats_of(told, encounters, 30)
+    assert [(beat.at - START).total_seconds() for beat in beats] == [-20, 10, 40]
+    first, second = meetings_of(encounters, beats)
+    # it ends where a beat begins, which is not in it
+    assert (first.first_beat, first.last_beat) == (1, 2)
+    # of days that were landed again and not built yet: it lies on a beat that is drawn
+    assert (second.first_beat, second.last_beat) == (2, 2)
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +248,128 @@ def test_a_replay_without_positions_keeps_its_chooser() -> None:
     assert "id='replay-name'" in replay
     assert "id='replay-day'" in replay
     assert "id='replay-session'" in replay
+
+
+@pytest.mark.usefixtures("data")
+def test_without_encounters_the_replay_says_which_run_publishes_them(folder: Path) -> None:
+    """A folder that the version before published."""
+    views = folder / "published" / "sprint.duckdb"
+    kept = views.read_bytes()
+    with duckdb.connect(str(views)) as con:
+        con.execute("drop view sprint_stage.stage_encounters")
+    replay = str(draw_replay("?title=sprint"))
+    views.write_bytes(kept)
+    assert "sprint_stage.stage_encounters is not published yet" in replay
+    assert "sprint run --title sprint --from 2025-02-20 --to 2025-02-20 --reuse" in replay
+
+
+# A week of sprint, and a day three weeks after it, as dbt builds it over the hole.
+WEEK = [date(2025, 1, 1) + timedelta(days=n) for n in range(7)]
+LATER = date(2025, 1, 28)
+HOLED_DAYS = f"from (select unnest({[str(day) for day in [*WEEK, LATER]]})::date as calendar_date)"
+HOLED = {
+    "kpi_daily": f"""
+        select calendar_date, 'BR' as country, 10 as active_players, 5 as new_players,
+            8 as returning_players, 20 as sessions, 600 as play_time_seconds, 40 as revenue,
+            4 as purchases, 2 as payers, if(calendar_date < '{LATER}', 15, null) as
+            weekly_active_players, if(calendar_date < '{LATER}', 20, null) as monthly_active_players
+        {HOLED_DAYS}
+    """,
+    "concurrency_5_minutes": f"""
+        select calendar_date::timestamp as slot_started_at, calendar_date,
+            if(calendar_date < '{LATER}', 6, null) as players_online,
+            if(calendar_date < '{LATER}', 6, null) as day_peak {HOLED_DAYS}
+    """,
+    "cohort_revenue": """
+        select date '2025-01-01' as signup_date, 'BR' as country, day_number::int as day_number,
+            '2025-01-01'::date + day_number::int as calendar_date, 5 as cohort_players,
+            10 as revenue, if(day_number < 7, 10 * day_number, null) as cumulative_revenue
+        from (select unnest([0, 1, 2, 27]) as day_number)
+    """,
+    "player_rfm_monthly": "select uuid() as player_id, date '2025-01-01' as year_month,"
+    " 'BR' as country",
+}
+
+
+@pytest.fixture(scope="module")
+def holed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("holed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPRINT_DATA_DIR", str(folder))
+        publish_few("sprint", HOLED, [*WEEK, LATER])
+        # of a title with no such file nobody knows its days
+        publish_few("gone", HOLED, [*WEEK, LATER])
+    return folder
+
+
+@pytest.fixture
+def holed(holed_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SPRINT_DATA_DIR", str(holed_folder))
+    return holed_folder
+
+
+@pytest.mark.usefixtures("holed")
+def test_overview_and_data_quality_say_how_many_days_are_missing_and_what_builds_them() -> None:
+    for path in ("/", "/quality"):
+        page = shown(path, "?title=sprint")
+        assert "8 – 27 Jan 2025: 20 days are missing" in page
+        assert re.search(r"29 Jan 2025 – [^:]*: [\d,]+ days are not built yet", page)
+        assert page.count("Code('sprint run --title sprint --missing')") == 2
+    assert "8 are built, 1 – 28 Jan 2025." in shown("/quality", "?title=sprint")
+    assert "Which days are missing is not known" in shown("/quality", "?title=gone")
+
+
+@pytest.mark.usefixtures("holed")
+def test_over_a_hole_nothing_is_compared_averaged_or_known_that_is_not() -> None:
+    page = shown("/", "?title=sprint")
+    # the days that are there, all of them: eight are fewer than are compared
+    assert "Averages are of the 8 of 28 days that have numbers." in page
+    assert headline(page, "active-players") == "10"
+    assert headline(page, "monthly-active-players") == wording.NONE
+    # of the seven days of which both are known
+    assert headline(page, "stickiness").startswith("50.0")
+    assert "How many in the 28 days to the last day is not known." in page
+    assert "Not known on 1 of 8 days: monthly active players" in page
+    assert "Not known on 1 of 8 days, whose day before is missing." in page
+    with published() as con:
+        assert read_view(con, "?from=2025-01-05&to=2025-01-07").before is not None
+        # as many days lie before it, but days are missing between
+        assert read_view(con, "?from=2025-01-28&to=2025-01-28").before is None
+    page = shown("/", f"?title=sprint&from={LATER}&to={LATER}")
+    assert "10 players on 28 Jan 2025. How many" in page
+    assert "There is none on these days." in page
+    assert "Not known: of each of these days the day before is missing" in page
+    page = shown("/revenue", "?title=sprint")
+    assert "have paid 4.00 each by day 2." in page
+    assert "Not known of Jan 2025: days of its three months are missing." in page
+
+
+def headline(page: str, key: str) -> str:
+    found = re.search(rf"Dd\(children='([^']*)', id='headline-{key}'", page)
+    assert found is not None
+    return found[1]
+
+
+def test_a_line_is_not_drawn_across_missing_days_and_a_day_alone_is_a_mark() -> None:
+    days = [*WEEK[:2], WEEK[3], LATER]
+    drawn = line("players", days, [1, 2, 3, None])
+    assert drawn["x"] == [*WEEK[:4], WEEK[4], LATER]
+    assert drawn["y"] == [1, 2, None, 3, None, None]
+    assert drawn["mode"] == "lines+markers"
+    assert drawn["marker"]["size"] == [0, 0, 0, 8, 0, 0]
+    whole = line("players", WEEK, range(7))
+    assert (whole["x"], whole["mode"]) == (WEEK, "lines")
+    # not of days: a curve by days after signing up
+    assert line("retention", [1, 3, 7], [1.0, 0.5, 0.2])["x"] == [1, 3, 7]
+
+
+def test_each_of_a_few_days_has_its_tick() -> None:
+    one = figure([bars("revenue", WEEK[:1], [5])])
+    assert one["layout"]["xaxis"]["tickvals"] == ["2025-01-01"]
+    assert one["layout"]["xaxis"]["range"] == ["2024-12-31 12:00:00", "2025-01-01 12:00:00"]
+    # nearly a day wide: of one bar alone plotly would draw a millisecond
+    assert one["data"][0]["width"] == pytest.approx(0.85 * 86_400_000)
+    assert "tickvals" not in figure([line("players", [*WEEK, LATER], range(8))])["layout"]["xaxis"]
 
 
 def answer(outputs: list[str], inputs: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from sprint_platform.cli.app import app
 from sprint_platform.core import locks
 from sprint_platform.core.locks import DEADLINE_SECONDS, Kind, hold, holder_of
+from sprint_platform.dashboard.app import draw_replay
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.days_to_build import title_lock
 from sprint_platform.orchestration.raw_assets import landed_files_key
@@ -280,6 +281,42 @@ def test_a_title_may_lack_what_it_likes(
     assert "check failed" not in told
     assert rows("select count(*) from arena_mart.player_stats_lifetime") == [(players,)]
     assert encounters_by_day() == {"2025-01-01": encounters}
+
+
+def test_the_replay_shows_the_encounters_of_the_list_and_the_teams_labels(
+    titles_folder: Path,
+) -> None:
+    """The session's record begins 20 s before its first heartbeat: of the beats that count from
+    then on one is close, and of beats that counted from the first heartbeat none would be."""
+    add_title(titles_folder, ARENA + "landing: {mapping: {teams: labels}}\n")
+    start = "2025-01-01T12:00:00"
+    deliver(
+        "sessions",
+        "duel.csv",
+        [
+            f"duel,{p},{team},{at(start)},{at(start, 300)},0,0"
+            for p, team in (("a", "red"), ("b", "blue"))
+        ],
+    )
+    deliver(
+        "heartbeats",
+        "duel.csv",
+        [
+            f"duel,{p},{team},{at(start, seconds)},{x},0,0"
+            for p, team, places in (
+                ("a", "red", {20: 90, 50: 0, 80: 90}),
+                ("b", "blue", {40: 0, 70: -90}),
+            )
+            for seconds, x in places.items()
+        ],
+    )
+    assert "ended" not in sprint("land", "--title", "arena")
+    assert encounters_by_day() == {"2025-01-01": 1}
+    replay = str(draw_replay("?title=arena"))
+    assert "1 encounter, 30 s" in replay
+    assert "from 12:00:00 UTC; 1 encounter." in replay
+    assert "'at': '12:00:30'" in replay
+    assert "1 (blue) and 2 (red)" in replay
 
 
 def test_landed_products_are_the_titles_own(titles_folder: Path) -> None:

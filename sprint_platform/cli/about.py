@@ -77,8 +77,9 @@ def _title_file(name: str) -> Path:
 
 
 def doctor() -> None:
-    """Show versions, the data folder, who holds the warehouse, files that wait, and what is wrong
-    with settings."""
+    """Show versions, the data folder, who holds the warehouse, missing days, files that wait, and
+    what is wrong with settings."""
+    from sprint_platform.cli.coverage_report import coverage_rows
     from sprint_platform.core.locks import holder_of
     from sprint_platform.telemetry.landing.files import landing_dir
     from sprint_platform.telemetry.landing.land import folder_state, last_landed_state
@@ -104,21 +105,23 @@ def doctor() -> None:
     table.add_row("lease", holder_of(warehouse_lock()) or "free")
     table.add_row("Dagster's home", str(dagster_home()))
     wrong: list[str] = settings().refusals()
-    landed = []
+    games = []
     for name in title_names():
         try:
             game = Title.load(name)
         except TitleError as error:
             wrong.append(str(error))
             continue
-        if game.lands:
-            landed.append(game)
+        games.append(game)
+    landed = [game for game in games if game.lands]
     table.add_row("titles", ", ".join(title_names()))
     for game in landed:
         waiting = (
             "" if folder_state(game) == last_landed_state(game) else " (files wait: sprint land)"
         )
         table.add_row(f"files of {game.name}", f"{landing_dir(game.name)}{waiting}")
+    for name, told in coverage_rows(games):
+        table.add_row(name, told)
     for lock in _other_locks(landed):
         if holder := holder_of(lock):
             table.add_row(escape(lock.what), f"in use by {escape(holder)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 Figure = dict[str, Any]
@@ -20,6 +21,9 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 SERIES = ("#0072b2", "#c44e00", "#00795a", "#a3478a", "#3f4a55")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
+DAY_MILLISECONDS = 24 * 3600 * 1000
+# Of so many days each has a tick of its own.
+DAYS_WITH_A_TICK = 7
 # light to dark in one hue: it reads in grey as well
 SCALE = ("#f1f6fb", "#c9dff0", "#8dbfe0", "#4795c7", "#0b6aa6", "#084a77", "#06304e")
 
@@ -45,7 +49,7 @@ def figure(
         "hovermode": "x unified",
         "hoverlabel": {"bgcolor": PAPER, "bordercolor": GRID, "font": {"color": INK}},
         "dragmode": False,
-        "xaxis": axis(x_title, type=x_type, showgrid=False, zeroline=False),
+        "xaxis": axis(x_title, type=x_type, showgrid=False, zeroline=False, **_few_days(traces)),
         "yaxis": axis(
             y_title,
             tickformat=y_format,
@@ -58,6 +62,22 @@ def figure(
         both = isinstance(value, dict) and isinstance(style.get(name), dict)
         style[name] = {**style[name], **value} if both else value
     return {"data": list(traces), "layout": style}
+
+
+def _few_days(traces: Sequence[Trace]) -> dict[str, Any]:
+    """A tick for each of a few days: plotly would put some at hours between them, and of one day at
+    parts of a second."""
+    days = sorted({at for trace in traces for at in trace["x"] if isinstance(at, date)})
+    if not days or (days[-1] - days[0]).days >= DAYS_WITH_A_TICK:
+        return {}
+    half = timedelta(hours=12)
+    first, last = (datetime.combine(day, time()) for day in (days[0], days[-1]))
+    span = range((days[-1] - days[0]).days + 1)
+    return {
+        "range": [str(first - half), str(last + half)],
+        "tickvals": [str(days[0] + timedelta(days=n)) for n in span],
+        "tickformat": "%b %-d\n%Y",
+    }
 
 
 def axis(title: str = "", **told: Any) -> dict[str, Any]:
@@ -75,23 +95,41 @@ def axis(title: str = "", **told: Any) -> dict[str, Any]:
 
 
 def line(name: str, x: Sequence[Any], y: Sequence[Any], nth: int = 0, **told: Any) -> Trace:
-    """A line, in the colour and dashes of its place among the others."""
+    """A line, in the colour and dashes of its place among the others. It breaks where days are
+    missing; a day without neighbours is a mark."""
+    points = _with_gaps(list(zip(x, y, strict=True)))
+    known = [False, *(value is not None for _, value in points), False]
+    alone = [known[n] and not (known[n - 1] or known[n + 1]) for n in range(1, len(known) - 1)]
+    sizes = 8 if "mode" in told else [8 if one else 0 for one in alone]
     return {
         "type": "scatter",
-        "mode": "lines" if len(x) > 1 else "markers",
+        "mode": "lines+markers" if any(alone) else "lines",
         "name": name,
-        "x": list(x),
-        "y": list(y),
+        "x": [at for at, _ in points],
+        "y": [value for _, value in points],
         "line": {"color": SERIES[nth % len(SERIES)], "dash": DASHES[nth % len(DASHES)], "width": 2},
-        "marker": {"color": SERIES[nth % len(SERIES)], "size": 8},
+        "marker": {"color": SERIES[nth % len(SERIES)], "size": sizes, "opacity": 1},
         **told,
     }
 
 
+def _with_gaps(points: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """The points with one of no value wherever days lie between two of them."""
+    found: list[tuple[Any, Any]] = []
+    for at, value in points:
+        if found and isinstance(at, date) and (at - found[-1][0]).days > 1:
+            found.append((found[-1][0] + timedelta(days=1), None))
+        found.append((at, value))
+    return found
+
+
 def bars(name: str, x: Sequence[Any], y: Sequence[Any], nth: int = 0, **told: Any) -> Trace:
-    """Bars, in the colour of their place among the others."""
+    """Bars, in the colour of their place among the others. Those of days are nearly a day wide:
+    plotly goes by the nearest two, and of one day would draw none that anybody sees."""
+    of_days = bool(x) and isinstance(x[0], date)
     return {
         "type": "bar",
+        **({"width": 0.85 * DAY_MILLISECONDS} if of_days else {}),
         "name": name,
         "x": list(x),
         "y": list(y),

@@ -27,7 +27,7 @@ from sprint_platform.dashboard.charts import (
 )
 from sprint_platform.dashboard.published import Columns
 from sprint_platform.dashboard.queries import encounters
-from sprint_platform.dashboard.replay import Beat, Meeting, beats_of, meetings_of
+from sprint_platform.dashboard.replay import Beat, Meeting, beats_of, meetings_of, team_names
 from sprint_platform.dashboard.view import View
 from sprint_platform.title import Title, TitleError
 
@@ -98,7 +98,6 @@ def _rates(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
             figure(
                 [bars("per hour", days["period"], days["encounters_per_session_hour"], 1)],
                 y_title=f"{word}s an hour",
-                bargap=0.15,
             ),
             parts.between(
                 days["encounters_per_session_hour"], wording.decimal, f"{word}s an hour of session"
@@ -220,18 +219,31 @@ def replay(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
         className="chooser",
     )
     shown: list[Any] = [heading, chooser]
-    if not encounters.has_heartbeats(con, view.title):
-        told = "No positions are published of this title."
-        return [*shown, html.P(told, className="none")]
+    name = view.title.name
+    if not encounters.has_view(con, f"{name}_raw", "event_heartbeat"):
+        return [*shown, html.P("No positions are published of this title.", className="none")]
     try:
-        game = Title.load(view.title.name)
+        game = Title.load(name)
     except TitleError as error:
-        return [*shown, html.P(f"How it counts {word}s is not known: {error}", className="warning")]
-    beats = beats_of(encounters.heartbeats(con, view.title, day, session), game.heartbeat_seconds)
+        return [
+            *shown,
+            html.P(f"How long its beats are is not known: {error}", className="warning"),
+        ]
+    if not encounters.has_view(con, f"{name}_stage", f"stage_{word}s"):
+        # a version before did not publish them; a run of any day publishes all that is built
+        again = f"sprint run --title {name} --from {day} --to {day}"
+        again += "" if game.lands else " --reuse"
+        told = f"{name}_stage.stage_{word}s is not published yet; this publishes it: {again}"
+        return [*shown, html.P(told, className="warning")]
+    met = encounters.meetings(con, view.title, day, session)
+    heartbeats = encounters.heartbeats(con, view.title, day, session)
+    beats = beats_of(heartbeats, met, game.heartbeat_seconds)
     if not beats:
         told = f"The session {session} has no heartbeats on {wording.day(day)}: choose another."
         return [*shown, html.P(told, className="none")]
-    return [*shown, *_player(beats, meetings_of(beats, game), game, word)]
+    labels = encounters.team_labels(con, view.title, day, session)
+    names = team_names(sorted({team.number for beat in beats for team in beat.teams}), labels)
+    return [*shown, *_player(beats, meetings_of(met, beats), game, names)]
 
 
 def _days_select(days: Columns, chosen: date, word: str) -> html.Select:
@@ -269,21 +281,23 @@ def _number(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
-def _player(beats: list[Beat], meetings: list[Meeting], game: Title, word: str) -> list[Any]:
-    """The map, what moves it, and the encounters as a list."""
-    last = len(beats) - 1
-    teams = sorted({team.number for beat in beats for team in beat.teams})
+def _player(
+    beats: list[Beat], meetings: list[Meeting], game: Title, names: dict[int, str]
+) -> list[Any]:
+    """The map, what moves it, and the encounters as a list. ``names`` are of all teams."""
+    last, word = len(beats) - 1, game.encounters.word
     begin = beats[0].at
     summary = (
-        f"{len(teams)} teams,"
+        f"{len(names)} teams,"
         f" {max(len(beat.players) for beat in beats)} players, {len(beats)} beats of"
         f" {game.heartbeat_seconds} s from {begin:%H:%M:%S} UTC; {_number(len(meetings), word)}."
-        f" Teams are in one when their middles (the numbered marks) are at most"
-        f" {game.encounters.distance:g} units apart, in three dimensions; a line joins them then."
+        f" Teams come into one when their middles (the numbered marks) are at most"
+        f" {game.encounters.distance:g} units apart, in three dimensions; a line joins them until"
+        " it ends."
     )
     return [
         html.P(summary, className="summary", id="replay-summary"),
-        dcc.Store(id="replay-data", data=_replay_data(beats, meetings, game, teams)),
+        dcc.Store(id="replay-data", data=_replay_data(beats, meetings, game, names)),
         dcc.Interval(id="replay-clock", interval=BEAT_MILLISECONDS, disabled=True),
         html.Div(
             [
@@ -331,7 +345,7 @@ def _player(beats: list[Beat], meetings: list[Meeting], game: Title, word: str) 
                             ],
                             className="controls",
                         ),
-                        _timeline(meetings, last, word),
+                        _timeline(meetings, last, word, names),
                         html.P(id="replay-now", className="now", **parts.aria(live="polite")),
                     ],
                     className="stage",
@@ -339,7 +353,7 @@ def _player(beats: list[Beat], meetings: list[Meeting], game: Title, word: str) 
                 html.Div(
                     [
                         html.H3(f"{word.capitalize()}s of the session"),
-                        _meetings(meetings, word),
+                        _meetings(meetings, word, names),
                     ],
                     className="meetings",
                 ),
@@ -349,7 +363,7 @@ def _player(beats: list[Beat], meetings: list[Meeting], game: Title, word: str) 
     ]
 
 
-def _timeline(meetings: list[Meeting], last: int, word: str) -> html.Div:
+def _timeline(meetings: list[Meeting], last: int, word: str, names: dict[int, str]) -> html.Div:
     """When teams are in an encounter, below the slider: a bar each, as long as it lasts."""
     return html.Div(
         [
@@ -358,7 +372,7 @@ def _timeline(meetings: list[Meeting], last: int, word: str) -> html.Div:
                     "left": f"{meeting.first_beat / max(last, 1):.2%}",
                     "width": f"{(meeting.last_beat - meeting.first_beat) / max(last, 1):.2%}",
                 },
-                title=f"{word} of teams {meeting.teams[0]} and {meeting.teams[1]}",
+                title=f"{word} of teams {_both(meeting, names)}",
             )
             for meeting in meetings
         ],
@@ -367,7 +381,13 @@ def _timeline(meetings: list[Meeting], last: int, word: str) -> html.Div:
     )
 
 
-def _meetings(meetings: list[Meeting], word: str) -> Any:
+def _both(meeting: Meeting, names: dict[int, str]) -> str:
+    # a team that lost its heartbeats since the mart was built has its number alone
+    one, two = (names.get(team, str(team)) for team in meeting.teams)
+    return f"{one} and {two}"
+
+
+def _meetings(meetings: list[Meeting], word: str, names: dict[int, str]) -> Any:
     if not meetings:
         return html.P("No two teams came close.", className="none")
     return parts.table(
@@ -376,7 +396,7 @@ def _meetings(meetings: list[Meeting], word: str) -> Any:
         [
             [
                 f"{meeting.start:%H:%M:%S}",
-                f"{meeting.teams[0]} and {meeting.teams[1]}",
+                _both(meeting, names),
                 wording.duration((meeting.end - meeting.start).total_seconds()),
                 f"{meeting.least_distance:.1f}",
                 html.Button(
@@ -385,8 +405,8 @@ def _meetings(meetings: list[Meeting], word: str) -> Any:
                     className="go",
                     id={"go": n, "beat": meeting.first_beat},
                     **parts.aria(
-                        label=f"Go to the {word} of teams {meeting.teams[0]} and"
-                        f" {meeting.teams[1]} at {meeting.start:%H:%M:%S}"
+                        label=f"Go to the {word} of teams {_both(meeting, names)} at"
+                        f" {meeting.start:%H:%M:%S}"
                     ),
                 ),
             ]
@@ -420,7 +440,7 @@ def _map(game: Title) -> dict[str, Any]:
 
 
 def _replay_data(
-    beats: list[Beat], meetings: list[Meeting], game: Title, teams: list[int]
+    beats: list[Beat], meetings: list[Meeting], game: Title, names: dict[int, str]
 ) -> dict[str, Any]:
     """What the browser needs to draw any beat: places in units, and who is in an encounter."""
     return {
@@ -428,18 +448,19 @@ def _replay_data(
         "teams": [
             {
                 "number": team,
+                "name": name,
                 "colour": SERIES[n % len(SERIES)],
                 "symbol": SYMBOLS[n % len(SYMBOLS)],
             }
-            for n, team in enumerate(teams)
+            for n, (team, name) in enumerate(names.items())
         ],
         "layout": _map(game)["layout"],
         "beats": [
             {
                 "at": f"{beat.at:%H:%M:%S}",
-                "players": [[p.team, p.x / 100, p.y / 100, p.z / 100] for p in beat.players],
+                "players": [list(player) for player in beat.players],
                 "centroids": [
-                    [team.number, *(round(part, 2) for part in team.middle), team.players]
+                    [team.number, round(team.x, 2), round(team.y, 2), team.players]
                     for team in beat.teams
                 ],
                 "met": [

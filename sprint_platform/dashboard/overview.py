@@ -35,9 +35,10 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
     """The headline numbers, and the charts of activity below them."""
     days = activity.daily(con, view.title, view.first, view.last, view.country)
     if not any(days.get("active_players", [])) and not any(days.get("revenue", [])):
-        return [parts.no_days(view)]
+        return [*parts.missing_days(view), parts.no_days(view)]
     table = activity.daily(con, view.title, view.first, view.last, view.country, view.grain)
     shown: list[Any] = [
+        *parts.missing_days(view),
         _headlines(con, view),
         _active(view, days, table),
         _stickiness(view, days, table),
@@ -57,6 +58,17 @@ def _headlines(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
 def _active(view: View, days: Columns, table: Columns) -> html.Section:
     daily, monthly = days["active_players"], days["monthly_active_players"]
     most = max(range(len(daily)), key=lambda place: daily[place])
+    told = (
+        f"{wording.count(daily[0])} players on {wording.day(days['period'][0])}."
+        if len(daily) == 1
+        else f"Between {wording.count(min(daily))} and {wording.count(max(daily))} players a day,"
+        f" most on {wording.day(days['period'][most])}."
+    )
+    last = (
+        "How many in the 28 days to the last day is not known."
+        if monthly[-1] is None
+        else f"{wording.count(monthly[-1])} in the 28 days to the last day."
+    )
     return parts.chart(
         "active",
         "Active players",
@@ -68,9 +80,7 @@ def _active(view: View, days: Columns, table: Columns) -> html.Section:
             ],
             y_title="players",
         ),
-        f"Between {wording.count(min(daily))} and {wording.count(max(daily))} players a day, most"
-        f" on {wording.day(days['period'][most])}; {wording.count(monthly[-1])} in the 28 days to"
-        " the last day.",
+        f"{told} {last}",
         parts.table(
             f"Active players by {view.grain}",
             ["", "daily, on average", "weekly, last day", "monthly, last day"],
@@ -85,8 +95,21 @@ def _active(view: View, days: Columns, table: Columns) -> html.Section:
                 )
             ],
         ),
+        note=_not_known(days),
         height=300,
         wide=True,
+    )
+
+
+def _not_known(days: Columns) -> str | None:
+    """What is said of days whose weekly or monthly players are not known."""
+    unknown = sum(players is None for players in days["monthly_active_players"])
+    if not unknown:
+        return None
+    return (
+        f"Not known on {unknown} of {len(days['period'])} days: monthly active players and"
+        " stickiness, as days are missing of the 28 that they look back over; weekly ones where"
+        " days are missing of 7."
     )
 
 
@@ -105,6 +128,7 @@ def _stickiness(view: View, days: Columns, table: Columns) -> html.Section:
             ["", "daily of monthly active"],
             parts.period_rows(view, table, ("stickiness", wording.share)),
         ),
+        note=_not_known(days),
     )
 
 
@@ -121,7 +145,6 @@ def _new_and_returning(view: View, days: Columns, table: Columns) -> html.Sectio
             ],
             y_title="players a day",
             barmode="stack",
-            bargap=0.15,
         ),
         f"{wording.count(new)} players signed up. On an average day"
         f" {wording.count(returning / len(days['period']))} came back from earlier days.",
@@ -180,8 +203,16 @@ def _concurrency(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Sectio
     table = activity.peaks(con, view.title, view.first, view.last, view.grain)
     moments = activity.time_of_day(con, view.title, view.first, view.last)
     note = "Of all countries: this is not told apart." if view.country else None
-    most = max(range(len(peaks["peak"])), key=lambda place: peaks["peak"][place])
-    busiest = max(range(len(moments["moment"])), key=lambda place: moments["players_online"][place])
+    if all(peak is None for peak in peaks["peak"]):
+        why = "Not known: of each of these days the day before is missing, whose sessions go on."
+        return [parts.nothing("concurrency", "Players online", why)]
+    most = max(range(len(peaks["peak"])), key=lambda place: peaks["peak"][place] or 0)
+    busiest = max(
+        range(len(moments["moment"])), key=lambda place: moments["players_online"][place] or 0
+    )
+    if unknown := sum(peak is None for peak in peaks["peak"]):
+        told = f"Not known on {unknown} of {len(peaks['peak'])} days, whose day before is missing."
+        note = f"{note} {told}" if note else told
     hours = [place for place, moment in enumerate(moments["moment"]) if moment.endswith(":00")]
     return [
         parts.chart(

@@ -218,12 +218,35 @@ def headline_section(
         )
         for name, column, tell, points, note in told
     ]
+    before_these = "day" if view.days == 1 else f"{view.days} days"
     compared = (
-        f"Changes are against the {view.days} days before, {wording.span(*view.before)}."
+        f"Changes are against the {before_these} before, {wording.span(*view.before)}."
         if view.before
-        else "There are not as many days before these to compare them with."
+        else "There are not as many days before these, without a gap, to compare them with."
     )
+    if now["days"] < view.days:
+        compared += f" Averages are of the {now['days']} of {view.days} days that have numbers."
     return headline_card(numbers, compared)
+
+
+def missing_days(view: View) -> list[Part]:
+    """How many days of the title are missing, and what builds them; nothing where none is."""
+    coverage = view.title.coverage
+    if coverage is None:
+        return []
+    told: list[Part] = []
+    for days, class_name, what in (
+        (coverage.gaps, "warning", "missing, and what looks back over them is not known"),
+        (coverage.tail, "note", "not built yet"),
+    ):
+        if days:
+            span = wording.span(days[0], days[-1])
+            number = "1 day is" if len(days) == 1 else f"{wording.count(len(days))} days are"
+            whole = len(days) == (days[-1] - days[0]).days + 1
+            where = f"{span}: {number} {what}. " if whole else f"{number} {what} ({span}). "
+            builds = " builds it." if len(days) == 1 else " builds them."
+            told.append(html.P([where, html.Code(coverage.command), builds], className=class_name))
+    return [html.Div(told, id="missing-days", className="wide")] if told else []
 
 
 def headline_card(numbers: Sequence[html.Div], note: str) -> html.Section:

@@ -15,7 +15,8 @@ from typing import Any
 import duckdb
 
 from sprint_platform.places import published_dir
-from sprint_platform.title import RESERVED_NAMES
+from sprint_platform.title import RESERVED_NAMES, Title, TitleError
+from sprint_platform.warehouse.coverage import Coverage, title_coverage, yesterday
 from sprint_platform.warehouse.database import duckdb_options
 
 # One column after the other: what a chart wants.
@@ -33,13 +34,16 @@ class NothingPublished(Exception):
 
 @dataclass(frozen=True)
 class PublishedTitle:
-    """A title that has marts: which ones, and the first and last day of its key figures (None where
-    these are not published)."""
+    """A title that has marts: which ones, the first and last day of its key figures and how many
+    days have any (None and 0 where these are not published), and which days are missing (None where
+    that is not known: a version before published it, or the title's YAML is gone)."""
 
     name: str
     marts: frozenset[str]
     first: date | None
     last: date | None
+    days: int
+    coverage: Coverage | None
 
     @property
     def word(self) -> str:
@@ -96,14 +100,18 @@ def published_titles(con: duckdb.DuckDBPyConnection) -> Mapping[str, frozenset[s
 def published_title(
     con: duckdb.DuckDBPyConnection, name: str, marts: frozenset[str]
 ) -> PublishedTitle:
-    """The title with the days that its key figures span."""
-    first = last = None
+    """The title with the days that its key figures span, and those that are missing."""
+    first, last, days = None, None, 0
     if "kpi_daily" in marts:
-        found = con.execute(
-            f"select min(calendar_date), max(calendar_date) from {name}_mart.kpi_daily"
-        ).fetchone()
-        first, last = found or (None, None)
-    return PublishedTitle(name, marts, first, last)
+        first, last, days = con.execute(
+            "select min(calendar_date), max(calendar_date), count(distinct calendar_date)"
+            f" from {name}_mart.kpi_daily"
+        ).fetchall()[0]
+    try:
+        coverage = title_coverage(Title.load(name), yesterday())
+    except TitleError:
+        coverage = None
+    return PublishedTitle(name, marts, first, last, days, coverage)
 
 
 def read_columns(

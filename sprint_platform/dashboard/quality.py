@@ -40,8 +40,33 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
             className="wide",
         ),
         *_rejects(con, view),
+        _days(view),
         _freshness(con, view),
     ]
+
+
+def _days(view: View) -> html.Section:
+    """Which of the title's days are built, and which are missing."""
+    coverage = view.title.coverage
+    if coverage is None:
+        told = "Which days are missing is not known: the next run or landing of the title says it."
+    elif not coverage.built:
+        told = "None is built."
+    else:
+        span = wording.span(coverage.built[0], coverage.built[-1])
+        number = wording.count(len(coverage.built))
+        told = f"{number} {'is' if number == '1' else 'are'} built, {span}."
+        if not coverage.missing:
+            told += " None is missing."
+    return parts.card(
+        "days",
+        [
+            html.H2("Days", id="days-name"),
+            html.P(told, className="summary"),
+            *parts.missing_days(view),
+        ],
+        wide=True,
+    )
 
 
 def _rejects(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:

@@ -96,11 +96,10 @@ def _active(con: duckdb.DuckDBPyConnection, view: View, found: Columns) -> html.
         key=lambda pair: (-pair[0], pair[1]),
     )
     traced = [country for _, country in order[:COUNTRIES_TRACED]]
-    by_country: dict[str, tuple[list[Any], list[Any]]] = {name: ([], []) for name in traced}
-    for period, country, players in zip(*times.values(), strict=True):
-        if country in by_country:
-            by_country[country][0].append(period)
-            by_country[country][1].append(players)
+    days = sorted(set(times["period"]))
+    played = {
+        (period, country): players for period, country, players in zip(*times.values(), strict=True)
+    }
     cells = {
         (period, country): players for period, country, players in zip(*table.values(), strict=True)
     }
@@ -111,7 +110,10 @@ def _active(con: duckdb.DuckDBPyConnection, view: View, found: Columns) -> html.
         "active",
         "Active players by country",
         figure(
-            [line(name, *by_country[name], nth) for nth, name in enumerate(traced)],
+            [
+                line(name, days, [played.get((day, name), 0) for day in days], nth)
+                for nth, name in enumerate(traced)
+            ],
             y_title="players a day",
             showlegend=True,
         ),

@@ -56,7 +56,7 @@ def _revenue(view: View, days: Columns, table: Columns) -> html.Section:
     return parts.chart(
         "revenue",
         "Revenue by day",
-        figure([bars("revenue", days["period"], days["revenue"])], y_title="revenue", bargap=0.15),
+        figure([bars("revenue", days["period"], days["revenue"])], y_title="revenue"),
         f"{wording.money(sum(days['revenue']))} in all, most of it on"
         f" {wording.day(days['period'][best])}: {wording.money(days['revenue'][best])}.",
         parts.table(
@@ -222,6 +222,13 @@ def _segments(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
     found = revenue.segments(con, view.title, view.last, view.country)
     if not found["segment"]:
         return parts.nothing(key, name, "Nobody bought in these months.")
+    if found["segment"][0] is None:
+        return parts.nothing(
+            key,
+            name,
+            f"Not known of {wording.period(found['year_month'][0], 'month')}: days of its three"
+            " months are missing.",
+        )
     everybody, paid = sum(found["players"]), sum(found["monetary"])
     month = wording.period(found["year_month"][0], "month")
     backwards = slice(None, None, -1)

@@ -53,10 +53,13 @@ class View:
 
     @property
     def before(self) -> tuple[date, date] | None:
-        """The period of the same length before this one; None where not all of it is published."""
+        """The period of the same length before this one; None where not all of it is published, or
+        days of either are missing: sums of fewer days compare with nothing."""
         first, last = self.first - timedelta(days=self.days), self.first - timedelta(days=1)
         published = self.title.first is not None and first >= self.title.first
-        return (first, last) if published else None
+        coverage = self.title.coverage
+        gap = coverage and any(first <= day <= self.last for day in coverage.gaps)
+        return (first, last) if published and not gap else None
 
     @property
     def grain(self) -> str:
@@ -75,7 +78,7 @@ def read_view(con: duckdb.DuckDBPyConnection, search: str | None) -> View:
         raise NothingPublished(
             f"the title {title.name} has no key figures (kpi_daily) there", title.name
         )
-    first, last = _days(title.first, title.last, asked, notes)
+    first, last = _days(title.first, title.last, title.days, asked, notes)
     return View(
         title=title,
         titles=tuple(titles),
@@ -119,10 +122,14 @@ def _title(
 
 
 def _days(
-    published_first: date, published_last: date, asked: Mapping[str, str], notes: list[str]
+    published_first: date,
+    published_last: date,
+    published_days: int,
+    asked: Mapping[str, str],
+    notes: list[str],
 ) -> tuple[date, date]:
-    count = (published_last - published_first).days + 1
-    shown = min(DAYS_SHOWN, count // 2) if count >= DAYS_TO_COMPARE else count
+    span = (published_last - published_first).days + 1
+    shown = min(DAYS_SHOWN, span // 2) if published_days >= DAYS_TO_COMPARE else span
     last = _read(_day, asked.get("to"), "to", notes) or published_last
     first = _read(_day, asked.get("from"), "from", notes)
     if first is None:

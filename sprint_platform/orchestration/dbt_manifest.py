@@ -47,8 +47,8 @@ def graph_manifest() -> dict[str, Any]:
 
     Raises ManifestError with dbt's own words when the project is wrong.
     """
-    folder = data_dir() / "dbt" / "graph"
-    path = folder / f"manifest-{project_fingerprint(dbt_project_dir())}.json"
+    path = _manifest_path()
+    folder = path.parent
     if not path.exists():
         # the web server, the daemon and a run may all find it missing at once
         lock = Lock(Kind.DBT_MANIFEST, folder / ".lock", f"dbt's manifest in {folder}")
@@ -56,6 +56,18 @@ def graph_manifest() -> dict[str, Any]:
             if not path.exists():
                 _parse_to(path)
     return json.loads(path.read_bytes())
+
+
+def manifest_at_hand() -> dict[str, Any] | None:
+    """The parsed project where the data folder has it as it is now, else None: nothing is parsed
+    for a question that can do without."""
+    path = _manifest_path()
+    return json.loads(path.read_bytes()) if path.exists() else None
+
+
+def _manifest_path() -> Path:
+    name = f"manifest-{project_fingerprint(dbt_project_dir())}.json"
+    return data_dir() / "dbt" / "graph" / name
 
 
 def project_fingerprint(project: Path) -> str:

@@ -35,10 +35,10 @@
     for (const team of data.teams) {
       const players = beat.players.filter(([t]) => t === team.number);
       drawn.push({
-        type: "scatter", mode: "markers", name: `team ${team.number}`,
+        type: "scatter", mode: "markers", name: `team ${team.name}`,
         x: players.map((p) => p[1]), y: players.map((p) => p[2]),
         marker: { color: team.colour, symbol: team.symbol, size: 9, line: { color: "#ffffff", width: 1 } },
-        hovertemplate: `player of team ${team.number}: %{x}, %{y}<extra></extra>`,
+        hovertemplate: `player of team ${team.name}: %{x}, %{y}<extra></extra>`,
       });
       const at = middle.get(team.number);
       drawn.push({
@@ -49,7 +49,7 @@
           color: team.colour, symbol: "circle", size: 24,
           line: { color: beat.met.flat().includes(team.number) ? "#1a2530" : "#ffffff", width: 2.5 },
         },
-        hovertemplate: `middle of team ${team.number}: %{x}, %{y}<extra></extra>`,
+        hovertemplate: `middle of team ${team.name}: %{x}, %{y}<extra></extra>`,
       });
     }
     return drawn;
@@ -57,10 +57,11 @@
 
   const told = (data, number) => {
     const beat = data.beats[number];
-    const met = beat.met.map(([one, two]) => `teams ${one} and ${two}`);
+    const name = (number) => (data.teams.find((team) => team.number === number) || { name: number }).name;
+    const met = beat.met.map(([one, two]) => `teams ${name(one)} and ${name(two)}`);
     const where = beat.centroids.map(
       ([team, x, y, players]) =>
-        `team ${team} (${players}) at ${x.toFixed(0)}, ${y.toFixed(0)}`
+        `team ${name(team)}, ${players === 1 ? "1 player" : `${players} players`}, at ${x.toFixed(0)}, ${y.toFixed(0)}`
     );
     return (
       `Beat ${number + 1} of ${data.beats.length}, ${beat.at} UTC: ` +

@@ -24,22 +24,30 @@ def totals(
     country: str | None,
 ) -> dict[str, Any]:
     """One row of key figures over the days. ``days`` counts those on which anybody played or bought
-    anywhere: the average of active players is over them."""
+    anywhere: the average of active players is over them. Weekly and monthly active players are null
+    where days that they look back over are missing, and stickiness is of the other days."""
     return read_row(
         con,
         f"""
         with days as (
-            select count(distinct calendar_date) as days
+            select
+                count(distinct calendar_date) as days,
+                bool_and(weekly_active_players is not null) filter (calendar_date = $last)
+                    as week_is_known,
+                bool_and(monthly_active_players is not null) filter (calendar_date = $last)
+                    as month_is_known
             from {title.schema}.kpi_daily where calendar_date between $first and $last
         ),
         figures as (
             select
                 sum(active_players) as player_days,
+                sum(active_players) filter (monthly_active_players is not null)
+                    as sticky_player_days,
                 sum(monthly_active_players) as monthly_player_days,
-                sum(monthly_active_players) filter (calendar_date = $last)
-                    as monthly_active_players,
-                sum(weekly_active_players) filter (calendar_date = $last)
-                    as weekly_active_players,
+                coalesce(sum(monthly_active_players) filter (calendar_date = $last), 0)
+                    as monthly_players,
+                coalesce(sum(weekly_active_players) filter (calendar_date = $last), 0)
+                    as weekly_players,
                 sum(new_players) as new_players,
                 sum(returning_players) as returning_player_days,
                 sum(sessions) as sessions,
@@ -54,7 +62,9 @@ def totals(
         select
             *,
             player_days / nullif(days, 0) as active_players,
-            player_days / nullif(monthly_player_days, 0) as stickiness,
+            if(week_is_known, weekly_players, null) as weekly_active_players,
+            if(month_is_known, monthly_players, null) as monthly_active_players,
+            sticky_player_days / nullif(monthly_player_days, 0) as stickiness,
             sessions / nullif(player_days, 0) as sessions_per_active_player,
             play_time_seconds / nullif(player_days, 0) as play_time_per_active_player,
             revenue::double / nullif(player_days, 0) as arpdau,
@@ -76,20 +86,27 @@ def daily(
 ) -> Columns:
     """One row is a day, or a week or month of them (``period``, by its first day): active players a
     day on average, weekly and monthly ones on its last day, sums of all else and shares of sums. A
-    day on which nobody of the country played has zeros; one that was not published has no row."""
+    day on which nobody of the country played has zeros; one that was not published has no row.
+    Averages are of the days that have rows; weekly and monthly players are null where days that
+    they look back over are missing."""
     return read_columns(
         con,
         f"""
         with days as (
-            select distinct calendar_date from {title.schema}.kpi_daily
+            select
+                calendar_date,
+                bool_and(weekly_active_players is not null) as week_is_known,
+                bool_and(monthly_active_players is not null) as month_is_known
+            from {title.schema}.kpi_daily
             where calendar_date between $first and $last
+            group by calendar_date
         ),
         figures as (
             select
                 calendar_date,
                 coalesce(sum(active_players), 0) as active,
-                coalesce(sum(weekly_active_players), 0) as weekly,
-                coalesce(sum(monthly_active_players), 0) as monthly,
+                if(week_is_known, coalesce(sum(weekly_active_players), 0), null) as weekly,
+                if(month_is_known, coalesce(sum(monthly_active_players), 0), null) as monthly,
                 coalesce(sum(new_players), 0) as new_players,
                 coalesce(sum(returning_players), 0) as returning_players,
                 coalesce(sum(sessions), 0) as sessions,
@@ -101,14 +118,14 @@ def daily(
             left join (
                 select * from {title.schema}.kpi_daily where $country is null or country = $country
             ) as kpis using (calendar_date)
-            group by calendar_date
+            group by calendar_date, week_is_known, month_is_known
         )
         select
             date_trunc('{grain}', calendar_date)::date as period,
             avg(active) as active_players,
-            arg_max(weekly, calendar_date) as weekly_active_players,
-            arg_max(monthly, calendar_date) as monthly_active_players,
-            sum(active) / nullif(sum(monthly), 0) as stickiness,
+            arg_max_null(weekly, calendar_date) as weekly_active_players,
+            arg_max_null(monthly, calendar_date) as monthly_active_players,
+            sum(active) filter (monthly is not null) / nullif(sum(monthly), 0) as stickiness,
             sum(new_players) as new_players,
             avg(returning_players) as returning_players,
             sum(sessions) / nullif(sum(active), 0) as sessions_per_active_player,
@@ -134,7 +151,8 @@ def peaks(
     last: date,
     grain: str = "day",
 ) -> Columns:
-    """One row is a day (or week or month): the most players online at once, and the average."""
+    """One row is a day (or week or month): the most players online at once, and the average. Both
+    are null of a day whose day before is missing, and no such day counts in a week or month."""
     return read_columns(
         con,
         f"""

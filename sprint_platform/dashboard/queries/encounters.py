@@ -1,4 +1,5 @@
-"""Where players are and when teams meet: the encounter marts, ``position_heat_daily``, heartbeats.
+"""Where players are and when teams meet: encounters and their marts,
+``position_heat_daily``, heartbeats.
 
 A title's word is in its tables' names: a caller names the mart by the title's word.
 """
@@ -93,12 +94,44 @@ def sessions(
     )
 
 
-def has_heartbeats(con: duckdb.DuckDBPyConnection, title: PublishedTitle) -> bool:
-    """Whether any heartbeats of the title are published."""
+def meetings(
+    con: duckdb.DuckDBPyConnection, title: PublishedTitle, day: date, session: UUID
+) -> Columns:
+    """One row is an encounter of the session, in the order of their starts: its two teams, when it
+    starts and ends, how many of its beats are close, and the smallest distance in units."""
+    return read_columns(
+        con,
+        f"""
+        select
+            team_1_id, team_2_id, encounter_start, encounter_end, close_heartbeats, min_distance
+        from {title.name}_stage.stage_{title.word}s
+        where event_date = $day and session_id = $session
+        order by encounter_start, team_1_id, team_2_id
+        """,
+        {"day": day, "session": session},
+    )
+
+
+def team_labels(
+    con: duckdb.DuckDBPyConnection, title: PublishedTitle, day: date, session: UUID
+) -> dict[int, str]:
+    """The label that each of the session's teams came with, by number. Empty where a title's teams
+    are numbers in its files, too, or it is not landed."""
+    if not has_view(con, f"{title.name}_raw", "team_labels"):
+        return {}
     found = con.execute(
-        "select count(*) from duckdb_views()"
-        " where schema_name = $schema and view_name = 'event_heartbeat'",
-        {"schema": f"{title.name}_raw"},
+        f"select team_id, team_label from {title.name}_raw.team_labels"
+        " where event_date = $day and session_id = $session",
+        {"day": day, "session": session},
+    )
+    return dict(found.fetchall())
+
+
+def has_view(con: duckdb.DuckDBPyConnection, schema: str, view: str) -> bool:
+    """Whether the view is published: heartbeats, encounters and labels are no marts."""
+    found = con.execute(
+        "select count(*) from duckdb_views() where schema_name = $schema and view_name = $view",
+        {"schema": schema, "view": view},
     ).fetchone()
     return found is not None and found[0] > 0
 
@@ -106,8 +139,8 @@ def has_heartbeats(con: duckdb.DuckDBPyConnection, title: PublishedTitle) -> boo
 def heartbeats(
     con: duckdb.DuckDBPyConnection, title: PublishedTitle, day: date, session: UUID
 ) -> Columns:
-    """One row is a heartbeat of the session, in time's order: of whom, of which team, and where, in
-    hundredths of a unit."""
+    """One row is a heartbeat of the session, in time's order: of whom, of which team, when, and
+    where, seen from above, in units."""
     return read_columns(
         con,
         f"""
@@ -115,9 +148,8 @@ def heartbeats(
             player_id,
             team_id,
             event_datetime,
-            round(position_x * 100)::bigint as x,
-            round(position_y * 100)::bigint as y,
-            round(position_z * 100)::bigint as z
+            position_x::double as x,
+            position_y::double as y
         from {title.name}_raw.event_heartbeat
         where event_date = $day and session_id = $session
         order by event_datetime, team_id, player_id

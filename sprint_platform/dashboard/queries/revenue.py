@@ -22,7 +22,8 @@ def lifetime_values(
 ) -> Columns:
     """One row is the players who signed up in a week or month of these days, on the n-th day after:
     what they have paid by then, per player. It ends where the youngest of them are not that many
-    days old yet: a value of the others alone would be of other players."""
+    days old yet, or a day is missing of any: a value of the others alone would be of other
+    players."""
     return read_columns(
         con,
         f"""
@@ -30,7 +31,9 @@ def lifetime_values(
             select
                 date_trunc('{grain}', signup_date)::date as cohort,
                 day_number,
-                count(distinct signup_date) as signup_days,
+                count(distinct signup_date) as all_signup_days,
+                count(distinct signup_date) filter (cumulative_revenue is not null)
+                    as signup_days,
                 sum(cohort_players) as players,
                 sum(cumulative_revenue) as paid
             from {title.schema}.cohort_revenue
@@ -40,7 +43,7 @@ def lifetime_values(
         )
         select cohort, day_number, players, paid::double / nullif(players, 0) as lifetime_value
         from (
-            select *, max(signup_days) over (partition by cohort) as all_days from counted
+            select *, max(all_signup_days) over (partition by cohort) as all_days from counted
         )
         where signup_days = all_days
         order by cohort, day_number
@@ -72,7 +75,8 @@ def segments(
     con: duckdb.DuckDBPyConnection, title: PublishedTitle, last: date, country: str | None
 ) -> Columns:
     """One row is a segment of payers in the latest month that has any, by ``last``: how many they
-    are, what they paid in its three months, and their averages."""
+    are, what they paid in its three months, and their averages. The segment is null where days of
+    these months are missing."""
     return read_columns(
         con,
         f"""

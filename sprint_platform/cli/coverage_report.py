@@ -1,0 +1,75 @@
+"""What `sprint doctor` says of built days and batches: how many are missing, and what builds them.
+
+All of it is in the ledgers' published copies: nothing is parsed, and no database is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+
+from sprint_platform.title import Title
+from sprint_platform.warehouse.coverage import Coverage, coverage, title_coverage, yesterday
+from sprint_platform.warehouse.ledger import Ledger, title_ledger
+
+
+def coverage_rows(games: Iterable[Title]) -> Iterator[tuple[str, str]]:
+    """A row for each title, the store and the event log, of which this version published anything:
+    whose days or batches they are, and what is said of them, a line for each thing to do."""
+    from sprint_platform.eventlog.duckdb_target import LEDGER as EVENTLOG
+    from sprint_platform.orchestration.dbt_manifest import manifest_at_hand
+    from sprint_platform.orchestration.dbt_translator import ModelTranslator
+    from sprint_platform.orchestration.eventlog_models import EventlogTranslator
+    from sprint_platform.orchestration.storefront_models import StorefrontTranslator
+    from sprint_platform.orchestration.title_translator import TitleTranslator
+    from sprint_platform.storefront.duckdb_target import LEDGER as STORE
+
+    manifest = manifest_at_hand()
+
+    def stale(ledger: Ledger, translator: ModelTranslator, again: str) -> Iterator[str]:
+        models = translator.models(manifest) if manifest else []
+        standing = ledger.published_standing(models)
+        if standing and standing.stale:
+            number = f"{len(standing.stale):,}"
+            yield f"{number} built by another definition than today's: {again}"
+
+    for game in games:
+        if found := title_coverage(game, yesterday()):
+            again = f"sprint run --title {game.name} --stale"
+            old = stale(title_ledger(game.name), TitleTranslator(game), again)
+            yield f"days of {game.name}", "\n".join([*_days(found), *old])
+    if found := _store_coverage(STORE):
+        old = stale(STORE, StorefrontTranslator(), "sprint storefront build")
+        yield "days of the store", "\n".join([*_days(found), *old])
+    if standing := EVENTLOG.published_standing():
+        lines = [f"{len(standing.built):,} built"]
+        if standing.unbuilt:
+            behind = ", ".join(standing.unbuilt)
+            lines.append(f"loaded and not built: {behind}: sprint eventlog build")
+        old = stale(EVENTLOG, EventlogTranslator(), "sprint eventlog build")
+        yield "batches of the event log", "\n".join([*lines, *old])
+
+
+def _store_coverage(ledger: Ledger) -> Coverage | None:
+    """The store's days from the first that is loaded to the last."""
+    standing = ledger.published_standing()
+    if standing is None or not (standing.built or standing.unbuilt):
+        return None
+    loaded = sorted(map(date.fromisoformat, [*standing.built, *standing.unbuilt]))
+    found = coverage(standing, loaded[0], loaded[-1], "sprint storefront build")
+    if set(loaded).issuperset(found.gaps):
+        return found
+    load = "sprint storefront generate --load, then sprint storefront build"
+    return coverage(standing, loaded[0], loaded[-1], load)
+
+
+def _days(found: Coverage) -> Iterator[str]:
+    yield f"{len(found.built):,} built{_span(found.built)}"
+    for days, what in ((found.gaps, "missing"), (found.tail, "not built yet")):
+        if days:
+            yield f"{len(days):,} {what}{_span(days)}: {found.command}"
+
+
+def _span(days: Sequence[date]) -> str:
+    if not days:
+        return ""
+    return f", {days[0]}" if len(days) == 1 else f", {days[0]} to {days[-1]}"
