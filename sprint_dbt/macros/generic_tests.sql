@@ -75,7 +75,7 @@ from (
         {% if to_date -%}
         {{ in_window(to_date, period, back_days, forward_days) }}
         {%- else -%}
-        {{ in_batches(to_batch) if to_batch else 'true' }}
+        {{ in_batches(to_batch) if to_batch else '1 = 1' }}
         {%- endif %}
 ) as both_sides
 group by {{ keys | join(', ') }}

@@ -41,10 +41,11 @@ online as (
 -- before, and left later than that
 slots as (
     select
-        cast(ceil({{ epoch_seconds(dbt.dateadd('microsecond', 999999, 'from_time')) }} / {{ seconds }}.0) as bigint)
-            as first_slot,
-        cast(ceil({{ epoch_seconds(dbt.dateadd('microsecond', 999999, 'to_time')) }} / {{ seconds }}.0) as bigint)
-            as end_slot
+        {%- for slot, time in {'first_slot': 'from_time', 'end_slot': 'to_time'}.items() %}
+        {%- set whole_seconds = epoch_seconds(dbt.dateadd('microsecond', 999999, time)) %}
+        cast({{ whole_quotient(whole_seconds ~ ' + ' ~ (seconds - 1), seconds) }} as bigint)
+            as {{ slot }}{{ ',' if not loop.last }}
+        {%- endfor %}
     from online
 ),
 

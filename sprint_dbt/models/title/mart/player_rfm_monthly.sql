@@ -47,25 +47,29 @@ payers as (
     group by player_id, year_month
 ),
 
--- the share of the month's payers who are not better: equal players have equal scores
+-- how many of the month's payers are not better: equal players have equal scores
 shares as (
     select
         *,
-        5.0 * count(*) over (partition by year_month order by recency_days desc)
-            / count(*) over (partition by year_month) as recency_fifths,
-        5.0 * count(*) over (partition by year_month order by frequency)
-            / count(*) over (partition by year_month) as frequency_fifths,
-        5.0 * count(*) over (partition by year_month order by monetary)
-            / count(*) over (partition by year_month) as monetary_fifths
+        count(*) over (partition by year_month order by recency_days desc) as not_more_recent,
+        count(*) over (partition by year_month order by frequency) as not_more_frequent,
+        count(*) over (partition by year_month order by monetary) as not_spending_more,
+        count(*) over (partition by year_month) as payers
     from payers
 ),
 
 scores as (
     select
         *,
-        cast(ceil(recency_fifths) as smallint) as recency_score,
-        cast(ceil(frequency_fifths) as smallint) as frequency_score,
-        cast(ceil(monetary_fifths) as smallint) as monetary_score
+        -- their share in fifths, rounded up; in whole numbers, as engines divide to more or fewer digits
+        {%- for score, payers_not_better in {
+            'recency_score': 'not_more_recent',
+            'frequency_score': 'not_more_frequent',
+            'monetary_score': 'not_spending_more',
+        }.items() %}
+        cast({{ whole_quotient('5 * ' ~ payers_not_better ~ ' + payers - 1', 'payers') }} as smallint)
+            as {{ score }}{{ ',' if not loop.last }}
+        {%- endfor %}
     from shares
 )
 
