@@ -71,6 +71,34 @@ scores as (
             as {{ score }}{{ ',' if not loop.last }}
         {%- endfor %}
     from shares
+),
+
+gaps as (
+    {{ last_missing_days(
+        'scores',
+        'year_month',
+        up_to=dbt.last_day('year_month', 'month'),
+        days=loaded_days('transactions')
+    ) }}
+),
+
+-- null where a day of the three months is missing
+known as (
+    select
+        scores.player_id,
+        scores.year_month,
+        scores.country
+        {%- for figure in [
+            'recency_days', 'frequency', 'monetary', 'recency_score', 'frequency_score', 'monetary_score'
+        ] %},
+        case
+            when coalesce(
+                gaps.last_missing < {{ dbt.dateadd('month', 1 - months, 'scores.year_month') }}, true
+            ) then scores.{{ figure }}
+        end as {{ figure }}
+        {%- endfor %}
+    from scores
+    left join gaps on scores.year_month = gaps.year_month
 )
 
 select
@@ -85,6 +113,7 @@ select
     monetary_score,
     -- where most buy once, one purchase is as good as most and scores high: nobody is loyal for it
     case
+        when frequency is null then null
         when recency_score >= 3 and frequency = 1
             then case when recency_score >= 4 then 'new' else 'promising' end
         when recency_score >= 4 and frequency_score >= 4 and monetary_score >= 4 then 'champions'
@@ -94,4 +123,4 @@ select
         when frequency_score >= 3 and frequency > 1 then 'at risk'
         else 'lapsing'
     end as segment
-from scores
+from known
