@@ -17,6 +17,7 @@ from sprint_platform.orchestration.window import Window
 from sprint_platform.places import dbt_project_dir
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Encounters, Title
+from sprint_platform.warehouse.ledger import title_ledger
 
 Row = dict[str, Any]
 OTHER_DOMAINS = ("eventlog", "storefront", "semantics")
@@ -65,6 +66,7 @@ class DbtWarehouse:
                 if dataset.name != "products":
                     con.execute(f"create schema if not exists {dataset.schema_name(title.name)}")
                     con.execute(dataset.create_table_sql(title.name))
+            title_ledger(title.name).ensure(con)
 
     def load(self, title: Title, dataset: str, days: Mapping[date, Iterable[Row]]) -> None:
         """Replaces the dataset's rows of these days, as a load would."""
@@ -89,6 +91,12 @@ class DbtWarehouse:
             con.execute(
                 f"insert into {contract.relation(title.name)} ({', '.join(names)}, {day_column})"
                 " select * from told"
+            )
+            ledger = title_ledger(title.name).loaded_table
+            con.executemany(
+                f"insert or replace into {ledger} (dataset, partition_date, digest, rows, source)"
+                " values (?, ?, uuid(), 0, 'test')",
+                [[dataset, day] for day in days],
             )
 
     def rows(self, relation: str, where: str = "true") -> list[Row]:
@@ -143,9 +151,10 @@ class DbtWarehouse:
         )
         # a command that stopped before its first node has no results
         results = getattr(result.result, "results", [])
-        # nothing is done for an exposure, and dbt says so; a hook of the project is an operation
-        results = [r for r in results if str(r.status) != "no-op"]
-        results = [r for r in results if r.node.resource_type != "operation"]
+        # nothing is done for an exposure, and dbt says so; a hook is nobody's model or test
+        results = [
+            r for r in results if str(r.status) != "no-op" and r.node.resource_type != "operation"
+        ]
         return DbtRun(
             success=result.success,
             status={r.node.name: str(r.status) for r in results},

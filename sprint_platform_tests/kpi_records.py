@@ -4,7 +4,7 @@ by itself, over all days, without a running sum or a window."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -46,8 +46,9 @@ def month_of(day: date, later: int = 0) -> date:
 class Game:
     """The records, by what the marts ask for."""
 
-    def __init__(self, records: Records, sign_ups: SignUps) -> None:
+    def __init__(self, records: Records, sign_ups: SignUps, missing: Collection[date]) -> None:
         self.sign_ups = sign_ups
+        self.missing = missing
         self.sessions = [(day, row) for day, row in records.all("sessions")]
         self.heartbeats = [(day, row) for day, row in records.all("heartbeats")]
         self.purchases = [(day, row) for day, row in records.all("transactions")]
@@ -60,6 +61,10 @@ class Game:
             self.days_of[player].add(day)
         self.play_days = {day for _, day in self.played}
         self.game_days = self.play_days | {day for day, _ in self.purchases}
+
+    def lacks(self, first: date, last: date) -> bool:
+        """Whether one of these days is missing."""
+        return any(first <= day <= last for day in self.missing)
 
     def home(self, player: UUID) -> str:
         known = self.sign_ups.get(player)
@@ -81,10 +86,14 @@ class Game:
 
 
 def expected_kpis(
-    records: Records, sign_ups: SignUps, sessions_met: list[Row]
+    records: Records,
+    sign_ups: SignUps,
+    sessions_met: list[Row],
+    missing: Collection[date] = (),
 ) -> dict[str, list[Row]]:
-    """Every KPI mart; ``sessions_met`` are the rows of session_close_encounters_daily."""
-    game = Game(records, sign_ups)
+    """Every KPI mart; ``sessions_met`` are the rows of session_close_encounters_daily, ``missing``
+    the days that were not made."""
+    game = Game(records, sign_ups, missing)
     return {
         "kpi_daily": _kpi_daily(game),
         "cohort_retention": _retention(game),
@@ -129,6 +138,7 @@ def _kpi_daily(game: Game) -> list[Row]:
             of[country]["purchases"] += len(bought)
             of[country]["payers"] += len({row["player_id"] for row in bought})
             of[country]["revenue"] += sum(row["purchase_price"] for row in bought)
+        lacks_week, lacks_month = (game.lacks(day - n * DAY, day) for n in (6, 27))
         for country, told in of.items():
             active, payers = int(told["active_players"]), int(told["payers"])
             rows.append(
@@ -136,9 +146,15 @@ def _kpi_daily(game: Game) -> list[Row]:
                     "calendar_date": day,
                     "country": country,
                     "active_players": active,
-                    "weekly_active_players": int(told["weekly_active_players"]),
-                    "monthly_active_players": int(told["monthly_active_players"]),
-                    "stickiness": quotient(active, int(told["monthly_active_players"])),
+                    "weekly_active_players": None
+                    if lacks_week
+                    else int(told["weekly_active_players"]),
+                    "monthly_active_players": None
+                    if lacks_month
+                    else int(told["monthly_active_players"]),
+                    "stickiness": None
+                    if lacks_month
+                    else quotient(active, int(told["monthly_active_players"])),
                     "new_players": int(told["new_players"]),
                     "returning_players": int(told["returning_players"]),
                     "sessions": int(told["sessions"]),
@@ -200,12 +216,13 @@ def _concurrency(game: Game) -> list[Row]:
             moment: len({player for player, start, end in near if start <= moment < end})
             for moment in moments
         }
+        unknown = game.lacks(day - DAY, day - DAY)
         rows += [
             {
                 "slot_started_at": moment,
                 "calendar_date": day,
-                "players_online": players,
-                "day_peak": max(online.values()),
+                "players_online": None if unknown else players,
+                "day_peak": None if unknown else max(online.values()),
             }
             for moment, players in online.items()
         ]
@@ -221,7 +238,9 @@ def _cohort_revenue(game: Game) -> list[Row]:
                 continue
             bought = game.bought(players, [here])
             so_far = game.bought(players, [day + n * DAY for n in range(number + 1)])
-            paid = sum((row["purchase_price"] for row in so_far), Decimal(0))
+            paid: Decimal | None = sum((row["purchase_price"] for row in so_far), Decimal(0))
+            if game.lacks(day, here):
+                paid = None
             rows.append(
                 {
                     "signup_date": day,
@@ -232,7 +251,7 @@ def _cohort_revenue(game: Game) -> list[Row]:
                     "payers": len({row["player_id"] for row in bought}),
                     "revenue": sum((row["purchase_price"] for row in bought), Decimal(0)),
                     "cumulative_revenue": paid,
-                    "lifetime_value": float(paid) / len(players),
+                    "lifetime_value": None if paid is None else float(paid) / len(players),
                 }
             )
     return rows
@@ -284,20 +303,19 @@ def _rfm(game: Game) -> list[Row]:
             r = ceil(5 * sum(other[0] >= recency for other in told.values()) / len(told))
             f = ceil(5 * sum(other[1] <= frequency for other in told.values()) / len(told))
             m = ceil(5 * sum(other[2] <= monetary for other in told.values()) / len(told))
-            rows.append(
-                {
-                    "player_id": player,
-                    "year_month": month,
-                    "country": game.home(player),
-                    "recency_days": recency,
-                    "frequency": frequency,
-                    "monetary": monetary,
-                    "recency_score": r,
-                    "frequency_score": f,
-                    "monetary_score": m,
-                    "segment": _segment(r, f, m, frequency),
-                }
-            )
+            figures = {
+                "recency_days": recency,
+                "frequency": frequency,
+                "monetary": monetary,
+                "recency_score": r,
+                "frequency_score": f,
+                "monetary_score": m,
+                "segment": _segment(r, f, m, frequency),
+            }
+            if game.lacks(first, end - DAY):
+                figures = dict.fromkeys(figures)
+            row = {"player_id": player, "year_month": month, "country": game.home(player)}
+            rows.append({**row, **figures})
     return rows
 
 
@@ -331,6 +349,17 @@ def _churn(game: Game) -> list[Row]:
             elif all(day in game.play_days for day in after):
                 churned = True
             known = game.sign_ups.get(player)
+            looking_back = {
+                "days_played_before": len(before),
+                "sessions_before": len(played_before),
+                "play_time_seconds_before": sum(
+                    row["event_length_seconds"] for row in played_before
+                ),
+                "revenue_before": sum((row["purchase_price"] for row in bought_before), Decimal(0)),
+                "days_since_last_played": (here[0] - max(before)).days if before else None,
+            }
+            if game.lacks(week - 28 * DAY, week - DAY):
+                looking_back = dict.fromkeys(looking_back)
             rows.append(
                 {
                     "player_id": player,
@@ -344,15 +373,7 @@ def _churn(game: Game) -> list[Row]:
                     "purchases": len(bought),
                     "revenue": sum((row["purchase_price"] for row in bought), Decimal(0)),
                     "days_since_signup": (here[-1] - known.day).days if known else None,
-                    "days_played_before": len(before),
-                    "sessions_before": len(played_before),
-                    "play_time_seconds_before": sum(
-                        row["event_length_seconds"] for row in played_before
-                    ),
-                    "revenue_before": sum(
-                        (row["purchase_price"] for row in bought_before), Decimal(0)
-                    ),
-                    "days_since_last_played": (here[0] - max(before)).days if before else None,
+                    **looking_back,
                     "churned": churned,
                 }
             )

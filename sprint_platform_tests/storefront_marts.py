@@ -183,11 +183,13 @@ def _daily_stock(movements: list[Row], sessions: list[Row]) -> list[Row]:
             week = [day - n * DAY for n in range(COUNTED_WITHIN)]
             moved = next((earlier for earlier in week if (product, earlier) in closing), None)
             if moved:
+                since = [moved + n * DAY for n in range((day - moved).days)]
+                known = loaded.issuperset(since)
                 stock.append(
                     {
                         "product_id": product,
                         "stock_date": day,
-                        "closing_stock": closing[product, moved],
+                        "closing_stock": closing[product, moved] if known else None,
                         "last_movement_date": moved,
                     }
                 )
@@ -200,12 +202,13 @@ def _stock_on_hand(silver: dict[str, list[Row]]) -> list[Row]:
     for row in silver["daily_stock"]:
         product = products.get(row["product_id"])
         cost = product["unit_cost"] if product else None
+        known = product and row["closing_stock"] is not None
         found.append(
             {
                 **row,
                 "category": product["category"] if product else None,
                 "unit_cost": cost,
-                "stock_value": row["closing_stock"] * cost if product else None,
+                "stock_value": row["closing_stock"] * cost if known else None,
             }
         )
     return found
@@ -312,6 +315,8 @@ def _cohorts(silver: dict[str, list[Row]]) -> list[Row]:
     days = [row["event_date"] for row in silver["sessions"]]
     days += [row["order_date"] for row in silver["orders"]]
     months = sorted({day.replace(day=1) for day in days})
+    missing = [min(days) + n * DAY for n in range((max(days) - min(days)).days)]
+    missing = [day for day in missing if day not in days]
     cohorts = _grouped(silver["customers"], lambda row: row["event_date"].replace(day=1))
     found = []
     for cohort, customers in cohorts.items():
@@ -328,6 +333,7 @@ def _cohorts(silver: dict[str, list[Row]]) -> list[Row]:
             active = len({row["customer_id"] for row in orders})
             revenue = sum((row["revenue"] for row in orders), Decimal(0))
             so_far += revenue
+            known = not any(cohort <= day.replace(day=1) <= month for day in missing)
             found.append(
                 {
                     "cohort_month": cohort,
@@ -337,8 +343,8 @@ def _cohorts(silver: dict[str, list[Row]]) -> list[Row]:
                     "active_share": active / len(ids),
                     "orders": len(orders),
                     "revenue": revenue,
-                    "cumulative_revenue": so_far,
-                    "cumulative_revenue_per_customer": float(so_far) / len(ids),
+                    "cumulative_revenue": so_far if known else None,
+                    "cumulative_revenue_per_customer": float(so_far) / len(ids) if known else None,
                 }
             )
     return found

@@ -19,6 +19,7 @@ ARENA = landed_title("arena", distance=50, gap_seconds=180)
 BEAT = timedelta(seconds=30)
 FIRST_DAY = date(2031, 5, 29)
 DAYS = 4
+HALFWAY_SESSIONS = 10
 
 
 def hashed_id(*told: object) -> UUID:
@@ -97,9 +98,40 @@ def random_session(rng: np.random.Generator, number: int) -> tuple[list[Row], li
     return records, heartbeats
 
 
+def halfway_session(rng: np.random.Generator, number: int) -> list[Row]:
+    """Heartbeats of two teams of 8, 16 or 24 on a line, at beats too far apart for one encounter.
+    Their means, and the distance of them, are often halfway between two numbers of 4 decimals."""
+    start = datetime.combine(FIRST_DAY, datetime.min.time())
+    heartbeats: list[Row] = []
+    for team in (1, 2):
+        for seat in range(int(rng.choice([8, 16, 24]))):
+            for beat, steps in enumerate(rng.integers(-1500, 1501, 30).tolist()):
+                x, y, z = (Decimal(steps * side) / 100 for side in (3, 4, 0))
+                heartbeats.append(
+                    {
+                        "session_id": hashed_id("halfway", number),
+                        "player_id": hashed_id("halfway", number, team, seat),
+                        "team_id": team,
+                        "event_datetime": start + 7 * beat * BEAT,
+                        "position_x": x,
+                        "position_y": y,
+                        "position_z": z,
+                        "event_date": FIRST_DAY,
+                    }
+                )
+    return heartbeats
+
+
 def four_decimals(exact: Fraction) -> float:
-    """Rounded to 4 decimals."""
-    return float(round(Decimal(exact.numerator) / Decimal(exact.denominator), 4))
+    """Rounded to 4 decimals, half away from zero."""
+    ten_thousandths = (abs(exact) * 20_000 + 1) // 2
+    return ten_thousandths / 10_000 * (-1 if exact < 0 else 1)
+
+
+def root_to_four_decimals(squared: Fraction) -> float:
+    """The square root, rounded to 4 decimals, half up."""
+    rounded_down = math.isqrt(int(squared * 10**8))
+    return (rounded_down + ((2 * rounded_down + 1) ** 2 <= 4 * 10**8 * squared)) / 10_000
 
 
 def brute_force(
@@ -169,7 +201,7 @@ def brute_force(
                             "encounter_start": start + run[0][0] * BEAT,
                             "encounter_end": start + (run[-1][0] + 1) * BEAT,
                             "close_heartbeats": len(run),
-                            "min_distance": round(math.sqrt(min(s for _, s in run)), 4),
+                            "min_distance": root_to_four_decimals(min(s for _, s in run)),
                             "event_date": told[0]["event_date"],
                         }
                     )
@@ -189,7 +221,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> DbtWarehouse:
 
 @pytest.fixture(scope="module")
 def random_sessions(warehouse: DbtWarehouse) -> tuple[list[Row], list[Row]]:
-    """Records and heartbeats of 120 random sessions, built by dbt as far as encounters."""
+    """Records and heartbeats of 130 random sessions, built by dbt as far as encounters."""
     rng = np.random.default_rng(20250101)
     records: list[Row] = []
     heartbeats: list[Row] = []
@@ -197,6 +229,8 @@ def random_sessions(warehouse: DbtWarehouse) -> tuple[list[Row], list[Row]]:
         more_records, more_heartbeats = random_session(rng, number)
         records += more_records
         heartbeats += more_heartbeats
+    for number in range(HALFWAY_SESSIONS):
+        heartbeats += halfway_session(rng, number)
     for dataset, rows in (("sessions", records), ("heartbeats", heartbeats)):
         days: dict[date, list[Row]] = defaultdict(list)
         for row in rows:
@@ -225,6 +259,45 @@ def test_encounters_equal_brute_force(
     assert in_order(built) == in_order(centroids)
     built = warehouse.rows("arena_stage.stage_encounters", of_random)
     assert in_order(built) == in_order(encounters)
+
+
+def test_halves_are_rounded_away_from_zero(
+    warehouse: DbtWarehouse, random_sessions: tuple[list[Row], list[Row]]
+) -> None:
+    """A mean of 8 players may be halfway between two numbers of 4 decimals: engines differ."""
+    halfway = {hashed_id("halfway", number) for number in range(HALFWAY_SESSIONS)}
+    positions: dict[tuple[UUID, datetime, int], list[Fraction]] = defaultdict(list)
+    for row in random_sessions[1]:
+        if row["session_id"] in halfway:
+            of_team = positions[row["session_id"], row["event_datetime"], row["team_id"]]
+            of_team.append(Fraction(row["position_x"]))
+    means = {beat: sum(of_team, Fraction(0)) / len(of_team) for beat, of_team in positions.items()}
+    halves = {beat: mean for beat, mean in means.items() if (mean * 20_000) % 2 == 1}
+    assert {len(positions[beat]) for beat in halves} == {8, 16, 24}
+    assert {mean < 0 for mean in halves.values()} == {True, False}
+    built = {
+        (row["session_id"], row["event_datetime"], row["team_id"]): row["centroid_x"]
+        for row in warehouse.rows("arena_stage.stage_centroids")
+    }
+    assert {beat: built[beat] for beat in halves} == {
+        beat: four_decimals(mean) for beat, mean in halves.items()
+    }
+
+    apart = {
+        # on a line of 3 and 4 the distance is 5 thirds of what it is along x
+        (session, time): abs(mean - means[session, time, 2]) * 5 / 3
+        for (session, time, team), mean in means.items()
+        if team == 1
+    }
+    built = {
+        (row["session_id"], row["encounter_start"]): row["min_distance"]
+        for row in warehouse.rows("arena_stage.stage_encounters")
+    }
+    halves = {k: far for k, far in apart.items() if (far * 20_000) % 2 == 1 and far <= 50}
+    assert len(halves) > 20
+    assert {beat: built[beat] for beat in halves} == {
+        beat: four_decimals(far) for beat, far in halves.items()
+    }
 
 
 def test_dbt_unit_tests_pass(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -130,9 +130,9 @@ def marts(warehouse: DbtWarehouse) -> dict[str, list[Row]]:
     return {name: warehouse.rows(f"game_mart.{name}") for name in KPIS}
 
 
-def assert_kpis(warehouse: DbtWarehouse, records: Records) -> None:
+def assert_kpis(warehouse: DbtWarehouse, records: Records, missing: Collection[date] = ()) -> None:
     met = warehouse.rows("game_mart.session_close_encounters_daily")
-    expected = expected_kpis(records, SIGN_UPS, met)
+    expected = expected_kpis(records, SIGN_UPS, met, missing)
     for name, rows in marts(warehouse).items():
         assert comparable(rows) == comparable(expected[name]), name
 
@@ -202,3 +202,50 @@ def test_a_day_that_changes_changes_what_stands_on_it(
     assert_kpis(changing, changed)
     for name, rows in marts(changing).items():
         assert rows != before[name], name
+
+
+def test_what_looks_back_on_a_missing_day_is_null_until_it_is_made(
+    changing: DbtWarehouse, records: Records
+) -> None:
+    """Also the launch day may be missing; the days before it are no hole. Who looks back nowhere,
+    or not so far, has its figures."""
+    whole = {name: comparable(rows) for name, rows in marts(changing).items()}
+    missing = {DAYS[0], DAYS[40], DAYS[75], DAYS[76]}
+    (changing.folder / "sprint.duckdb").unlink()
+    changing.create_tables(GAME)
+    there = Records()
+    for dataset in ("sessions", "heartbeats", "transactions"):
+        there.of[dataset].update(
+            {day: records.of[dataset][day] for day in DAYS if day not in missing}
+        )
+    there.load(changing, GAME, [day for day in DAYS if day not in missing])
+    changing.load(GAME, "dim_players", sign_ups_by_day())
+    build(changing, DAYS[0], DAYS[-1])
+    assert_kpis(changing, there, missing)
+    kpis = {row["calendar_date"]: row for row in marts(changing)["kpi_daily"]}
+    for day, weekly, monthly in ((6, False, False), (7, True, False), (28, True, True)):
+        assert (kpis[DAYS[day]]["weekly_active_players"] is not None) == weekly
+        assert (kpis[DAYS[day]]["monthly_active_players"] is not None) == monthly
+        assert (kpis[DAYS[day]]["stickiness"] is not None) == monthly
+
+    for day in sorted(missing, reverse=True):
+        load(changing, records, [day])
+        changing.load(GAME, "dim_players", sign_ups_by_day())
+        build(changing, day, day)
+    assert {name: comparable(rows) for name, rows in marts(changing).items()} == whole
+
+
+def test_an_empty_day_of_a_landed_title_is_no_hole(
+    changing: DbtWarehouse, records: Records
+) -> None:
+    """Nothing says that a day without files should have some."""
+    with changing.connect() as con:
+        for table in ("loaded_partitions", "built_from"):
+            column = "partition_date" if table == "loaded_partitions" else "period"
+            con.execute(f"delete from game_raw.{table} where {column} = '{DAYS[100]}'")
+    select = ("run", "--select", "kpi_daily", "cohort_revenue", "concurrency_5_minutes")
+    run = changing.dbt(
+        GAME, *select, window=(DAYS[101], DAYS[102]), environment={"SPRINT_SOURCE": "landing"}
+    )
+    assert run.success, run.messages
+    assert_kpis(changing, records)

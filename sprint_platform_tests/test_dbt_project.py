@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlglot
 import yaml
+from sqlglot import exp
 
 from sprint_platform.eventlog.duckdb_target import DuckDBTarget
 from sprint_platform.orchestration.dbt_manifest import graph_manifest
@@ -144,6 +146,22 @@ def test_everything_is_described_keyed_and_under_contract(manifest: dict[str, An
         if node["resource_type"] == "model":
             assert node["config"]["contract"]["enforced"], node["name"]
             assert node["config"]["on_schema_change"] == "fail", node["name"]
+
+
+def test_conditions_and_divisions_are_the_same_on_every_engine(manifest: dict[str, Any]) -> None:
+    """`where (true)` names an alias in Spark; integers divide to doubles in one engine, to decimals
+    of so many digits in another."""
+    built = {n["name"]: n["compiled_code"] for n in manifest["nodes"].values() if "compiled" in n}
+    assert {"kpi_daily", "event_heartbeat_source_key"} < built.keys()
+    for name, sql in built.items():
+        tree = sqlglot.parse_one(sql, dialect="duckdb")
+        for boolean in tree.find_all(exp.Boolean):
+            outer = boolean.find_ancestor(exp.Where, exp.Func, exp.Not, exp.EQ, exp.Alias)
+            assert not isinstance(outer, exp.Where), (name, outer)
+        for division in tree.find_all(exp.Div):
+            casts = division.this.find_all(exp.Cast)
+            is_double = any(cast.is_type("double") for cast in casts) or division.find(exp.Sqrt)
+            assert is_double, (name, division.sql())
 
 
 def test_every_data_test_belongs_to_one_asset(manifest: dict[str, Any]) -> None:

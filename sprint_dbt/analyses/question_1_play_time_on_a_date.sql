@@ -2,7 +2,7 @@
 -- A player who did not play that day has played for 0 seconds.
 select
     cast(coalesce(sum(total_play_time_seconds), 0) as bigint) as play_time_seconds,
-    round(coalesce(sum(total_play_time_seconds), 0) / 3600.0, 2) as play_time_hours,
+    round(cast(coalesce(sum(total_play_time_seconds), 0) as double) / 3600, 2) as play_time_hours,
     cast(coalesce(sum(sessions_count), 0) as bigint) as sessions
 from {{ ref('player_activity_daily') }}
 where

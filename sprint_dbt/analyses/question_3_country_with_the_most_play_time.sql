@@ -14,7 +14,7 @@ select
     year_month,
     country,
     total_play_time_seconds as play_time_seconds,
-    round(total_play_time_seconds / 3600.0, 2) as play_time_hours
+    round(cast(total_play_time_seconds as double) / 3600, 2) as play_time_hours
 from ranked_countries
 where place = 1
 order by country

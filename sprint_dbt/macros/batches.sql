@@ -26,6 +26,6 @@
     {%- if batches -%}
         {{ batch_column }} in ({{ batches | join(', ') }})
     {%- else -%}
-        true
+        1 = 1
     {%- endif -%}
 {%- endmacro %}

@@ -15,7 +15,10 @@
    apart would not be close. Positions are whole hundredths: a centroid of 4 decimals and its number
    of players (up to 99) give back the sum they come from, and with both teams' sums s and players n
    distance * n1 * n2 is the length of s1 * n2 - s2 * n1, in whole numbers. Rounding a centroid hence
-   decides nothing, and moves no distance. #}
+   decides nothing, and moves no distance.
+
+   A distance is rounded to whole ten-thousandths, half up. Engines round a double that is halfway
+   between two numbers differently, and a root may be a bit beside it: near there whole numbers decide. #}
 {% macro compute_encounters(centroids, condition, distance, gap_seconds, heartbeat_seconds) %}
 {%- set pair = 'event_date, session_id, team_1_id, team_2_id' -%}
 {#- written out twice below: DuckDB would make a copy of a CTE that is read twice -#}
@@ -55,6 +58,24 @@ with pairs as (
         and one.team_id < two.team_id
 ),
 
+close_pairs as (
+    select
+        event_date,
+        session_id,
+        team_1_id,
+        team_2_id,
+        event_datetime,
+        scale,
+        x,
+        y,
+        z,
+        100 * sqrt(x * x + y * y + z * z) / scale as ten_thousandths
+    from pairs
+    where x * x + y * y + z * z
+        <= scale * scale * cast({{ ((distance | float * 100) | round(6)) ** 2 }} as double)
+),
+
+-- halfway is where 200 * length of the whole numbers = (2 * ten_thousandths rounded down + 1) * scale
 close_beats as (
     select
         event_date,
@@ -62,9 +83,15 @@ close_beats as (
         team_1_id,
         team_2_id,
         event_datetime,
-        (x * x + y * y + z * z) / (scale * scale) as squared_hundredths
-    from pairs
-    where x * x + y * y + z * z <= scale * scale * {{ ((distance | float * 100) | round(6)) ** 2 }}
+        case
+            when abs(ten_thousandths - floor(ten_thousandths) - 0.5) > 0.0001
+                then floor(ten_thousandths + 0.5)
+            when 40000 * ({{ exact_square('x') }} + {{ exact_square('y') }} + {{ exact_square('z') }})
+                >= {{ exact_square('((2 * floor(ten_thousandths) + 1) * scale)') }}
+                then floor(ten_thousandths) + 1
+            else floor(ten_thousandths)
+        end as distance
+    from close_pairs
 ),
 
 marked_beats as (
@@ -96,8 +123,13 @@ select
     min(event_datetime) as encounter_start,
     {{ dbt.dateadd('second', heartbeat_seconds | int, 'max(event_datetime)') }} as encounter_end,
     cast(count(*) as integer) as close_heartbeats,
-    round(sqrt(min(squared_hundredths)) / 100, 4) as min_distance,
+    cast(min(distance) as double) / 10000 as min_distance,
     event_date
 from numbered_beats
 group by {{ pair }}, encounter_number
+{%- endmacro %}
+
+{# The square of a whole number that a double holds, with all its digits. #}
+{% macro exact_square(number) -%}
+    cast({{ number }} as decimal(38, 0)) * cast({{ number }} as decimal(38, 0))
 {%- endmacro %}

@@ -75,7 +75,7 @@ from (
         {% if to_date -%}
         {{ in_window(to_date, period, back_days, forward_days) }}
         {%- else -%}
-        {{ in_batches(to_batch) if to_batch else 'true' }}
+        {{ in_batches(to_batch) if to_batch else '1 = 1' }}
         {%- endif %}
 ) as both_sides
 group by {{ keys | join(', ') }}
@@ -85,21 +85,73 @@ having
     {%- endfor %}
 {% endtest %}
 
-{# Every row that names a parent finds it, among all of the parent's rows, where the store's history is
-   whole: before that an earlier day's customer may not have been loaded yet.
+{# Every row that names a parent finds it, unless the parent may be of a day that was not built. Which
+   day a parent is of that nobody finds, its number tells: the store's numbers ascend day by day, so it
+   lies between the days of the next smaller and the next larger one.
 
-   parents   {column of the model: column of `to`} #}
-{% test finds_its(model, to, parents) %}
+   to        the parents' model
+   to_date   its day
+   parents   {column of the model: column of `to`}; the first is the number that ascends #}
+{% test finds_its(model, to, to_date, parents) %}
+{%- set child, parent = (parents.items() | list)[0] %}
 with children as (
     select * from {{ model }}
+),
+
+orphans as (
+    select children.*
+    from children
+    left join {{ to }} as parents
+        on {% for child, parent in parents.items() -%}
+        {{ 'and ' if not loop.first }}children.{{ child }} = parents.{{ parent }}
+        {% endfor -%}
+    where parents.{{ parent }} is null
+        {%- for child in parents %}
+        and children.{{ child }} is not null
+        {%- endfor %}
+),
+
+parent_days as (
+    select {{ to_date }} as day, min({{ parent }}) as first_number, max({{ parent }}) as last_number
+    from {{ to }}
+    group by {{ to_date }}
+    union all
+    select day, null as first_number, null as last_number
+    from ({{ built_days(to.identifier) }}) as built
+),
+
+-- what precedes and follows each stretch of missing days
+neighbours as (
+    select
+        day,
+        lag(day) over (order by day) as day_before,
+        max(max(last_number)) over (
+            order by day rows between unbounded preceding and 1 preceding
+        ) as number_before,
+        min(min(first_number)) over (
+            order by day rows between current row and unbounded following
+        ) as number_after
+    from parent_days
+    group by day
+),
+
+missing_parents as (
+    select coalesce(number_before, 0) as number_before, number_after
+    from neighbours
+    where day > {{ dbt.dateadd('day', 1, 'day_before') }}
+        -- the store's first day has its first session
+        or (day_before is null and not exists (select 1 from {{ ref('sessions') }} where session_id = 1))
 )
 
-select children.*
-from children
-left join {{ to }} as parents
-    on {% for child, parent in parents.items() -%}
-    {{ 'and ' if not loop.first }}children.{{ child }} = parents.{{ parent }}
-    {% endfor -%}
-where parents.{{ parents.values() | first }} is null
-    and {% for child in parents %}children.{{ child }} is not null and {% endfor %}{{ history_is_whole() }}
+select orphans.*
+from orphans
+where not exists (
+    select 1
+    from missing_parents
+    where orphans.{{ child }} > missing_parents.number_before
+        and (
+            missing_parents.number_after is null
+            or orphans.{{ child }} < missing_parents.number_after
+        )
+)
 {% endtest %}

@@ -111,3 +111,19 @@
         {{ json_columns('element.value', fields) }}
     from {{ relation }} as arrays, lateral flatten(input => parse_json({{ json }})) as element
 {%- endmacro %}
+
+{# The quotient of two whole numbers, neither negative, rounded down, as a double. `/` of integers is a
+   double in one engine and a decimal in another. A double holds whole numbers exactly, and a quotient
+   rounded to one is below a whole number where the true one is: for dividends below 2^52. #}
+{% macro whole_quotient(dividend, divisor) -%}
+    floor(cast({{ dividend }} as double) / ({{ divisor }}))
+{%- endmacro %}
+
+{# The quotient of a whole number and a positive one, rounded to a whole number, half away from zero,
+   as a double. Engines round doubles that lie half between two numbers differently. #}
+{% macro rounded_quotient(dividend, divisor) -%}
+    (
+        case when {{ dividend }} < 0 then -1 else 1 end
+        * {{ whole_quotient('(2 * abs(' ~ dividend ~ ') + ' ~ divisor ~ ')', '2 * ' ~ divisor) }}
+    )
+{%- endmacro %}

@@ -48,15 +48,3 @@
     ) as repeated
     where recency = 1
 {%- endmacro %}
-
-{# A condition: every day from the store's first to the last that was built is there. Every day has a
-   session, and the store's first session is number 1. #}
-{% macro history_is_whole() -%}
-    (
-        select
-            coalesce(min(session_id) = 1, false)
-            and count(distinct event_date)
-                = {{ dbt.datediff('min(event_date)', 'max(event_date)', 'day') }} + 1
-        from {{ ref('sessions') }}
-    )
-{%- endmacro %}

@@ -31,6 +31,6 @@
     {%- elif meta.batch_column -%}
         {{ in_batches(meta.batch_column) }}
     {%- else -%}
-        true
+        1 = 1
     {%- endif -%}
 {%- endmacro %}

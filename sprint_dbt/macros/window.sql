@@ -49,7 +49,7 @@
     {%- if bounds -%}
         {{ date_column }} >= date '{{ bounds.start }}' and {{ date_column }} < date '{{ bounds.end }}'
     {%- else -%}
-        true
+        1 = 1
     {%- endif -%}
 {%- endmacro %}
 
@@ -59,7 +59,7 @@
     {%- if bounds -%}
         {{ first_column }} < date '{{ bounds.end }}' and {{ last_column }} >= date '{{ bounds.start }}'
     {%- else -%}
-        true
+        1 = 1
     {%- endif -%}
 {%- endmacro %}
 

@@ -1,5 +1,5 @@
 -- What a cohort brought up to a month is what it brought up to the month before, and in this one; no
--- month is left out. A row here is a cohort's month where it is not.
+-- month of which a day was built is left out. A row here is a cohort's month where it is not.
 {{ config(meta={'dagster': {'ref': {'name': 'customer_cohorts'}}}) }}
 
 select cohort_month, months_since, revenue, cumulative_revenue
@@ -16,4 +16,9 @@ from (
     from {{ ref('customer_cohorts') }}
 ) as cohort_months
 where cumulative_revenue <> revenue_before + revenue
-    or (months_since <> month_before + 1 and {{ history_is_whole() }})
+    or exists (
+        select 1
+        from ({{ built_days('sessions') }}) as built
+        where {{ dbt.datediff('cohort_month', 'built.day', 'month') }} > month_before
+            and {{ dbt.datediff('cohort_month', 'built.day', 'month') }} < months_since
+    )

@@ -1,5 +1,5 @@
 -- The stock after a movement is that after the one before, and the movement. A row here is a movement
--- where it is not; over midnight, where every day of the store was delivered.
+-- where it is not; over midnight, where no day between the two is missing.
 {{ config(meta={'dagster': {'ref': {'name': 'inventory_movements'}}}) }}
 
 with movements as (
@@ -22,9 +22,11 @@ from movements
 where {{ in_window('event_date') }}
     and (
         (date_before = event_date and stock_before + quantity <> stock_after)
+        or (reason = 'initial' and quantity <> stock_after)
         or (
-            (date_before is null or date_before < event_date)
-            and (case when reason = 'initial' then 0 else stock_before end) + quantity <> stock_after
-            and {{ history_is_whole() }}
+            date_before < event_date
+            and reason <> 'initial'
+            and stock_before + quantity <> stock_after
+            and {{ no_day_missing('date_before', 'event_date', built_days('inventory_movements')) }}
         )
     )

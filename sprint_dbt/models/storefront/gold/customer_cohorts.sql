@@ -38,6 +38,7 @@ sales as (
 cohort_months as (
     select
         cohorts.cohort_month,
+        months.activity_month,
         {{ dbt.datediff('cohorts.cohort_month', 'months.activity_month', 'month') }} as months_since,
         cohorts.customers,
         coalesce(sales.active_customers, 0) as active_customers,
@@ -55,8 +56,28 @@ added_up as (
         *,
         sum(revenue) over (
             partition by cohort_month order by months_since rows unbounded preceding
-        ) as cumulative_revenue
+        ) as revenue_so_far
     from cohort_months
+),
+
+gaps as (
+    {{ last_missing_days(
+        'months',
+        'activity_month',
+        up_to=dbt.last_day('activity_month', 'month'),
+        days=built_days('sessions')
+    ) }}
+),
+
+-- null where a day since the cohort's first one is missing
+known as (
+    select
+        added_up.*,
+        case
+            when coalesce(gaps.last_missing < added_up.cohort_month, true) then added_up.revenue_so_far
+        end as cumulative_revenue
+    from added_up
+    left join gaps on added_up.activity_month = gaps.activity_month
 )
 
 select
@@ -69,4 +90,4 @@ select
     cast(revenue as decimal(18, 2)) as revenue,
     cast(cumulative_revenue as decimal(18, 2)) as cumulative_revenue,
     cast(cumulative_revenue as double) / customers as cumulative_revenue_per_customer
-from added_up
+from known

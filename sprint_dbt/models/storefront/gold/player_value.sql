@@ -19,7 +19,7 @@ with in_game as (
         cast(null as decimal(9, 2)) as spending,
         cast(null as bigint) as purchases,
         cast(null as timestamp) as first_purchase_at
-    where false
+    where 1 = 0
     {%- endif %}
 ),
 

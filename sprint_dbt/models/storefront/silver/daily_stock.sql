@@ -54,13 +54,24 @@ loaded_days as (
     select event_date
     from {{ ref('inventory_movements') }}
     where {{ in_window('event_date', forward_days=days) }}
+),
+
+gaps as (
+    {{ last_missing_days(
+        'days_of_stock', 'stock_date', up_to='stock_date', days=built_days('inventory_movements')
+    ) }}
 )
 
 select
-    product_id,
-    stock_date,
-    stock_after as closing_stock,
-    last_movement_date
+    days_of_stock.product_id,
+    days_of_stock.stock_date,
+    -- null where a day since the movement is missing: the stock may have moved on it
+    case
+        when coalesce(gaps.last_missing < days_of_stock.last_movement_date, true)
+            then days_of_stock.stock_after
+    end as closing_stock,
+    days_of_stock.last_movement_date
 from days_of_stock
-where (next_date is null or stock_date < next_date)
-    and stock_date in (select event_date from loaded_days)
+left join gaps on days_of_stock.stock_date = gaps.stock_date
+where (days_of_stock.next_date is null or days_of_stock.stock_date < days_of_stock.next_date)
+    and days_of_stock.stock_date in (select event_date from loaded_days)

@@ -62,13 +62,31 @@ running as (
         sum(revenue) as revenue,
         sum(sum(revenue)) over (
             partition by signup_date, country order by day_number
-        ) as cumulative_revenue
+        ) as revenue_so_far
     from (
         select signup_date, country, day_number, payers, revenue from purchases
         union all
         select signup_date, country, day_number, 0 as payers, 0 as revenue from cohort_days
     ) as every_day
     group by signup_date, country, day_number
+),
+
+gaps as (
+    {{ last_missing_days(
+        'game_days', 'calendar_date', up_to='calendar_date', days=loaded_days('transactions')
+    ) }}
+),
+
+-- null where a day since the sign-up is missing
+known as (
+    select
+        running.*,
+        case
+            when coalesce(gaps.last_missing < running.signup_date, true) then running.revenue_so_far
+        end as cumulative_revenue
+    from running
+    left join gaps
+        on gaps.calendar_date = {{ dbt.dateadd('day', 'running.day_number', 'running.signup_date') }}
 )
 
 select
@@ -77,16 +95,16 @@ select
     cast(cohort_days.day_number as smallint) as day_number,
     cohort_days.calendar_date,
     cast(cohorts.cohort_players as integer) as cohort_players,
-    cast(running.payers as integer) as payers,
-    cast(running.revenue as decimal(18, 2)) as revenue,
-    cast(running.cumulative_revenue as decimal(18, 2)) as cumulative_revenue,
-    cast(running.cumulative_revenue as double) / cohorts.cohort_players as lifetime_value
+    cast(known.payers as integer) as payers,
+    cast(known.revenue as decimal(18, 2)) as revenue,
+    cast(known.cumulative_revenue as decimal(18, 2)) as cumulative_revenue,
+    cast(known.cumulative_revenue as double) / cohorts.cohort_players as lifetime_value
 from cohort_days
 inner join cohorts
     on cohort_days.signup_date = cohorts.signup_date
     and cohort_days.country = cohorts.country
-inner join running
-    on cohort_days.signup_date = running.signup_date
-    and cohort_days.country = running.country
-    and cohort_days.day_number = running.day_number
+inner join known
+    on cohort_days.signup_date = known.signup_date
+    and cohort_days.country = known.country
+    and cohort_days.day_number = known.day_number
 where cohort_days.calendar_date in (select calendar_date from game_days)

@@ -41,10 +41,11 @@ online as (
 -- before, and left later than that
 slots as (
     select
-        cast(ceil({{ epoch_seconds(dbt.dateadd('microsecond', 999999, 'from_time')) }} / {{ seconds }}.0) as bigint)
-            as first_slot,
-        cast(ceil({{ epoch_seconds(dbt.dateadd('microsecond', 999999, 'to_time')) }} / {{ seconds }}.0) as bigint)
-            as end_slot
+        {%- for slot, time in {'first_slot': 'from_time', 'end_slot': 'to_time'}.items() %}
+        {%- set whole_seconds = epoch_seconds(dbt.dateadd('microsecond', 999999, time)) %}
+        cast({{ whole_quotient(whole_seconds ~ ' + ' ~ (seconds - 1), seconds) }} as bigint)
+            as {{ slot }}{{ ',' if not loop.last }}
+        {%- endfor %}
     from online
 ),
 
@@ -75,13 +76,36 @@ running as (
     select slot, sum(sum(players)) over (order by slot) as players_online
     from changes
     group by slot
+),
+
+gaps as (
+    {{ last_missing_days(
+        'days',
+        'calendar_date',
+        up_to=dbt.dateadd('day', -1, 'calendar_date'),
+        days=loaded_days('sessions')
+    ) }}
+),
+
+-- null where the day before is missing: who began to play on it may still be online
+known as (
+    select
+        moments.slot,
+        moments.calendar_date,
+        case
+            when coalesce(
+                gaps.last_missing < {{ dbt.dateadd('day', -1, 'moments.calendar_date') }}, true
+            ) then running.players_online
+        end as players_online
+    from moments
+    inner join running on moments.slot = running.slot
+    left join gaps on moments.calendar_date = gaps.calendar_date
 )
 
 select
-    {{ timestamp_of_epoch_microseconds('cast(moments.slot as bigint) * ' ~ seconds ~ ' * 1000000') }}
+    {{ timestamp_of_epoch_microseconds('cast(slot as bigint) * ' ~ seconds ~ ' * 1000000') }}
         as slot_started_at,
-    moments.calendar_date,
-    cast(running.players_online as integer) as players_online,
-    cast(max(running.players_online) over (partition by moments.calendar_date) as integer) as day_peak
-from moments
-inner join running on moments.slot = running.slot
+    calendar_date,
+    cast(players_online as integer) as players_online,
+    cast(max(players_online) over (partition by calendar_date) as integer) as day_peak
+from known

@@ -17,8 +17,9 @@ select
     cast(sum(sessions.total_encounter_seconds) as bigint) as encounter_seconds,
     cast(sum(sessions.close_encounter_count) as double) / count(*) as encounters_per_session,
     -- of the sessions whose length is known
-    3600.0 * sum(case when lengths.seconds is not null then sessions.close_encounter_count end)
-        / nullif(sum(lengths.seconds), 0) as encounters_per_session_hour
+    cast(
+        3600 * sum(case when lengths.seconds is not null then sessions.close_encounter_count end) as double
+    ) / nullif(sum(lengths.seconds), 0) as encounters_per_session_hour
 from {{ ref('session_close_encounters_daily') }} as sessions
 left join session_lengths as lengths
     on sessions.session_id = lengths.session_id

@@ -127,6 +127,12 @@ running as (
     group by country, calendar_date
 ),
 
+gaps as (
+    {{ last_missing_days(
+        'game_days', 'calendar_date', up_to='calendar_date', days=built_days('player_activity_daily')
+    ) }}
+),
+
 measures as (
     select
         running.country,
@@ -161,15 +167,28 @@ measures as (
         on running.country = first_days.country and running.calendar_date = first_days.calendar_date
     where running.calendar_date in (select calendar_date from game_days)
         and {{ in_window('running.calendar_date', forward_days=monthly - 1) }}
+),
+
+-- no day is missing of those that a figure looks back on
+known as (
+    select
+        measures.*,
+        coalesce(gaps.last_missing <= {{ dbt.dateadd('day', -weekly, 'measures.calendar_date') }}, true)
+            as week_is_known,
+        coalesce(gaps.last_missing <= {{ dbt.dateadd('day', -monthly, 'measures.calendar_date') }}, true)
+            as month_is_known
+    from measures
+    left join gaps on measures.calendar_date = gaps.calendar_date
 )
 
 select
     calendar_date,
     country,
     cast(active_players as integer) as active_players,
-    cast(weekly_players as integer) as weekly_active_players,
-    cast(monthly_players as integer) as monthly_active_players,
-    cast(active_players as double) / nullif(monthly_players, 0) as stickiness,
+    cast(case when week_is_known then weekly_players end as integer) as weekly_active_players,
+    cast(case when month_is_known then monthly_players end as integer) as monthly_active_players,
+    case when month_is_known then cast(active_players as double) / nullif(monthly_players, 0) end
+        as stickiness,
     cast(new_players as integer) as new_players,
     cast(returning_players as integer) as returning_players,
     cast(sessions as bigint) as sessions,
@@ -182,5 +201,5 @@ select
     cast(revenue as double) / nullif(active_players, 0) as arpdau,
     cast(revenue as double) / nullif(payers, 0) as arppu,
     cast(payers as double) / nullif(active_players, 0) as payer_conversion
-from measures
+from known
 where monthly_players + new_players + purchases > 0

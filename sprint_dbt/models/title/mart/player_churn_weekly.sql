@@ -93,37 +93,62 @@ history as (
             partition by player_id order by day_number
             range between 7 following and {{ 7 * ahead }} following
         )
+),
+
+{%- set four_weeks_before = dbt.dateadd('day', -7 * before, 'history.year_week') %}
+{%- for gaps, days in {
+    'play_gaps': built_days('player_activity_daily'), 'purchase_gaps': loaded_days('transactions')
+}.items() %}
+
+{{ gaps }} as (
+    {{ last_missing_days('weeks', 'year_week', up_to=dbt.dateadd('day', -1, 'year_week'), days=days) }}
+),
+{%- endfor %}
+
+-- no day of the four weeks before is missing
+known as (
+    select
+        history.*,
+        coalesce(play_gaps.last_missing < {{ four_weeks_before }}, true) as play_is_known,
+        coalesce(purchase_gaps.last_missing < {{ four_weeks_before }}, true) as purchases_are_known
+    from history
+    left join play_gaps on history.year_week = play_gaps.year_week
+    left join purchase_gaps on history.year_week = purchase_gaps.year_week
 )
 
 select
-    history.player_id,
-    history.year_week,
-    history.country,
-    cast(history.days_played as smallint) as days_played,
-    cast(history.sessions as integer) as sessions,
-    cast(history.play_time_seconds as bigint) as play_time_seconds,
-    cast(history.kills as bigint) as kills,
-    cast(history.deaths as bigint) as deaths,
-    cast(history.purchases as integer) as purchases,
-    cast(history.revenue as decimal(18, 2)) as revenue,
-    cast({{ dbt.datediff('players.signup_date', 'history.last_day', 'day') }} as integer)
+    known.player_id,
+    known.year_week,
+    known.country,
+    cast(known.days_played as smallint) as days_played,
+    cast(known.sessions as integer) as sessions,
+    cast(known.play_time_seconds as bigint) as play_time_seconds,
+    cast(known.kills as bigint) as kills,
+    cast(known.deaths as bigint) as deaths,
+    cast(known.purchases as integer) as purchases,
+    cast(known.revenue as decimal(18, 2)) as revenue,
+    cast({{ dbt.datediff('players.signup_date', 'known.last_day', 'day') }} as integer)
         as days_since_signup,
-    cast(history.days_played_before as smallint) as days_played_before,
-    cast(history.sessions_before as integer) as sessions_before,
-    cast(history.play_time_seconds_before as bigint) as play_time_seconds_before,
-    cast(history.revenue_before as decimal(18, 2)) as revenue_before,
-    cast({{ dbt.datediff('history.last_day_before', 'history.first_day', 'day') }} as integer)
-        as days_since_last_played,
+    cast(case when known.play_is_known then known.days_played_before end as smallint) as days_played_before,
+    cast(case when known.play_is_known then known.sessions_before end as integer) as sessions_before,
+    cast(case when known.play_is_known then known.play_time_seconds_before end as bigint) as play_time_seconds_before,
+    cast(case when known.purchases_are_known then known.revenue_before end as decimal(18, 2)) as revenue_before,
+    cast(
+        case
+            when known.play_is_known
+                then {{ dbt.datediff('known.last_day_before', 'known.first_day', 'day') }}
+        end as integer
+    ) as days_since_last_played,
     case
-        when history.days_played_after > 0 then false
+        when known.days_played_after > 0 then false
         when one_later.played_days + two_later.played_days = {{ 7 * ahead }} then true
     end as churned
-from history
+from known
 left join {{ source('dim', 'dim_players') }} as players
-    on history.player_id = players.player_id
+    on known.player_id = players.player_id
 left join played_weeks as one_later
-    on one_later.year_week = {{ dbt.dateadd('day', 7, 'history.year_week') }}
+    on one_later.year_week = {{ dbt.dateadd('day', 7, 'known.year_week') }}
 left join played_weeks as two_later
-    on two_later.year_week = {{ dbt.dateadd('day', 14, 'history.year_week') }}
-where history.days_played > 0
-    and {{ in_window('history.year_week', 'week', back_days=7 * ahead, forward_days=7 * before) }}
+    on two_later.year_week = {{ dbt.dateadd('day', 14, 'known.year_week') }}
+where known.days_played > 0
+    and {{ in_window('known.year_week', 'week', back_days=7 * ahead, forward_days=7 * before) }}

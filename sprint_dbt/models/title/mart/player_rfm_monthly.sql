@@ -47,26 +47,58 @@ payers as (
     group by player_id, year_month
 ),
 
--- the share of the month's payers who are not better: equal players have equal scores
+-- how many of the month's payers are not better: equal players have equal scores
 shares as (
     select
         *,
-        5.0 * count(*) over (partition by year_month order by recency_days desc)
-            / count(*) over (partition by year_month) as recency_fifths,
-        5.0 * count(*) over (partition by year_month order by frequency)
-            / count(*) over (partition by year_month) as frequency_fifths,
-        5.0 * count(*) over (partition by year_month order by monetary)
-            / count(*) over (partition by year_month) as monetary_fifths
+        count(*) over (partition by year_month order by recency_days desc) as not_more_recent,
+        count(*) over (partition by year_month order by frequency) as not_more_frequent,
+        count(*) over (partition by year_month order by monetary) as not_spending_more,
+        count(*) over (partition by year_month) as payers
     from payers
 ),
 
 scores as (
     select
         *,
-        cast(ceil(recency_fifths) as smallint) as recency_score,
-        cast(ceil(frequency_fifths) as smallint) as frequency_score,
-        cast(ceil(monetary_fifths) as smallint) as monetary_score
+        -- their share in fifths, rounded up; in whole numbers, as engines divide to more or fewer digits
+        {%- for score, payers_not_better in {
+            'recency_score': 'not_more_recent',
+            'frequency_score': 'not_more_frequent',
+            'monetary_score': 'not_spending_more',
+        }.items() %}
+        cast({{ whole_quotient('5 * ' ~ payers_not_better ~ ' + payers - 1', 'payers') }} as smallint)
+            as {{ score }}{{ ',' if not loop.last }}
+        {%- endfor %}
     from shares
+),
+
+gaps as (
+    {{ last_missing_days(
+        'scores',
+        'year_month',
+        up_to=dbt.last_day('year_month', 'month'),
+        days=loaded_days('transactions')
+    ) }}
+),
+
+-- null where a day of the three months is missing
+known as (
+    select
+        scores.player_id,
+        scores.year_month,
+        scores.country
+        {%- for figure in [
+            'recency_days', 'frequency', 'monetary', 'recency_score', 'frequency_score', 'monetary_score'
+        ] %},
+        case
+            when coalesce(
+                gaps.last_missing < {{ dbt.dateadd('month', 1 - months, 'scores.year_month') }}, true
+            ) then scores.{{ figure }}
+        end as {{ figure }}
+        {%- endfor %}
+    from scores
+    left join gaps on scores.year_month = gaps.year_month
 )
 
 select
@@ -81,6 +113,7 @@ select
     monetary_score,
     -- where most buy once, one purchase is as good as most and scores high: nobody is loyal for it
     case
+        when frequency is null then null
         when recency_score >= 3 and frequency = 1
             then case when recency_score >= 4 then 'new' else 'promising' end
         when recency_score >= 4 and frequency_score >= 4 and monetary_score >= 4 then 'champions'
@@ -90,4 +123,4 @@ select
         when frequency_score >= 3 and frequency > 1 then 'at risk'
         else 'lapsing'
     end as segment
-from scores
+from known

@@ -18,12 +18,13 @@ ranked as (
     from spending
 ),
 
--- a share of payers is rounded up: there is always somebody at the top
+-- a share of payers is rounded up: there is always somebody at the top; in whole numbers, as engines
+-- divide to more or fewer digits
 tops as (
     select
         *,
-        case when place <= ceil(payers / 100.0) then 1 else 0 end as in_top_1_percent,
-        case when place <= ceil(payers / 10.0) then 1 else 0 end as in_top_10_percent
+        case when 100 * (place - 1) < payers then 1 else 0 end as in_top_1_percent,
+        case when 10 * (place - 1) < payers then 1 else 0 end as in_top_10_percent
     from ranked
 )
 

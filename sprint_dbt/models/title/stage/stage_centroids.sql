@@ -83,17 +83,30 @@ counted_heartbeats as (
         heartbeats.session_id,
         heartbeats.player_id,
         {{ heartbeat_time }}
+),
+
+-- positions are decimals: their sum is a whole number of hundredths, whatever order they come in
+position_sums as (
+    select
+        event_date,
+        session_id,
+        team_id,
+        beat_time,
+        round(cast(sum(position_x) as double) * 100) as x,
+        round(cast(sum(position_y) as double) * 100) as y,
+        round(cast(sum(position_z) as double) * 100) as z,
+        count(*) as players
+    from counted_heartbeats
+    group by event_date, session_id, team_id, beat_time
 )
 
 select
     session_id,
     team_id,
     {{ timestamp_of_epoch_microseconds('beat_time') }} as event_datetime,
-    -- positions are decimals: their sum is exact, whatever order they come in
-    round(cast(sum(position_x) as double) / count(*), 4) as centroid_x,
-    round(cast(sum(position_y) as double) / count(*), 4) as centroid_y,
-    round(cast(sum(position_z) as double) / count(*), 4) as centroid_z,
-    cast(count(*) as integer) as players,
+    {%- for axis in ['x', 'y', 'z'] %}
+    {{ rounded_quotient('(100 * ' ~ axis ~ ')', 'players') }} / 10000 as centroid_{{ axis }},
+    {%- endfor %}
+    cast(players as integer) as players,
     event_date
-from counted_heartbeats
-group by event_date, session_id, team_id, beat_time
+from position_sums
