@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from sprint_platform.core.checkout import project_root
-from sprint_platform.core.settings import settings
+from sprint_platform.core.settings import SettingsError, settings, variable
 
 
 @cache
@@ -16,9 +16,21 @@ def _absolute(path: Path) -> Path:
     return (project_root() / path.expanduser()).resolve()
 
 
+@cache
+def _data_dir(chosen: Path) -> Path:
+    path = _absolute(chosen)
+    if "?" in str(path):
+        raise SettingsError(
+            f"the data folder {path} has a question mark in its name, which DuckDB takes for"
+            f" options: choose another ({variable('data_dir')})"
+        )
+    return path
+
+
 def data_dir() -> Path:
-    """Everything a run writes, an absolute path: ``SPRINT_DATA_DIR``, or ``data`` in the root."""
-    return _absolute(settings().data_dir)
+    """Everything a run writes, an absolute path: ``SPRINT_DATA_DIR``, or ``data`` in the root.
+    Raises SettingsError for a folder in which DuckDB cannot open a file."""
+    return _data_dir(settings().data_dir)
 
 
 def duckdb_temp_dir() -> Path:

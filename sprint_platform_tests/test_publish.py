@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from sprint_platform.core.errors import SprintError
 from sprint_platform.places import published_dir
 from sprint_platform.simulation.world import World
 from sprint_platform.telemetry.partitions import write_partition
@@ -317,3 +318,15 @@ def test_a_title_s_marts_stay_when_another_one_s_are_published(
     publish_built(warehouse, "small", ["small_mart.daily"])
     assert read("select count(*) from small_mart.daily") == [(1,)]
     assert read("select count(*) from sprint_mart.daily") == [(40,)]
+
+
+def test_a_question_mark_in_the_data_folder_s_name_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DuckDB reads what follows it as options, and cannot open its own log."""
+    monkeypatch.setenv("SPRINT_DATA_DIR", str(tmp_path / "who?"))
+    with pytest.raises(SprintError) as error, connect():
+        pass
+    assert "who?" in str(error.value)
+    assert "SPRINT_DATA_DIR" in str(error.value)
+    assert "\n" not in str(error.value)

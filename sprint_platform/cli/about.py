@@ -61,7 +61,7 @@ def titles() -> None:
             f"{game.source}, with faults" if game.faults is not None else game.source,
             growth,
             f"{near.word}s: {near.distance:g} units, {near.gap_seconds} s",
-            str(_title_file(name)),
+            escape(str(_title_file(name))),
         )
     out.print(table)
     for line in wrong:
@@ -86,24 +86,29 @@ def doctor() -> None:
     from sprint_platform.warehouse.database import warehouse_lock
 
     table = Table(show_header=False)
-    table.add_row("python", f"{platform.python_version()} on {platform.system()}")
+
+    def row(what: str, found: str) -> None:
+        # text, not markup: a folder's name is anybody's
+        table.add_row(escape(what), escape(found))
+
+    row("python", f"{platform.python_version()} on {platform.system()}")
     for name in PACKAGES:
-        table.add_row(name, importlib.metadata.version(name))
+        row(name, importlib.metadata.version(name))
     table.add_section()
     folder = data_dir()
-    table.add_row("data folder", f"{folder}{'' if folder.is_dir() else ' (not made yet)'}")
+    row("data folder", f"{folder}{'' if folder.is_dir() else ' (not made yet)'}")
     if folder.is_dir():
         free = os.statvfs(folder)
-        table.add_row("free there", bytes_as_text(free.f_bavail * free.f_frsize))
+        row("free there", bytes_as_text(free.f_bavail * free.f_frsize))
     database = database_path()
     size = (
         f"{database} ({bytes_as_text(database.stat().st_size)})"
         if database.exists()
         else "none yet"
     )
-    table.add_row("warehouse", size)
-    table.add_row("lease", holder_of(warehouse_lock()) or "free")
-    table.add_row("Dagster's home", str(dagster_home()))
+    row("warehouse", size)
+    row("lease", holder_of(warehouse_lock()) or "free")
+    row("Dagster's home", str(dagster_home()))
     wrong: list[str] = settings().refusals()
     games = []
     for name in title_names():
@@ -114,17 +119,17 @@ def doctor() -> None:
             continue
         games.append(game)
     landed = [game for game in games if game.lands]
-    table.add_row("titles", ", ".join(title_names()))
+    row("titles", ", ".join(title_names()))
     for game in landed:
         waiting = (
             "" if folder_state(game) == last_landed_state(game) else " (files wait: sprint land)"
         )
-        table.add_row(f"files of {game.name}", f"{landing_dir(game.name)}{waiting}")
+        row(f"files of {game.name}", f"{landing_dir(game.name)}{waiting}")
     for name, told in coverage_rows(games):
-        table.add_row(name, told)
+        row(name, told)
     for lock in _other_locks(landed):
         if holder := holder_of(lock):
-            table.add_row(escape(lock.what), f"in use by {escape(holder)}")
+            row(lock.what, f"in use by {holder}")
     out.print(table)
     for name in winning_over_exported():
         problems.print(
