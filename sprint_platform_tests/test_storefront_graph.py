@@ -19,7 +19,6 @@ from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.storefront_assets import opening_day
-from sprint_platform.orchestration.storefront_dbt import BACK, FORWARD
 from sprint_platform.places import published_dir
 from sprint_platform.storefront.contracts import BRONZE_TABLES
 from sprint_platform.storefront.files import write_day
@@ -267,10 +266,10 @@ def test_how_far_a_day_reaches_is_said_alike_everywhere(parsed_data_folder: Path
         if node["resource_type"] == "model" and "storefront" in node["tags"]
     }
     reach = {(meta.get("back_days", 0), meta.get("forward_days", 0)) for meta in metas.values()}
-    assert metas["orders"]["back_days"] == SETTLED_WITHIN == BACK.days
-    assert metas["daily_stock"]["forward_days"] == WEEK - 1 == FORWARD.days
-    assert max(back for back, _ in reach) == BACK.days
-    assert max(forward for _, forward in reach) == FORWARD.days
+    assert metas["orders"]["back_days"] == SETTLED_WITHIN
+    assert metas["daily_stock"]["forward_days"] == WEEK - 1
+    assert max(back for back, _ in reach) == SETTLED_WITHIN
+    assert max(forward for _, forward in reach) == WEEK - 1
 
 
 def test_a_failing_check_holds_back_what_stands_on_it(graph: Graph) -> None:
