@@ -21,8 +21,7 @@ from sprint_platform.orchestration.window import described
 from sprint_platform.simulation.world import World
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.telemetry.digest import Digest, digest_table
-from sprint_platform.telemetry.landing.files import landing_dir
-from sprint_platform.telemetry.landing.land import folder_state, last_landed_state
+from sprint_platform.telemetry.landing.land import days_of_another_mapping
 from sprint_platform.telemetry.partitions import PartitionError, read_manifest, read_partition
 from sprint_platform.title import Title
 from sprint_platform.warehouse.database import connect, warehouse_lock
@@ -92,14 +91,10 @@ def verify_built(title: Title, days: list[date]) -> list[Finding]:
     translator, manifest = TitleTranslator(title), graph_manifest()
     run = f"sprint run --title {title.name}"
     found = []
-    if title.lands and last_landed_state(title) not in (None, folder_state(title)):
-        found.append(
-            Finding(
-                f"{title.name}: files of {landing_dir(title.name)}, or the mapping that they are"
-                " read by, have changed since the last landing",
-                f"sprint land --title {title.name}",
-            )
-        )
+    other = set(days_of_another_mapping(title)) & set(days) if title.lands else set()
+    if other:
+        line = f"{title.name}: landed by another mapping than today's: {described(sorted(other))}"
+        found.append(Finding(line, f"sprint land --title {title.name}"))
     with hold(warehouse_lock(), f"sprint verify of {title.name}"), connect() as con:
         ensure_title_schemas(con, title.name)
         asked = (min(days), max(days) + timedelta(days=1))

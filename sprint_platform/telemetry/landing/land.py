@@ -637,6 +637,21 @@ def _write_atomically(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
+def days_of_another_mapping(title: Title) -> list[date]:
+    """The days with records that were read from their files by another mapping, grid or version of
+    landing than today's, ascending: the next landing reads those files again."""
+    if not register_path(title.name).exists():
+        return []
+    asked = "sprint verify"
+    with hold(landing_lock(title.name), asked), open_register(title.name, dry_run=True) as con:
+        found = con.execute(
+            "select distinct day from verdicts join files using (file_no) where mapping <> ?"
+            " and accepted > 0 order by day",
+            [title.landing_fingerprint],
+        ).fetchall()
+    return [day for (day,) in found]
+
+
 def landings_since(title: Title, number: int) -> list[Landing]:
     """What each landing after that number changed, ascending."""
     landings = []
