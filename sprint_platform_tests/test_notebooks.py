@@ -478,6 +478,10 @@ def test_every_cell_runs_over_a_hole(holed_folder: Path, name: str) -> None:
     assert all_ran(executed)
     if name == "analysis":
         assert executed.text("headline").startswith(f"siege, {LAUNCH} to {LATER} (16 of 37 days)\n")
+        # what looks back over the hole is not known
+        assert executed.text("active").endswith(
+            " players, an unknown number in 7 days, an unknown number in 28\n"
+        )
     else:
         assert executed.text("day").startswith(f"siege, {LATER}\n")
 

@@ -54,7 +54,7 @@ def _headlines(view: View, curve: Columns, before: Columns | None) -> html.Secti
             f"Day {number}",
             wording.share(now.get(number)),
             parts.change(now.get(number), then.get(number), points=True),
-            "played on that day" if number in now else "nobody is that many days old",
+            "played on that day" if number in now else "that day is not published",
         )
         for number in HEADLINE_DAYS
     ]
