@@ -38,9 +38,9 @@ def batches_behind(target: Target, models: Iterable[Model]) -> set[int]:
     """The batches that all raw tables hold, and that some model was not built from as they are
     loaded now, or by another definition than today's. The marts that count all batches would be
     wrong without them, or mix two definitions."""
+    target.ensure_ledger()
     if len(target.existing()) < len(RAW_TABLES):
         return set()
-    target.ensure_ledger()
     whole = set.intersection(*(set(rows_by_batch(target, table)) for table in RAW_TABLES.values()))
     loaded = target.rows(
         f"select dataset, cast({BATCH_COLUMN.name} as varchar), digest"
@@ -80,6 +80,7 @@ def to_build(
     last session.
     """
     require_batches(target, RAW_TABLES, batches)
+    target.ensure_ledger()
     also = sorted(batches_behind(target, models) - set(batches)) if batches else []
     if as_of is not None and (last := _last_day(target)) is not None and as_of < last:
         raise LoadError(

@@ -201,10 +201,13 @@ class Ledger:
         return standing(con, models, loaded, f"from {self.schema}.built_from")
 
     def forget_others(self, con: duckdb.DuckDBPyConnection, models: Iterable[Model]) -> None:
-        """Removes what is noted as built of models that there are no more."""
-        names = [model.name for model in models]
+        """Removes what is noted as built of models that there are no more, or from datasets that
+        they do not read."""
+        known = [f"{model.name} {dataset}" for model in models for dataset in model.datasets]
         con.execute(
-            f"delete from {self.schema}.built_from where model not in (select unnest(?))", [names]
+            f"delete from {self.schema}.built_from"
+            " where model || ' ' || dataset not in (select unnest(?))",
+            [known],
         )
 
     def published_standing(self, models: Iterable[Model] | None = None) -> Standing | None:

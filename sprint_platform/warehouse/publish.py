@@ -237,10 +237,15 @@ def publish_views() -> None:
 def _mart_view(con: duckdb.DuckDBPyConnection, folder: Path, schema: str) -> None:
     """The columns are those of the newest publication, by name: a file that was written before the
     mart gained one has nulls there, until it is published anew."""
-    empty = glob_of(folder / _EMPTY)
-    described = con.execute(f"describe select * from read_parquet('{quoted(empty)}')").fetchall()
-    columns = ", ".join(f'"{name}"' for name, *_ in described)
-    files = quoted(Path(glob_of(folder)))
+    if not any(folder.glob("*.parquet")):
+        return
+    columns = "*"
+    # the version before wrote none for what landing refused
+    if (folder / _EMPTY).exists():
+        empty = quoted(glob_of(folder / _EMPTY))
+        described = con.execute(f"describe select * from read_parquet('{empty}')").fetchall()
+        columns = ", ".join(f'"{name}"' for name, *_ in described)
+    files = quoted(glob_of(folder))
     con.execute(f"create schema if not exists {schema}")
     con.execute(
         f"create view {schema}.{folder.name} as select {columns}"

@@ -96,7 +96,8 @@ def take_over(
         # heartbeats and their centroids are many, and nobody publishes them
         if not (table_schema.endswith("mart") or table_schema == "gold" or table in ENCOUNTERS):
             continue
-        period = f"cast({column} as varchar)" if column else "''"
+        # what landing refused may say no day
+        period = f"coalesce(cast({column} as varchar), '')" if column else "''"
         con.execute(
             f"insert into {schema}.built_periods select ?, {period}, count(*), ?, true"
             f" from {table_schema}.{table} group by 2",

@@ -36,7 +36,12 @@ from sprint_platform.telemetry.landing.files import (
     discover,
 )
 from sprint_platform.telemetry.landing.intake import Intake, Reading, enter, take_in
-from sprint_platform.telemetry.landing.register import Entries, LandingError, open_register
+from sprint_platform.telemetry.landing.register import (
+    Entries,
+    LandingError,
+    open_register,
+    register_path,
+)
 from sprint_platform.telemetry.landing.reopening import Reopened, reopen
 from sprint_platform.telemetry.landing.staging import EPOCH, staged_path
 from sprint_platform.telemetry.partitions import (
