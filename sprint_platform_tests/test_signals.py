@@ -177,14 +177,14 @@ def test_a_run_that_is_stopped_while_it_makes_records_leaves_no_half_of_one(
 ) -> None:
     made = in_place.data / "raw" / "pocket" / "sessions"
     with in_place.started(
-        "run", "--title", "pocket", "--from", "2025-02-01", "--to", "2025-02-28"
+        "run", "--title", "pocket", "--from", "2025-02-01", "--to", "2025-02-14"
     ) as run:
         run.wait_for((made / "event_date=2025-02-02" / "manifest.json").exists)
         code, line = run.stop(signal.SIGINT)
     assert code == 130
     assert line.startswith("stopped: ")
     assert in_place.half_written() == []
-    assert not (made / "event_date=2025-02-28" / "manifest.json").exists()
+    assert not (made / "event_date=2025-02-14" / "manifest.json").exists()
     with hold(warehouse_lock(), "a test", seconds=0), connect():
         pass
 
@@ -194,7 +194,7 @@ def test_land_that_is_stopped_begins_no_other_stretch_of_days(place: Place) -> N
         land.wait_for(lambda: "START sql" in place.dbt_log("arena"))
         code, line = land.stop(signal.SIGTERM)
     assert code == 143
-    assert line == "stopped: sprint land --title arena lands and builds the rest"
+    assert line == "stopped: sprint land --title arena builds the rest"
     again = place.ended("land", "--title", "arena")
     assert "arena, 2025-01-01: built" in again
     assert "arena, 2025-01-03: built" in again
@@ -225,8 +225,7 @@ def test_a_store_that_is_being_written_ends_with_its_workers(place: Place) -> No
     with place.started("storefront", "generate", "--preset", "medium") as generate:
         generate.wait_for(lambda: list((place.data / "raw" / "storefront").rglob("manifest.json")))
         code, line = generate.stop(signal.SIGTERM)
-    assert code == 143
-    assert line.startswith("stopped: ")
+    assert (code, line) == (143, "stopped")
     assert place.half_written() == []
 
 

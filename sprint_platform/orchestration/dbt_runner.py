@@ -10,8 +10,10 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+
+import duckdb
 
 from sprint_platform.core.settings import settings, variable
 from sprint_platform.core.signals import when_stopped
@@ -206,9 +208,11 @@ def _interrupt_queries() -> None:
     from dbt.adapters.base import BaseAdapter
     from dbt.adapters.factory import FACTORY
 
-    for adapter in FACTORY.adapters.values():
+    for adapter in list(FACTORY.adapters.values()):
         assert isinstance(adapter, BaseAdapter)
-        adapter.cancel_open_connections()
+        # a connection that was closed just now runs nothing
+        with suppress(duckdb.ConnectionException):
+            adapter.cancel_open_connections()
 
 
 @contextmanager
