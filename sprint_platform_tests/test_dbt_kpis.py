@@ -235,17 +235,34 @@ def test_what_looks_back_on_a_missing_day_is_null_until_it_is_made(
     assert {name: comparable(rows) for name, rows in marts(changing).items()} == whole
 
 
+def forget(warehouse: DbtWarehouse, day: date) -> None:
+    """As if the day had never been loaded."""
+    with warehouse.connect() as con:
+        con.execute(f"delete from game_raw.loaded_partitions where partition_date = '{day}'")
+        con.execute(f"delete from game_raw.built_from where period = '{day}'")
+
+
 def test_an_empty_day_of_a_landed_title_is_no_hole(
     changing: DbtWarehouse, records: Records
 ) -> None:
     """Nothing says that a day without files should have some."""
-    with changing.connect() as con:
-        for table in ("loaded_partitions", "built_from"):
-            column = "partition_date" if table == "loaded_partitions" else "period"
-            con.execute(f"delete from game_raw.{table} where {column} = '{DAYS[100]}'")
+    forget(changing, DAYS[100])
     select = ("run", "--select", "kpi_daily", "cohort_revenue", "concurrency_5_minutes")
     run = changing.dbt(
         GAME, *select, window=(DAYS[101], DAYS[102]), environment={"SPRINT_SOURCE": "landing"}
     )
     assert run.success, run.messages
     assert_kpis(changing, records)
+
+
+def test_a_table_of_an_earlier_version_takes_nulls(changing: DbtWarehouse) -> None:
+    """There the figures that look back were never null, and the table says so."""
+    with changing.connect() as con:
+        con.execute("alter table game_mart.kpi_daily alter monthly_active_players set not null")
+        con.execute("alter table game_mart.kpi_daily alter sessions set not null")
+    forget(changing, DAYS[100])
+    run = changing.dbt(GAME, "run", "--select", "kpi_daily", window=(DAYS[101], DAYS[102]))
+    assert run.success, run.messages
+    kpis = changing.rows("game_mart.kpi_daily", f"calendar_date = '{DAYS[101]}'")
+    assert {row["monthly_active_players"] for row in kpis} == {None}
+    assert all(row["sessions"] is not None for row in kpis)
