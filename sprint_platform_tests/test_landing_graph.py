@@ -498,6 +498,32 @@ def test_land_builds_what_is_new_and_says_why() -> None:
     )
 
 
+def test_another_mapping_marks_the_days_that_it_read_and_those_that_were_built(
+    titles_folder: Path,
+) -> None:
+    deliver_day("2025-01-01")
+    deliver_day("2025-01-03")
+    sprint("land", "--title", "arena")
+    verified = "what was landed, in files and in what was loaded, built and published"
+    assert verified in sprint("verify", "--title", "arena")
+    # the files' positions count from somewhere else
+    mapping = "landing: {mapping: {position_offset: [1, 0, 0]}}\n"
+    add_title(titles_folder, ARENA + mapping)
+    told = sprint("verify", "--title", "arena")
+    assert "arena: landed by another mapping than today's: 2025-01-01 (and 1 more" in told
+    assert "this mends it: sprint land --title arena" in told
+    assert "arena, 2025-01-03: built" in sprint("land", "--title", "arena")
+    assert verified in sprint("verify", "--title", "arena")
+    # another distance: the files are as they are, and what was counted from them is not
+    add_title(titles_folder, ARENA.replace("distance: 50", "distance: 5") + mapping)
+    told = sprint("land", "--title", "arena")
+    assert "every landed day is built" in told
+    stale = sprint("verify", "--title", "arena")
+    assert "built by another definition than today's" in stale
+    assert "arena, 2025-01-01: built" in sprint("run", "--title", "arena", "--stale")
+    assert verified in sprint("verify", "--title", "arena")
+
+
 def test_land_builds_what_a_killed_run_left() -> None:
     deliver_day("2025-01-01")
     # killed after its landing, or on another machine
