@@ -156,7 +156,8 @@ def failures(result: dg.ExecuteInProcessResult) -> dict[str, str]:
 
 
 def content() -> dict[str, tuple]:
-    """Every table and model of the title: its rows and a sum of their hashes."""
+    """Every table and model of the title: its rows and a sum of their hashes. The ledger says in
+    which run a day was built, which is another one each time."""
     with connect(read_only=True) as con:
         tables = con.execute(
             "select table_schema || '.' || table_name from information_schema.tables"
@@ -165,6 +166,7 @@ def content() -> dict[str, tuple]:
         return {
             table: con.execute(f"select count(*), sum(hash(t)) from {table} as t").fetchall()[0]
             for (table,) in tables
+            if table not in ("tiny_raw.built_from", "tiny_raw.built_periods")
         }
 
 

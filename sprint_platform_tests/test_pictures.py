@@ -220,7 +220,7 @@ def test_showing_adds_no_event(run: Run) -> None:
         *("STEP_SUCCESS", "PIPELINE_SUCCESS"),
     }
     [line] = run.lines
-    assert "marts published" in line
+    assert "files published" in line
 
 
 def test_a_picture_that_cannot_be_had_is_told_and_stops_nothing(

@@ -17,9 +17,12 @@
     {% set loaded_period = 'load_batch_id' if batched else 'partition_date' %}
     {# a view, a table and a model of spans are noted whole: they have no period of their own #}
     {% set column = (meta.batch_column or meta.period_column) if config.materialized == 'incremental' else none %}
+    {# what the raw tables hold no more goes from the model, too (replace_batch.sql) #}
+    {% set gone = ' or period not in (select cast(load_batch_id as varchar) from ' ~ ledger ~ '.loaded_batches)'
+        if batched else '' %}
     {% set definitions = fromjson(env_var('SPRINT_DEFINITIONS', '{}')) %}
     delete from {{ ledger }}.built_from
-    where model = '{{ this.identifier }}' and ({{ in_replaced_periods(noted_period(batched)) }});
+    where model = '{{ this.identifier }}' and ({{ in_replaced_periods(noted_period(batched)) }}{{ gone }});
     {# days around the run's window were replaced, too, and are as right as they were #}
     insert into {{ ledger }}.built_from (model, dataset, period, digest, definition, invocation, passed)
     select
@@ -36,7 +39,7 @@
     {%- if config.schema in ('mart', 'gold', 'eventlog_mart') or meta.published %}
     delete from {{ ledger }}.built_periods
     where model = '{{ this.identifier }}'
-    {%- if column %} and (period = '' or {{ in_replaced_periods(noted_period(batched)) }}){% endif %};
+    {%- if column %} and (period = '' or {{ in_replaced_periods(noted_period(batched)) }}{{ gone }}){% endif %};
     insert into {{ ledger }}.built_periods (model, period, row_count, invocation)
     select
         '{{ this.identifier }}',

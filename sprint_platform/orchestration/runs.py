@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -168,11 +169,9 @@ def _materialize(
     # a schedule or sensor starts: they wait while such a run is unfinished, as the run of a command
     # that was killed is for ever
     job = dg.define_asset_job(job_name, selection=selection)
-    # dbt tells its results as events, failures too; its console lines would tear the progress bars
-    os.environ.setdefault("DBT_LOG_LEVEL", "none")
     assets = [a for a in definitions.assets or [] if isinstance(a, dg.AssetsDefinition)]
     began = time.perf_counter()
-    with dg.DagsterInstance.get() as instance:
+    with dg.DagsterInstance.get() as instance, _silent_dbt():
         runnable = dg.Definitions(assets=assets, jobs=[job], resources=definitions.resources)
         result = runnable.resolve_job_def(job_name).execute_in_process(
             instance=instance,
@@ -194,6 +193,18 @@ def _materialize(
             if not check.passed
         ],
     )
+
+
+@contextmanager
+def _silent_dbt() -> Iterator[None]:
+    """dbt's results come as events, failures too: its console lines would tear the progress bars."""
+    before = os.environ.get("DBT_LOG_LEVEL")
+    os.environ["DBT_LOG_LEVEL"] = before or "none"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["DBT_LOG_LEVEL"]
 
 
 def _seconds(result: dg.ExecuteInProcessResult) -> dict[str, float]:
