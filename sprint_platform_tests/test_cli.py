@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 import pytest
 
+from sprint_platform.cli.options import read_days
 from sprint_platform.places import project_root
 from sprint_platform.simulation.estimates import estimate
 from sprint_platform.simulation.world import World
@@ -143,6 +144,15 @@ def test_verify_finds_what_differs(
     assert "Traceback" not in broken.stderr
 
 
+def test_a_range_of_this_week_ends_today_unless_it_says_more() -> None:
+    title = Title.load("sprint")
+    today = datetime.now(UTC).date()
+    assert read_days(title, str(today), None) == [today]
+    assert read_days(title, str(today - timedelta(days=1)), None)[-1] == today
+    assert read_days(title, "2025-02-01", None)[-1] == date(2025, 2, 7)
+    assert read_days(title, str(today), str(today + timedelta(days=1)))[-1] > today
+
+
 @pytest.mark.parametrize("name", ["sprint", "leap"])
 def test_a_plan_is_close_to_what_comes(name: str) -> None:
     title = Title.load(name)
@@ -183,6 +193,9 @@ def test_titles_and_doctor_show_the_state(
         (("run", "--from", "soon"), "--from is a day such as 2025-01-31, not 'soon'"),
         (("run", "--from", "2025-01-09", "--to", "2025-01-08"), "--to 2025-01-08 lies before"),
         (("verify", "--title", "leap"), "there are no partitions of leap"),
+        (("run", "--missing", "--reuse"), "--missing keeps partitions: leave --reuse"),
+        (("run", "--missing", "--stale"), "--missing builds other days than --stale"),
+        (("run", "--missing", "--to", "2999-01-01"), "2999-01-01 is in the future"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(
@@ -192,3 +205,17 @@ def test_a_mistake_is_told_in_one_line(
     assert done.returncode == 1
     assert told in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+# the last: it adds a day to those of all the others
+def test_days_that_are_missing_are_run_and_no_others(
+    built: subprocess.CompletedProcess[str], sprint_command: Sprint, folder: Path
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("data/raw/pocket/*/*/*")}
+    done = sprint_command("run", "--title", "pocket", "--missing", "--to", "2025-01-04")
+    assert done.returncode == 0, done.stderr
+    assert "pocket, 2025-01-04: built in" in done.stdout
+    assert len(before) > 15
+    assert all(path.stat().st_mtime_ns == at for path, at in before.items())
+    again = sprint_command("run", "--title", "pocket", "--missing", "--to", "2025-01-04")
+    assert again.stdout == "pocket: no day is missing from 2025-01-01 to 2025-01-04.\n"

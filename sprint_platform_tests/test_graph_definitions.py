@@ -182,16 +182,28 @@ def test_every_job_says_what_it_does_and_tags_its_runs(definitions: dg.Definitio
     assert tags["storefront_daily"] == {"sprint/domain": "storefront"}
     assert tags["eventlog_batch"] == {"sprint/domain": "eventlog"}
     assert all(told and job.description for job, told in zip(jobs, tags.values(), strict=True))
+    assert {schedule.name for schedule in definitions.schedules or []} == {
+        "sprint_daily_schedule",
+        "leap_daily_schedule",
+        "storefront_daily_schedule",
+    }
 
 
-def test_the_schedule_runs_the_job_every_day(definitions: dg.Definitions) -> None:
-    schedule = definitions.resolve_schedule_def("sprint_daily_schedule")
+@pytest.mark.parametrize("job", ["sprint_daily", "storefront_daily"])
+def test_a_schedule_runs_the_days_that_are_over(definitions: dg.Definitions, job: str) -> None:
+    schedule = definitions.resolve_schedule_def(f"{job}_schedule")
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "UTC")
-    with dg.build_schedule_context(
-        scheduled_execution_time=datetime(2025, 3, 1, 2, tzinfo=UTC)
-    ) as context:
+    assert "missing, up to yesterday" in str(schedule.description)
+    with (
+        dg.instance_for_test() as instance,
+        dg.build_schedule_context(
+            instance=instance,
+            scheduled_execution_time=datetime(2025, 1, 2, 2, tzinfo=UTC),
+            repository_def=definitions.get_repository_def(),
+        ) as context,
+    ):
         [request] = schedule.evaluate_tick(context).run_requests or []
-    assert request.partition_key == "2025-03-01"
+    assert (request.job_name, request.partition_key) == (job, "2025-01-01")
 
 
 def test_a_wrong_title_is_told_in_one_line_and_the_others_load(

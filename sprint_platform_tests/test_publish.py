@@ -3,6 +3,7 @@ never needs the lease."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -299,6 +300,13 @@ def test_heartbeats_are_read_from_what_was_loaded(data_folder: Path, sprint: Wor
     assert read(counted) == before
     load(day, day)
     assert read(counted)[1][1] != rows[0].rows
+    # made anew twice, the loaded files are gone: views are published nevertheless, of what is there
+    for of in (days[1], day):
+        made = write_partition("sprint", "heartbeats", days[0], sprint.heartbeats(of), source="t")
+    write_partition("sprint", "heartbeats", days[1], sprint.heartbeats(day), source="test")
+    shutil.rmtree(write_partition("sprint", "heartbeats", days[1], [], source="test").folder)
+    publish_views()
+    assert read(counted) == [(days[0], made.rows)]
 
 
 def test_before_anything_was_loaded_heartbeats_are_what_manifests_list(

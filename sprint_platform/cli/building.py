@@ -27,15 +27,18 @@ if TYPE_CHECKING:
     Build = Callable[[Title, Iterable[Window], Watch | None], Iterator[GraphRun]]
 
 
-def build_unbuilt_days(game: Title) -> None:
-    """Builds every day that is behind what was landed, by whichever landing, and says what was
-    built; and which days were built by another definition than today's."""
+def build_unbuilt_days(game: Title, asked: list[date] | None = None) -> None:
+    """Builds every day (of those ``asked`` for, where any are) that is behind what was landed, by
+    whichever landing, and says what was built; and which days were built by another definition than
+    today's."""
     from sprint_platform.orchestration.days_to_build import ranges, stale_days, unbuilt_days
     from sprint_platform.orchestration.runs import build_landed
 
     with _ledger(game) as (con, models):
         days = unbuilt_days(con, game, models)
         stale = stale_days(game, title_ledger(game.name).standing(con, models))
+    if asked is not None:
+        days = [day for day in days if day in asked]
     if days:
         _build(game, ranges(days), build_landed, f"sprint land --title {game.name}")
     else:
@@ -47,6 +50,34 @@ def build_unbuilt_days(game: Title) -> None:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def build_missing_days(game: Title, asked: list[date]) -> None:
+    """Runs those of the days that are not built, in runs that are no longer than the schedule's,
+    and says what was built. Of a landed title the days are built that are behind what was landed.
+    """
+    from sprint_platform.orchestration.catch_up import runs_of
+    from sprint_platform.orchestration.days_to_build import missing_days
+    from sprint_platform.orchestration.runs import run_windows
+    from sprint_platform.simulation.estimates import estimate, run_seconds
+
+    if game.source == "landing":
+        build_unbuilt_days(game, asked)
+        return
+    with _ledger(game) as (con, models):
+        standing = title_ledger(game.name).standing(con, models)
+    wanted = set(asked)
+    days = [day for day in missing_days(game, standing, asked[-1]) if day in wanted]
+    if not days:
+        out.print(
+            f"{game.name}: no day is missing from {asked[0]} to {asked[-1]}.", highlight=False
+        )
+        return
+    windows = runs_of(days, lambda part, runs: run_seconds(estimate(game, part), len(part), runs))
+    _build(game, windows, run_windows, f"sprint run --title {game.name} --missing")
+    if game.faults is not None:
+        # late records of other days came with these
+        build_unbuilt_days(game)
 
 
 def build_stale_days(game: Title, asked: list[date] | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -20,14 +20,21 @@ FromOption = Annotated[
 ]
 ToOption = Annotated[
     str | None,
-    typer.Option("--to", help="Last day, YYYY-MM-DD \\[default: six days after --from]."),
+    typer.Option("--to", help="Last day, YYYY-MM-DD \\[default: six days after --from, or today]."),
 ]
 
 
-def read_days(title: Title, first: str | None, last: str | None) -> list[date]:
-    """The days of a range, checked against the launch date."""
+def read_days(
+    title: Title, first: str | None, last: str | None, last_by_default: date | None = None
+) -> list[date]:
+    """The days of a range, checked against the launch date. Without a last one it goes to
+    ``last_by_default``, or for a week, but no further than today (UTC)."""
     begin = read_day("--from", first) if first else title.launch_date
-    end = read_day("--to", last) if last else begin + timedelta(days=6)
+    if last:
+        end = read_day("--to", last)
+    else:
+        week = min(begin + timedelta(days=6), datetime.now(UTC).date())
+        end = max(begin, last_by_default or week)
     if end < begin:
         raise Stop(f"--to {end} lies before --from {begin}")
     if begin < title.launch_date:

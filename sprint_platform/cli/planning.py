@@ -18,7 +18,13 @@ from sprint_platform.title import Title
 
 def plan(title: TitleOption = "sprint", first: FromOption = None, last: ToOption = None) -> None:
     """Say how many rows, bytes and seconds a run will take, before anything runs."""
-    from sprint_platform.simulation.estimates import estimate
+    from sprint_platform.simulation.estimates import (
+        SECONDS_A_DAY,
+        SECONDS_A_MILLION_HEARTBEATS,
+        SECONDS_A_RUN,
+        estimate,
+        run_seconds,
+    )
     from sprint_platform.telemetry.partitions import read_manifest
 
     game = Title.load(title)
@@ -49,8 +55,11 @@ def plan(title: TitleOption = "sprint", first: FromOption = None, last: ToOption
         "",
     )
     out.print(table)
+    whole = run_seconds(estimates, len(days))
     out.print(
-        "Dagster and dbt come on top: about 14 s a run, 0.6 s a day, and 1 s a million heartbeats."
+        f"Dagster and dbt come on top: about {SECONDS_A_RUN} s a run, {SECONDS_A_DAY} s a day, and"
+        f" {SECONDS_A_MILLION_HEARTBEATS} s a million heartbeats. All in one run:"
+        f" {whole:,.0f} s."
     )
 
 

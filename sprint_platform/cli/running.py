@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from sprint_platform.cli.building import build_stale_days, build_unbuilt_days
+from sprint_platform.cli.building import build_missing_days, build_stale_days, build_unbuilt_days
 from sprint_platform.cli.options import DAILY_DATASETS, FromOption, TitleOption, ToOption, read_days
 from sprint_platform.cli.progress import progress_bars
 from sprint_platform.cli.run_report import built_table, tell_failures
@@ -19,6 +19,7 @@ from sprint_platform.cli.terminal import Stop, out
 from sprint_platform.core.signals import what_is_left
 from sprint_platform.places import database_path, published_dir
 from sprint_platform.title import Title
+from sprint_platform.warehouse.coverage import yesterday
 
 if TYPE_CHECKING:
     from sprint_platform.orchestration.runs import GraphRun
@@ -50,6 +51,14 @@ def run(
             help="Keep partitions that exist, or make them anew. Asked for when a person is there.",
         ),
     ] = None,
+    missing: Annotated[
+        bool,
+        typer.Option(
+            "--missing",
+            help="Only run the days that are not built yet, from the launch to yesterday or between"
+            " --from and --to, as the daily schedule does; partitions that exist are kept.",
+        ),
+    ] = False,
     stale: Annotated[
         bool,
         typer.Option(
@@ -68,17 +77,22 @@ def run(
     from sprint_platform.orchestration.days_to_build import title_lock
 
     game = Title.load(title)
+    if missing and stale:
+        raise Stop("--missing builds other days than --stale: run the one, then the other")
+    if (missing or stale) and (reuse is not None or entrypoint is not Entrypoint.all):
+        option, why = ("--missing", "keeps partitions") if missing else ("--stale", "makes none")
+        raise Stop(f"{option} {why}: leave --reuse, --regenerate and --entrypoint out")
+    if missing:
+        days = _not_in_the_future(read_days(game, first, last, yesterday()))
+        with hold(title_lock(game), "sprint run --missing"):
+            build_missing_days(game, days)
+        return
     if stale:
-        if reuse is not None or entrypoint is not Entrypoint.all:
-            raise Stop("--stale makes no partitions: leave --reuse, --regenerate, --entrypoint out")
         asked = read_days(game, first, last) if first or last else None
         with hold(title_lock(game), "sprint run --stale"):
             build_stale_days(game, asked)
         return
-    days = read_days(game, first, last)
-    today = datetime.now(UTC).date()
-    if days[-1] > today:
-        raise Stop(f"{days[-1]} is in the future: the last day that can be made is {today} (UTC)")
+    days = _not_in_the_future(read_days(game, first, last))
     if game.lands:
         with hold(title_lock(game), "sprint run"):
             _run_and_tell(game, days, entrypoint, reuse=False)
@@ -89,6 +103,13 @@ def run(
     if reuse is None:
         reuse = _ask_about_existing(game, days, entrypoint)
     _run_and_tell(game, days, entrypoint, reuse)
+
+
+def _not_in_the_future(days: list[date]) -> list[date]:
+    today = datetime.now(UTC).date()
+    if days[-1] > today:
+        raise Stop(f"{days[-1]} is in the future: the last day that can be made is {today} (UTC)")
+    return days
 
 
 def _ask_about_existing(game: Title, days: list[date], entrypoint: Entrypoint) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import dagster as dg
 
@@ -10,6 +11,13 @@ from sprint_platform.orchestration.catalogue import build_catalogue_asset
 from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.orchestration.eventlog_assets import build_eventlog_assets
 from sprint_platform.orchestration.eventlog_models import build_eventlog_models
+from sprint_platform.orchestration.jobs import (
+    build_daily_job,
+    build_eventlog_job,
+    build_landing_job,
+    build_reopened_job,
+    build_storefront_job,
+)
 from sprint_platform.orchestration.landed_assets import Landed, build_landed_assets
 from sprint_platform.orchestration.landing_sensor import build_landing_sensor
 from sprint_platform.orchestration.policies import daily_partitions
@@ -21,16 +29,16 @@ from sprint_platform.orchestration.raw_assets import (
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_log import show_waits_in_run_log
 from sprint_platform.orchestration.schedules import (
-    build_daily_job,
-    build_daily_schedule,
-    build_eventlog_job,
-    build_landing_job,
-    build_reopened_job,
-    build_storefront_job,
+    build_storefront_schedule,
+    build_title_schedule,
 )
-from sprint_platform.orchestration.storefront_assets import build_storefront_assets
-from sprint_platform.orchestration.storefront_models import build_storefront_models
+from sprint_platform.orchestration.storefront_assets import build_storefront_assets, opening_day
+from sprint_platform.orchestration.storefront_models import (
+    StorefrontTranslator,
+    build_storefront_models,
+)
 from sprint_platform.orchestration.title_models import build_seed_assets, build_title_models
+from sprint_platform.orchestration.title_translator import TitleTranslator
 from sprint_platform.title import Title, TitleError, title_names
 
 
@@ -56,12 +64,13 @@ def build_definitions(
     for title in loaded_titles() if titles is None else titles:
         partitions = daily_partitions(title.launch_date)
         models = build_title_models(title, manifest, partitions, watch)
+        built_models = partial(TitleTranslator(title).models, manifest)
         daily = [*build_raw_assets(title, partitions, watch), models]
         assets += [*daily, build_seed_assets(title, manifest)]
         if not title.lands:
             job = build_daily_job(title, daily)
             jobs.append(job)
-            schedules.append(build_daily_schedule(job))
+            schedules.append(build_title_schedule(title, job, built_models))
             continue
         door = build_landed_assets(title, partitions, watch, landed)
         assets += door
@@ -75,7 +84,7 @@ def build_definitions(
             )
             land = build_landing_job(title, [a for a in door if a.key == landed_files_key(title)])
             jobs.append(reopened)
-            schedules.append(build_daily_schedule(job))
+            schedules.append(build_title_schedule(title, job, built_models))
         jobs += [job, land]
         sensors.append(build_landing_sensor(title, land, job, reopened, models.keys))
     if titles is None:
@@ -86,7 +95,8 @@ def build_definitions(
         assets += storefront
         daily = build_storefront_job(storefront)
         jobs.append(daily)
-        schedules.append(build_daily_schedule(daily))
+        built_models = partial(StorefrontTranslator().models, manifest)
+        schedules.append(build_storefront_schedule(daily, opening_day(), built_models))
     return dg.Definitions(
         assets=assets,
         jobs=jobs,

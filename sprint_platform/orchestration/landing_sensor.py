@@ -8,10 +8,6 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-)
 
 from sprint_platform.core.locks import holder_of
 from sprint_platform.orchestration.days_to_build import (
@@ -21,8 +17,7 @@ from sprint_platform.orchestration.days_to_build import (
     ranges,
     title_lock,
 )
-from sprint_platform.orchestration.run_tags import days_tags
-from sprint_platform.orchestration.window import Window
+from sprint_platform.orchestration.job_runs import is_running, request
 from sprint_platform.telemetry.partitions import read_manifest
 from sprint_platform.title import Title
 
@@ -33,12 +28,6 @@ SECONDS_BETWEEN_TICKS = 30
 # How often a folder is tried that cannot be landed; what its rejects hold back is not tried again.
 TRIES = 3
 STATE_TAG = "sprint/landing_state"
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
 
 
 def build_landing_sensor(
@@ -77,17 +66,17 @@ def build_landing_sensor(
             return dg.SkipReason(f"{title.name} is being landed and built by {command}")
         # a landing must not change a day between the steps of a run that builds it
         for name in sorted({land_job.name, daily_job.name, reopened_job.name}):
-            if _is_running(context.instance, name):
+            if is_running(context.instance, name):
                 return dg.SkipReason(f"{name} is running")
         state, landed = folder_state(title), last_landed_state(title)
         tries = _tries(context.instance, title, state)
         if state != landed and tries < TRIES and not is_held_back(title):
-            request = dg.RunRequest(
+            land = dg.RunRequest(
                 run_key=f"{title.name}-land-{state}-{tries}",
                 job_name=land_job.name,
                 tags={STATE_TAG: _state_of(title, state)},
             )
-            return dg.SensorResult([request])
+            return dg.SensorResult([land])
         seen = int((context.cursor or "0").partition("-")[0])
         landings = landings_since(title, max(0, seen - 1))
         if seen and landings and _mark(landings[0]) == context.cursor:
@@ -102,7 +91,10 @@ def build_landing_sensor(
         changes = [change for landing in landings for change in landing.changes]
         windows = ranges(unbuilt(context.instance, title, changes, models))
         return dg.SensorResult(
-            [_request(title, reopened_job.name, last, window) for window in windows],
+            [
+                request(reopened_job.name, window, f"{title.name}-landing-{last}")
+                for window in windows
+            ],
             cursor=last,
         )
 
@@ -162,11 +154,6 @@ def _materialized(
     return found
 
 
-def _is_running(instance: dg.DagsterInstance, job_name: str) -> bool:
-    wanted = dg.RunsFilter(job_name=job_name, statuses=UNFINISHED)
-    return bool(instance.get_run_records(wanted, limit=1))
-
-
 def _tries(instance: dg.DagsterInstance, title: Title, state: str) -> int:
     """How often a landing of the folder in this state was requested: a run may be killed, or find
     a full disk."""
@@ -185,21 +172,3 @@ def _mark(landing: Landing) -> str:
     for change in landing.changes:
         content.update(f"{change.dataset} {change.day} {change.digest}\n".encode())
     return f"{landing.number}-{content.hexdigest()}"
-
-
-def _request(title: Title, job_name: str, landing: str, window: Window) -> dg.RunRequest:
-    first, last = window.days[0].isoformat(), window.days[-1].isoformat()
-    run_key = f"{title.name}-landing-{landing}-{first}-{last}"
-    if first == last:
-        return dg.RunRequest(
-            run_key=run_key, job_name=job_name, partition_key=first, tags=days_tags(window)
-        )
-    return dg.RunRequest(
-        run_key=run_key,
-        job_name=job_name,
-        tags={
-            **days_tags(window),
-            ASSET_PARTITION_RANGE_START_TAG: first,
-            ASSET_PARTITION_RANGE_END_TAG: last,
-        },
-    )

@@ -7,21 +7,17 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-)
 
 from sprint_platform.core.signals import raise_if_stopped
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.catalogue import read_catalogue
 from sprint_platform.orchestration.landed_assets import Landed
-from sprint_platform.orchestration.raw_assets import EXISTING_TAG, Watch, landed_files_key
-from sprint_platform.orchestration.run_tags import days_tags, domain_tags
+from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE, Watch, landed_files_key
+from sprint_platform.orchestration.run_tags import domain_tags, range_tags
 from sprint_platform.orchestration.upstream import UPSTREAM
 from sprint_platform.orchestration.window import Window
 from sprint_platform.places import catalogue_path
@@ -109,10 +105,20 @@ def run_graph(
     """
     definitions = build_definitions([title], watch=watch)
     tags = {
-        **_tags(title, Window(first, last + timedelta(days=1))),
-        EXISTING_TAG: "reuse" if reuse else "regenerate",
+        **_tags(title, Window.of(first, last)),
+        EXISTING_TAG: REUSE if reuse else "regenerate",
     }
     return _materialize(definitions, f"{title.name}_run", _selection(title, entrypoint), tags)
+
+
+def run_windows(
+    title: Title, windows: Iterable[Window], watch: Watch | None = None
+) -> Iterator[GraphRun]:
+    """Runs everything for these days, a run per window; partitions that exist are reused."""
+    definitions = build_definitions([title], watch=watch)
+    for window in windows:
+        tags = {**_tags(title, window), EXISTING_TAG: REUSE}
+        yield _materialize(definitions, f"{title.name}_run", _selection(title, "all"), tags)
 
 
 def land_files(title: Title, watch: Watch | None = None) -> tuple[GraphRun, LandReport | None]:
@@ -151,12 +157,7 @@ def build_models(
 
 
 def _tags(title: Title, window: Window) -> dict[str, str]:
-    return {
-        **domain_tags(title.name),
-        **days_tags(window),
-        ASSET_PARTITION_RANGE_START_TAG: window.days[0].isoformat(),
-        ASSET_PARTITION_RANGE_END_TAG: window.days[-1].isoformat(),
-    }
+    return {**domain_tags(title.name), **range_tags(window)}
 
 
 def _materialize(

@@ -1,80 +1,121 @@
-"""The jobs, and the schedule of a title's daily one."""
+"""The schedules of the daily jobs: every night what is missing up to yesterday."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from datetime import UTC, date, timedelta
 
 import dagster as dg
 
-from sprint_platform.eventlog.contracts import DOMAIN as EVENTLOG
-from sprint_platform.orchestration.run_tags import domain_tags
-from sprint_platform.storefront.contracts import DOMAIN as STOREFRONT
+from sprint_platform.core.locks import holder_of
+from sprint_platform.orchestration.catch_up import TRIES, Seconds, next_runs
+from sprint_platform.orchestration.days_to_build import missing_days, title_lock
+from sprint_platform.orchestration.job_runs import ended_runs, is_running, request
+from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE
+from sprint_platform.orchestration.window import Window, described
+from sprint_platform.storefront.duckdb_target import LEDGER
 from sprint_platform.title import Title
+from sprint_platform.warehouse.ledger import Model, title_ledger
 
-# After midnight UTC, when a landed day's last sessions have been uploaded.
-HOUR_UTC = 2
-
-
-def build_daily_job(
-    title: Title, assets: Iterable[dg.AssetsDefinition]
-) -> dg.UnresolvedAssetJobDefinition:
-    """One day of everything that is daily: datasets, models, marts and their checks. The seeds are
-    not in it: they change when somebody changes them."""
-    return dg.define_asset_job(
-        f"{title.name}_daily",
-        selection=dg.AssetSelection.assets(*assets),
-        tags=domain_tags(title.name),
-        description=f"One day of {title.name}: every dataset, model and check.",
-    )
+# After midnight UTC: yesterday is over.
+CRON = "0 2 * * *"
 
 
-def build_landing_job(
-    title: Title, assets: Iterable[dg.AssetsDefinition]
-) -> dg.UnresolvedAssetJobDefinition:
-    """What a landed title has without days: its files and products."""
-    return dg.define_asset_job(
-        f"{title.name}_land",
-        selection=dg.AssetSelection.assets(*assets),
-        tags=domain_tags(title.name),
-        description=f"Lands the new files of {title.name}; the days that change are built apart.",
-    )
+def build_title_schedule(
+    title: Title, job: dg.UnresolvedAssetJobDefinition, models: Callable[[], list[Model]]
+) -> dg.ScheduleDefinition:
+    """Makes the days of a title that are missing up to yesterday; ``models`` are what a day is
+    built into."""
+
+    def missing(last: date) -> list[date]:
+        standing = title_ledger(title.name).published_standing(models())
+        return missing_days(title, standing, last)
+
+    def seconds(days: list[date], runs: int) -> float:
+        # numpy: only when something is missing
+        from sprint_platform.simulation.estimates import estimate, run_seconds
+
+        return run_seconds(estimate(title, days), len(days), runs)
+
+    def busy() -> str | None:
+        command = holder_of(title_lock(title))
+        return f"{title.name} is being built by {command}" if command else None
+
+    by_hand = f"sprint run --title {title.name} --missing"
+    return _daily_schedule(job, title.name, missing, seconds, by_hand, busy)
 
 
-def build_reopened_job(
-    title: Title, assets: Iterable[dg.AssetsDefinition]
-) -> dg.UnresolvedAssetJobDefinition:
-    """Days of a dirtied title that a later day's files changed: nothing is delivered for them."""
-    return dg.define_asset_job(
-        f"{title.name}_reopened",
-        selection=dg.AssetSelection.assets(*assets),
-        tags=domain_tags(title.name),
-        description=f"Days of {title.name} that late files changed: every dataset and model.",
-    )
+def build_storefront_schedule(
+    job: dg.UnresolvedAssetJobDefinition, opening_day: date, models: Callable[[], list[Model]]
+) -> dg.ScheduleDefinition:
+    """Makes the days of the store that are missing up to yesterday: from the first that is loaded,
+    or from the opening day of a new store."""
+
+    def missing(last: date) -> list[date]:
+        standing = LEDGER.published_standing(models())
+        loaded = [*standing.built, *standing.unbuilt] if standing else []
+        first = max([opening_day, *([date.fromisoformat(min(loaded))] if loaded else [])])
+        built = set(standing.built) if standing else set()
+        return [day for day in Window.of(first, last).days if day.isoformat() not in built]
+
+    def seconds(days: list[date], runs: int) -> float:
+        from sprint_platform.simulation.estimates import run_seconds
+
+        return run_seconds([], len(days), runs)
+
+    by_hand = "sprint storefront generate --load, then sprint storefront build"
+    return _daily_schedule(job, "the store", missing, seconds, by_hand)
 
 
-def build_daily_schedule(
+def _daily_schedule(
     job: dg.UnresolvedAssetJobDefinition,
-) -> dg.UnresolvedPartitionedAssetScheduleDefinition | dg.ScheduleDefinition:
-    """Runs the job for its latest partition, every day; switch it on in the UI."""
-    return dg.build_schedule_from_partitioned_job(job, hour_of_day=HOUR_UTC)
+    whose: str,
+    missing: Callable[[date], list[date]],
+    seconds: Seconds,
+    by_hand: str,
+    busy: Callable[[], str | None] = lambda: None,
+) -> dg.ScheduleDefinition:
+    """``missing`` are the days that are, up to a last one, and ``by_hand`` the command that makes
+    them; ``busy`` says who does so now."""
 
-
-def build_storefront_job(assets: Iterable[dg.AssetsDefinition]) -> dg.UnresolvedAssetJobDefinition:
-    """One day of the store: bronze tables, models and their checks."""
-    return dg.define_asset_job(
-        f"{STOREFRONT}_daily",
-        selection=dg.AssetSelection.assets(*assets),
-        tags=domain_tags(STOREFRONT),
-        description="One day of the web store: bronze tables, models and checks.",
+    @dg.schedule(
+        job=job,
+        name=f"{job.name}_schedule",
+        cron_schedule=CRON,
+        execution_timezone="UTC",
+        description=(
+            f"Every day at 02:00 UTC: makes the oldest days of {whose} that are missing, up to"
+            " yesterday, in one run of at most SPRINT_CATCH_UP_DAYS days and about two hours; after"
+            " a run of several days that failed, each of them in a run of its own. Switch it on in"
+            f" the UI (Automation) or with `dagster schedule start {job.name}_schedule"
+            " -m sprint_platform.definitions`."
+        ),
     )
+    def schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+        now = context.scheduled_execution_time.astimezone(UTC)
+        if is_running(context.instance, job.name):
+            return dg.SkipReason(f"a run of {job.name} is queued or running")
+        if builder := busy():
+            return dg.SkipReason(builder)
+        days = missing(now.date() - timedelta(days=1))
+        if not days:
+            return dg.SkipReason(f"every day of {whose} is built up to yesterday")
+        ask = next_runs(days, ended_runs(context.instance, job.name), seconds)
+        given_up = ""
+        if ask.passed_over:
+            given_up = (
+                f"{described(ask.passed_over)}: {TRIES} runs of {job.name} failed one after the"
+                f" other; not asked for again. Once it is mended: {by_hand}"
+            )
+            context.log.warning(given_up)
+        if not ask.windows:
+            return dg.SkipReason(given_up)
+        return [
+            # a day that failed alone or with others is made anew: its files may be why
+            request(
+                job.name, w, f"{now:%Y-%m-%d}", {EXISTING_TAG: REUSE} if len(w.days) > 1 else {}
+            )
+            for w in ask.windows
+        ]
 
-
-def build_eventlog_job(assets: Iterable[dg.AssetsDefinition]) -> dg.UnresolvedAssetJobDefinition:
-    """One batch of everything: raw tables, models and their checks. Batches come when they come:
-    there is no schedule."""
-    return dg.define_asset_job(
-        "eventlog_batch",
-        selection=dg.AssetSelection.assets(*assets),
-        tags=domain_tags(EVENTLOG),
-        description="One batch of the game event log: raw tables, models and checks.",
-    )
+    return schedule

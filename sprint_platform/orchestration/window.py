@@ -21,6 +21,11 @@ class Window:
     start: date
     end: date
 
+    @classmethod
+    def of(cls, first: date, last: date) -> Window:
+        """From the ``first`` day to the ``last``, with it."""
+        return cls(first, last + timedelta(days=1))
+
     @property
     def days(self) -> list[date]:
         return [self.start + timedelta(days=n) for n in range((self.end - self.start).days)]
@@ -39,7 +44,7 @@ def run_window(context: dg.AssetExecutionContext) -> Window | None:
     first, last = (date.fromisoformat(day) for day in context.partition_key_range)
     if last < first:
         raise runs_backwards(first, last)
-    return Window(first, last + timedelta(days=1))
+    return Window.of(first, last)
 
 
 def runs_backwards(first: object, last: object) -> ClearFailure:

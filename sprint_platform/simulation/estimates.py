@@ -33,6 +33,10 @@ ROWS_PER_SECOND = {
     "heartbeats": 2_500_000,
     "transactions": 400_000,
 }
+# What Dagster and dbt take on top.
+SECONDS_A_RUN = 14
+SECONDS_A_DAY = 0.6
+SECONDS_A_MILLION_HEARTBEATS = 1
 
 
 @dataclass(frozen=True)
@@ -95,3 +99,15 @@ def estimate(title: Title, days: Iterable[date]) -> list[Estimate]:
         )
         for dataset, count in rows.items()
     ]
+
+
+def run_seconds(estimates: Iterable[Estimate], days: int, runs: int = 1) -> float:
+    """About how long so many runs take over so many days in all, whose datasets are estimated."""
+    made = list(estimates)
+    beats = sum(e.rows for e in made if e.dataset == "heartbeats")
+    return (
+        sum(e.seconds for e in made)
+        + SECONDS_A_RUN * runs
+        + SECONDS_A_DAY * days
+        + SECONDS_A_MILLION_HEARTBEATS * beats / 1e6
+    )

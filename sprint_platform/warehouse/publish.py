@@ -255,14 +255,17 @@ def _mart_view(con: duckdb.DuckDBPyConnection, folder: Path, schema: str) -> Non
 
 def _heartbeat_view(con: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
     """Only the files that were loaded: a folder may hold a replaced part until its next write,
-    which is also what makes an older view readable until then."""
+    which is also what makes an older view readable until then. A day whose loaded files are gone
+    (landed anew twice, say, and not loaded since) is what its manifest lists."""
     title = ledger.name
-    names = ledger.published_files("heartbeats") or _listed_files(title)
-    files = [
-        f"'{quoted(Path(glob_of(partition_dir(title, 'heartbeats', day) / name)))}'"
-        for day, parts in names.items()
-        for name in parts
-    ]
+    loaded = ledger.published_files("heartbeats")
+    paths: dict[date, list[Path]] = {}
+    for day, parts in (loaded or _listed_files(title)).items():
+        paths[day] = [partition_dir(title, "heartbeats", day) / name for name in parts]
+        if not all(path.exists() for path in paths[day]):
+            parts = _listed_files(title, day.isoformat()).get(day, [])
+            paths[day] = [partition_dir(title, "heartbeats", day) / name for name in parts]
+    files = [f"'{quoted(glob_of(path))}'" for parts in paths.values() for path in parts]
     if files:
         contract = DATASETS["heartbeats"]
         con.execute(f"create schema if not exists {contract.schema_name(title)}")
@@ -272,11 +275,11 @@ def _heartbeat_view(con: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
         )
 
 
-def _listed_files(title: str) -> dict[date, list[str]]:
+def _listed_files(title: str, days: str = "????-??-??") -> dict[date, list[str]]:
     """What the manifests list, where no ledger says what was loaded: before the first publication,
     and in a data folder of the version before."""
     files = {}
-    for folder in sorted(raw_dir(title, "heartbeats").glob("event_date=????-??-??")):
+    for folder in sorted(raw_dir(title, "heartbeats").glob(f"event_date={days}")):
         day = date.fromisoformat(folder.name.removeprefix("event_date="))
         try:
             manifest = read_manifest(title, "heartbeats", day)

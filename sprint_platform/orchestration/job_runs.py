@@ -1,0 +1,64 @@
+"""A job's runs over days: whether one is unfinished, which failed, and how one is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+
+import dagster as dg
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
+
+from sprint_platform.orchestration.catch_up import EndedRun
+from sprint_platform.orchestration.run_tags import days_tags, range_tags
+from sprint_platform.orchestration.window import Window
+
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+# a run that somebody cancelled says nothing of its days
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+# How many of a job's runs are looked through: each day of a long gap may have had its own, thrice.
+RUNS_READ = 2000
+
+
+def is_running(instance: dg.DagsterInstance, job_name: str) -> bool:
+    """Whether a run of the job is queued, starting or running."""
+    wanted = dg.RunsFilter(job_name=job_name, statuses=UNFINISHED)
+    return bool(instance.get_run_records(wanted, limit=1))
+
+
+def ended_runs(instance: dg.DagsterInstance, job_name: str) -> Iterator[EndedRun]:
+    """The job's runs over days that succeeded or failed, the last one first."""
+    wanted = dg.RunsFilter(job_name=job_name, statuses=ENDED)
+    for record in instance.get_run_records(wanted, limit=RUNS_READ):
+        tags = record.dagster_run.tags
+        alone = tags.get(PARTITION_NAME_TAG)
+        first = tags.get(ASSET_PARTITION_RANGE_START_TAG, alone)
+        last = tags.get(ASSET_PARTITION_RANGE_END_TAG, alone)
+        if first and last:
+            window = Window.of(date.fromisoformat(first), date.fromisoformat(last))
+            yield EndedRun(window, record.dagster_run.is_failure)
+
+
+def request(
+    job_name: str, window: Window, key: str, tags: Mapping[str, str] | None = None
+) -> dg.RunRequest:
+    """Asks for a run of the job over the window: of one day for its partition, of more for their
+    range. Whoever asks twice with the same ``key`` gets one run of these days."""
+    first, last = window.days[0].isoformat(), window.days[-1].isoformat()
+    run_key = f"{key}-{first}-{last}"
+    alone = first == last
+    return dg.RunRequest(
+        run_key=run_key,
+        job_name=job_name,
+        partition_key=first if alone else None,
+        tags={**(days_tags(window) if alone else range_tags(window)), **(tags or {})},
+    )
