@@ -36,7 +36,13 @@ def stopped_by_signals() -> Iterator[None]:
         try:
             for number in SIGNALS:
                 signal.signal(number, _stop)
-            yield
+            try:
+                yield
+            except SystemExit as end:
+                # so ends a command, also one whose server took the signal for its own
+                if not isinstance(end, Stopped):
+                    raise_if_stopped()
+                raise
             raise_if_stopped()
         finally:
             for number, handler in before.items():

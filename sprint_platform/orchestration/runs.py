@@ -198,7 +198,7 @@ def _materialize(
 
 @contextmanager
 def _silent_dbt() -> Iterator[None]:
-    """dbt's results come as events, failures too: its console lines would tear the progress bars."""
+    """dbt's results come as events: its lines on the console would tear the progress bars."""
     before = os.environ.get("DBT_LOG_LEVEL")
     os.environ["DBT_LOG_LEVEL"] = before or "none"
     try:
