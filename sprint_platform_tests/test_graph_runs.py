@@ -439,7 +439,8 @@ def published_files() -> dict[str, int]:
 def unlike() -> list[str]:
     translator, manifest = TitleTranslator(Title.load("tiny")), graph_manifest()
     with connect(read_only=True) as con:
-        return list(unlike_published(con, translator.ledger, translator.marts(manifest)))
+        found = unlike_published(con, translator.ledger, translator.marts(manifest))
+        return [line for line, _, _ in found]
 
 
 def test_what_succeeded_is_published_though_another_model_failed(graph: Graph) -> None:

@@ -119,6 +119,44 @@ def test_another_definition_is_stale_and_a_model_that_was_never_built_is_missing
     assert standing(warehouse, SESSIONS, new).unbuilt == found.built
 
 
+def test_players_of_before_the_launch_are_judged_by_themselves(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    """Nothing else is loaded of such a day, and nothing else can be built of it."""
+    players = Model("kpi", "now", frozenset({"dim_players", "sessions", "signons"}))
+    for day in ("2024-12-30", "2025-01-01", "2025-01-02", "2025-01-03", "2025-01-07"):
+        warehouse.execute(
+            "insert into sprint_raw.loaded_partitions values ('dim_players', ?, 'd', 1, 's', [])",
+            [day],
+        )
+    note(warehouse, TITLE, players, only="partition_date < '2025-01-04'")
+    found = standing(warehouse, players)
+    assert found.built == ("2024-12-30", "2025-01-01", "2025-01-02", "2025-01-03")
+    # of a day that is not made yet players are loaded, too: it is not built for that
+    note(warehouse, TITLE, players)
+    assert standing(warehouse, players).unbuilt == ("2025-01-07",)
+    warehouse.execute(
+        "update sprint_raw.loaded_partitions set digest = 'late'"
+        " where partition_date < '2025-01-01'"
+    )
+    assert standing(warehouse, players).unbuilt == ("2024-12-30", "2025-01-07")
+
+
+def test_another_version_of_the_title_is_noted_where_the_records_are_the_same(
+    warehouse: duckdb.DuckDBPyConnection, sprint: World
+) -> None:
+    made = write_partition(
+        "sprint", "sessions", DAYS[0], sprint.sessions(DAYS[0]), source="another version"
+    )
+    report = load_partitions(warehouse, "sprint", "sessions", {DAYS[0]: made})
+    assert report.unchanged_days == (DAYS[0],)
+    found = warehouse.execute(
+        "select source from sprint_raw.loaded_partitions"
+        " where dataset = 'sessions' and partition_date = '2025-01-01'"
+    ).fetchall()
+    assert found == [("another version",)]
+
+
 def test_a_model_that_there_is_no_more_is_forgotten(warehouse: duckdb.DuckDBPyConnection) -> None:
     note(warehouse, TITLE, Model("gone", "old", frozenset({"sessions"})), only="rows < 0")
     TITLE.forget_others(warehouse, [SESSIONS, BOTH])

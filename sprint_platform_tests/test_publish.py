@@ -171,6 +171,35 @@ def test_a_period_that_became_empty_loses_its_file(warehouse: duckdb.DuckDBPyCon
     assert read("select calendar_date, n from sprint_mart.daily") == []
 
 
+def test_a_build_that_failed_takes_no_period_from_readers(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    """It may have left a day without a row, of which the ledger then has no period either."""
+    warehouse.execute("delete from sprint_mart.daily where calendar_date = '2025-02-05'")
+    build(warehouse, DAILY, where="period = '2025-02-05'")
+    noted = (
+        "insert into sprint_raw.built_from values ('daily', 'sessions', '2025-02-05', 'd', 'now'"
+    )
+    warehouse.execute(f"{noted}, 'a run', false)")
+    assert publish(warehouse, LEDGER, MARTS).withheld == {"daily": ["2025-02-05"]}
+    assert read("select sum(n) from sprint_mart.daily") == [(40,)]
+    warehouse.execute("update sprint_raw.built_from set passed = true")
+    publish(warehouse, LEDGER, MARTS)
+    assert read("select sum(n) from sprint_mart.daily") == [(39,)]
+
+
+def test_columns_may_be_mixed_where_a_file_could_not_be_written(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    warehouse.execute("alter table sprint_mart.daily add column revenue integer default 3")
+    build(warehouse, DAILY, where="period = '2025-01-20'", passed=False)
+    publish(warehouse, LEDGER, MARTS)
+    assert read("select sum(n), sum(revenue) from sprint_mart.daily") == [(40, 117)]
+    build(warehouse, DAILY, where="period = '2025-01-20'")
+    publish(warehouse, LEDGER, MARTS)
+    assert read("select sum(n), sum(revenue) from sprint_mart.daily") == [(40, 120)]
+
+
 def test_a_mart_that_is_built_whole_is_published_whole(
     warehouse: duckdb.DuckDBPyConnection,
 ) -> None:
@@ -233,14 +262,17 @@ def test_what_is_published_is_compared_with_the_warehouse(
     path.unlink()
     warehouse.execute("update sprint_mart.monthly set n = n + 1 where year_month = '2025-02-01'")
     warehouse.execute("update sprint_mart.lifetime set n = 0")
-    first, *others = list(unlike_published(warehouse, LEDGER, MARTS))
-    assert first.startswith("sprint_mart.daily is published with other rows")
-    assert "1 periods from 2025-02-05" in first
-    assert [line.split()[0] for line in others] == ["sprint_mart.monthly", "sprint_mart.lifetime"]
+    daily, monthly, lifetime = list(unlike_published(warehouse, LEDGER, MARTS))
+    assert daily[0].startswith("sprint_mart.daily is published with other rows")
+    assert "1 periods from 2025-02-05" in daily[0]
+    # what is to be built anew to have them published anew
+    assert daily[1:] == ("2025-02-05", "2025-02-05")
+    assert (monthly[0].split()[0], *monthly[1:]) == ("sprint_mart.monthly", *["2025-02-01"] * 2)
+    assert (lifetime[0].split()[0], *lifetime[1:]) == ("sprint_mart.lifetime", "", "")
     # of days that are not asked for nothing is said
     day = date(2025, 1, 31)
-    lines = list(unlike_published(warehouse, LEDGER, MARTS, day, day))
-    assert [line.split()[0] for line in lines] == ["sprint_mart.lifetime"]
+    found = list(unlike_published(warehouse, LEDGER, MARTS, day, day))
+    assert [line.split()[0] for line, _, _ in found] == ["sprint_mart.lifetime"]
     # a file that was lost is written again, though nothing was built since
     publish(warehouse, LEDGER, MARTS)
     assert path.exists()

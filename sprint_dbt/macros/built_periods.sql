@@ -21,21 +21,21 @@
     {% set gone = ' or period not in (select cast(load_batch_id as varchar) from ' ~ ledger ~ '.loaded_batches)'
         if batched else '' %}
     {% set definitions = fromjson(env_var('SPRINT_DEFINITIONS', '{}')) %}
+    {# only of the run's own days: those around them were replaced, too, but from parents that this run
+       did not build #}
     delete from {{ ledger }}.built_from
-    where model = '{{ this.identifier }}' and ({{ in_replaced_periods(noted_period(batched)) }}{{ gone }});
-    {# days around the run's window were replaced, too, and are as right as they were #}
-    insert into {{ ledger }}.built_from (model, dataset, period, digest, definition, invocation, passed)
+    where model = '{{ this.identifier }}' and ({{ in_run(noted_period(batched)) }}{{ gone }});
+    insert into {{ ledger }}.built_from (model, dataset, period, digest, definition, invocation)
     select
         '{{ this.identifier }}',
         dataset,
         cast({{ loaded_period }} as varchar),
         digest,
         '{{ definitions.get(this.identifier, 'by hand') }}',
-        '{{ invocation_id }}',
-        {{ 'cast(null as boolean)' if batched else 'case when not (' ~ in_window(loaded_period) ~ ') then 1 = 1 end' }}
+        '{{ invocation_id }}'
     from {{ ledger }}.{{ 'loaded_batches' if batched else 'loaded_partitions' }}
     where dataset in ('{{ datasets_read(model.unique_id, []) | unique | sort | join("', '") }}')
-        and ({{ in_replaced_periods(loaded_period) }});
+        and ({{ in_run(loaded_period) }});
     {%- if config.schema in ('mart', 'gold', 'eventlog_mart') or meta.published %}
     delete from {{ ledger }}.built_periods
     where model = '{{ this.identifier }}'
@@ -54,19 +54,25 @@
     {%- endif %}
 {% endmacro %}
 
+{# A condition: the period is one of the run's own days or batches. #}
+{% macro in_run(period) -%}
+    {%- if model.fqn[1] == 'eventlog' -%}
+        {{ in_batches(period) }}
+    {%- else -%}
+        {%- set bounds, launch = window_bounds(), env_var('SPRINT_LAUNCH_DATE', '') -%}
+        {{ in_window(period) }}
+        {#- players who signed up before the launch come with the launch day -#}
+        {%- if bounds and bounds.start <= launch %} or {{ period }} < date '{{ launch }}'{% endif %}
+    {%- endif -%}
+{%- endmacro %}
+
 {# A condition: the period is one that a build of this model replaces in this run. #}
 {% macro in_replaced_periods(period) -%}
     {%- set meta = model.config.meta -%}
-    {%- if model.config.materialized != 'incremental' -%}
-        1 = 1
-    {%- elif meta.batch_column -%}
+    {%- if meta.batch_column -%}
         {{ in_batches(period) }}
     {%- else -%}
-        {%- set reach = (meta.period or 'day', meta.back_days or 0, meta.forward_days or 0) -%}
-        {%- set bounds, launch = window_bounds(*reach), env_var('SPRINT_LAUNCH_DATE', '') -%}
-        {{ in_window(period, *reach) }}
-        {#- players who signed up before the launch come with the launch day -#}
-        {%- if bounds and bounds.start <= launch %} or {{ period }} < date '{{ launch }}'{% endif %}
+        {{ in_window(period, meta.period or 'day', meta.back_days or 0, meta.forward_days or 0) }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -83,8 +89,13 @@
         {% if result.node.resource_type == 'model' %}
             {% do ledgers.append(ledger_schema(result.node)) %}
         {% elif result.node.resource_type == 'test' and result.status in ('fail', 'error', 'runtime error') %}
+            {# the model that the test is of, not those that it is compared with #}
+            {% set named = ((result.node.config.meta or {}).get('dagster') or {}).get('ref', {}).get('name') %}
             {% for parent in result.node.depends_on.nodes if parent in graph.nodes %}
-                {% do failed.append(graph.nodes[parent].alias) %}
+                {% if parent == result.node.attached_node or graph.nodes[parent].name == named
+                    or not (result.node.attached_node or named) %}
+                    {% do failed.append(graph.nodes[parent].alias) %}
+                {% endif %}
             {% endfor %}
         {% endif %}
     {% endfor %}

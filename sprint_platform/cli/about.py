@@ -27,6 +27,8 @@ from sprint_platform.title import Title, TitleError, title_names
 
 # Dagster's services end within a second or two; a run under way lets go of what it holds first.
 SECONDS_TO_END = 15.0
+# Who is killed is gone at once, but for those that nobody reaps.
+SECONDS_TO_DIE = 2.0
 PACKAGES = (
     "dagster", "dagster-dbt", "dagster-duckdb", "dbt-core", "dbt-duckdb", "duckdb", "polars",
     "numpy", "pyarrow", "pydantic",
@@ -125,9 +127,9 @@ def doctor() -> None:
             "" if folder_state(game) == last_landed_state(game) else " (files wait: sprint land)"
         )
         row(f"files of {game.name}", f"{landing_dir(game.name)}{waiting}")
-    for name, told in coverage_rows(games):
-        row(name, told)
-    for lock in _other_locks(landed):
+    for name, state in coverage_rows(games):
+        row(name, state)
+    for lock in _other_locks(games):
         if holder := holder_of(lock):
             row(lock.what, f"in use by {holder}")
     out.print(table)
@@ -142,7 +144,7 @@ def doctor() -> None:
         raise Stop("; ".join(wrong))
 
 
-def _other_locks(landed: list[Title]) -> list[Lock]:
+def _other_locks(games: list[Title]) -> list[Lock]:
     """Those that a command may wait for, beside the lease."""
     from sprint_platform.eventlog.files import batch_dir, batch_lock, eventlog_dir
     from sprint_platform.orchestration.days_to_build import title_lock
@@ -150,8 +152,8 @@ def _other_locks(landed: list[Title]) -> list[Lock]:
 
     folders = [eventlog_dir(), *sorted(batch_dir(1).parent.glob("*"))]
     return [
-        *(title_lock(game) for game in landed),
-        *(landing_lock(game.name) for game in landed),
+        *(title_lock(game) for game in games),
+        *(landing_lock(game.name) for game in games if game.lands),
         *(batch_lock(folder) for folder in folders),
     ]
 
@@ -186,9 +188,9 @@ def _end_group(services: subprocess.Popen[bytes]) -> None:
     """Ends the processes of the group: those that Dagster started, and runs that are under way."""
     deadline = time.monotonic() + SECONDS_TO_END
     number = int(signal.SIGTERM)
-    # with nobody left there is no group
-    with suppress(ProcessLookupError):
-        while True:
+    # with nobody left there is no group; some systems refuse one of the dead
+    with suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < deadline + SECONDS_TO_DIE:
             os.killpg(services.pid, number)
             number = 0 if time.monotonic() < deadline else int(signal.SIGKILL)
             services.poll()

@@ -41,6 +41,9 @@ def build_unbuilt_days(game: Title, asked: list[date] | None = None) -> None:
         days = [day for day in days if day in asked]
     if days:
         _build(game, ranges(days), build_landed, f"sprint land --title {game.name}")
+    elif asked:
+        line = f"{game.name}: every landed day from {asked[0]} to {asked[-1]} is built."
+        out.print(line, highlight=False)
     else:
         out.print(f"{game.name}: every landed day is built.", highlight=False)
     if stale := [day for day in stale if day not in days]:
@@ -54,8 +57,8 @@ def build_unbuilt_days(game: Title, asked: list[date] | None = None) -> None:
 
 def build_missing_days(game: Title, asked: list[date]) -> None:
     """Runs those of the days that are not built, in runs that are no longer than the schedule's,
-    and says what was built. Of a landed title the days are built that are behind what was landed.
-    """
+    and says what was built. Of a landed title it builds the days that are behind what was landed;
+    of one with faults also the days that late records of these opened again."""
     from sprint_platform.orchestration.catch_up import runs_of
     from sprint_platform.orchestration.days_to_build import missing_days
     from sprint_platform.orchestration.runs import run_windows

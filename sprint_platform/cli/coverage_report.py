@@ -56,10 +56,10 @@ def _store_coverage(ledger: Ledger) -> Coverage | None:
         return None
     loaded = sorted(map(date.fromisoformat, [*standing.built, *standing.unbuilt]))
     found = coverage(standing, loaded[0], loaded[-1], "sprint storefront build")
-    if set(loaded).issuperset(found.gaps):
+    if not found.gaps or set(loaded).issuperset(found.gaps):
         return found
-    load = "sprint storefront generate --load, then sprint storefront build"
-    return coverage(standing, loaded[0], loaded[-1], load)
+    load = f"sprint storefront generate --from {found.gaps[0]} --to {found.gaps[-1]} --load"
+    return coverage(standing, loaded[0], loaded[-1], f"{load}, then sprint storefront build")
 
 
 def _days(found: Coverage) -> Iterator[str]:

@@ -51,7 +51,7 @@ def export(
     else:
         done = _export_days(game, dataset, read_days(game, first, last), file_format, target)
     for note in [note for exported in done for note in exported.notes]:
-        problems.print(f"[yellow]note[/] {note}", highlight=False, soft_wrap=True)
+        problems.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
     files, rows, size = (sum(getattr(e, of) for e in done) for of in ("files", "rows", "bytes"))
     took = time.perf_counter() - began
     out.print(

@@ -28,13 +28,14 @@ def read_days(
     title: Title, first: str | None, last: str | None, last_by_default: date | None = None
 ) -> list[date]:
     """The days of a range, checked against the launch date. Without a last one it goes to
-    ``last_by_default``, or for a week, but no further than today (UTC)."""
+    ``last_by_default``, or for a week, but of days that are over no further than today (UTC)."""
     begin = read_day("--from", first) if first else title.launch_date
     if last:
         end = read_day("--to", last)
     else:
-        week = min(begin + timedelta(days=6), datetime.now(UTC).date())
-        end = max(begin, last_by_default or week)
+        today, week = datetime.now(UTC).date(), begin + timedelta(days=6)
+        # days that are all to come can be planned
+        end = max(begin, last_by_default or (min(week, today) if begin <= today else week))
     if end < begin:
         raise Stop(f"--to {end} lies before --from {begin}")
     if begin < title.launch_date:

@@ -88,7 +88,7 @@ def run(
             build_missing_days(game, days)
         return
     if stale:
-        asked = read_days(game, first, last) if first or last else None
+        asked = read_days(game, first, last, yesterday()) if first or last else None
         with hold(title_lock(game), "sprint run --stale"):
             build_stale_days(game, asked)
         return

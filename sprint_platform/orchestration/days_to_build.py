@@ -48,7 +48,9 @@ def unbuilt_days(
     loaded: after a landing, after a killed run, or in a new warehouse."""
     ensure_title_schemas(con, title.name)
     ledger = title_ledger(title.name)
-    changed = [("", date.fromisoformat(period)) for period in ledger.standing(con, models).unbuilt]
+    unbuilt = map(date.fromisoformat, ledger.standing(con, models).unbuilt)
+    # what is unbuilt of before the launch are players
+    changed = [("dim_players" if day < title.launch_date else "", day) for day in unbuilt]
     for dataset in DAILY:
         loaded = ledger.loaded_digests(con, dataset)
         landed = landed_digests(con, title.name, dataset)

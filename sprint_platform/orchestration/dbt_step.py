@@ -71,7 +71,7 @@ def _publish(
     for mart, files in done.withheld.items():
         context.log.warning(
             f"{mart}: {len(files)} files are left as they were published ({files[0]} first): what"
-            " was built for them did not pass its tests"
+            " was built for them did not pass its tests, or its run was stopped"
         )
 
 

@@ -75,6 +75,7 @@ def build_models(
                 failure = f"dbt built {', '.join(stray)}: outside the schemas of {domain}"
             elif node_results(result):
                 with connect() as con:
+                    translator.ledger.forget_others(con, translator.models(manifest))
                     publish(con, translator.ledger, translator.marts(manifest))
     else:
         result = dbt_result(arguments, environment, [hear])

@@ -13,7 +13,10 @@ from sprint_platform.orchestration.days_to_build import missing_days, title_lock
 from sprint_platform.orchestration.job_runs import ended_runs, is_running, request
 from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE
 from sprint_platform.orchestration.window import Window, described
+from sprint_platform.storefront.contracts import BRONZE_TABLES
+from sprint_platform.storefront.contracts import DOMAIN as STORE
 from sprint_platform.storefront.duckdb_target import LEDGER
+from sprint_platform.telemetry.partitions import made_days
 from sprint_platform.title import Title
 from sprint_platform.warehouse.ledger import Model, title_ledger
 
@@ -41,7 +44,9 @@ def build_title_schedule(
         command = holder_of(title_lock(title))
         return f"{title.name} is being built by {command}" if command else None
 
-    by_hand = f"sprint run --title {title.name} --missing"
+    def by_hand(days: list[date]) -> str:
+        return f"sprint run --title {title.name} --missing"
+
     return _daily_schedule(job, title.name, missing, seconds, by_hand, busy)
 
 
@@ -53,17 +58,27 @@ def build_storefront_schedule(
 
     def missing(last: date) -> list[date]:
         standing = LEDGER.published_standing(models())
-        loaded = [*standing.built, *standing.unbuilt] if standing else []
-        first = max([opening_day, *([date.fromisoformat(min(loaded))] if loaded else [])])
-        built = set(standing.built) if standing else set()
-        return [day for day in Window.of(first, last).days if day.isoformat() not in built]
+        if standing is not None:
+            loaded = sorted(map(date.fromisoformat, [*standing.built, *standing.unbuilt]))
+            built = set(map(date.fromisoformat, standing.built))
+        else:
+            # nothing was published by this version: what was made counts
+            built = set.intersection(*(made_days(STORE, table) for table in BRONZE_TABLES))
+            loaded = sorted(built)
+        first = max([opening_day, *loaded[:1]])
+        return [day for day in Window.of(first, last).days if day not in built]
 
     def seconds(days: list[date], runs: int) -> float:
         from sprint_platform.simulation.estimates import run_seconds
 
         return run_seconds([], len(days), runs)
 
-    by_hand = "sprint storefront generate --load, then sprint storefront build"
+    def by_hand(days: list[date]) -> str:
+        return (
+            f"sprint storefront generate --from {days[0]} --to {days[-1]} --load, then sprint"
+            " storefront build"
+        )
+
     return _daily_schedule(job, "the store", missing, seconds, by_hand)
 
 
@@ -72,7 +87,7 @@ def _daily_schedule(
     whose: str,
     missing: Callable[[date], list[date]],
     seconds: Seconds,
-    by_hand: str,
+    by_hand: Callable[[list[date]], str],
     busy: Callable[[], str | None] = lambda: None,
 ) -> dg.ScheduleDefinition:
     """``missing`` are the days that are, up to a last one, and ``by_hand`` the command that makes
@@ -105,13 +120,14 @@ def _daily_schedule(
         if ask.passed_over:
             given_up = (
                 f"{described(ask.passed_over)}: {TRIES} runs of {job.name} failed one after the"
-                f" other; not asked for again. Once it is mended: {by_hand}"
+                f" other; not asked for again. Once it is mended: {by_hand(ask.passed_over)}"
             )
             context.log.warning(given_up)
         if not ask.windows:
             return dg.SkipReason(given_up)
         return [
-            # a day that failed alone or with others is made anew: its files may be why
+            # the files of days that were made are taken as they are; a day that comes alone is made
+            # anew: it may have failed for what is in them
             request(
                 job.name, w, f"{now:%Y-%m-%d}", {EXISTING_TAG: REUSE} if len(w.days) > 1 else {}
             )

@@ -12,10 +12,12 @@ import dagster as dg
 from sprint_platform.core.settings import SettingsError, settings
 from sprint_platform.orchestration.failures import told_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS, daily_partitions
+from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.window import run_window, with_progress
 from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.settings import FIRST_DAY
+from sprint_platform.telemetry.partitions import read_manifest
 
 
 def opening_day() -> date:
@@ -82,10 +84,14 @@ def build_storefront_assets() -> dg.AssetsDefinition:
                 f"a store of {made.customers:,} customers, {made.products:,} products and"
                 f" {made.orders:,} orders in its first {made.days} days, seed {made.seed}"
             )
+            keep = context.run.tags.get(EXISTING_TAG) == REUSE
             for day in with_progress(context, window.days):
                 for table in tables:
                     began = time.perf_counter()
-                    manifest = write_day(store, table, day)
+                    there = read_manifest(DOMAIN, table, day) if keep else None
+                    if there is None or there.source != store.source:
+                        there = write_day(store, table, day)
+                    manifest = there
                     seconds[table] += time.perf_counter() - began
                     rows[table] += manifest.rows
                     context.add_asset_metadata(

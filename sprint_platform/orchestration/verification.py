@@ -100,6 +100,10 @@ def verify_built(title: Title, days: list[date]) -> list[Finding]:
         asked = (min(days), max(days) + timedelta(days=1))
         standing = translator.ledger.standing(con, translator.models(manifest), asked)
         unbuilt = [date.fromisoformat(day) for day in standing.unbuilt]
+        if not title.lands:
+            # players are made for every day since the launch, also of days that nobody wants yet
+            made = translator.ledger.loaded_digests(con, "signons", *asked)
+            unbuilt = [day for day in unbuilt if day in made]
         stale = [date.fromisoformat(day) for day in standing.stale]
         if unbuilt:
             mend = f"sprint land --title {title.name}" if title.lands else f"{run} --missing"
@@ -119,9 +123,12 @@ def verify_built(title: Title, days: list[date]) -> list[Finding]:
         existing = existing_relations(con)
         marts = [mart for mart in marts if mart.relation in existing]
         ledger = translator.ledger
-        for line in unlike_published(con, ledger, marts, min(days), max(days)):
-            # any run publishes whatever is not
-            found.append(Finding(line, f"{run} --from {days[-1]} --to {days[-1]} --reuse"))
+        for line, first, last in unlike_published(con, ledger, marts, min(days), max(days)):
+            # a run publishes whatever is not; what differs is built, and so published, anew
+            begin = max(first or str(days[-1]), str(title.launch_date))
+            end = min(last or str(days[-1]), str(days[-1]))
+            reuse = "" if title.lands else " --reuse"
+            found.append(Finding(line, f"{run} --from {begin} --to {max(begin, end)}{reuse}"))
     return found
 
 

@@ -92,7 +92,7 @@ def load_days(
             loaded = LEDGER.loaded_digests(con, name)
             changed = {day: m for day, m in manifests.items() if loaded.get(day) != m.digest}
             rows = replace_days(con, BRONZE_TABLES[name], DOMAIN, changed, present=set(loaded))
-            LEDGER.record_loaded(con, name, changed)
+            LEDGER.record_loaded(con, name, manifests)
             done.append(TableLoad(name, rows, len(changed), len(manifests) - len(changed)))
     return LoadReport(tuple(done), time.perf_counter() - began)
 

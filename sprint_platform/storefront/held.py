@@ -4,6 +4,7 @@ says where somebody asks for another store."""
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 
 from sprint_platform.storefront.errors import StorefrontError
 from sprint_platform.storefront.settings import PRESETS, StoreSettings
-from sprint_platform.title import Title
+from sprint_platform.title import Title, TitleError
 
 # Of a mixture, so many stores are named.
 STORES_NAMED = 3
@@ -30,6 +31,8 @@ class HeldStore:
     source: str
     settings: StoreSettings | None
     title: str | None = None
+    # how a command names the warehouse
+    option: str = ""
 
 
 def source_of(settings: StoreSettings) -> str:
@@ -75,8 +78,10 @@ def _found_settings(
     configured = StoreSettings.read(given, preset)
     presets = (StoreSettings.read(of_title, name) for name in PRESETS)
     for settings in (configured, *presets):
-        if source_of(settings) == held.source:
-            return settings
+        # its title may be gone
+        with suppress(TitleError):
+            if source_of(settings) == held.source:
+                return settings
     return None
 
 
@@ -97,7 +102,7 @@ def refuse_other(held: HeldStore | None, source: str, settings: StoreSettings) -
     raise StorefrontError(
         f"{held.where} holds {held.days} days of a store with other settings ({why}): nothing was"
         f" made or loaded. {go_on}, or replace that store with this one: `sprint storefront"
-        " generate --load --replace`, and the same settings"
+        f" generate --load --replace{held.option}`, and the same settings"
     )
 
 

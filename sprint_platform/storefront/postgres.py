@@ -158,7 +158,9 @@ def held_store(url: str) -> HeldStore | None:
                 f"select settings::text from {BRONZE}.{STORE} where source = %s", [source]
             ).fetchone()
     settings = noted_settings(noted[0] if noted else None)
-    return HeldStore(f"{BRONZE} in {place.described}", days, source, settings)
+    return HeldStore(
+        f"{BRONZE} in {place.described}", days, source, settings, option=" --to postgres"
+    )
 
 
 def _is_there(connection: Connection, table: str) -> bool:

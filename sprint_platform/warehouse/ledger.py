@@ -47,7 +47,7 @@ BUILT_PERIODS = (
     " invocation varchar not null, passed boolean"
 )
 _PUBLISHED_COLUMNS = (
-    "name", "view_schema", "period_column", "period_kind", "columns", "period", "digest",
+    "name", "view_schema", "period_column", "period_kind", "columns", "mixed", "period", "digest",
 )  # fmt: skip
 
 
@@ -84,6 +84,8 @@ class PublishedMart:
     period: str | None
     columns: str
     files: Mapping[str, str]
+    # some file may have other columns
+    mixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -237,15 +239,15 @@ class Ledger:
             return {}
         found: dict[str, PublishedMart] = {}
         with self._copy() as con:
-            for name, schema, column, kind, columns, files, stamps in con.execute(
+            for name, schema, column, kind, columns, mixed, files, stamps in con.execute(
                 "select name, any_value(view_schema), any_value(period_column),"
-                " any_value(period_kind), any_value(columns),"
+                " any_value(period_kind), any_value(columns), any_value(mixed) = 'yes',"
                 " list(period order by period) filter (period is not null),"
                 " list(digest order by period) filter (period is not null)"
                 " from copied where record = 'published' group by name order by name"
             ).fetchall():
                 stamped = dict(zip(files or [], stamps or [], strict=True))
-                found[name] = PublishedMart(schema, column, kind, columns, stamped)
+                found[name] = PublishedMart(schema, column, kind, columns, stamped, mixed)
         return found
 
     def published_periods(
@@ -290,8 +292,18 @@ class Ledger:
     ) -> None:
         """Renames a new file of the ledger into place: what is published now, and a copy of what is
         loaded and built. Only these datasets' files are copied with it."""
+        mixed = {True: "yes", False: "no"}
         rows = [
-            (name, mart.schema, mart.column, mart.period, mart.columns, file, stamp)
+            (
+                name,
+                mart.schema,
+                mart.column,
+                mart.period,
+                mart.columns,
+                mixed[mart.mixed],
+                file,
+                stamp,
+            )
             for name, mart in marts.items()
             # a mart of no files has its columns all the same
             for file, stamp in (mart.files.items() or [(None, None)])
@@ -300,7 +312,7 @@ class Ledger:
             {
                 column: pa.array(values, pa.string())
                 for column, values in zip(
-                    _PUBLISHED_COLUMNS, zip(*rows, strict=True) if rows else [()] * 7, strict=True
+                    _PUBLISHED_COLUMNS, zip(*rows, strict=True) if rows else [()] * 8, strict=True
                 )
             }
         )
@@ -374,6 +386,10 @@ def standing(
                     where dataset in (select dataset from wanted_models)) as periods
                 cross join wanted_models as wanted
                 left join loaded using (dataset, period)
+                -- before all else is loaded lie the sign-ups of before a launch, and nothing else
+                where loaded.digest is not null or period >= (
+                    select min(period) from loaded where dataset <> 'dim_players'
+                )
             )
             select
                 period,

@@ -53,7 +53,8 @@ def load_partitions(
         loaded = ledger.loaded_digests(con, dataset)
         changed = {d: m for d, m in sorted(manifests.items()) if loaded.get(d) != m.digest}
         rows = replace_days(con, contract, title, changed, present=set(loaded))
-        ledger.record_loaded(con, dataset, changed)
+        # also of those that were only made from something else, as another version of the title
+        ledger.record_loaded(con, dataset, manifests)
     return LoadReport(
         rows=rows,
         loaded_days=tuple(changed),

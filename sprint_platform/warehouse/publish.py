@@ -65,8 +65,8 @@ class Publication:
 
 
 def publish(con: duckdb.DuckDBPyConnection, ledger: Ledger, marts: Iterable[Mart]) -> Publication:
-    """Publishes of these marts, all that the title or domain has, what the ledger says is not
-    published yet. ``con`` is the warehouse, opened under the lease.
+    """Publishes of these marts what the ledger says is not published yet; others of the title or
+    domain stay as they are. ``con`` is the warehouse, opened under the lease.
 
     Each file is replaced in one step; a period without rows loses its file.
     """
@@ -96,8 +96,8 @@ def _publish_mart(
         f"select {mart.file_of('period')} as file,"
         " md5(string_agg(period || ' ' || invocation, ',' order by period)),"
         f" coalesce(bool_and(passed), false) from {ledger.schema}.built_periods"
-        " where model = ? group by file order by file",
-        [mart.name],
+        " where model = ? and (period <> '') = ? group by file order by file",
+        [mart.name, mart.column is not None],
     ).fetchall()
     stamps: dict[str, str] = {}
     for file, stamp, passed in built:
@@ -120,10 +120,29 @@ def _publish_mart(
             if published is not None:
                 stamps[file] = published
     held = {_EMPTY, *(f"{file}.parquet" for file, _, _ in built)}
-    for path in folder.glob("*.parquet"):
-        if path.name not in held:
+    gone = [path for path in folder.glob("*.parquet") if path.name not in held]
+    if gone and _is_unsettled(con, ledger, mart):
+        # a build that failed, or was stopped, may have left a period empty
+        for path in gone:
+            done.withheld.setdefault(mart.name, []).append(path.stem)
+            if before is not None and path.stem in before.files:
+                stamps[path.stem] = before.files[path.stem]
+    else:
+        for path in gone:
             path.unlink(missing_ok=True)
-    return PublishedMart(mart.schema, mart.column, mart.period, columns, stamps)
+    withheld = mart.name in done.withheld
+    mixed = withheld and (not same_columns or (before is not None and before.mixed))
+    return PublishedMart(mart.schema, mart.column, mart.period, columns, stamps, mixed)
+
+
+def _is_unsettled(con: duckdb.DuckDBPyConnection, ledger: Ledger, mart: Mart) -> bool:
+    """Whether the mart was built, of some period, in a way that did not pass."""
+    found = con.execute(
+        f"select 1 from {ledger.schema}.built_from where model = ? and passed is distinct from true"
+        " limit 1",
+        [mart.name],
+    ).fetchone()
+    return found is not None
 
 
 def unlike_published(
@@ -132,15 +151,15 @@ def unlike_published(
     marts: Iterable[Mart],
     first: date | None = None,
     last: date | None = None,
-) -> Iterator[str]:
-    """Compares what is published with the warehouse, row by row by a hash of each, and yields a
-    line for each mart that differs. With ``first`` and ``last`` only periods of these days, and
-    marts without periods."""
+) -> Iterator[tuple[str, str, str]]:
+    """Compares what is published with the warehouse, row by row by a hash of each, and yields for
+    each mart that differs a line, and the first and last period that do (empty where it has none).
+    With ``first`` and ``last`` only periods of these days, and marts without periods."""
     for mart in marts:
         folder = published_dir() / ledger.name / mart.name
         if not (folder / _EMPTY).exists():
             if con.execute(f"select 1 from {mart.relation} limit 1").fetchone():
-                yield f"{mart.relation} is not published"
+                yield f"{mart.relation} is not published", "", ""
             continue
         empty = quoted(glob_of(folder / _EMPTY))
         described = con.execute(f"describe select * from read_parquet('{empty}')").fetchall()
@@ -151,7 +170,8 @@ def unlike_published(
         )
         held = [name for name, *_ in con.execute(f"describe {mart.relation}").fetchall()]
         if held != [name for name, *_ in described]:
-            yield f"{mart.relation} is published with other columns than the warehouse has"
+            line = f"{mart.relation} is published with other columns than the warehouse has"
+            yield line, "", ""
             continue
         period = f"cast({mart.column} as varchar)" if mart.column else "''"
         where = ""
@@ -174,7 +194,8 @@ def unlike_published(
         ).fetchall()
         if unlike:
             which = "" if mart.column is None else f" in {len(unlike)} periods from {unlike[0][0]}"
-            yield f"{mart.relation} is published with other rows than the warehouse has{which}"
+            line = f"{mart.relation} is published with other rows than the warehouse has{which}"
+            yield line, unlike[0][0], unlike[-1][0]
 
 
 def publish_loaded(con: duckdb.DuckDBPyConnection, ledger: Ledger, *, views: bool) -> None:
@@ -225,8 +246,7 @@ def publish_views() -> None:
                 ledger = title_ledger(folder.name)
                 marts = ledger.published_marts()
                 for mart in sorted(path for path in folder.iterdir() if path.is_dir()):
-                    known = marts.get(mart.name)
-                    _mart_view(con, mart, known.schema if known else f"{folder.name}_mart")
+                    _mart_view(con, mart, marts.get(mart.name))
             for folder in sorted((data_dir() / "raw").glob("*")):
                 _heartbeat_view(con, title_ledger(folder.name))
         os.replace(temporary, root / "sprint.duckdb")
@@ -234,9 +254,10 @@ def publish_views() -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _mart_view(con: duckdb.DuckDBPyConnection, folder: Path, schema: str) -> None:
-    """The columns are those of the newest publication, by name: a file that was written before the
-    mart gained one has nulls there, until it is published anew."""
+def _mart_view(con: duckdb.DuckDBPyConnection, folder: Path, known: PublishedMart | None) -> None:
+    """The columns are those of the newest publication, by name. A file that could not be written
+    since the mart gained one has nulls there; only where there is such a file are all of them
+    opened for it, here and by each reader."""
     if not any(folder.glob("*.parquet")):
         return
     columns = "*"
@@ -246,10 +267,12 @@ def _mart_view(con: duckdb.DuckDBPyConnection, folder: Path, schema: str) -> Non
         described = con.execute(f"describe select * from read_parquet('{empty}')").fetchall()
         columns = ", ".join(f'"{name}"' for name, *_ in described)
     files = quoted(glob_of(folder))
+    schema = known.schema if known else f"{folder.parent.name}_mart"
+    union = "true" if known is None or known.mixed else "false"
     con.execute(f"create schema if not exists {schema}")
     con.execute(
         f"create view {schema}.{folder.name} as select {columns}"
-        f" from read_parquet('{files}/*.parquet', union_by_name = true)"
+        f" from read_parquet('{files}/*.parquet', union_by_name = {union})"
     )
 
 
