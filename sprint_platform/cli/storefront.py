@@ -203,18 +203,18 @@ def build() -> None:
 
     with hold(warehouse_lock(), f"sprint {DOMAIN} build"), connect() as con:
         require_any(con)
-        told = storefront_environment(con, None)
-    tell_build(build_models(StorefrontTranslator(), told, SCHEMAS))
+        environment = storefront_environment(con, None)
+    tell_build(build_models(StorefrontTranslator(), environment, SCHEMAS))
 
 
 def _read_to(
-    told: list[str] | None, warehouse: Warehouse | None
+    given: list[str] | None, warehouse: Warehouse | None
 ) -> tuple[Warehouse | None, str | None]:
     """The warehouse and the last day that ``--to`` and ``--warehouse`` say, None where they do not.
     ``--to`` named the warehouse before there were days to name, and still does."""
     names = {place.value: place for place in Warehouse}
-    places = {names[value] for value in told or [] if value in names}
-    days = [value for value in told or [] if value not in names]
+    places = {names[value] for value in given or [] if value in names}
+    days = [value for value in given or [] if value not in names]
     if warehouse:
         places.add(warehouse)
     if len(places) > 1:

@@ -1,1 +1,1 @@
-"""What everything else stands on: errors, settings, locks."""
+"""What everything else uses: errors, settings, locks, signals."""

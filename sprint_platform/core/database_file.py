@@ -16,7 +16,7 @@ from sprint_platform.core.locks import wait_until
 
 T = TypeVar("T")
 
-# Long enough to close a shell that one was told of; whoever waits keeps others waiting.
+# Long enough for somebody to close a shell; whoever waits makes others wait.
 DEADLINE_SECONDS = 120.0
 # "Conflicting lock is held in /usr/bin/duckdb (PID 4711) by user ...", where DuckDB can tell.
 _CULPRIT = re.compile(r"lock is held in (?:(\S.*?) )?\((PID \d+)\)")

@@ -1,4 +1,4 @@
-"""What a dbt run for the store is told, what must be loaded before it, what is published after."""
+"""The environment of a dbt run for the store, and what must be loaded before it."""
 
 from __future__ import annotations
 

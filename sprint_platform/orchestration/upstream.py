@@ -1,4 +1,4 @@
-"""What a partition stands on, and a clear word when that is not there yet."""
+"""What a partition is made from, and errors that name what is not there yet."""
 
 from __future__ import annotations
 
