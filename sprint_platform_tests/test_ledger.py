@@ -124,6 +124,11 @@ def test_players_of_before_the_launch_are_judged_by_themselves(
 ) -> None:
     """Nothing else is loaded of such a day, and nothing else can be built of it."""
     players = Model("kpi", "now", frozenset({"dim_players", "sessions", "signons"}))
+    # what landing notes of its own is no dataset of a model
+    warehouse.execute(
+        "insert into sprint_raw.loaded_partitions values"
+        " ('landed_files', '1970-01-01', 'd', 1, 's', [])"
+    )
     for day in ("2024-12-30", "2025-01-01", "2025-01-02", "2025-01-03", "2025-01-07"):
         warehouse.execute(
             "insert into sprint_raw.loaded_partitions values ('dim_players', ?, 'd', 1, 's', [])",

@@ -389,6 +389,7 @@ def standing(
                 -- before all else is loaded lie the sign-ups of before a launch, and nothing else
                 where loaded.digest is not null or period >= (
                     select min(period) from loaded where dataset <> 'dim_players'
+                        and dataset in (select dataset from wanted_models)
                 )
             )
             select
