@@ -28,6 +28,7 @@ class ModelTranslator(DagsterDbtTranslator):
     """What all domains share. A domain says how its assets, groups and relations are called."""
 
     def __init__(self) -> None:
+        self._definitions: dict[str, str] = {}
         super().__init__(
             DagsterDbtTranslatorSettings(
                 enable_source_tests_as_checks=True,
@@ -56,7 +57,12 @@ class ModelTranslator(DagsterDbtTranslator):
 
     def definition(self, manifest: Node, node: Node) -> str:
         """What defines the model's rows (``dbt_manifest.definition_of``)."""
-        return definition_of(manifest, node, self.environment())
+        # a model is asked for again with each of its checks
+        known = self._definitions.get(node["unique_id"])
+        if known is None:
+            known = definition_of(manifest, node, self.environment())
+            self._definitions[node["unique_id"]] = known
+        return known
 
     def models(self, manifest: Node) -> list[Model]:
         """All models, as the ledger knows them."""
