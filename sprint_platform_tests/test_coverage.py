@@ -104,8 +104,8 @@ def test_doctor_says_what_is_missing_and_what_builds_it(data_folder: Path) -> No
 
 def test_a_day_of_the_store_that_was_never_loaded_is_loaded_first(data_folder: Path) -> None:
     publish_ledger(STORE, ["2025-01-01", "2025-01-03"], [])
-    ((_, told),) = coverage_rows([])
-    assert told.splitlines()[1] == (
+    ((_, reported),) = coverage_rows([])
+    assert reported.splitlines()[1] == (
         "1 missing, 2025-01-02: sprint storefront generate --from 2025-01-02 --to 2025-01-02"
         " --load, then sprint storefront build"
     )

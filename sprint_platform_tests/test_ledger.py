@@ -33,17 +33,17 @@ DAYS = [date(2025, 1, 1) + timedelta(days=n) for n in range(3)]
 def note(con: duckdb.DuckDBPyConnection, ledger: Ledger, model: Model, **noted: str | bool) -> None:
     """What dbt notes of the model for all that is loaded, unless ``noted`` says otherwise."""
     period = "load_batch_id" if ledger.batches else "partition_date"
-    told = {"definition": model.definition, "passed": True, "only": "true", **noted}
+    reported = {"definition": model.definition, "passed": True, "only": "true", **noted}
     con.execute(
         f"delete from {ledger.schema}.built_from where model = ? and period in"
-        f" (select cast({period} as varchar) from {ledger.loaded_table} where {told['only']})",
+        f" (select cast({period} as varchar) from {ledger.loaded_table} where {reported['only']})",
         [model.name],
     )
     con.execute(
         f"insert into {ledger.schema}.built_from select ?, dataset, cast({period} as varchar),"
         f" digest, ?, 'a run', ? from {ledger.loaded_table}"
-        f" where list_contains(?, dataset) and {told['only']}",
-        [model.name, told["definition"], told["passed"], sorted(model.datasets)],
+        f" where list_contains(?, dataset) and {reported['only']}",
+        [model.name, reported["definition"], reported["passed"], sorted(model.datasets)],
     )
 
 
@@ -308,8 +308,8 @@ def test_titles_differ_where_their_values_matter() -> None:
         update={"encounters": title.encounters.model_copy(update={"distance": 20.0})}
     )
     models = [
-        {m.name: m.definition for m in TitleTranslator(told).models(graph_manifest())}
-        for told in (title, near)
+        {m.name: m.definition for m in TitleTranslator(reported).models(graph_manifest())}
+        for reported in (title, near)
     ]
     assert {name for name in models[0] if models[0][name] != models[1][name]} == {
         "stage_encounters"

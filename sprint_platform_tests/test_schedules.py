@@ -211,9 +211,9 @@ def test_after_a_range_that_failed_each_day_runs_alone_and_a_bad_one_stops_no_ot
     assert nights.night("2025-01-09") == ["2025-01-03"]
     # it failed three times: the others go on, together where there are several
     assert nights.night("2025-01-10") == ["2025-01-06 to 2025-01-09"]
-    told = nights.asked("2025-01-10")
-    assert "2025-01-03: 3 runs of some_daily failed" in told
-    assert "sprint run --title sprint --missing" in told
+    reported = nights.asked("2025-01-10")
+    assert "2025-01-03: 3 runs of some_daily failed" in reported
+    assert "sprint run --title sprint --missing" in reported
     assert nights.night("2025-01-11") == ["2025-01-10"]
 
 

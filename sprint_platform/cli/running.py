@@ -56,7 +56,7 @@ def run(
         typer.Option(
             "--missing",
             help="Only run the days that are not built yet, from the launch to yesterday or between"
-            " --from and --to, as the daily schedule does; partitions that exist are kept.",
+            " --from and --to, as the daily schedule does; partitions that exist stay.",
         ),
     ] = False,
     stale: Annotated[

@@ -233,8 +233,8 @@ def replay(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
         # a version before did not publish them; a run of any day publishes all that is built
         again = f"sprint run --title {name} --from {day} --to {day}"
         again += "" if game.lands else " --reuse"
-        told = f"{name}_stage.stage_{word}s is not published yet; this publishes it: {again}"
-        return [*shown, html.P(told, className="warning")]
+        missing = f"{name}_stage.stage_{word}s is not published yet; this publishes it: {again}"
+        return [*shown, html.P(missing, className="warning")]
     met = encounters.meetings(con, view.title, day, session)
     heartbeats = encounters.heartbeats(con, view.title, day, session)
     beats = beats_of(heartbeats, met, game.heartbeat_seconds)

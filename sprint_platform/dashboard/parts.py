@@ -234,7 +234,7 @@ def missing_days(view: View) -> list[Part]:
     coverage = view.title.coverage
     if coverage is None:
         return []
-    told: list[Part] = []
+    lines: list[Part] = []
     for days, class_name, what in (
         (coverage.gaps, "warning", "missing, and what looks back over them is not known"),
         (coverage.tail, "note", "not built yet"),
@@ -245,8 +245,8 @@ def missing_days(view: View) -> list[Part]:
             whole = len(days) == (days[-1] - days[0]).days + 1
             where = f"{span}: {number} {what}. " if whole else f"{number} {what} ({span}). "
             builds = " builds it." if len(days) == 1 else " builds them."
-            told.append(html.P([where, html.Code(coverage.command), builds], className=class_name))
-    return [html.Div(told, id="missing-days", className="wide")] if told else []
+            lines.append(html.P([where, html.Code(coverage.command), builds], className=class_name))
+    return [html.Div(lines, id="missing-days", className="wide")] if lines else []
 
 
 def headline_card(numbers: Sequence[html.Div], note: str) -> html.Section:

@@ -196,5 +196,5 @@ def _macros_of(manifest: Node, node: Node) -> set[str]:
 
 def _plain_sql(code: str) -> str:
     """The code without comments and with single blanks; what stands in quotes stays as it is."""
-    kept = _QUOTED_OR_COMMENT.sub(lambda found: found[1] or " ", code)
-    return " ".join(kept.split())
+    plain = _QUOTED_OR_COMMENT.sub(lambda found: found[1] or " ", code)
+    return " ".join(plain.split())

@@ -19,7 +19,7 @@ from dagster._core.storage.tags import (
 
 from sprint_platform.orchestration.run_tags import DOMAIN_TAG, TITLE_TAG, domain_tags
 
-# How many runs of a domain are looked through: a check that none of them asked is not told.
+# How many runs of a domain are looked through: a check that none of them asked is not reported.
 RUNS_READ = 60
 
 

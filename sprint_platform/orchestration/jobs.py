@@ -17,54 +17,46 @@ def build_daily_job(
 ) -> dg.UnresolvedAssetJobDefinition:
     """One day of everything that is daily: datasets, models, marts and their checks. The seeds are
     not in it: they change when somebody changes them."""
-    return dg.define_asset_job(
-        f"{title.name}_daily",
-        selection=dg.AssetSelection.assets(*assets),
-        tags=domain_tags(title.name),
-        description=f"One day of {title.name}: every dataset, model and check.",
-    )
+    description = f"One day of {title.name}: every dataset, model and check."
+    return _job(f"{title.name}_daily", title.name, assets, description)
 
 
 def build_landing_job(
     title: Title, assets: Iterable[dg.AssetsDefinition]
 ) -> dg.UnresolvedAssetJobDefinition:
     """What a landed title has without days: its files and products."""
-    return dg.define_asset_job(
-        f"{title.name}_land",
-        selection=dg.AssetSelection.assets(*assets),
-        tags=domain_tags(title.name),
-        description=f"Lands the new files of {title.name}; the days that change are built apart.",
-    )
+    description = f"Lands the new files of {title.name}; the days that change are built apart."
+    return _job(f"{title.name}_land", title.name, assets, description)
 
 
 def build_reopened_job(
     title: Title, assets: Iterable[dg.AssetsDefinition]
 ) -> dg.UnresolvedAssetJobDefinition:
     """Days of a dirtied title that a later day's files changed: nothing is delivered for them."""
-    return dg.define_asset_job(
-        f"{title.name}_reopened",
-        selection=dg.AssetSelection.assets(*assets),
-        tags=domain_tags(title.name),
-        description=f"Days of {title.name} that late files changed: every dataset and model.",
-    )
+    description = f"Days of {title.name} that late files changed: every dataset and model."
+    return _job(f"{title.name}_reopened", title.name, assets, description)
 
 
 def build_storefront_job(assets: Iterable[dg.AssetsDefinition]) -> dg.UnresolvedAssetJobDefinition:
     """One day of the store: bronze tables, models and their checks."""
-    return dg.define_asset_job(
-        f"{STOREFRONT}_daily",
-        selection=dg.AssetSelection.assets(*assets),
-        tags=domain_tags(STOREFRONT),
-        description="One day of the web store: bronze tables, models and checks.",
-    )
+    description = "One day of the web store: bronze tables, models and checks."
+    return _job(f"{STOREFRONT}_daily", STOREFRONT, assets, description)
 
 
 def build_eventlog_job(assets: Iterable[dg.AssetsDefinition]) -> dg.UnresolvedAssetJobDefinition:
     """One batch of everything: raw tables, models and their checks. Batches come when they come:
     there is no schedule."""
+    description = "One batch of the game event log: raw tables, models and checks."
+    return _job("eventlog_batch", EVENTLOG, assets, description)
+
+
+def _job(
+    name: str, domain: str, assets: Iterable[dg.AssetsDefinition], description: str
+) -> dg.UnresolvedAssetJobDefinition:
+    """A job of a title or domain, whose runs carry its tag."""
     return dg.define_asset_job(
-        "eventlog_batch",
+        name,
         selection=dg.AssetSelection.assets(*assets),
-        tags=domain_tags(EVENTLOG),
-        description="One batch of the game event log: raw tables, models and checks.",
+        tags=domain_tags(domain),
+        description=description,
     )

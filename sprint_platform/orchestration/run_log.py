@@ -1,7 +1,7 @@
 """What modules below say while they wait, in the log of the run whose step waits.
 
 They know no Dagster, and log as any Python module does; Dagster's log takes only what its own
-logger is told.
+logger gets.
 """
 
 from __future__ import annotations

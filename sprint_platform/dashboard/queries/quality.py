@@ -22,9 +22,9 @@ def freshness(con: duckdb.DuckDBPyConnection, title: PublishedTitle) -> Columns:
     asked = []
     periods = title_ledger(title.name).published_periods(dict(described))
     for mart, (column, period) in sorted(periods.items()):
-        kept = f"'{period}'" if period else "null"
+        kind = f"'{period}'" if period else "null"
         asked.append(
-            f"select '{mart}' as mart, {kept} as kept_by, min({column or 'null::date'}) as first,"
+            f"select '{mart}' as mart, {kind} as kept_by, min({column or 'null::date'}) as first,"
             f" max({column or 'null::date'}) as last, count(*) as rows"
             f" from {title.schema}.{mart}"
         )
