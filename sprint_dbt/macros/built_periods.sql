@@ -34,7 +34,7 @@
         '{{ definitions.get(this.identifier, 'by hand') }}',
         '{{ invocation_id }}'
     from {{ ledger }}.{{ 'loaded_batches' if batched else 'loaded_partitions' }}
-    where dataset in ('{{ datasets_read(model.unique_id, []) | unique | sort | join("', '") }}')
+    where dataset in ('{{ datasets_read(model.unique_id) | join("', '") }}')
         and ({{ in_run(loaded_period) }});
     {%- if config.schema in ('mart', 'gold', 'eventlog_mart') or meta.published %}
     delete from {{ ledger }}.built_periods
@@ -124,17 +124,21 @@
     {{ return(schema if notes else none) }}
 {% endmacro %}
 
-{# The datasets of its own domain that a node reads, however many models lie between; added to `found`. #}
-{% macro datasets_read(unique_id, found) %}
-    {% if unique_id in graph.sources %}
-        {% set source = graph.sources[unique_id] %}
-        {% if source.source_name != 'store_title' %}
-            {% do found.append(source.config.meta.dataset or source.identifier) %}
+{# The datasets of its own domain that a node reads, however many models lie between. #}
+{% macro datasets_read(unique_id) %}
+    {% set found, waiting = [], [unique_id] %}
+    {# the list grows while it is gone through: a call of a macro costs more than the whole loop #}
+    {% for unique_id in waiting %}
+        {% if unique_id in graph.sources %}
+            {% set source = graph.sources[unique_id] %}
+            {% if source.source_name != 'store_title' %}
+                {% do found.append(source.config.meta.dataset or source.identifier) %}
+            {% endif %}
+        {% elif unique_id in graph.nodes %}
+            {% for parent in graph.nodes[unique_id].depends_on.nodes if parent not in waiting %}
+                {% do waiting.append(parent) %}
+            {% endfor %}
         {% endif %}
-    {% elif unique_id in graph.nodes %}
-        {% for parent in graph.nodes[unique_id].depends_on.nodes %}
-            {% do datasets_read(parent, found) %}
-        {% endfor %}
-    {% endif %}
-    {{ return(found) }}
+    {% endfor %}
+    {{ return(found | unique | sort) }}
 {% endmacro %}

@@ -1,9 +1,9 @@
 {# Creates, empty, the tables that Python loads and that a selected node reads, where they are missing:
    a domain of which nothing is loaded is then built of nothing, and `dbt build` by hand does not stop
-   at it. Columns and types are those of the sources' YAML; a source whose `meta` says `optional` is one
+   at it. The platform's own runs created them. Columns and types are those of the sources' YAML; a source whose `meta` says `optional` is one
    that its readers do without. #}
 {% macro create_missing_sources() %}
-    {% if not execute or target.type != 'duckdb' %}{{ return('') }}{% endif %}
+    {% if not execute or target.type != 'duckdb' or env_var('SPRINT_DEFINITIONS', '') %}{{ return('') }}{% endif %}
     {% set read = [] %}
     {% for unique_id in selected_resources if unique_id in graph.nodes %}
         {% do read.extend(graph.nodes[unique_id].depends_on.nodes) %}

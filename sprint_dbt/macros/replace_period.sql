@@ -37,31 +37,7 @@
     {{ return(adapter.dispatch('delete_and_insert')(arg_dict, condition)) }}
 {%- endmacro %}
 
-{# A column that may be null by now is one in the table, too: a table of an earlier version still
-   refuses nulls. #}
-{% macro allow_nulls(relation) -%}
-    {{ return(adapter.dispatch('allow_nulls')(relation)) }}
-{%- endmacro %}
-
-{% macro default__allow_nulls(relation) %}{% endmacro %}
-
-{% macro duckdb__allow_nulls(relation) %}
-    {%- set strict = [] -%}
-    {%- for column in model.columns.values()
-        if 'not_null' in (column.constraints | map(attribute='type') | list) -%}
-        {%- do strict.append(column.name) -%}
-    {%- endfor -%}
-    {%- set refusing = run_query(
-        "select column_name from duckdb_columns() where not is_nullable and schema_name = '"
-        ~ relation.schema ~ "' and table_name = '" ~ relation.identifier ~ "'"
-    ) -%}
-    {%- for row in refusing.rows if row[0] not in strict %}
-    alter table {{ relation }} alter column {{ adapter.quote(row[0]) }} drop not null;
-    {%- endfor %}
-{% endmacro %}
-
 {% macro default__delete_and_insert(arg_dict, condition) %}
-    {{ allow_nulls(arg_dict.target_relation) }}
     {%- set columns = arg_dict.dest_columns | map(attribute='quoted') | join(', ') -%}
     delete from {{ arg_dict.target_relation }} where {{ condition }};
     insert into {{ arg_dict.target_relation }} ({{ columns }})

@@ -40,6 +40,7 @@ def take_over_days(
     table = "built_partitions" if landed and landed[0] else "loaded_partitions"
     built = f"select dataset, partition_date as period, digest from {schema}.{table}"
     take_over(con, schema, model_schemas, built)
+    _allow_nulls(con, model_schemas)
     _note_files(con, name, schema)
 
 
@@ -103,6 +104,17 @@ def take_over(
             f" from {table_schema}.{table} group by 2",
             [table, VERSION_BEFORE],
         )
+
+
+def _allow_nulls(con: duckdb.DuckDBPyConnection, model_schemas: tuple[str, ...]) -> None:
+    """Some columns may be null since (what looks back over a day that is missing): which may not is
+    for the models' tests to say."""
+    for schema, table, column in con.execute(
+        "select schema_name, table_name, column_name from duckdb_columns()"
+        " where not is_nullable and schema_name in (select unnest(?))",
+        [list(model_schemas)],
+    ).fetchall():
+        con.execute(f'alter table {schema}.{table} alter column "{column}" drop not null')
 
 
 def _note_files(con: duckdb.DuckDBPyConnection, title: str, schema: str) -> None:
