@@ -275,24 +275,41 @@ def test_a_catalogue_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_dbt_is_asked_for_just_the_selected_nodes() -> None:
-    nodes = [
+    """A folder of which all is selected by its own name: dbt looks at all nodes for each name."""
+    stage, daily, monthly, key, log = nodes = [
+        {"fqn": ["sprint_dbt", "title", "stage", "fact_session"]},
         {"fqn": ["sprint_dbt", "title", "mart", "player_activity_daily"]},
+        {"fqn": ["sprint_dbt", "title", "mart", "player_activity_monthly"]},
         {"fqn": ["sprint_dbt", "title", "player_activity_daily_key"]},
+        {"fqn": ["sprint_dbt", "eventlog", "fct_sessions"]},
     ]
-    arguments = build_arguments("sprint", nodes)
-    assert arguments[0] == "build"
-    assert arguments[arguments.index("--select") + 1 :] == [
+    manifest = {"nodes": {str(number): node for number, node in enumerate(nodes)}}
+
+    def asked(*selected: dict[str, list[str]]) -> list[str]:
+        arguments = build_arguments("sprint", manifest, selected)
+        assert arguments[0] == "build"
+        assert arguments[arguments.index("--indirect-selection") + 1] == "empty"
+        left_out = arguments.index("--exclude-resource-type")
+        assert arguments[left_out + 1 : left_out + 3] == ["unit_test", "exposure"]
+        return arguments[arguments.index("--select") + 1 :]
+
+    assert asked(daily, key) == [
         "fqn:sprint_dbt.title.mart.player_activity_daily",
         "fqn:sprint_dbt.title.player_activity_daily_key",
     ]
-    assert arguments[arguments.index("--indirect-selection") + 1] == "empty"
-    assert arguments[arguments.index("--exclude-resource-type") + 1] == "unit_test"
+    assert asked(daily, monthly, key) == [
+        "fqn:sprint_dbt.title.mart",
+        "fqn:sprint_dbt.title.player_activity_daily_key",
+    ]
+    assert asked(stage, daily, monthly, key) == ["fqn:sprint_dbt.title"]
+    assert asked(*nodes) == ["fqn:sprint_dbt.eventlog", "fqn:sprint_dbt.title"]
+    assert asked(log) == ["fqn:sprint_dbt.eventlog"]
 
 
 def test_two_titles_never_share_a_dbt_target() -> None:
     targets = {
         arguments[arguments.index("--target-path") + 1]
-        for arguments in (build_arguments(name, []) for name in ("sprint", "leap"))
+        for arguments in (build_arguments(name, {"nodes": {}}, []) for name in ("sprint", "leap"))
     }
     assert len(targets) == 2
 

@@ -30,7 +30,6 @@ from sprint_platform.orchestration.days_to_build import ranges, stale_days
 from sprint_platform.orchestration.dbt_manifest import NOT_THE_PROJECT, graph_manifest
 from sprint_platform.orchestration.dbt_runner import (
     dbt_environment,
-    dbt_events,
     dbt_result,
     dbt_result_in_duckdb,
     stray_relations,
@@ -646,7 +645,7 @@ def test_dbt_waits_for_a_database_that_is_open_elsewhere(
             assert dbt_result_in_duckdb(arguments, environment).success
         else:
             with pytest.raises(LockError, match=rf"open in another program .*PID {other.pid}"):
-                list(dbt_events(arguments, environment))
+                dbt_result_in_duckdb(arguments, environment)
     assert lines
 
 
@@ -699,8 +698,9 @@ def _arguments_for(graph: Graph, models: Sequence[str]) -> list[str]:
     from sprint_platform.orchestration.dbt_manifest import graph_manifest
     from sprint_platform.orchestration.dbt_runner import build_arguments
 
-    nodes = [n for n in graph_manifest()["nodes"].values() if n["name"] in models]
-    return build_arguments("tiny", nodes)
+    manifest = graph_manifest()
+    nodes = [n for n in manifest["nodes"].values() if n["name"] in models]
+    return build_arguments("tiny", manifest, nodes)
 
 
 def test_a_day_before_the_launch_is_refused_in_one_line(graph: Graph) -> None:

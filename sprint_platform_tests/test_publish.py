@@ -298,7 +298,8 @@ def test_a_data_folder_may_have_the_characters_of_patterns_in_its_name(
         )
     assert read("select count(*) from sprint_mart.daily") == [(40,)]
     assert read("select count(*) from sprint_raw.event_heartbeat") == [(manifest.rows,)]
-    assert LEDGER.published_marts().keys() == {"daily", "weekly", "monthly", "lifetime"}
+    with duckdb.connect() as con:
+        assert LEDGER.published_marts(con).keys() == {"daily", "weekly", "monthly", "lifetime"}
 
 
 def test_heartbeats_are_read_from_what_was_loaded(data_folder: Path, sprint: World) -> None:

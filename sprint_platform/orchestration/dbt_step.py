@@ -24,7 +24,6 @@ from sprint_platform.orchestration.dbt_runner import (
 from sprint_platform.orchestration.dbt_translator import ModelTranslator
 from sprint_platform.orchestration.failures import ClearFailure
 from sprint_platform.orchestration.glances import Seen, model_glance
-from sprint_platform.warehouse.database import connect
 from sprint_platform.warehouse.ledger import Model
 from sprint_platform.warehouse.publish import publish
 
@@ -62,11 +61,13 @@ def definitions_environment(models: Iterable[Model]) -> dict[str, str]:
 
 
 def _publish(
-    context: dg.AssetExecutionContext, translator: ModelTranslator, manifest: Node
+    context: dg.AssetExecutionContext,
+    con: duckdb.DuckDBPyConnection,
+    translator: ModelTranslator,
+    manifest: Node,
 ) -> None:
-    with connect() as con:
-        translator.ledger.forget_others(con, translator.models(manifest))
-        done = publish(con, translator.ledger, translator.marts(manifest))
+    translator.ledger.forget_others(con, translator.models(manifest))
+    done = publish(con, translator.ledger, translator.marts(manifest))
     context.log.info(f"{done.written} files published")
     for mart, files in done.withheld.items():
         context.log.warning(
@@ -90,6 +91,7 @@ def selected_nodes(context: dg.AssetExecutionContext, manifest: Node) -> list[No
 
 def run_dbt(
     context: dg.AssetExecutionContext,
+    con: duckdb.DuckDBPyConnection,
     manifest: Node,
     translator: ModelTranslator,
     name: str,
@@ -100,15 +102,16 @@ def run_dbt(
     shown_day: date | None = None,
 ) -> Iterator[Any]:
     """Builds and tests the nodes in one invocation, and yields each result as it comes; ``hear`` is
-    told of each, too. Then publishes what was built. The lease is the caller's. ``shown_day``, a
-    partition of the run, comes with a picture and some rows of each mart.
+    told of each, too. Then publishes what was built. ``con`` is the warehouse, under the lease; it
+    stays open beside dbt's own connections. ``shown_day``, a partition of the run, comes with a
+    picture and some rows of each mart.
 
     Raises ClearFailure where something failed, or was built outside ``schemas``.
     """
     from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
     glances = _Glances(translator, nodes, shown_day)
-    arguments = build_arguments(name, nodes)
+    arguments = build_arguments(name, manifest, nodes)
     environment = {**environment, **definitions_environment(translator.models(manifest))}
     # closed before the lease ends, whatever happens: dbt may still be building
     with closing(dbt_events(arguments, environment, glances.read)) as events:
@@ -129,7 +132,7 @@ def run_dbt(
         raise ClearFailure(f"dbt built {', '.join(stray)}: outside the schemas of {name}")
     if any(node["resource_type"] == "model" for node in nodes):
         # what succeeded, though another model failed
-        _publish(context, translator, manifest)
+        _publish(context, con, translator, manifest)
     if line := failure_line(name, result):
         raise ClearFailure(line)
 

@@ -18,7 +18,6 @@ from sprint_platform.orchestration.eventlog_assets import BATCHES, run_batches
 from sprint_platform.orchestration.eventlog_dbt import SCHEMAS, eventlog_environment
 from sprint_platform.orchestration.failures import told_in_one_line
 from sprint_platform.orchestration.resources import Warehouse
-from sprint_platform.warehouse.database import connect
 from sprint_platform.warehouse.ledger import Ledger
 
 
@@ -64,23 +63,17 @@ def build_eventlog_models(manifest: Node) -> dg.AssetsDefinition:
         read = {source["identifier"] for node in nodes for source in sources_of(manifest, node)}
         # a check that is launched alone is about everything
         asked = set(run_batches(context))
-        with told_in_one_line(), warehouse.leased(f"dbt of {DOMAIN} in run {context.run.run_id}"):
-            with connect() as con:
-                target = DuckDBTarget(con)
-                require_batches(target, read, asked)
-                require_loaded(target, read, asked)
-                also = batches_behind(target, known) - asked if asked else set()
+        holder = f"dbt of {DOMAIN} in run {context.run.run_id}"
+        with told_in_one_line(), warehouse.get_connection(holder) as con:
+            target = DuckDBTarget(con)
+            require_batches(target, read, asked)
+            require_loaded(target, read, asked)
+            also = batches_behind(target, known) - asked if asked else set()
             if also:
                 context.log.info(f"with the batches {sorted(also)}: {BEHIND}")
-            batches = asked | also
+            environment = eventlog_environment(asked | also, None)
             yield from run_dbt(
-                context,
-                manifest,
-                translator,
-                DOMAIN,
-                nodes,
-                eventlog_environment(batches, None),
-                SCHEMAS,
+                context, con, manifest, translator, DOMAIN, nodes, environment, SCHEMAS
             )
 
     return models

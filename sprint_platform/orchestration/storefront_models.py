@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtProject
 
 from sprint_platform.core.settings import settings
 from sprint_platform.orchestration.dbt_manifest import Node, dataset_of, domain_of, sources_of
@@ -26,7 +25,6 @@ from sprint_platform.storefront.contracts import BRONZE, DOMAIN
 from sprint_platform.storefront.duckdb_target import LEDGER
 from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform.title import title_names
-from sprint_platform.warehouse.database import connect
 from sprint_platform.warehouse.ledger import Ledger
 
 
@@ -66,12 +64,9 @@ class StorefrontTranslator(ModelTranslator):
     def relation(self, node: Node) -> str:
         return f"{node['schema']}.{self._table(node)}"
 
-    def get_asset_spec(
-        self, manifest: Node, unique_id: str, project: DbtProject | None
-    ) -> dg.AssetSpec:
-        spec = super().get_asset_spec(manifest, unique_id, project)
+    def attributes(self, manifest: Node, node: Node, spec: dg.AssetSpec) -> dict[str, Any]:
         deps = [dep for dep in spec.deps if self._game or dep.asset_key.path[0] == DOMAIN]
-        return spec.replace_attributes(freshness_policy=FRESHNESS, deps=deps)
+        return {"freshness_policy": FRESHNESS, "deps": deps}
 
     def _table(self, node: Node) -> str:
         return str(node["identifier"] if node["resource_type"] == "source" else node["alias"])
@@ -105,19 +100,13 @@ def build_storefront_models(manifest: Node) -> dg.AssetsDefinition:
             for source in sources_of(manifest, node)
             if domain_of(source) == DOMAIN
         }
-        with told_in_one_line(), warehouse.leased(f"dbt of {DOMAIN} in run {context.run.run_id}"):
-            with connect() as con:
-                if window:
-                    require_loaded(con, read, window.days)
-                told = storefront_environment(con, window)
+        holder = f"dbt of {DOMAIN} in run {context.run.run_id}"
+        with told_in_one_line(), warehouse.get_connection(holder) as con:
+            if window:
+                require_loaded(con, read, window.days)
+            environment = storefront_environment(con, window)
             yield from run_dbt(
-                context,
-                manifest,
-                translator,
-                DOMAIN,
-                nodes,
-                told,
-                SCHEMAS,
+                context, con, manifest, translator, DOMAIN, nodes, environment, SCHEMAS
             )
 
     return models

@@ -12,7 +12,7 @@ from sprint_platform.orchestration.dbt_manifest import Node, datasets_of
 from sprint_platform.orchestration.dbt_runner import (
     build_arguments,
     dbt_environment,
-    dbt_result_in_duckdb,
+    dbt_result,
     failure_line,
     title_schemas,
 )
@@ -30,7 +30,6 @@ from sprint_platform.orchestration.upstream import require_loaded
 from sprint_platform.orchestration.window import Window, run_window
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
-from sprint_platform.warehouse.database import connect
 from sprint_platform.warehouse.load import ensure_title_schemas
 from sprint_platform.warehouse.publish import existing_relations
 
@@ -93,25 +92,23 @@ def _build(
     title = translator.title
     nodes = selected_nodes(context, manifest)
     holder = f"dbt of {title.name} in run {context.run.run_id}"
-    with told_in_one_line(), warehouse.leased(holder):
+    with told_in_one_line(), warehouse.get_connection(holder) as con:
         models = [node for node in nodes if node["resource_type"] == "model"]
-        with connect() as con:
-            ensure_title_schemas(con, title.name)
-            if title.source == "landing":
-                # a test reads it; where no products were landed it is empty
-                con.execute(DATASETS["products"].create_table_sql(title.name))
-            if window:
-                tables = {translator.table(node): datasets_of(manifest, node) for node in models}
-                require_loaded(con, title, tables, window)
-            seeds = missing_parents(con, manifest, translator, nodes)
-        if seeds:
+        ensure_title_schemas(con, title.name)
+        if title.source == "landing":
+            # a test reads it; where no products were landed it is empty
+            con.execute(DATASETS["products"].create_table_sql(title.name))
+        if window:
+            tables = {translator.table(node): datasets_of(manifest, node) for node in models}
+            require_loaded(con, title, tables, window)
+        if seeds := missing_parents(con, manifest, translator, nodes):
             _build_seeds(context, manifest, translator, seeds)
         environment = dbt_environment(title, window)
         hear = (lambda: watch(f"{title.name}/dbt", window.start, 1)) if watch and window else None
         schemas = title_schemas(title.name)
         last = window.days[-1] if window else None
         yield from run_dbt(
-            context, manifest, translator, title.name, nodes, environment, schemas, hear, last
+            context, con, manifest, translator, title.name, nodes, environment, schemas, hear, last
         )
 
 
@@ -148,9 +145,10 @@ def _build_seeds(
     seeds: list[Node],
 ) -> None:
     """Builds seeds that a title's first daily run stands on: they are in no daily job, and the
-    schedule of a new title must not fail for it."""
+    schedule of a new title must not fail for it. The caller has the warehouse open."""
     title = translator.title
-    result = dbt_result_in_duckdb(build_arguments(title.name, seeds), dbt_environment(title, None))
+    arguments = build_arguments(title.name, manifest, seeds)
+    result = dbt_result(arguments, dbt_environment(title, None))
     if line := failure_line(title.name, result):
         raise ClearFailure(line)
     for seed in seeds:

@@ -70,7 +70,7 @@ def publish(con: duckdb.DuckDBPyConnection, ledger: Ledger, marts: Iterable[Mart
 
     Each file is replaced in one step; a period without rows loses its file.
     """
-    before, now, done = ledger.published_marts(), {}, Publication()
+    before, now, done = ledger.published_marts(con), {}, Publication()
     existing = existing_relations(con)
     for mart in marts:
         if mart.relation in existing:
@@ -202,7 +202,7 @@ def publish_loaded(con: duckdb.DuckDBPyConnection, ledger: Ledger, *, views: boo
     """Copies what is loaded now for those who must not open the database; with ``views`` for the
     readers of heartbeats, too: a view names the files of its time, which stay until their day is
     written once more."""
-    ledger.publish(con, ledger.published_marts(), ["heartbeats"])
+    ledger.publish(con, ledger.published_marts(con), ["heartbeats"])
     if views:
         publish_views()
 
@@ -244,7 +244,7 @@ def publish_views() -> None:
         with duckdb.connect(str(temporary)) as con:
             for folder in sorted(path for path in root.iterdir() if path.is_dir()):
                 ledger = title_ledger(folder.name)
-                marts = ledger.published_marts()
+                marts = ledger.published_marts(con)
                 for mart in sorted(path for path in folder.iterdir() if path.is_dir()):
                     _mart_view(con, mart, marts.get(mart.name))
             for folder in sorted((data_dir() / "raw").glob("*")):
@@ -281,7 +281,7 @@ def _heartbeat_view(con: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
     which is also what makes an older view readable until then. A day whose loaded files are gone
     (landed anew twice, say, and not loaded since) is what its manifest lists."""
     title = ledger.name
-    loaded = ledger.published_files("heartbeats")
+    loaded = ledger.published_files(con, "heartbeats")
     paths: dict[date, list[Path]] = {}
     for day, parts in (loaded or _listed_files(title)).items():
         paths[day] = [partition_dir(title, "heartbeats", day) / name for name in parts]
