@@ -15,7 +15,7 @@ def load() -> Definitions:
     a sixth of a small run's time.
     """
     limit_matrix_threads()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(100_000, 50, 100)
     from sprint_platform.orchestration.build import build_definitions
 
     definitions = build_definitions()

@@ -15,7 +15,7 @@ from sprint_platform.eventlog.files import csv_path, write_batch
 from sprint_platform.eventlog.load import Mode, load
 from sprint_platform.eventlog.settings import BatchSettings
 from sprint_platform.orchestration.days_to_build import missing_days, stale_days
-from sprint_platform.orchestration.dbt_manifest import definition_of
+from sprint_platform.orchestration.dbt_manifest import definitions_of
 from sprint_platform.telemetry.partitions import write_partition
 from sprint_platform.title import Title
 from sprint_platform.warehouse.database import connect
@@ -259,6 +259,7 @@ def manifest(sql: str, **macros: str) -> tuple[dict, dict]:
         for name, text in macros.items()
     }
     node = {
+        "unique_id": "model.sprint_dbt.daily",
         "raw_code": sql,
         "depends_on": {"macros": [f"macro.sprint_dbt.{name}" for name in names[:1]]},
     }
@@ -270,7 +271,8 @@ NEAR = "{% macro near() %}{# how near #} x <= {{ env_var('SPRINT_DISTANCE', '50'
 
 
 def definition(sql: str = SQL, environment: dict[str, str] | None = None, **macros: str) -> str:
-    return definition_of(*manifest(sql, **{"near": NEAR, **macros}), environment or {})
+    entries, node = manifest(sql, **{"near": NEAR, **macros})
+    return definitions_of(entries, [node], environment or {})["model.sprint_dbt.daily"]
 
 
 def test_comments_and_blanks_are_no_definition() -> None:

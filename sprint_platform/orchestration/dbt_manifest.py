@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -162,36 +162,38 @@ def datasets_of(manifest: Node, node: Node) -> list[str]:
     return sorted({dataset_of(source) for source in sources_of(manifest, node)})
 
 
-def definition_of(manifest: Node, node: Node, environment: Mapping[str, str]) -> str:
-    """What defines the model's rows, as 16 hex digits: its SQL and that of every macro of ours that
-    it calls, comments and blanks aside, and what ``environment`` says to the variables that they
-    read. What the model's parents are defined by is not in it."""
-    code = [_plain_sql(str(node["raw_code"]))]
-    for macro in sorted(_macros_of(manifest, node)):
-        code.append(_plain_sql(str(manifest["macros"][macro]["macro_sql"])))
-    read = {name for text in code for name in _ENV_VAR.findall(text)}
-    code += [f"{name}={environment[name]}" for name in sorted(read & environment.keys())]
-    return hashlib.blake2b("\0".join(code).encode(), digest_size=8).hexdigest()
-
-
-def _macros_of(manifest: Node, node: Node) -> set[str]:
-    """The macros of projects (not dbt's own) that the node calls, however many lie between; of one
-    that is dispatched by the engine all versions."""
+def definitions_of(
+    manifest: Node, nodes: Iterable[Node], environment: Mapping[str, str]
+) -> dict[str, str]:
+    """By unique id what defines each model's rows, as 16 hex digits: its SQL and that of every
+    macro of ours that it calls, comments and blanks aside, and what ``environment`` says to the
+    variables that they read. What the model's parents are defined by is not in it."""
+    macros = manifest["macros"]
+    # of a macro that is dispatched by the engine all versions
     by_name: dict[str, list[str]] = {}
-    for unique_id, macro in manifest["macros"].items():
+    sql: dict[str, str] = {}
+    for unique_id, macro in macros.items():
         if not macro["package_name"].startswith("dbt"):
             by_name.setdefault(str(macro["name"]).rpartition("__")[2], []).append(unique_id)
-    found: set[str] = set()
-    waiting = list(node["depends_on"]["macros"])
-    while waiting:
-        macro = manifest["macros"].get(waiting.pop())
-        if macro is None or macro["name"] in NOT_ROWS:
-            continue
-        for unique_id in by_name.get(str(macro["name"]), []):
-            if unique_id not in found:
-                found.add(unique_id)
-                waiting += manifest["macros"][unique_id]["depends_on"]["macros"]
-    return found
+            sql[unique_id] = _plain_sql(str(macro["macro_sql"]))
+    definitions = {}
+    for node in nodes:
+        called: set[str] = set()
+        waiting = list(node["depends_on"]["macros"])
+        while waiting:
+            macro = macros.get(waiting.pop())
+            if macro is None or macro["name"] in NOT_ROWS:
+                continue
+            for unique_id in by_name.get(str(macro["name"]), []):
+                if unique_id not in called:
+                    called.add(unique_id)
+                    waiting += macros[unique_id]["depends_on"]["macros"]
+        code = [_plain_sql(str(node["raw_code"])), *(sql[macro] for macro in sorted(called))]
+        read = {name for text in code for name in _ENV_VAR.findall(text)}
+        code += [f"{name}={environment[name]}" for name in sorted(read & environment.keys())]
+        digest = hashlib.blake2b("\0".join(code).encode(), digest_size=8)
+        definitions[str(node["unique_id"])] = digest.hexdigest()
+    return definitions
 
 
 def _plain_sql(code: str) -> str:

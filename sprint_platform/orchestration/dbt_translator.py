@@ -12,7 +12,7 @@ from dagster_dbt.asset_utils import default_description_fn
 
 from sprint_platform.orchestration.dbt_manifest import (
     Node,
-    definition_of,
+    definitions_of,
     is_source,
     sources_of,
 )
@@ -29,6 +29,7 @@ class ModelTranslator(DagsterDbtTranslator):
 
     def __init__(self) -> None:
         self._definitions: dict[str, str] = {}
+        self._specs: dict[str, dg.AssetSpec] = {}
         super().__init__(
             DagsterDbtTranslatorSettings(
                 enable_source_tests_as_checks=True,
@@ -56,13 +57,11 @@ class ModelTranslator(DagsterDbtTranslator):
         return {}
 
     def definition(self, manifest: Node, node: Node) -> str:
-        """What defines the model's rows (``dbt_manifest.definition_of``)."""
-        # a model is asked for again with each of its checks
-        known = self._definitions.get(node["unique_id"])
-        if known is None:
-            known = definition_of(manifest, node, self.environment())
-            self._definitions[node["unique_id"]] = known
-        return known
+        """What defines the model's rows (``dbt_manifest.definitions_of``)."""
+        if not self._definitions:
+            nodes = self._models(manifest)
+            self._definitions = definitions_of(manifest, nodes, self.environment())
+        return self._definitions[node["unique_id"]]
 
     def models(self, manifest: Node) -> list[Model]:
         """All models, as the ledger knows them."""
@@ -128,12 +127,21 @@ class ModelTranslator(DagsterDbtTranslator):
     def get_asset_spec(
         self, manifest: Node, unique_id: str, project: DbtProject | None
     ) -> dg.AssetSpec:
-        spec = super().get_asset_spec(manifest, unique_id, project)
-        node = self.get_resource_props(manifest, unique_id)
-        if node["resource_type"] == "model":
-            # dbt's own is a digest of the SQL: blind to macros, and to a title's values
-            spec = spec.replace_attributes(code_version=self.definition(manifest, node))
-        return spec.replace_attributes(owners=OWNERS)
+        # asked for by each node that reads it, and with each of its tests
+        known = self._specs.get(unique_id)
+        if known is None:
+            node = self.get_resource_props(manifest, unique_id)
+            spec = super().get_asset_spec(manifest, unique_id, project)
+            attributes = {"owners": OWNERS, **self.attributes(manifest, node, spec)}
+            if node["resource_type"] == "model":
+                # dbt's own is a digest of the SQL: blind to macros, and to a title's values
+                attributes["code_version"] = self.definition(manifest, node)
+            known = self._specs[unique_id] = spec.replace_attributes(**attributes)
+        return known
+
+    def attributes(self, manifest: Node, node: Node, spec: dg.AssetSpec) -> dict[str, Any]:
+        """What a domain's assets have otherwise than ``spec``, which dagster-dbt made."""
+        return {}
 
     def get_asset_check_spec(
         self, asset_spec: dg.AssetSpec, manifest: Node, unique_id: str, project: DbtProject | None

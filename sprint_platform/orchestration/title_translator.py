@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtProject
 
 from sprint_platform.orchestration.catalogue import PRODUCTS_KEY
 from sprint_platform.orchestration.dbt_manifest import (
@@ -66,20 +66,14 @@ class TitleTranslator(ModelTranslator):
             return DATASETS[self.table(node)].relation(self.title.name)
         return f"{self.get_group_name(node)}.{self.table(node)}"
 
-    def get_asset_spec(
-        self, manifest: Node, unique_id: str, project: DbtProject | None
-    ) -> dg.AssetSpec:
-        node = self.get_resource_props(manifest, unique_id)
-        spec = super().get_asset_spec(manifest, unique_id, project)
+    def attributes(self, manifest: Node, node: Node, spec: dg.AssetSpec) -> dict[str, Any]:
         if node["resource_type"] == "model":
             known = {dep.asset_key for dep in spec.deps}
             tested = {self.get_asset_key(other) for other in _tested_with(manifest, node)}
-            return spec.replace_attributes(
-                freshness_policy=FRESHNESS, deps=[*spec.deps, *sorted(tested - known)]
-            )
+            return {"freshness_policy": FRESHNESS, "deps": [*spec.deps, *sorted(tested - known)]}
         if spec.key.path[-1] == "dim_products":
-            return spec.merge_attributes(deps=[PRODUCTS_KEY])
-        return spec
+            return {"deps": [*spec.deps, PRODUCTS_KEY]}
+        return {}
 
 
 def _tested_with(manifest: Node, model: Node) -> Iterator[Node]:
