@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import duckdb
 
-from sprint_platform.warehouse.ledger import Ledger, title_ledger
-from sprint_platform.warehouse.publish import Mart, Publication, publish
-from sprint_platform.warehouse.takeover import PERIOD_COLUMNS
+from sprint_platform.publish.marts import Mart, Publication, publish
+from sprint_platform.storage.ledger import Ledger, title_ledger
+from sprint_platform.storage.takeover import PERIOD_COLUMNS
 
 
 def mart(con: duckdb.DuckDBPyConnection, relation: str, *, by_month: bool = False) -> Mart:

@@ -16,7 +16,7 @@ import yaml
 
 from sprint_platform.places import dbt_project_dir
 from sprint_platform.simulation.world import World
-from sprint_platform.telemetry.partitions import write_partition
+from sprint_platform.storage.partitions import write_partition
 from sprint_platform_tests.built_marts import note_days, publish_built
 
 FIRST = date(2025, 1, 1)

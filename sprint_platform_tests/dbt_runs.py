@@ -12,12 +12,12 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from sprint_platform.orchestration.dbt_runner import dbt_environment, dbt_result
-from sprint_platform.orchestration.window import Window
+from sprint_platform.core.window import Window
 from sprint_platform.places import dbt_project_dir
+from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Encounters, Title
-from sprint_platform.warehouse.ledger import title_ledger
+from sprint_platform.transform.dbt_runner import dbt_environment, dbt_result
 
 Row = dict[str, Any]
 OTHER_DOMAINS = ("eventlog", "storefront", "semantics")

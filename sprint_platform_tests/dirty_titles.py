@@ -11,10 +11,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from sprint_platform.orchestration.deliveries import PLAYERS_A_TABLE, deliver_from
+from sprint_platform.landing.deliveries import Delivery, ledger_path
+from sprint_platform.operations.deliver import PLAYERS_A_TABLE, deliver_from
 from sprint_platform.places import data_dir
 from sprint_platform.simulation.world import World
-from sprint_platform.telemetry.deliveries import Delivery, ledger_path
 from sprint_platform.title import Title
 from sprint_platform_tests.worlds import LAUNCH, compound, title_like
 

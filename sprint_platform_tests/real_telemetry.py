@@ -18,9 +18,9 @@ from uuid import UUID
 import polars as pl
 import pytest
 
+from sprint_platform.landing.files import landing_dir
+from sprint_platform.landing.ids import hashed_id
 from sprint_platform.places import project_root
-from sprint_platform.telemetry.landing.files import landing_dir
-from sprint_platform.telemetry.landing.ids import hashed_id
 
 FOLDER = project_root().parent / "shared" / "telemetry" / "rocket_league"
 needs_real_telemetry = pytest.mark.skipif(

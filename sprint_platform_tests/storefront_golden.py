@@ -11,10 +11,10 @@ import json
 from datetime import date
 from pathlib import Path
 
+from sprint_platform.storage.digest import Digest, digest_table
 from sprint_platform.storefront.contracts import BRONZE_TABLES
 from sprint_platform.storefront.generation.store import Store
 from sprint_platform.storefront.settings import GENERATION_VERSION, PRESETS, StoreSettings
-from sprint_platform.telemetry.digest import Digest, digest_table
 
 PATH = Path(__file__).parent / "storefront_golden.json"
 SETTINGS = StoreSettings.model_validate(PRESETS["small"])

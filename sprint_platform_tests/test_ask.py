@@ -18,7 +18,7 @@ import pytest
 
 from sprint_platform.places import published_dir
 from sprint_platform.title import Title
-from sprint_platform.warehouse.questions import Answer, ask, questions
+from sprint_platform.transform.questions import Answer, ask, questions
 from sprint_platform_tests.built_marts import publish_built
 from sprint_platform_tests.command_line import Ended, run_sprint
 from sprint_platform_tests.dbt_runs import DbtWarehouse, landed_title
@@ -475,7 +475,7 @@ def test_what_is_wrong_with_an_analysis_is_told(
 ) -> None:
     """With somebody's own, beside the seven or in their place."""
     (tmp_path / "analyses").mkdir()
-    monkeypatch.setattr("sprint_platform.warehouse.questions.dbt_project_dir", lambda: tmp_path)
+    monkeypatch.setattr("sprint_platform.transform.questions.dbt_project_dir", lambda: tmp_path)
     own = tmp_path / "analyses" / "own.sql"
     own.write_text("-- not a question\nselect {{ dbt.length('a') }}")
     assert sprint_ask().returncode == 0

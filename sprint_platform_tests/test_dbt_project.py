@@ -18,9 +18,9 @@ import yaml
 from sqlglot import exp
 
 from sprint_platform.eventlog.duckdb_target import DuckDBTarget
-from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.places import dbt_project_dir
 from sprint_platform.telemetry.contracts import DATASETS
+from sprint_platform.transform.dbt_manifest import graph_manifest
 from sprint_platform_tests.dbt_runs import OTHER_DOMAINS, DbtWarehouse, landed_title
 from sprint_platform_tests.game_records import PLAYERS, Records, add_random_day, known_players
 

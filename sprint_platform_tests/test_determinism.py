@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sprint_platform import draws
 from sprint_platform.simulation import heartbeats, signons
 from sprint_platform.simulation.world import World
-from sprint_platform.telemetry import digest as digest_module
+from sprint_platform.storage import digest as digest_module
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import SIMULATION_VERSION, Title
 from sprint_platform_tests import golden

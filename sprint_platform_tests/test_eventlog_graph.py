@@ -17,15 +17,15 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
+from sprint_platform.engines.duckdb_file import connect
 from sprint_platform.eventlog.contracts import RAW_TABLES
 from sprint_platform.eventlog.files import batch_dir, read_table_file, write_table
 from sprint_platform.eventlog.settings import BatchSettings
 from sprint_platform.orchestration.build import build_definitions
-from sprint_platform.orchestration.dbt_manifest import domain_of, graph_manifest
 from sprint_platform.orchestration.eventlog_models import EventlogTranslator
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.places import project_root, published_dir
-from sprint_platform.warehouse.database import connect
+from sprint_platform.transform.dbt_manifest import domain_of, graph_manifest
 
 MODELS = {
     "stg_players",

@@ -22,6 +22,7 @@ import polars as pl
 import pytest
 
 from sprint_platform.core.locks import DEADLINE_SECONDS, Kind, LockError, hold
+from sprint_platform.engines.duckdb_file import connect, warehouse_lock
 from sprint_platform.eventlog import files as files_module
 from sprint_platform.eventlog.continuing import continued
 from sprint_platform.eventlog.contracts import RAW_TABLES
@@ -41,7 +42,6 @@ from sprint_platform.eventlog.generation.batch import batch_rows
 from sprint_platform.eventlog.load import LoadError, LoadReport, Mode, load
 from sprint_platform.eventlog.settings import BatchSettings
 from sprint_platform.places import database_path, project_root
-from sprint_platform.warehouse.database import connect, warehouse_lock
 from sprint_platform_tests.other_process import held_elsewhere
 
 Files = dict[str, Path]

@@ -20,20 +20,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from sprint_platform import cli
-from sprint_platform.orchestration.catalogue import read_catalogue
+from sprint_platform.landing.land import LandReport, land, landed_products
+from sprint_platform.operations import export
+from sprint_platform.operations.catalogue import read_catalogue
+from sprint_platform.operations.export import ExportError, export_day, export_products
 from sprint_platform.places import project_root
 from sprint_platform.simulation.world import World
-from sprint_platform.telemetry import export
-from sprint_platform.telemetry.contracts import DATASETS
-from sprint_platform.telemetry.digest import digest_table
-from sprint_platform.telemetry.export import ExportError, export_day, export_products
-from sprint_platform.telemetry.landing.land import LandReport, land, landed_products
-from sprint_platform.telemetry.partitions import (
+from sprint_platform.storage.digest import digest_table
+from sprint_platform.storage.partitions import (
     PartitionError,
     partition_days,
     read_manifest,
     write_partition,
 )
+from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 from sprint_platform_tests.worlds import SIMULATED, compound, title_like
 

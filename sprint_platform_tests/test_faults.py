@@ -17,11 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from sprint_platform.orchestration.deliveries import deliver
-from sprint_platform.places import project_root
-from sprint_platform.simulation.faults import AWAY, FAULTS, delivered
-from sprint_platform.telemetry.contracts import DATASETS
-from sprint_platform.telemetry.deliveries import (
+from sprint_platform.landing.deliveries import (
     DeliveryError,
     delivered_days,
     delivered_files,
@@ -29,8 +25,12 @@ from sprint_platform.telemetry.deliveries import (
     renamed_is_mapped,
     write_delivery,
 )
+from sprint_platform.landing.record_lines import csv_header, csv_lines, ndjson_lines
+from sprint_platform.operations.deliver import deliver
+from sprint_platform.places import project_root
+from sprint_platform.simulation.faults import AWAY, FAULTS, delivered
+from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.telemetry.dirt import Dirtied
-from sprint_platform.telemetry.record_lines import csv_header, csv_lines, ndjson_lines
 from sprint_platform.title import Title, TitleError
 from sprint_platform_tests.dirty_titles import (
     DRIFT,

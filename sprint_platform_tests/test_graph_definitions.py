@@ -13,20 +13,20 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
 
+from sprint_platform.core.window import Window
+from sprint_platform.operations.catalogue import read_catalogue, write_catalogue
 from sprint_platform.orchestration.build import build_definitions
-from sprint_platform.orchestration.catalogue import read_catalogue, write_catalogue
-from sprint_platform.orchestration.dbt_manifest import (
+from sprint_platform.orchestration.title_translator import TitleTranslator
+from sprint_platform.places import dbt_project_dir, project_root
+from sprint_platform.simulation.products import catalogue
+from sprint_platform.storage.partitions import PartitionError
+from sprint_platform.title import Title
+from sprint_platform.transform.dbt_manifest import (
     domain_of,
     graph_manifest,
     project_fingerprint,
 )
-from sprint_platform.orchestration.dbt_runner import build_arguments, dbt_environment
-from sprint_platform.orchestration.title_translator import TitleTranslator
-from sprint_platform.orchestration.window import Window
-from sprint_platform.places import dbt_project_dir, project_root
-from sprint_platform.simulation.products import catalogue
-from sprint_platform.telemetry.partitions import PartitionError
-from sprint_platform.title import Title
+from sprint_platform.transform.dbt_runner import build_arguments, dbt_environment
 from sprint_platform_tests.dbt_runs import OTHER_DOMAINS
 
 GROUPS = {

@@ -24,17 +24,11 @@ from dagster._core.storage.tags import (
 
 from sprint_platform.core import database_file, locks
 from sprint_platform.core.locks import LockError
+from sprint_platform.core.window import ranges
+from sprint_platform.engines.duckdb_file import connect, warehouse_lock
+from sprint_platform.operations.catalogue import read_catalogue, write_catalogue
+from sprint_platform.operations.days_to_build import stale_days
 from sprint_platform.orchestration.build import build_definitions
-from sprint_platform.orchestration.catalogue import read_catalogue, write_catalogue
-from sprint_platform.orchestration.days_to_build import ranges, stale_days
-from sprint_platform.orchestration.dbt_manifest import NOT_THE_PROJECT, graph_manifest
-from sprint_platform.orchestration.dbt_runner import (
-    dbt_environment,
-    dbt_result,
-    dbt_result_in_duckdb,
-    stray_relations,
-    title_schemas,
-)
 from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.runs import build_models, selection_for
@@ -49,12 +43,19 @@ from sprint_platform.places import (
     published_dir,
     raw_dir,
 )
+from sprint_platform.publish.marts import unlike_published
 from sprint_platform.simulation.products import catalogue
 from sprint_platform.simulation.world import World
-from sprint_platform.telemetry.partitions import read_manifest
+from sprint_platform.storage.partitions import read_manifest
 from sprint_platform.title import Title
-from sprint_platform.warehouse.database import connect, warehouse_lock
-from sprint_platform.warehouse.publish import unlike_published
+from sprint_platform.transform.dbt_manifest import NOT_THE_PROJECT, graph_manifest
+from sprint_platform.transform.dbt_runner import (
+    dbt_environment,
+    dbt_result,
+    dbt_result_in_duckdb,
+    stray_relations,
+    title_schemas,
+)
 from sprint_platform_tests.other_process import (
     held_elsewhere,
     let_go,
@@ -695,8 +696,8 @@ def test_relations_of_another_title_are_noticed(graph: Graph) -> None:
 
 
 def _arguments_for(graph: Graph, models: Sequence[str]) -> list[str]:
-    from sprint_platform.orchestration.dbt_manifest import graph_manifest
-    from sprint_platform.orchestration.dbt_runner import build_arguments
+    from sprint_platform.transform.dbt_manifest import graph_manifest
+    from sprint_platform.transform.dbt_runner import build_arguments
 
     manifest = graph_manifest()
     nodes = [n for n in manifest["nodes"].values() if n["name"] in models]

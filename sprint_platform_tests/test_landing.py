@@ -11,10 +11,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from sprint_platform.places import data_dir
-from sprint_platform.telemetry.landing import land as landing
-from sprint_platform.telemetry.landing.files import landing_dir
-from sprint_platform.telemetry.landing.land import (
+from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.landing import land as landing
+from sprint_platform.landing.files import landing_dir
+from sprint_platform.landing.land import (
     LandingError,
     LandReport,
     folder_state,
@@ -24,10 +24,10 @@ from sprint_platform.telemetry.landing.land import (
     landings_since,
     last_landed_state,
 )
-from sprint_platform.telemetry.partitions import read_manifest, read_partition
+from sprint_platform.operations.landed import load_landed
+from sprint_platform.places import data_dir
+from sprint_platform.storage.partitions import read_manifest, read_partition
 from sprint_platform.title import Title
-from sprint_platform.warehouse.database import connect
-from sprint_platform.warehouse.landed import load_landed
 
 DAY = date(2025, 3, 1)
 SESSIONS = "session_id,player_id,team_id,started_at,event_datetime,kills,deaths\n"
@@ -371,7 +371,7 @@ def test_a_landing_that_fails_before_its_commit_leaves_nothing(
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        patch.setattr("sprint_platform.telemetry.partitions.PartitionDraft.write", full)
+        patch.setattr("sprint_platform.storage.partitions.PartitionDraft.write", full)
         with pytest.raises(LandingError, match="No space"):
             land(game)
     assert read_manifest("attic", "sessions", DAY) is None
@@ -506,7 +506,7 @@ def test_what_the_system_refuses_is_told_in_one_line(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("sprint_platform.telemetry.landing.staging.StagedWriter.write", full)
+        patch.setattr("sprint_platform.landing.staging.StagedWriter.write", full)
         with pytest.raises(LandingError, match="No space left on device"):
             land(title())
     assert land(title()).days == [DAY]

@@ -21,9 +21,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from sprint_platform.landing.land import LandReport, land
 from sprint_platform.places import data_dir
-from sprint_platform.telemetry.landing.land import LandReport, land
-from sprint_platform.telemetry.partitions import partition_days, read_partition
+from sprint_platform.storage.partitions import partition_days, read_partition
 from sprint_platform.title import Title
 
 TITLE = Title.model_validate(

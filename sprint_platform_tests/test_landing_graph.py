@@ -22,15 +22,15 @@ from sprint_platform.cli.app import app
 from sprint_platform.core import locks
 from sprint_platform.core.locks import DEADLINE_SECONDS, Kind, hold, holder_of
 from sprint_platform.dashboard.app import draw_replay
+from sprint_platform.engines.duckdb_file import connect, warehouse_lock
+from sprint_platform.landing.files import landing_dir
+from sprint_platform.landing.land import LandReport, land, landing_lock
+from sprint_platform.operations.days_to_build import title_lock
 from sprint_platform.orchestration.build import build_definitions
-from sprint_platform.orchestration.days_to_build import title_lock
 from sprint_platform.orchestration.raw_assets import landed_files_key
 from sprint_platform.places import data_dir, database_path, project_root, published_dir, raw_dir
-from sprint_platform.telemetry.landing.files import landing_dir
-from sprint_platform.telemetry.landing.land import LandReport, land, landing_lock
-from sprint_platform.telemetry.partitions import read_manifest
+from sprint_platform.storage.partitions import read_manifest
 from sprint_platform.title import Title
-from sprint_platform.warehouse.database import connect, warehouse_lock
 from sprint_platform_tests.other_process import held_elsewhere, let_go, waiting_lines
 
 ARENA = """\

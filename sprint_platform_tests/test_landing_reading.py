@@ -23,19 +23,19 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sprint_platform.simulation.world import World
-from sprint_platform.telemetry.contracts import DATASETS
-from sprint_platform.telemetry.landing import csv_reading, json_reading, text_blocks
-from sprint_platform.telemetry.landing.conform import Conformed, conform, staged_schema
-from sprint_platform.telemetry.landing.files import (
+from sprint_platform.landing import csv_reading, json_reading, text_blocks
+from sprint_platform.landing.conform import Conformed, conform, staged_schema
+from sprint_platform.landing.files import (
     FileRefused,
     Found,
     content_digest,
     discover,
     landing_dir,
 )
-from sprint_platform.telemetry.landing.ids import hashed_id
-from sprint_platform.telemetry.landing.reading import pieces
+from sprint_platform.landing.ids import hashed_id
+from sprint_platform.landing.reading import pieces
+from sprint_platform.simulation.world import World
+from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 
 S1, S2 = "11111111-2222-8333-8444-555555555555", "11111111-2222-8333-8444-666666666666"

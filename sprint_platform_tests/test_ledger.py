@@ -9,19 +9,19 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.engines.load import load_partitions
 from sprint_platform.eventlog.batches import batches_behind
 from sprint_platform.eventlog.duckdb_target import LEDGER, open_duckdb
 from sprint_platform.eventlog.files import csv_path, write_batch
 from sprint_platform.eventlog.load import Mode, load
 from sprint_platform.eventlog.settings import BatchSettings
-from sprint_platform.orchestration.days_to_build import missing_days, stale_days
-from sprint_platform.orchestration.dbt_manifest import definitions_of
-from sprint_platform.telemetry.partitions import write_partition
+from sprint_platform.operations.days_to_build import missing_days, stale_days
+from sprint_platform.publish.marts import publish_loaded
+from sprint_platform.storage.ledger import Ledger, Model, Standing, title_ledger
+from sprint_platform.storage.partitions import write_partition
 from sprint_platform.title import Title
-from sprint_platform.warehouse.database import connect
-from sprint_platform.warehouse.ledger import Ledger, Model, Standing, title_ledger
-from sprint_platform.warehouse.load import load_partitions
-from sprint_platform.warehouse.publish import publish_loaded
+from sprint_platform.transform.dbt_manifest import definitions_of
 from sprint_platform_tests.worlds import World
 
 TITLE = title_ledger("sprint")
@@ -302,8 +302,8 @@ def test_a_value_that_nothing_reads_is_no_definition() -> None:
 
 def test_titles_differ_where_their_values_matter() -> None:
     """Of a shipped title's models only the one that counts encounters has the distance in it."""
-    from sprint_platform.orchestration.dbt_manifest import graph_manifest
     from sprint_platform.orchestration.title_translator import TitleTranslator
+    from sprint_platform.transform.dbt_manifest import graph_manifest
 
     title = Title.load("sprint")
     near = title.model_copy(

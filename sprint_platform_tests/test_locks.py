@@ -27,14 +27,14 @@ from sprint_platform.core.locks import (
     holder_of,
     wait_until,
 )
+from sprint_platform.engines.duckdb_file import connect, warehouse_lock
 from sprint_platform.eventlog.files import batch_lock, eventlog_dir
-from sprint_platform.orchestration.dbt_manifest import graph_manifest
+from sprint_platform.landing.land import land, landing_lock
+from sprint_platform.landing.register import open_register, register_path
 from sprint_platform.places import database_path
-from sprint_platform.telemetry.landing.land import land, landing_lock
-from sprint_platform.telemetry.landing.register import open_register, register_path
-from sprint_platform.telemetry.partitions import partition_dir, write_partition
+from sprint_platform.storage.partitions import partition_dir, write_partition
 from sprint_platform.title import Title
-from sprint_platform.warehouse.database import connect, warehouse_lock
+from sprint_platform.transform.dbt_manifest import graph_manifest
 from sprint_platform_tests.other_process import (
     held_elsewhere,
     let_go,

@@ -37,9 +37,9 @@ from sprint_platform.orchestration.eventlog_dbt import SCHEMAS, eventlog_environ
 from sprint_platform.orchestration.eventlog_models import EventlogTranslator
 from sprint_platform.orchestration.runs import selection_for
 from sprint_platform.places import project_root
+from sprint_platform.publish.marts import publish_views
 from sprint_platform.simulation.world import World
 from sprint_platform.title import Title
-from sprint_platform.warehouse.publish import publish_views
 
 NOTEBOOKS = {path.stem: path for path in (project_root() / "notebooks").glob("*.ipynb")}
 # the cells that draw something, by notebook

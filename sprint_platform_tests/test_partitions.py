@@ -23,10 +23,9 @@ from hypothesis import strategies as st
 
 from sprint_platform.places import project_root
 from sprint_platform.simulation.world import World
-from sprint_platform.telemetry import partitions
-from sprint_platform.telemetry.contracts import CONTRACT_VERSION, DATASETS
-from sprint_platform.telemetry.digest import Digest, digest_table
-from sprint_platform.telemetry.partitions import (
+from sprint_platform.storage import partitions
+from sprint_platform.storage.digest import Digest, digest_table
+from sprint_platform.storage.partitions import (
     PartitionError,
     partition_days,
     partition_dir,
@@ -34,6 +33,7 @@ from sprint_platform.telemetry.partitions import (
     read_partition,
     write_partition,
 )
+from sprint_platform.telemetry.contracts import CONTRACT_VERSION, DATASETS
 from sprint_platform_tests.worlds import LAUNCH, SIMULATED, days_from, table
 
 DAY = LAUNCH + timedelta(days=1)
@@ -193,7 +193,7 @@ def test_an_exception_leaves_the_old_partition_and_the_next_write_sweeps(
 WRITER = """
 import sys
 from datetime import date
-from sprint_platform.telemetry import partitions
+from sprint_platform.storage import partitions
 from sprint_platform.simulation.world import World
 partitions.ROWS_PER_PART = 3_000
 day, dataset, seed_day, pause_after = date.fromisoformat(sys.argv[1]), *sys.argv[2:]

@@ -22,13 +22,13 @@ from dagster._core.storage.tags import (
 )
 from PIL import Image
 
+from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.operations.pictures import TITLE_LETTERS, Picture, bars
 from sprint_platform.orchestration import build
-from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.orchestration.glances import Glance, model_glance, sample
-from sprint_platform.orchestration.pictures import TITLE_LETTERS, Picture, bars
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.title import Title
-from sprint_platform.warehouse.database import connect
+from sprint_platform.transform.dbt_manifest import graph_manifest
 from sprint_platform_tests.test_graph_runs import TINY
 
 # nobody buys anything

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sprint_platform.orchestration.catalogue import read_catalogue
+from sprint_platform.operations.catalogue import read_catalogue
 from sprint_platform.simulation.products import catalogue
 from sprint_platform.telemetry.contracts import DATASETS
 

@@ -12,19 +12,19 @@ import duckdb
 import pytest
 
 from sprint_platform.core.errors import SprintError
+from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.engines.load import load_partitions
 from sprint_platform.places import published_dir
-from sprint_platform.simulation.world import World
-from sprint_platform.telemetry.partitions import write_partition
-from sprint_platform.warehouse.database import connect
-from sprint_platform.warehouse.ledger import title_ledger
-from sprint_platform.warehouse.load import load_partitions
-from sprint_platform.warehouse.publish import (
+from sprint_platform.publish.marts import (
     Mart,
     publish,
     publish_loaded,
     publish_views,
     unlike_published,
 )
+from sprint_platform.simulation.world import World
+from sprint_platform.storage.ledger import title_ledger
+from sprint_platform.storage.partitions import write_partition
 from sprint_platform_tests.built_marts import note_built, publish_built
 
 LEDGER = title_ledger("sprint")

@@ -9,15 +9,15 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from sprint_platform.orchestration.dbt_runner import dbt_environment, dbt_result, failure_line
-from sprint_platform.orchestration.window import Window
+from sprint_platform.core.window import Window
+from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.engines.load import load_partitions
+from sprint_platform.landing.land import land
+from sprint_platform.operations.landed import load_landed
 from sprint_platform.places import dbt_project_dir
-from sprint_platform.telemetry.landing.land import land
-from sprint_platform.telemetry.partitions import partition_days, read_manifest
+from sprint_platform.storage.partitions import partition_days, read_manifest
 from sprint_platform.title import Title
-from sprint_platform.warehouse.database import connect
-from sprint_platform.warehouse.landed import load_landed
-from sprint_platform.warehouse.load import load_partitions
+from sprint_platform.transform.dbt_runner import dbt_environment, dbt_result, failure_line
 from sprint_platform_tests import real_telemetry
 from sprint_platform_tests.dbt_runs import OTHER_DOMAINS
 from sprint_platform_tests.real_telemetry import needs_real_telemetry

@@ -16,18 +16,18 @@ import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 
 from sprint_platform.core.locks import hold
-from sprint_platform.orchestration.catch_up import MOST_SECONDS
-from sprint_platform.orchestration.days_to_build import title_lock
+from sprint_platform.operations.catch_up import MOST_SECONDS
+from sprint_platform.operations.days_to_build import title_lock
 from sprint_platform.orchestration.policies import daily_partitions
+from sprint_platform.orchestration.run_window import run_window
 from sprint_platform.orchestration.schedules import (
     build_storefront_schedule,
     build_title_schedule,
 )
-from sprint_platform.orchestration.window import run_window
 from sprint_platform.simulation.estimates import estimate, run_seconds
+from sprint_platform.storage.ledger import Ledger, Model, title_ledger
 from sprint_platform.storefront.duckdb_target import LEDGER as STORE
 from sprint_platform.title import Title
-from sprint_platform.warehouse.ledger import Ledger, Model, title_ledger
 from sprint_platform_tests.worlds import crowd, days_from
 
 LAUNCH = date(2025, 1, 1)

@@ -15,16 +15,16 @@ from typer.testing import CliRunner
 from sprint_platform.cli.app import app
 from sprint_platform.core.errors import SprintError
 from sprint_platform.core.locks import hold
-from sprint_platform.orchestration.scoring import UNSEEN, Score, score
-from sprint_platform.telemetry.deliveries import DeliveryError, ledger_path
+from sprint_platform.engines.duckdb_file import connect, warehouse_lock
+from sprint_platform.engines.load import load_partitions
+from sprint_platform.landing.deliveries import DeliveryError, ledger_path
+from sprint_platform.landing.fault_ledger import load_ledger
+from sprint_platform.landing.land import land
+from sprint_platform.operations.landed import load_landed
+from sprint_platform.operations.score import UNSEEN, Score, score
+from sprint_platform.storage.partitions import partition_days, read_manifest
 from sprint_platform.telemetry.dirt import EXPECTED
-from sprint_platform.telemetry.landing.land import land
-from sprint_platform.telemetry.partitions import partition_days, read_manifest
 from sprint_platform.title import Title
-from sprint_platform.warehouse.database import connect, warehouse_lock
-from sprint_platform.warehouse.fault_ledger import load_ledger
-from sprint_platform.warehouse.landed import load_landed
-from sprint_platform.warehouse.load import load_partitions
 from sprint_platform_tests.dirty_titles import DRIFT, RATES, deliver_days, ledger_rows, muddy
 from sprint_platform_tests.worlds import LAUNCH, SIMULATED, days_from
 

@@ -20,10 +20,9 @@ from sprint_platform.core import settings as project_settings
 from sprint_platform.core.errors import SprintError
 from sprint_platform.core.settings import Settings, SettingsError, settings, variable
 from sprint_platform.dashboard.published import NothingPublished, published, published_titles
+from sprint_platform.engines.duckdb_file import duckdb_options
 from sprint_platform.eventlog.settings import BatchSettings
 from sprint_platform.eventlog.snowflake_credentials import SnowflakeCredentials
-from sprint_platform.orchestration import dbt_runner
-from sprint_platform.orchestration.dbt_runner import project_environment
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.storefront_models import StorefrontTranslator
 from sprint_platform.places import (
@@ -37,7 +36,8 @@ from sprint_platform.places import (
 from sprint_platform.storefront.postgres_url import read_url
 from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform.title import Title
-from sprint_platform.warehouse.database import duckdb_options
+from sprint_platform.transform import dbt_runner
+from sprint_platform.transform.dbt_runner import project_environment
 from sprint_platform_tests.command_line import run_sprint
 from sprint_platform_tests.test_graph_runs import TINY
 

@@ -20,8 +20,8 @@ import pytest
 
 from sprint_platform.core.locks import hold
 from sprint_platform.core.signals import Stopped, raise_if_stopped, stopped_by_signals
+from sprint_platform.engines.duckdb_file import connect, warehouse_lock
 from sprint_platform.places import project_root
-from sprint_platform.warehouse.database import connect, warehouse_lock
 
 SPRINT = Path(sys.executable).parent / "sprint"
 PATIENCE = 600

@@ -15,11 +15,12 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
+from sprint_platform.engines.duckdb_file import connect
 from sprint_platform.orchestration.build import build_definitions
-from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.storefront_assets import opening_day
 from sprint_platform.places import published_dir
+from sprint_platform.storage.partitions import read_manifest
 from sprint_platform.storefront.contracts import BRONZE_TABLES
 from sprint_platform.storefront.files import write_day
 from sprint_platform.storefront.generation.inventory import WEEK
@@ -27,8 +28,7 @@ from sprint_platform.storefront.generation.orders import SETTLED_WITHIN
 from sprint_platform.storefront.generation.store import Store
 from sprint_platform.storefront.held import noted_settings, source_of
 from sprint_platform.storefront.settings import PRESETS, StoreSettings
-from sprint_platform.telemetry.partitions import read_manifest
-from sprint_platform.warehouse.database import connect
+from sprint_platform.transform.dbt_manifest import graph_manifest
 from sprint_platform_tests.command_line import run_sprint
 
 EVERYTHING = dg.AssetSelection.groups("storefront")

@@ -16,7 +16,9 @@ import duckdb
 import psutil
 import pytest
 
+from sprint_platform.engines.duckdb_file import connect
 from sprint_platform.places import published_dir
+from sprint_platform.storage.partitions import PartitionError, partition_dir, read_manifest
 from sprint_platform.storefront import files
 from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.duckdb_target import (
@@ -30,8 +32,6 @@ from sprint_platform.storefront.errors import StorefrontError
 from sprint_platform.storefront.files import remove_others, write_day, write_days
 from sprint_platform.storefront.generation.store import Store
 from sprint_platform.storefront.settings import StoreSettings
-from sprint_platform.telemetry.partitions import PartitionError, partition_dir, read_manifest
-from sprint_platform.warehouse.database import connect
 
 TINY = StoreSettings(customers=60, products=40, orders=900, days=12)
 OTHER = StoreSettings(customers=60, products=40, orders=900, days=8, seed=43)
@@ -263,7 +263,7 @@ from sprint_platform.storefront import duckdb_target
 from sprint_platform.storefront.contracts import BRONZE_TABLES
 from sprint_platform.storefront.generation.store import Store
 from sprint_platform.storefront.settings import StoreSettings
-from sprint_platform.warehouse.database import connect
+from sprint_platform.engines.duckdb_file import connect
 replace_days = duckdb_target.replace_days
 def dies(con, contract, *rest, **more):
     if contract.name == "raw_sessions":

@@ -21,17 +21,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sprint_platform.storefront import postgres, postgres_url
-from sprint_platform.storefront.contracts import BRONZE_TABLES
-from sprint_platform.storefront.postgres import PostgresReport, held_store, load_days
-from sprint_platform.storefront.postgres_url import PostgresError, read_url
-from sprint_platform.storefront.settings import StoreSettings
-from sprint_platform.telemetry.partitions import (
+from sprint_platform.storage.partitions import (
     PartitionError,
     partition_dir,
     read_manifest,
     write_partition,
 )
+from sprint_platform.storefront import postgres, postgres_url
+from sprint_platform.storefront.contracts import BRONZE_TABLES
+from sprint_platform.storefront.postgres import PostgresReport, held_store, load_days
+from sprint_platform.storefront.postgres_url import PostgresError, read_url
+from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform_tests import postgres_server
 
 DAYS = [date(2025, 1, 1) + timedelta(days=n) for n in range(4)]

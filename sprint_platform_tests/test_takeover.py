@@ -20,7 +20,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from sprint_platform.warehouse.ledger import title_ledger
+from sprint_platform.storage.ledger import title_ledger
 from sprint_platform_tests.command_line import Ended, run_sprint
 
 ARCHIVE = Path(__file__).parent / "data_of_the_version_before.tar.xz"

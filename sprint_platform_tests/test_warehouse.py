@@ -12,17 +12,17 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from sprint_platform.places import database_path
-from sprint_platform.simulation.world import World
-from sprint_platform.telemetry.contracts import DATASETS
-from sprint_platform.telemetry.partitions import Manifest, PartitionError, write_partition
-from sprint_platform.warehouse.database import connect
-from sprint_platform.warehouse.ledger import title_ledger
-from sprint_platform.warehouse.load import (
+from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.engines.load import (
     LoadReport,
     ensure_title_schemas,
     load_partitions,
 )
+from sprint_platform.places import database_path
+from sprint_platform.simulation.world import World
+from sprint_platform.storage.ledger import title_ledger
+from sprint_platform.storage.partitions import Manifest, PartitionError, write_partition
+from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform_tests.worlds import LAUNCH, SIMULATED, days_from, table
 
 DAYS = days_from(LAUNCH, 4)

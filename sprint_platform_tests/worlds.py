@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sprint_platform.simulation.world import World
+from sprint_platform.storage.digest import Digest, digest_table
 from sprint_platform.telemetry.contracts import DATASETS
-from sprint_platform.telemetry.digest import Digest, digest_table
 from sprint_platform.title import Title
 
 SIMULATED = ("dim_players", "signons", "sessions", "heartbeats", "transactions")

@@ -40,7 +40,7 @@ def _run() -> None:
     import duckdb
 
     from sprint_platform.cli.app import app
-    from sprint_platform.warehouse.database import disk_full
+    from sprint_platform.engines.duckdb_file import disk_full
 
     try:
         app()

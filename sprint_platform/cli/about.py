@@ -30,7 +30,7 @@ SECONDS_TO_END = 15.0
 # Who is killed is gone at once, but for those that nobody reaps.
 SECONDS_TO_DIE = 2.0
 PACKAGES = (
-    "dagster", "dagster-dbt", "dagster-duckdb", "dbt-core", "dbt-duckdb", "duckdb", "polars",
+    "dagster", "dagster-dbt", "dbt-core", "dbt-duckdb", "duckdb", "polars",
     "numpy", "pyarrow", "pydantic",
 )  # fmt: skip
 
@@ -83,9 +83,9 @@ def doctor() -> None:
     what is wrong with settings."""
     from sprint_platform.cli.coverage_report import coverage_rows
     from sprint_platform.core.locks import holder_of
-    from sprint_platform.telemetry.landing.files import landing_dir
-    from sprint_platform.telemetry.landing.land import folder_state, last_landed_state
-    from sprint_platform.warehouse.database import warehouse_lock
+    from sprint_platform.engines.duckdb_file import warehouse_lock
+    from sprint_platform.landing.files import landing_dir
+    from sprint_platform.landing.land import folder_state, last_landed_state
 
     table = Table(show_header=False)
 
@@ -147,8 +147,8 @@ def doctor() -> None:
 def _other_locks(games: list[Title]) -> list[Lock]:
     """Those that a command may wait for, beside the lease."""
     from sprint_platform.eventlog.files import batch_dir, batch_lock, eventlog_dir
-    from sprint_platform.orchestration.days_to_build import title_lock
-    from sprint_platform.telemetry.landing.land import landing_lock
+    from sprint_platform.landing.land import landing_lock
+    from sprint_platform.operations.days_to_build import title_lock
 
     folders = [eventlog_dir(), *sorted(batch_dir(1).parent.glob("*"))]
     return [

@@ -15,7 +15,7 @@ from sprint_platform.cli.terminal import Stop, out
 from sprint_platform.title import Title
 
 if TYPE_CHECKING:
-    from sprint_platform.warehouse.questions import Answer, Question
+    from sprint_platform.transform.questions import Answer, Question
 
 
 def ask(
@@ -35,8 +35,8 @@ def ask(
     sql: Annotated[bool, typer.Option("--sql", help="Print the query that was run, too.")] = False,
 ) -> None:
     """Answer one of seven questions about a title, from what is published."""
-    from sprint_platform.warehouse.questions import ask as answer_to
-    from sprint_platform.warehouse.questions import questions
+    from sprint_platform.transform.questions import ask as answer_to
+    from sprint_platform.transform.questions import questions
 
     game = Title.load(title)
     asked = {question.number: question for question in questions()}

@@ -12,16 +12,16 @@ from sprint_platform.cli.progress import progress_bars
 from sprint_platform.cli.run_report import built_table, tell_failures
 from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.core.signals import what_is_left
+from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.title import Title
-from sprint_platform.warehouse.ledger import title_ledger
 
 if TYPE_CHECKING:
     import duckdb
 
+    from sprint_platform.core.window import Window
     from sprint_platform.orchestration.raw_assets import Watch
     from sprint_platform.orchestration.runs import GraphRun
-    from sprint_platform.orchestration.window import Window
-    from sprint_platform.warehouse.ledger import Model
+    from sprint_platform.storage.ledger import Model
 
     # Builds windows of a title, a run each.
     Build = Callable[[Title, Iterable[Window], Watch | None], Iterator[GraphRun]]
@@ -31,7 +31,8 @@ def build_unbuilt_days(game: Title, asked: list[date] | None = None) -> None:
     """Builds every day (of those ``asked`` for, where any are) that is behind what was landed, by
     whichever landing, and says what was built; and which days were built by another definition than
     today's."""
-    from sprint_platform.orchestration.days_to_build import ranges, stale_days, unbuilt_days
+    from sprint_platform.core.window import ranges
+    from sprint_platform.operations.days_to_build import stale_days, unbuilt_days
     from sprint_platform.orchestration.runs import build_landed
 
     with _ledger(game) as (con, models):
@@ -59,8 +60,8 @@ def build_missing_days(game: Title, asked: list[date]) -> None:
     """Runs those of the days that are not built, in runs that are no longer than the schedule's,
     and says what was built. Of a landed title it builds the days that are behind what was landed;
     of one with faults also the days that late records of these opened again."""
-    from sprint_platform.orchestration.catch_up import runs_of
-    from sprint_platform.orchestration.days_to_build import missing_days
+    from sprint_platform.operations.catch_up import runs_of
+    from sprint_platform.operations.days_to_build import missing_days
     from sprint_platform.orchestration.runs import run_windows
     from sprint_platform.simulation.estimates import estimate, run_seconds
 
@@ -86,7 +87,8 @@ def build_missing_days(game: Title, asked: list[date]) -> None:
 def build_stale_days(game: Title, asked: list[date] | None) -> None:
     """Builds the models of every day that was built by another definition than today's (of those
     that are ``asked`` for, where any are), and says what was built. No partition is made."""
-    from sprint_platform.orchestration.days_to_build import ranges, stale_days
+    from sprint_platform.core.window import ranges
+    from sprint_platform.operations.days_to_build import stale_days
     from sprint_platform.orchestration.runs import build_models
 
     with _ledger(game) as (con, models):
@@ -103,10 +105,10 @@ def build_stale_days(game: Title, asked: list[date] | None) -> None:
 def _ledger(game: Title) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Model]]]:
     """The warehouse and the title's models, for a question about how its days stand."""
     from sprint_platform.core.locks import hold
-    from sprint_platform.orchestration.dbt_manifest import graph_manifest
+    from sprint_platform.engines.duckdb_file import connect, warehouse_lock
+    from sprint_platform.engines.load import ensure_title_schemas
     from sprint_platform.orchestration.title_translator import TitleTranslator
-    from sprint_platform.warehouse.database import connect, warehouse_lock
-    from sprint_platform.warehouse.load import ensure_title_schemas
+    from sprint_platform.transform.dbt_manifest import graph_manifest
 
     models = TitleTranslator(game).models(graph_manifest())
     with hold(warehouse_lock(), f"sprint on days of {game.name}"), connect() as con:

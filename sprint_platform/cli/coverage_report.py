@@ -7,21 +7,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 
+from sprint_platform.publish.coverage import Coverage, coverage, title_coverage, yesterday
+from sprint_platform.storage.ledger import Ledger, title_ledger
 from sprint_platform.title import Title
-from sprint_platform.warehouse.coverage import Coverage, coverage, title_coverage, yesterday
-from sprint_platform.warehouse.ledger import Ledger, title_ledger
 
 
 def coverage_rows(games: Iterable[Title]) -> Iterator[tuple[str, str]]:
     """A row for each title, the store and the event log, of which this version published anything:
     whose days or batches they are, and what is said of them, a line for each thing to do."""
     from sprint_platform.eventlog.duckdb_target import LEDGER as EVENTLOG
-    from sprint_platform.orchestration.dbt_manifest import manifest_at_hand
     from sprint_platform.orchestration.dbt_translator import ModelTranslator
     from sprint_platform.orchestration.eventlog_models import EventlogTranslator
     from sprint_platform.orchestration.storefront_models import StorefrontTranslator
     from sprint_platform.orchestration.title_translator import TitleTranslator
     from sprint_platform.storefront.duckdb_target import LEDGER as STORE
+    from sprint_platform.transform.dbt_manifest import manifest_at_hand
 
     manifest = manifest_at_hand()
 

@@ -49,7 +49,7 @@ def write_site(folder: Path, title: Title) -> None:
         site_sources,
         whole_page,
     )
-    from sprint_platform.orchestration.dbt_docs import dbt_docs_page
+    from sprint_platform.transform.dbt_docs import dbt_docs_page
 
     root = project_root()
     pages = [read_page(source, root) for source in site_sources(root)]

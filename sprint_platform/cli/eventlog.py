@@ -171,10 +171,10 @@ def build(
 ) -> None:
     """Build and test the models with dbt."""
     from sprint_platform.eventlog.batches import BEHIND, to_build
-    from sprint_platform.orchestration.dbt_manifest import graph_manifest
     from sprint_platform.orchestration.domain_build import build_models
     from sprint_platform.orchestration.eventlog_dbt import SCHEMAS, eventlog_environment
     from sprint_platform.orchestration.eventlog_models import EventlogTranslator
+    from sprint_platform.transform.dbt_manifest import graph_manifest
 
     day = read_day("--as-of", as_of) if as_of else None
     if day and batch:

@@ -18,7 +18,7 @@ from sprint_platform.places import data_dir
 from sprint_platform.title import Title
 
 if TYPE_CHECKING:
-    from sprint_platform.telemetry.export import Exported
+    from sprint_platform.operations.export import Exported
 
 
 def export(
@@ -38,9 +38,9 @@ def export(
     ] = None,
 ) -> None:
     """Write days as files for other tools, in the layout that landing reads."""
-    from sprint_platform.orchestration.catalogue import read_catalogue
-    from sprint_platform.telemetry.export import export_products
-    from sprint_platform.telemetry.landing.land import landed_products
+    from sprint_platform.landing.land import landed_products
+    from sprint_platform.operations.catalogue import read_catalogue
+    from sprint_platform.operations.export import export_products
 
     game = Title.load(title)
     target = folder or data_dir() / "export" / title
@@ -66,8 +66,8 @@ def _export_days(
     game: Title, dataset: str, days: list[date], file_format: str, target: Path
 ) -> list[Exported]:
     """Exports the days that have a partition, and tells which have none."""
-    from sprint_platform.telemetry.export import export_day
-    from sprint_platform.telemetry.partitions import read_manifest
+    from sprint_platform.operations.export import export_day
+    from sprint_platform.storage.partitions import read_manifest
 
     manifests = {day: read_manifest(game.name, dataset, day) for day in days}
     rows = {day: manifest.rows for day, manifest in manifests.items() if manifest}

@@ -18,7 +18,7 @@ from sprint_platform.core.signals import what_is_left
 from sprint_platform.title import Title
 
 if TYPE_CHECKING:
-    from sprint_platform.telemetry.landing.land import LandReport
+    from sprint_platform.landing.land import LandReport
 
 # Of a landing a person reads the worst; the tables in the warehouse have it all.
 LINES_TOLD = 50
@@ -32,9 +32,9 @@ def land(
 ) -> None:
     """Land new and changed files of data/landing/<title>/, and build the days that they change."""
     from sprint_platform.core.locks import hold
-    from sprint_platform.orchestration.days_to_build import title_lock
+    from sprint_platform.landing import land as landing
+    from sprint_platform.operations.days_to_build import title_lock
     from sprint_platform.orchestration.runs import land_files
-    from sprint_platform.telemetry.landing import land as landing
 
     game = Title.load(title)
     if not game.lands:
@@ -58,9 +58,9 @@ def land(
 def _tell_landing(game: Title, report: LandReport, what: str) -> None:
     """The files that were read or refused and those whose counts changed, and the partitions that
     change and why."""
-    from sprint_platform.orchestration.days_to_build import has_partition
+    from sprint_platform.landing.files import discover, landing_dir
+    from sprint_platform.operations.days_to_build import has_partition
     from sprint_platform.orchestration.landed_assets import why_of, worst_first
-    from sprint_platform.telemetry.landing.files import discover, landing_dir
 
     if not report.files and not report.changes:
         lies = any(discover(game))

@@ -25,7 +25,7 @@ def plan(title: TitleOption = "sprint", first: FromOption = None, last: ToOption
         estimate,
         run_seconds,
     )
-    from sprint_platform.telemetry.partitions import read_manifest
+    from sprint_platform.storage.partitions import read_manifest
 
     game = Title.load(title)
     days = read_days(game, first, last)
@@ -84,7 +84,7 @@ def verify(
         verify_days,
         verify_models,
     )
-    from sprint_platform.telemetry.partitions import partition_days
+    from sprint_platform.storage.partitions import partition_days
 
     game = Title.load(title)
     made = {day for dataset in DAILY_DATASETS for day in partition_days(title, dataset)}

@@ -34,8 +34,8 @@ def tell_failures(report: GraphRun) -> None:
 def built_table(game: Title, seconds: float, seconds_of: Mapping[str, float]) -> Table:
     """What is in the warehouse now: rows per table, and the seconds that its asset took."""
     from sprint_platform.core.locks import hold
+    from sprint_platform.engines.duckdb_file import connect, warehouse_lock
     from sprint_platform.telemetry.contracts import DATASETS as CONTRACTS
-    from sprint_platform.warehouse.database import connect, warehouse_lock
 
     asset_of: dict[tuple[str, str], str] = {
         (contract.schema, contract.table): name for name, contract in CONTRACTS.items()

@@ -18,8 +18,8 @@ from sprint_platform.cli.run_report import built_table, tell_failures
 from sprint_platform.cli.terminal import Stop, out
 from sprint_platform.core.signals import what_is_left
 from sprint_platform.places import database_path, published_dir
+from sprint_platform.publish.coverage import yesterday
 from sprint_platform.title import Title
-from sprint_platform.warehouse.coverage import yesterday
 
 if TYPE_CHECKING:
     from sprint_platform.orchestration.runs import GraphRun
@@ -74,7 +74,7 @@ def run(
     as files and lands them.
     """
     from sprint_platform.core.locks import hold
-    from sprint_platform.orchestration.days_to_build import title_lock
+    from sprint_platform.operations.days_to_build import title_lock
 
     game = Title.load(title)
     if missing and stale:
@@ -126,7 +126,7 @@ def _existing(game: Title, days: list[date], entrypoint: Entrypoint) -> int:
     """How many partitions that the run would make are there already."""
     from sprint_platform.orchestration.runs import ENTRYPOINTS
     from sprint_platform.orchestration.upstream import with_downstream
-    from sprint_platform.telemetry.partitions import read_manifest
+    from sprint_platform.storage.partitions import read_manifest
 
     if entrypoint is Entrypoint.all:
         below = list(DAILY_DATASETS)

@@ -23,7 +23,7 @@ def score(
     ] = None,
 ) -> None:
     """Hold what was accepted, rejected and deduplicated against the ledger of a title's faults."""
-    from sprint_platform.orchestration.scoring import score as score_of
+    from sprint_platform.operations.score import score as score_of
 
     game = Title.load(title)
     if game.faults is None:

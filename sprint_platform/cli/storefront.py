@@ -192,6 +192,7 @@ def load_files(
 def build() -> None:
     """Build and test the models of all days that are in DuckDB, with dbt."""
     from sprint_platform.core.locks import hold
+    from sprint_platform.engines.duckdb_file import connect, warehouse_lock
     from sprint_platform.orchestration.domain_build import build_models
     from sprint_platform.orchestration.storefront_dbt import (
         SCHEMAS,
@@ -199,7 +200,6 @@ def build() -> None:
         storefront_environment,
     )
     from sprint_platform.orchestration.storefront_models import StorefrontTranslator
-    from sprint_platform.warehouse.database import connect, warehouse_lock
 
     with hold(warehouse_lock(), f"sprint {DOMAIN} build"), connect() as con:
         require_any(con)
@@ -269,8 +269,8 @@ def _held_store(target: Warehouse | None) -> HeldStore | None:
 
         return postgres.held_store(_postgres_url())
     from sprint_platform.core.locks import hold
+    from sprint_platform.engines.duckdb_file import connect, warehouse_lock
     from sprint_platform.storefront.duckdb_target import held_store
-    from sprint_platform.warehouse.database import connect, warehouse_lock
 
     if not database_path().exists():
         return None
@@ -306,9 +306,9 @@ def _load(store: Store, days: list[date], target: Warehouse | None, replace: boo
         _tell_seconds(loaded.described, loaded.days, loaded.seconds)
         return
     from sprint_platform.core.locks import hold
+    from sprint_platform.engines.duckdb_file import connect, warehouse_lock
     from sprint_platform.storefront.contracts import BRONZE_TABLES
     from sprint_platform.storefront.duckdb_target import load_days
-    from sprint_platform.warehouse.database import connect, warehouse_lock
 
     with hold(warehouse_lock(), f"sprint {DOMAIN} load"), connect() as con:
         report = load_days(con, list(BRONZE_TABLES), days, store, replace)

@@ -14,10 +14,10 @@ from typing import Any
 
 import duckdb
 
+from sprint_platform.engines.duckdb_file import duckdb_options
 from sprint_platform.places import published_dir
+from sprint_platform.publish.coverage import Coverage, title_coverage, yesterday
 from sprint_platform.title import RESERVED_NAMES, Title, TitleError
-from sprint_platform.warehouse.coverage import Coverage, title_coverage, yesterday
-from sprint_platform.warehouse.database import duckdb_options
 
 # One column after the other: what a chart wants.
 Columns = dict[str, list[Any]]

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from sprint_platform.eventlog.contracts import BATCH_COLUMN, RAW_TABLES
 from sprint_platform.eventlog.load import LoadError, Target, rows_by_batch
-from sprint_platform.warehouse.ledger import Model, standing
+from sprint_platform.storage.ledger import Model, standing
 
 # Why a build takes a batch along that nobody named.
 BEHIND = "loaded, and not built since as it is loaded and defined now"

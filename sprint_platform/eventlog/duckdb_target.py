@@ -9,11 +9,11 @@ from pathlib import Path
 import duckdb
 
 from sprint_platform.core.locks import hold
+from sprint_platform.engines.duckdb_file import connect, warehouse_lock
 from sprint_platform.eventlog.contracts import DOMAIN, RAW_TABLES, TYPES, RawTable
 from sprint_platform.eventlog.load import LoadError
 from sprint_platform.places import database_path
-from sprint_platform.warehouse.database import connect, warehouse_lock
-from sprint_platform.warehouse.ledger import Ledger, glob_of, quoted
+from sprint_platform.storage.ledger import Ledger, glob_of, quoted
 
 SCHEMA = "eventlog_raw"
 LEDGER = Ledger(DOMAIN, SCHEMA, ("eventlog_stage", "eventlog_mart"), batches=True)

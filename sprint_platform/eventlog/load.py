@@ -83,7 +83,7 @@ class Target(Protocol):
 
     @property
     def ledger_schema(self) -> str:
-        """Where the ledger's tables lie (``warehouse.ledger``)."""
+        """Where the ledger's tables lie (``storage.ledger``)."""
 
     def ensure_ledger(self) -> None:
         """Creates the ledger's tables where they are missing. Called before the transaction."""

@@ -18,7 +18,7 @@ from sprint_platform.core.errors import driver_line
 from sprint_platform.eventlog.contracts import RAW_TABLES, RawTable
 from sprint_platform.eventlog.load import LoadError
 from sprint_platform.eventlog.snowflake_credentials import SnowflakeCredentials, SnowflakeError
-from sprint_platform.warehouse.ledger import BUILT_FROM, BUILT_PERIODS, LOADED_BATCHES
+from sprint_platform.storage.ledger import BUILT_FROM, BUILT_PERIODS, LOADED_BATCHES
 
 # The connector is an optional dependency, and takes half a second to import.
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from functools import partial
 import dagster as dg
 
 from sprint_platform.orchestration.catalogue import build_catalogue_asset
-from sprint_platform.orchestration.dbt_manifest import graph_manifest
 from sprint_platform.orchestration.eventlog_assets import build_eventlog_assets
 from sprint_platform.orchestration.eventlog_models import build_eventlog_models
 from sprint_platform.orchestration.jobs import (
@@ -40,6 +39,7 @@ from sprint_platform.orchestration.storefront_models import (
 from sprint_platform.orchestration.title_models import build_seed_assets, build_title_models
 from sprint_platform.orchestration.title_translator import TitleTranslator
 from sprint_platform.title import Title, TitleError, title_names
+from sprint_platform.transform.dbt_manifest import graph_manifest
 
 
 def build_definitions(

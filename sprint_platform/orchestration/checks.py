@@ -15,9 +15,9 @@ from datetime import date
 import dagster as dg
 import duckdb
 
-from sprint_platform.orchestration.window import Window
+from sprint_platform.core.window import Window
+from sprint_platform.storage.partitions import partition_days, read_manifest
 from sprint_platform.telemetry.contracts import DATASETS
-from sprint_platform.telemetry.partitions import partition_days, read_manifest
 from sprint_platform.title import Title
 
 EXAMPLES = 3

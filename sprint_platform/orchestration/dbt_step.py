@@ -13,19 +13,19 @@ import duckdb
 from dagster_dbt.asset_utils import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY as UNIQUE_ID
 from dagster_dbt.asset_utils import build_dbt_specs
 
-from sprint_platform.orchestration.dbt_manifest import Node, tests_of, unread_sources
-from sprint_platform.orchestration.dbt_runner import (
+from sprint_platform.orchestration.dbt_translator import ModelTranslator
+from sprint_platform.orchestration.failures import ClearFailure
+from sprint_platform.orchestration.glances import Seen, model_glance
+from sprint_platform.publish.marts import publish
+from sprint_platform.storage.ledger import Model
+from sprint_platform.transform.dbt_manifest import Node, tests_of, unread_sources
+from sprint_platform.transform.dbt_runner import (
     build_arguments,
     dbt_events,
     failure_line,
     stray_relations,
     told_on_one_line,
 )
-from sprint_platform.orchestration.dbt_translator import ModelTranslator
-from sprint_platform.orchestration.failures import ClearFailure
-from sprint_platform.orchestration.glances import Seen, model_glance
-from sprint_platform.warehouse.ledger import Model
-from sprint_platform.warehouse.publish import publish
 
 
 def build_specs(

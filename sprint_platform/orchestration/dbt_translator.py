@@ -10,15 +10,15 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 from dagster_dbt.asset_utils import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY as UNIQUE_ID
 from dagster_dbt.asset_utils import default_description_fn
 
-from sprint_platform.orchestration.dbt_manifest import (
+from sprint_platform.orchestration.policies import OWNERS
+from sprint_platform.publish.marts import Mart
+from sprint_platform.storage.ledger import Ledger, Model
+from sprint_platform.transform.dbt_manifest import (
     Node,
     definitions_of,
     is_source,
     sources_of,
 )
-from sprint_platform.orchestration.policies import OWNERS
-from sprint_platform.warehouse.ledger import Ledger, Model
-from sprint_platform.warehouse.publish import Mart
 
 # The schemas (as dbt_project.yml has them) whose models all readers get.
 PUBLISHED_SCHEMAS = {"mart", "gold", "eventlog_mart"}

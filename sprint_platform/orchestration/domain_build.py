@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sprint_platform.core.locks import hold
-from sprint_platform.orchestration.dbt_manifest import graph_manifest
-from sprint_platform.orchestration.dbt_runner import (
+from sprint_platform.engines.duckdb_file import connect, warehouse_lock
+from sprint_platform.orchestration.dbt_step import definitions_environment
+from sprint_platform.orchestration.dbt_translator import ModelTranslator
+from sprint_platform.publish.marts import publish
+from sprint_platform.transform.dbt_manifest import graph_manifest
+from sprint_platform.transform.dbt_runner import (
     dbt_result,
     dbt_result_in_duckdb,
     failure_line,
@@ -17,10 +21,6 @@ from sprint_platform.orchestration.dbt_runner import (
     project_arguments,
     stray_relations,
 )
-from sprint_platform.orchestration.dbt_step import definitions_environment
-from sprint_platform.orchestration.dbt_translator import ModelTranslator
-from sprint_platform.warehouse.database import connect, warehouse_lock
-from sprint_platform.warehouse.publish import publish
 
 if TYPE_CHECKING:
     from dbt_common.events.base_types import EventMsg

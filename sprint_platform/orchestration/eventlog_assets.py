@@ -18,7 +18,7 @@ from sprint_platform.eventlog.settings import LAST_BATCH, BatchSettings
 from sprint_platform.orchestration.failures import ClearFailure, told_in_one_line
 from sprint_platform.orchestration.policies import OWNERS
 from sprint_platform.orchestration.resources import Warehouse
-from sprint_platform.orchestration.window import runs_backwards
+from sprint_platform.orchestration.run_window import runs_backwards
 
 if TYPE_CHECKING:
     from sprint_platform.eventlog.files import BatchFile

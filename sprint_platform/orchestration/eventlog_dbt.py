@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import date
 
-from sprint_platform.orchestration.dbt_runner import project_environment
+from sprint_platform.transform.dbt_runner import project_environment
 
 SCHEMAS = {"eventlog_stage", "eventlog_mart"}
 

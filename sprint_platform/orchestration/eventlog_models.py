@@ -11,14 +11,14 @@ from sprint_platform.eventlog.batches import BEHIND, batches_behind, require_bat
 from sprint_platform.eventlog.contracts import DOMAIN, RAW_TABLES
 from sprint_platform.eventlog.duckdb_target import LEDGER, DuckDBTarget
 from sprint_platform.eventlog.load import LoadError, loaded_digest
-from sprint_platform.orchestration.dbt_manifest import Node, sources_of
 from sprint_platform.orchestration.dbt_step import build_specs, run_dbt, selected_nodes
 from sprint_platform.orchestration.dbt_translator import ModelTranslator
 from sprint_platform.orchestration.eventlog_assets import BATCHES, run_batches
 from sprint_platform.orchestration.eventlog_dbt import SCHEMAS, eventlog_environment
 from sprint_platform.orchestration.failures import told_in_one_line
 from sprint_platform.orchestration.resources import Warehouse
-from sprint_platform.warehouse.ledger import Ledger
+from sprint_platform.storage.ledger import Ledger
+from sprint_platform.transform.dbt_manifest import Node, sources_of
 
 
 class EventlogTranslator(ModelTranslator):

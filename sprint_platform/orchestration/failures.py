@@ -11,7 +11,7 @@ from dagster._core.errors import DagsterUserCodeProcessError
 from dagster_shared.error import SerializableErrorInfo
 
 from sprint_platform.core.errors import SprintError
-from sprint_platform.warehouse.database import disk_full
+from sprint_platform.engines.duckdb_file import disk_full
 
 
 class ClearFailure(dg.Failure, DagsterUserCodeProcessError):

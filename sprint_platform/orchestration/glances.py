@@ -13,7 +13,7 @@ from uuid import UUID
 import dagster as dg
 import duckdb
 
-from sprint_platform.orchestration.pictures import Picture
+from sprint_platform.operations.pictures import Picture
 
 ROWS = 5
 # More do not fit beside each other on an asset's page.

@@ -12,9 +12,9 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from sprint_platform.orchestration.catch_up import EndedRun
+from sprint_platform.core.window import Window
+from sprint_platform.operations.catch_up import EndedRun
 from sprint_platform.orchestration.run_tags import days_tags, range_tags
-from sprint_platform.orchestration.window import Window
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,

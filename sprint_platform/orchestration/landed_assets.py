@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from sprint_platform.core.locks import hold
+from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.orchestration.catalogue import PRODUCTS_KEY
 from sprint_platform.orchestration.failures import told_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
 from sprint_platform.orchestration.raw_assets import Watch, landed_files_key
 from sprint_platform.orchestration.resources import Warehouse
-from sprint_platform.orchestration.window import run_window
+from sprint_platform.orchestration.run_window import run_window
+from sprint_platform.publish.marts import publish
+from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
-from sprint_platform.warehouse.ledger import title_ledger
-from sprint_platform.warehouse.load import ensure_title_schemas
-from sprint_platform.warehouse.publish import publish
 
 if TYPE_CHECKING:
-    from sprint_platform.telemetry.landing.land import FileReport, LandReport, PartitionChange
+    from sprint_platform.landing.land import FileReport, LandReport, PartitionChange
 
 # Hears what a landing did.
 Landed = Callable[["LandReport"], None]
@@ -75,8 +75,8 @@ def _landed_files(title: Title, watch: Watch | None, landed: Landed | None) -> d
         context: dg.AssetExecutionContext, warehouse: Warehouse
     ) -> dg.MaterializeResult:
         # numpy, polars and what else reading needs: only when something is landed
-        from sprint_platform.telemetry.landing.land import land, landing_lock
-        from sprint_platform.warehouse.landed import landed_marts, load_landed
+        from sprint_platform.landing.land import land, landing_lock
+        from sprint_platform.operations.landed import landed_marts, load_landed
 
         def progress(_: str, rows: int) -> None:
             if watch:
@@ -202,8 +202,8 @@ def _deliveries(title: Title, partitions: dg.PartitionsDefinition) -> dg.AssetsD
         context: dg.AssetExecutionContext, warehouse: Warehouse
     ) -> Iterator[dg.MaterializeResult]:
         # the simulation: only when something is simulated
-        from sprint_platform.orchestration.deliveries import deliver
-        from sprint_platform.warehouse.fault_ledger import load_ledger
+        from sprint_platform.landing.fault_ledger import load_ledger
+        from sprint_platform.operations.deliver import deliver
 
         window = run_window(context)
         days = window.days if window else []
@@ -247,7 +247,7 @@ def _landed_products(title: Title) -> dg.AssetsDefinition:
     def dim_products(
         context: dg.AssetExecutionContext, warehouse: Warehouse
     ) -> dg.MaterializeResult:
-        from sprint_platform.telemetry.landing.land import landed_products
+        from sprint_platform.landing.land import landed_products
 
         columns = ", ".join(column.name for column in contract.columns)
         holder = f"{title.name}/dim_products of run {context.run.run_id}"

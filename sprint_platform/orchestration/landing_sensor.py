@@ -10,19 +10,14 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from sprint_platform.core.locks import holder_of
-from sprint_platform.orchestration.days_to_build import (
-    DAILY,
-    days_to_build,
-    has_partition,
-    ranges,
-    title_lock,
-)
+from sprint_platform.core.window import ranges
+from sprint_platform.operations.days_to_build import DAILY, days_to_build, has_partition, title_lock
 from sprint_platform.orchestration.job_runs import is_running, request
-from sprint_platform.telemetry.partitions import read_manifest
+from sprint_platform.storage.partitions import read_manifest
 from sprint_platform.title import Title
 
 if TYPE_CHECKING:
-    from sprint_platform.telemetry.landing.land import Landing, PartitionChange
+    from sprint_platform.landing.land import Landing, PartitionChange
 
 SECONDS_BETWEEN_TICKS = 30
 # How often a folder is tried that cannot be landed; what its rejects hold back is not tried again.
@@ -55,7 +50,7 @@ def build_landing_sensor(
     )
     def landing(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         # what it brings along is for landing titles only
-        from sprint_platform.telemetry.landing.land import (
+        from sprint_platform.landing.land import (
             folder_state,
             is_held_back,
             landings_since,

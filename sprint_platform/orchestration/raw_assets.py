@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import duckdb
 
-from sprint_platform.orchestration.catalogue import PRODUCTS_KEY, read_catalogue
+from sprint_platform.core.window import Window
+from sprint_platform.engines.load import LoadReport, ensure_title_schemas, load_partitions
+from sprint_platform.operations.catalogue import read_catalogue
+from sprint_platform.operations.pictures import Picture, positions_picture
+from sprint_platform.orchestration.catalogue import PRODUCTS_KEY
 from sprint_platform.orchestration.checks import check_specs, run_checks
 from sprint_platform.orchestration.failures import told_in_one_line
 from sprint_platform.orchestration.glances import Glance
-from sprint_platform.orchestration.pictures import Picture, positions_picture
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
 from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.run_window import run_window, with_progress
 from sprint_platform.orchestration.upstream import (
     UPSTREAM,
     missing_days,
@@ -25,18 +29,16 @@ from sprint_platform.orchestration.upstream import (
     unloaded_players,
     upstream_datasets,
 )
-from sprint_platform.orchestration.window import Window, run_window, with_progress
-from sprint_platform.telemetry.contracts import DATASETS, Column
-from sprint_platform.telemetry.digest import Digest
-from sprint_platform.telemetry.partitions import (
+from sprint_platform.publish.marts import publish_loaded
+from sprint_platform.storage.digest import Digest
+from sprint_platform.storage.ledger import title_ledger
+from sprint_platform.storage.partitions import (
     Manifest,
     read_manifest,
     write_partition,
 )
+from sprint_platform.telemetry.contracts import DATASETS, Column
 from sprint_platform.title import Title
-from sprint_platform.warehouse.ledger import title_ledger
-from sprint_platform.warehouse.load import LoadReport, ensure_title_schemas, load_partitions
-from sprint_platform.warehouse.publish import publish_loaded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -245,7 +247,7 @@ def _told_load(report: LoadReport) -> dict[str, Any]:
 def _unloaded_players(con: duckdb.DuckDBPyConnection, title: Title, window: Window) -> list[date]:
     """The earlier sign-up days that the warehouse does not hold as they are made or landed now; of
     the others nobody has to read a manifest."""
-    from sprint_platform.warehouse.landed import landed_digests
+    from sprint_platform.operations.landed import landed_digests
 
     ensure_title_schemas(con, title.name)
     if title.lands:

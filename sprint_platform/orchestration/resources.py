@@ -10,7 +10,7 @@ import duckdb
 from pydantic import ConfigDict, Field
 
 from sprint_platform.core.locks import DEADLINE_SECONDS, Kind, hold
-from sprint_platform.warehouse.database import connect, warehouse_lock
+from sprint_platform.engines.duckdb_file import connect, warehouse_lock
 
 
 class Warehouse(dg.ConfigurableResource):

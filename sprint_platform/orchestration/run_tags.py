@@ -7,8 +7,8 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
+from sprint_platform.core.window import Window
 from sprint_platform.eventlog.contracts import DOMAIN as EVENTLOG
-from sprint_platform.orchestration.window import Window
 from sprint_platform.storefront.contracts import DOMAIN as STOREFRONT
 
 TITLE_TAG = "sprint/title"

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from sprint_platform.core.signals import raise_if_stopped
+from sprint_platform.core.window import Window
+from sprint_platform.operations.catalogue import read_catalogue
 from sprint_platform.orchestration.build import build_definitions
-from sprint_platform.orchestration.catalogue import read_catalogue
 from sprint_platform.orchestration.landed_assets import Landed
 from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE, Watch, landed_files_key
 from sprint_platform.orchestration.run_tags import domain_tags, range_tags
 from sprint_platform.orchestration.upstream import UPSTREAM
-from sprint_platform.orchestration.window import Window
 from sprint_platform.places import catalogue_path
 from sprint_platform.simulation.products import catalogue
 from sprint_platform.title import Title
 
 if TYPE_CHECKING:
-    from sprint_platform.telemetry.landing.land import LandReport
+    from sprint_platform.landing.land import LandReport
 
 # Where `sprint run --entrypoint` starts; what is downstream of it runs too.
 ENTRYPOINTS = {

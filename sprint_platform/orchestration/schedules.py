@@ -8,17 +8,17 @@ from datetime import UTC, date, timedelta
 import dagster as dg
 
 from sprint_platform.core.locks import holder_of
-from sprint_platform.orchestration.catch_up import TRIES, Seconds, next_runs
-from sprint_platform.orchestration.days_to_build import missing_days, title_lock
+from sprint_platform.core.window import Window, described
+from sprint_platform.operations.catch_up import TRIES, Seconds, next_runs
+from sprint_platform.operations.days_to_build import missing_days, title_lock
 from sprint_platform.orchestration.job_runs import ended_runs, is_running, request
 from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE
-from sprint_platform.orchestration.window import Window, described
+from sprint_platform.storage.ledger import Model, title_ledger
+from sprint_platform.storage.partitions import made_days
 from sprint_platform.storefront.contracts import BRONZE_TABLES
 from sprint_platform.storefront.contracts import DOMAIN as STORE
 from sprint_platform.storefront.duckdb_target import LEDGER
-from sprint_platform.telemetry.partitions import made_days
 from sprint_platform.title import Title
-from sprint_platform.warehouse.ledger import Model, title_ledger
 
 # After midnight UTC: yesterday is over.
 CRON = "0 2 * * *"

@@ -14,10 +14,10 @@ from sprint_platform.orchestration.failures import told_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS, daily_partitions
 from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE
 from sprint_platform.orchestration.resources import Warehouse
-from sprint_platform.orchestration.window import run_window, with_progress
+from sprint_platform.orchestration.run_window import run_window, with_progress
+from sprint_platform.storage.partitions import read_manifest
 from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.settings import FIRST_DAY
-from sprint_platform.telemetry.partitions import read_manifest
 
 
 def opening_day() -> date:

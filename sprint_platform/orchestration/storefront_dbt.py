@@ -7,12 +7,12 @@ from datetime import date, timedelta
 
 import duckdb
 
-from sprint_platform.orchestration.dbt_runner import project_environment
-from sprint_platform.orchestration.window import Window, described
+from sprint_platform.core.window import Window, described
+from sprint_platform.storage.partitions import read_manifest
 from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.duckdb_target import LEDGER, ensure_bronze, loaded_title
 from sprint_platform.storefront.errors import StorefrontError
-from sprint_platform.telemetry.partitions import read_manifest
+from sprint_platform.transform.dbt_runner import project_environment
 
 SCHEMAS = {"silver", "gold"}
 

@@ -8,24 +8,24 @@ from typing import Any
 import dagster as dg
 
 from sprint_platform.core.settings import settings
-from sprint_platform.orchestration.dbt_manifest import Node, dataset_of, domain_of, sources_of
 from sprint_platform.orchestration.dbt_step import build_specs, run_dbt, selected_nodes
 from sprint_platform.orchestration.dbt_translator import ModelTranslator
 from sprint_platform.orchestration.failures import told_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS
 from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.run_window import run_window
 from sprint_platform.orchestration.storefront_assets import DAYS
 from sprint_platform.orchestration.storefront_dbt import (
     SCHEMAS,
     require_loaded,
     storefront_environment,
 )
-from sprint_platform.orchestration.window import run_window
+from sprint_platform.storage.ledger import Ledger
 from sprint_platform.storefront.contracts import BRONZE, DOMAIN
 from sprint_platform.storefront.duckdb_target import LEDGER
 from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform.title import title_names
-from sprint_platform.warehouse.ledger import Ledger
+from sprint_platform.transform.dbt_manifest import Node, dataset_of, domain_of, sources_of
 
 
 class StorefrontTranslator(ModelTranslator):

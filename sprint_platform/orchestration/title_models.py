@@ -8,14 +8,8 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from sprint_platform.orchestration.dbt_manifest import Node, datasets_of
-from sprint_platform.orchestration.dbt_runner import (
-    build_arguments,
-    dbt_environment,
-    dbt_result,
-    failure_line,
-    title_schemas,
-)
+from sprint_platform.core.window import Window
+from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.orchestration.dbt_step import (
     build_specs,
     checks_of_unread_sources,
@@ -25,13 +19,20 @@ from sprint_platform.orchestration.dbt_step import (
 from sprint_platform.orchestration.failures import ClearFailure, told_in_one_line
 from sprint_platform.orchestration.raw_assets import Watch
 from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.run_window import run_window
 from sprint_platform.orchestration.title_translator import TitleTranslator
 from sprint_platform.orchestration.upstream import require_loaded
-from sprint_platform.orchestration.window import Window, run_window
+from sprint_platform.publish.marts import existing_relations
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
-from sprint_platform.warehouse.load import ensure_title_schemas
-from sprint_platform.warehouse.publish import existing_relations
+from sprint_platform.transform.dbt_manifest import Node, datasets_of
+from sprint_platform.transform.dbt_runner import (
+    build_arguments,
+    dbt_environment,
+    dbt_result,
+    failure_line,
+    title_schemas,
+)
 
 
 def build_title_models(

@@ -8,20 +8,20 @@ from typing import Any
 import dagster as dg
 
 from sprint_platform.orchestration.catalogue import PRODUCTS_KEY
-from sprint_platform.orchestration.dbt_manifest import (
+from sprint_platform.orchestration.dbt_translator import ModelTranslator
+from sprint_platform.orchestration.policies import FRESHNESS
+from sprint_platform.orchestration.upstream import UPSTREAM
+from sprint_platform.storage.ledger import Ledger, title_ledger
+from sprint_platform.telemetry.contracts import DATASETS
+from sprint_platform.title import Title
+from sprint_platform.transform.dbt_manifest import (
     Node,
     dataset_of,
     is_source,
     tests_of,
     unread_sources,
 )
-from sprint_platform.orchestration.dbt_runner import dbt_environment
-from sprint_platform.orchestration.dbt_translator import ModelTranslator
-from sprint_platform.orchestration.policies import FRESHNESS
-from sprint_platform.orchestration.upstream import UPSTREAM
-from sprint_platform.telemetry.contracts import DATASETS
-from sprint_platform.title import Title
-from sprint_platform.warehouse.ledger import Ledger, title_ledger
+from sprint_platform.transform.dbt_runner import dbt_environment
 
 
 class TitleTranslator(ModelTranslator):

@@ -7,10 +7,10 @@ from datetime import date
 
 import duckdb
 
-from sprint_platform.orchestration.window import Window, described
-from sprint_platform.telemetry.partitions import PartitionError, read_manifest
+from sprint_platform.core.window import Window, described
+from sprint_platform.storage.ledger import title_ledger
+from sprint_platform.storage.partitions import PartitionError, read_manifest
 from sprint_platform.title import Title
-from sprint_platform.warehouse.ledger import title_ledger
 
 # What each dataset is made from, in the order in which they are made.
 UPSTREAM: dict[str, tuple[str, ...]] = {

@@ -8,27 +8,27 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from sprint_platform.core.locks import hold
-from sprint_platform.orchestration.catalogue import read_catalogue
-from sprint_platform.orchestration.dbt_manifest import graph_manifest
-from sprint_platform.orchestration.dbt_runner import (
+from sprint_platform.core.window import described
+from sprint_platform.engines.duckdb_file import connect, warehouse_lock
+from sprint_platform.engines.load import ensure_title_schemas
+from sprint_platform.landing.land import days_of_another_mapping
+from sprint_platform.operations.catalogue import read_catalogue
+from sprint_platform.operations.landed import landed_marts
+from sprint_platform.orchestration.title_translator import TitleTranslator
+from sprint_platform.publish.marts import existing_relations, unlike_published
+from sprint_platform.simulation.world import World
+from sprint_platform.storage.digest import Digest, digest_table
+from sprint_platform.storage.ledger import title_ledger
+from sprint_platform.storage.partitions import PartitionError, read_manifest, read_partition
+from sprint_platform.telemetry.contracts import DATASETS
+from sprint_platform.title import Title
+from sprint_platform.transform.dbt_manifest import graph_manifest
+from sprint_platform.transform.dbt_runner import (
     dbt_environment,
     dbt_result_in_duckdb,
     failure_line,
     project_arguments,
 )
-from sprint_platform.orchestration.title_translator import TitleTranslator
-from sprint_platform.orchestration.window import described
-from sprint_platform.simulation.world import World
-from sprint_platform.telemetry.contracts import DATASETS
-from sprint_platform.telemetry.digest import Digest, digest_table
-from sprint_platform.telemetry.landing.land import days_of_another_mapping
-from sprint_platform.telemetry.partitions import PartitionError, read_manifest, read_partition
-from sprint_platform.title import Title
-from sprint_platform.warehouse.database import connect, warehouse_lock
-from sprint_platform.warehouse.landed import landed_marts
-from sprint_platform.warehouse.ledger import title_ledger
-from sprint_platform.warehouse.load import ensure_title_schemas
-from sprint_platform.warehouse.publish import existing_relations, unlike_published
 
 
 def verify_days(title: Title, days: list[date]) -> Iterator[tuple[date, list[str]]]:

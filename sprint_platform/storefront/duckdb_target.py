@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from sprint_platform.engines.load import replace_days
 from sprint_platform.places import published_dir
+from sprint_platform.publish.marts import publish_views
+from sprint_platform.storage.ledger import Ledger, transaction
 from sprint_platform.storefront.contracts import BRONZE, BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.files import manifests_of
 from sprint_platform.storefront.held import HeldStore, noted_settings, refuse_other
-from sprint_platform.warehouse.ledger import Ledger, transaction
-from sprint_platform.warehouse.load import replace_days
-from sprint_platform.warehouse.publish import publish_views
 
 if TYPE_CHECKING:
     from sprint_platform.storefront.generation.store import Store

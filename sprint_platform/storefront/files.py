@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sprint_platform.places import raw_dir
-from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
-from sprint_platform.storefront.errors import StorefrontError
-from sprint_platform.storefront.settings import StoreSettings
-from sprint_platform.telemetry.partitions import (
+from sprint_platform.storage.partitions import (
     Manifest,
     PartitionError,
     read_manifest,
     write_partition,
 )
+from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
+from sprint_platform.storefront.errors import StorefrontError
+from sprint_platform.storefront.settings import StoreSettings
 
 # Dagster's definitions load this file, and shall not load numpy and the name lists with it.
 if TYPE_CHECKING:

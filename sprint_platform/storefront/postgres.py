@@ -22,6 +22,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
+from sprint_platform.storage.partitions import (
+    Manifest,
+    PartitionError,
+    checked_paths,
+)
 from sprint_platform.storefront.contracts import BRONZE, BRONZE_TABLES, DOMAIN, BronzeTable
 from sprint_platform.storefront.files import manifests_of
 from sprint_platform.storefront.held import HeldStore, noted_settings
@@ -34,11 +39,6 @@ from sprint_platform.storefront.postgres_tables import (
 )
 from sprint_platform.storefront.postgres_url import Place, PostgresError, read_place
 from sprint_platform.storefront.settings import StoreSettings
-from sprint_platform.telemetry.partitions import (
-    Manifest,
-    PartitionError,
-    checked_paths,
-)
 
 if TYPE_CHECKING:
     from psycopg import Connection

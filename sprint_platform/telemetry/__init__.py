@@ -1,1 +1,1 @@
-"""What a record is, wherever it comes from: contracts, and the partition files that hold it."""
+"""What a record of a game is, wherever it comes from."""

@@ -187,7 +187,7 @@ def seconds_by_stage() -> dict[str, float]:
 
 def rows_by_table(title: str) -> dict[str, int]:
     """Rows of the tables of a title, or of a schema of that name."""
-    from sprint_platform.warehouse.database import connect
+    from sprint_platform.engines.duckdb_file import connect
 
     with connect(read_only=True) as con:
         tables = con.execute(

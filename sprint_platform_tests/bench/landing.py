@@ -16,14 +16,14 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.engines.load import load_partitions
+from sprint_platform.landing.files import landing_dir
+from sprint_platform.landing.land import land
 from sprint_platform.places import data_dir
 from sprint_platform.simulation.world import World
-from sprint_platform.telemetry.landing.files import landing_dir
-from sprint_platform.telemetry.landing.land import land
-from sprint_platform.telemetry.partitions import read_manifest
+from sprint_platform.storage.partitions import read_manifest
 from sprint_platform.title import Title, read_title
-from sprint_platform.warehouse.database import connect
-from sprint_platform.warehouse.load import load_partitions
 from sprint_platform_tests.bench import graph_runs
 
 LANDED = """\

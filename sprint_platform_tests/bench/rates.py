@@ -13,14 +13,14 @@ from datetime import date, timedelta
 
 import pyarrow as pa
 
+from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.engines.load import load_partitions
 from sprint_platform.profiles import People
 from sprint_platform.simulation.population import Population
 from sprint_platform.simulation.world import World
-from sprint_platform.telemetry.digest import digest_table
-from sprint_platform.telemetry.partitions import write_partition
+from sprint_platform.storage.digest import digest_table
+from sprint_platform.storage.partitions import write_partition
 from sprint_platform.title import CompoundGrowth, Retention, TargetGrowth, Title
-from sprint_platform.warehouse.database import connect
-from sprint_platform.warehouse.load import load_partitions
 
 # What the generator that the project comes from makes here: row by row, one insert per session.
 SEED_HEARTBEATS_PER_SECOND = 8_400

@@ -7,7 +7,7 @@ from datetime import date
 import duckdb
 
 from sprint_platform.dashboard.published import Columns, PublishedTitle, read_columns
-from sprint_platform.warehouse.ledger import title_ledger
+from sprint_platform.storage.ledger import title_ledger
 
 
 def freshness(con: duckdb.DuckDBPyConnection, title: PublishedTitle) -> Columns:

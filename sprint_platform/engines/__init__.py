@@ -1,0 +1,1 @@
+"""The DuckDB file: opening it, and loading partitions into it."""

@@ -1,0 +1,218 @@
+"""Raw records as the contract's: kept in its types, or rejected with the reason."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sprint_platform.landing.chunks import Chunk, shortened
+from sprint_platform.landing.columns import choose
+from sprint_platform.landing.files import FileRefused
+from sprint_platform.landing.ids import as_uuids
+from sprint_platform.landing.raw_columns import one_array, texts
+from sprint_platform.landing.values import (
+    ENDS_BEFORE_START,
+    FINE,
+    MISSING,
+    OUT_OF_RANGE,
+    REASONS,
+    Hashed,
+    Told,
+    convert,
+)
+from sprint_platform.telemetry.contracts import DATASETS, UNKNOWN_COUNTRY, Column
+from sprint_platform.title import Scalar, Title
+
+REJECTED = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("reason", pa.string()),
+        ("column_name", pa.string()),
+        ("record", pa.string()),
+    ]
+)
+SOURCE_IDS = pa.schema([("kind", pa.string()), ("source_id", pa.string()), ("id", pa.uuid())])
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Conformed:
+    """A chunk's records: ``records`` (see ``staged_schema``) and ``rejected`` (``REJECTED``; rows
+    0-based within the piece) are together all of them. ``source_ids`` are the distinct ids of kept
+    records that are no UUIDs, ``ignored_columns`` those of the file that nothing maps."""
+
+    records: pa.Table
+    rejected: pa.Table
+    source_ids: pa.Table
+    ignored_columns: tuple[str, ...]
+
+
+def staged_schema(title: Title, dataset: str) -> pa.Schema:
+    """What kept records have: their row, then the contract's columns. Teams are not final before
+    admission: the number may be missing, and labels are still texts (``team_label``)."""
+    fields = [pa.field("row", pa.int64(), nullable=False)]
+    for column in _columns(title, dataset):
+        nullable = column.nullable or column.name in ("team_id", "team_label")
+        fields.append(pa.field(column.name, column.arrow_type, nullable=nullable))
+    return pa.schema(fields)
+
+
+def _columns(title: Title, dataset: str) -> list[Column]:
+    columns = list(DATASETS[dataset].columns)
+    if title.landing_settings.mapping.teams == "labels":
+        for place, column in enumerate(columns):
+            if column.name == "team_id":
+                columns[place] = replace(column, name="team_label", type="text", low=None)
+    return columns
+
+
+def conform(title: Title, chunk: Chunk) -> Conformed:
+    """Checks and converts every record of a chunk. Raises FileRefused("wrong_header") when the
+    file lacks a column that it needs."""
+    schema = staged_schema(title, chunk.dataset)
+    names = chunk.table.column_names
+    if not names:
+        empty = schema.empty_table()
+        return Conformed(empty, _rejects(chunk, [], [], []), SOURCE_IDS.empty_table(), ())
+    mapping = title.landing_settings.mapping
+    chosen = choose(mapping, chunk.dataset, names)
+    defaults = mapping.defaults.get(chunk.dataset, {})
+    columns = _columns(title, chunk.dataset)
+    count = chunk.table.num_rows
+    fault = np.zeros(count, np.uint8)
+    faulty_column = np.zeros(count, np.uint8)
+    told: dict[str, Told] = {}
+    for place, (column, contract) in enumerate(
+        zip(columns, DATASETS[chunk.dataset].columns, strict=True)
+    ):
+        if contract.name in chosen:
+            raw = one_array(chunk.table.column(chosen[contract.name]))
+            of_column = convert(title, column, raw)
+        elif contract.name in defaults:
+            of_column = _default(title, chunk.dataset, column, defaults[contract.name], count)
+        else:
+            nothing = pa.nulls(count, column.arrow_type)
+            of_column = Told(nothing, np.full(count, MISSING, np.uint8))
+        of_column = _completed(chunk.dataset, contract, of_column, told)
+        told[contract.name] = of_column
+        here = (fault == FINE) & (of_column.faults != FINE)
+        fault[here], faulty_column[here] = of_column.faults[here], place
+    kept = fault == FINE
+    records = pa.table(
+        [pa.array(chunk.rows), *(told[c.name].values for c in DATASETS[chunk.dataset].columns)],
+        names=schema.names,
+    )
+    if not kept.all():
+        records = records.filter(pa.array(kept))
+    # only what is kept has no nulls where the schema allows none
+    records = records.cast(schema)
+    wrong = np.flatnonzero(~kept)
+    rejected = _rejects(
+        chunk,
+        wrong,
+        [REASONS[code] for code in fault[wrong].tolist()],
+        [DATASETS[chunk.dataset].columns[place].name for place in faulty_column[wrong].tolist()],
+    )
+    used = set(chosen.values())
+    ignored = [name for index, name in enumerate(names) if index not in used]
+    hashed = [of_column.hashed for of_column in told.values() if of_column.hashed]
+    return Conformed(records, rejected, _source_ids(hashed, kept), (*ignored, *chunk.unread))
+
+
+def _default(title: Title, dataset: str, column: Column, value: Scalar, count: int) -> Told:
+    """The title's value for a column that the file lacks, in every row."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    one = convert(title, column, pa.array([text or None], pa.string()))
+    if one.faults[0]:
+        raise FileRefused(
+            "wrong_header",
+            f"{column.name} is missing, and landing.mapping.defaults.{dataset}.{column.name}:"
+            f" {text!r} is {REASONS[one.faults[0]]}",
+        )
+    rows = np.zeros(count, np.int64)
+    hashed = replace(one.hashed, indices=rows) if one.hashed else None
+    return Told(one.values.take(pa.array(rows)), np.zeros(count, np.uint8), hashed)
+
+
+def _completed(dataset: str, column: Column, told: Told, before: dict[str, Told]) -> Told:
+    """Absent values that the contract allows or that follow from others, and what the times of a
+    session must be to each other."""
+    values, faults = told.values, told.faults
+    absent = faults == MISSING
+    if column.nullable or (dataset, column.name) == ("heartbeats", "team_id"):
+        faults = np.where(absent, FINE, faults).astype(np.uint8)
+    elif column.name == "country" and absent.any():
+        values = values.fill_null(UNKNOWN_COUNTRY)
+        faults = np.where(absent, FINE, faults).astype(np.uint8)
+    elif dataset == "sessions" and column.name == "event_datetime":
+        start, end = _microseconds(before["started_at"]), _microseconds(told)
+        early = (end < start) & (faults == FINE) & (before["started_at"].faults == FINE)
+        faults = np.where(early, ENDS_BEFORE_START, faults).astype(np.uint8)
+    elif dataset == "sessions" and column.name == "event_length_seconds" and absent.any():
+        start, end = (_microseconds(before[name]) for name in ("started_at", "event_datetime"))
+        seconds = (end - start) // 1_000_000
+        assert column.high is not None
+        inside = (seconds >= 0) & (seconds <= column.high)
+        lengths = np.where(absent, np.where(inside, seconds, 0), np.asarray(values.fill_null(0)))
+        values = pa.array(lengths.astype(np.int32))
+        faults = np.where(absent, np.where(inside, FINE, OUT_OF_RANGE), faults).astype(np.uint8)
+    return Told(values, faults, told.hashed)
+
+
+def _microseconds(told: Told) -> Integers:
+    return np.asarray(told.values.view(pa.int64()).fill_null(0))
+
+
+def _source_ids(hashed: list[Hashed], kept: npt.NDArray[np.bool_]) -> pa.Table:
+    tables: list[pa.Table] = []
+    for of_column in hashed:
+        indices = of_column.indices[kept]
+        # one text may stand at several places
+        places = {
+            of_column.source_ids[place]: place
+            for place in np.unique(indices[indices >= 0]).tolist()
+        }
+        columns = [
+            pa.array([of_column.kind] * len(places), pa.string()),
+            pa.array(list(places), pa.string()),
+            as_uuids(of_column.ids[list(places.values())]),
+        ]
+        tables.append(pa.table(columns, schema=SOURCE_IDS))
+    return pa.concat_tables([SOURCE_IDS.empty_table(), *tables]).combine_chunks()
+
+
+def _rejects(
+    chunk: Chunk, wrong: Integers | list[int], reasons: list[str], columns: list[str]
+) -> pa.Table:
+    """The rejected and the broken records, by row."""
+    rows: list[tuple[int, str, str | None, str]]
+    rows = [(b.row, b.reason, None, shortened(b.record)) for b in chunk.broken]
+    if len(wrong):
+        numbers = chunk.rows[wrong].tolist()
+        records = _as_json(chunk.table.take(pa.array(wrong)))
+        rows += zip(numbers, reasons, columns, records, strict=True)
+        rows.sort(key=lambda row: row[0])
+    of_columns = zip(*rows, strict=True) if rows else ([], [], [], [])
+    arrays = [
+        pa.array(values, field.type) for values, field in zip(of_columns, REJECTED, strict=True)
+    ]
+    return pa.table(arrays, schema=REJECTED)
+
+
+def _as_json(records: pa.Table) -> list[str]:
+    """Each record's raw columns as compact JSON."""
+    columns = [texts(one_array(column)).to_pylist() for column in records.columns]
+    names = records.column_names
+    return [
+        shortened(
+            json.dumps(
+                dict(zip(names, values, strict=True)), ensure_ascii=False, separators=(",", ":")
+            )
+        )
+        for values in zip(*columns, strict=True)
+    ]

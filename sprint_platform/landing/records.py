@@ -1,0 +1,231 @@
+"""Admission of sessions, purchases, sign-ons, players and products: staged records to days.
+
+A session belongs to the day of its earliest record, every other record to its own. Of several
+records with one key the earliest stays (then the first file by name, then the first row): exact
+copies of it are dropped as duplicates, others are rejected. So what is admitted depends on what
+lies there, never on the order in which it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+import pyarrow as pa
+
+from sprint_platform.landing.register import Entries
+from sprint_platform.landing.staging import TIME_COLUMN
+from sprint_platform.telemetry.contracts import DATASETS, UNKNOWN_COUNTRY
+from sprint_platform.title import Title
+
+# What a dataset's mentions are of: the id whose earliest mention decides the day.
+ENTITY = {
+    "sessions": "session_id",
+    "transactions": "transaction_id",
+    "dim_players": "player_id",
+    "products": "product_id",
+}
+# A session's records may begin on the next UTC day, when it crosses midnight.
+LONGEST_SESSION_SECONDS = 86_400
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A day's admitted records in the contract's schema; sessions have their teams' labels, too."""
+
+    records: pa.Table
+    labels: pa.Table | None = None  # session_id, team_label, team_id
+
+
+def kept_key(dataset: str) -> str:
+    """The key of a record within its partition, as SQL."""
+    return ", ".join(DATASETS[dataset].key)
+
+
+def admit_records(entries: Entries, title: Title, dataset: str, day: date) -> Admitted:
+    """The records of the day's partition, from the relation ``staged``: what is staged of the day
+    (for sessions of the next, too) with file_no, place and own_day. Writes the day's verdicts,
+    rejected and duplicates to the register."""
+    con, contract = entries.con, DATASETS[dataset]
+    time = TIME_COLUMN.get(dataset)
+    columns = [c.name for c in contract.columns]
+    labels = dataset == "sessions" and title.landing_settings.mapping.teams == "labels"
+    told = ["team_label" if labels and c == "team_id" else c for c in columns]
+    content = f"row({', '.join(told)})"
+    entity = ENTITY.get(dataset)
+    candidates, late = "staged", "false"
+    if entity and time:
+        candidates = (
+            f"staged join (select id, first_at from starts where dataset = '{dataset}'"
+            f" and day = date '{day}') as starts on starts.id = {entity}"
+        )
+        if dataset == "sessions":
+            late = f"{time} > starts.first_at + interval {LONGEST_SESSION_SECONDS} second"
+    candidates = f"(select staged.*, {late} as late from {candidates})"
+    key = kept_key(dataset)
+    repeated = con.execute(f"select 1 from {candidates} group by {key} having count(*) > 1 limit 1")
+    if repeated.fetchone() is None:  # the usual case, in a third of the time
+        verdict, source = "case when late then 'outside_session' end", candidates
+    else:
+        # a player signs on often in a day; the contract keeps the day's first
+        same = "true" if dataset == "signons" else f"{content} = first_value({content}) over kept"
+        order = f"{time}, place, row" if time else "place, row"
+        verdict = (
+            "case when not first then case when same then 'duplicate' else 'duplicate_key' end"
+            " when late then 'outside_session' end"
+        )
+        source = (
+            f"(select *, {same} as same, row_number() over kept = 1 as first from {candidates}"
+            f" window kept as (partition by {key} order by {order}))"
+        )
+    with _relation(con, "judged", f"select *, {verdict} as verdict from {source}"):
+        return _admit_judged(entries, dataset, day, told, labels=labels)
+
+
+def _admit_judged(
+    entries: Entries, dataset: str, day: date, told: list[str], *, labels: bool
+) -> Admitted:
+    """Tells the register of the verdicts in ``judged``; returns what was accepted."""
+    contract = DATASETS[dataset]
+    columns = [c.name for c in contract.columns]
+    _tell(entries, dataset, day, unassigned=False, told=told)
+    if labels:
+        team = "cast(dense_rank() over (partition by session_id order by team_label) as smallint)"
+        told = [f"{team} as team_id" if c == "team_id" else c for c in columns]
+        told.append("team_label")
+    selected = entries.con.execute(
+        f"select {', '.join(told if labels else columns)} from judged where verdict is null"
+        f" order by place, row"
+    ).to_arrow_table()
+    numbers = None
+    if labels:
+        numbers = selected.select(["session_id", "team_label", "team_id"])
+        selected = selected.drop(["team_label"])
+    return Admitted(selected.cast(contract.arrow_schema), numbers)
+
+
+def admit_derived_sessions(
+    con: duckdb.DuckDBPyConnection,
+    title: Title,
+    day: date,
+    last_heartbeats: Callable[[pa.Table], pa.Table],
+) -> Admitted:
+    """The day's sessions where only heartbeats are delivered: a player's part lasts from the first
+    heartbeat to the end of the last one's interval. What comes more than a day after the session's
+    start is none of it, and a part ends there at the latest.
+
+    ``staged`` holds spans of heartbeats: a player's first and last one of a file's batch. Of parts
+    that go on beyond the day (session_id, player_id, ends_by), ``last_heartbeats`` tells the last
+    heartbeat up to then (session_id, player_id, last_at): their spans do not."""
+    labels = title.landing_settings.mapping.teams == "labels"
+    team, nobody = ("team_label", "'1'") if labels else ("team_id", "1")
+    number = "dense_rank() over (partition by session_id order by team)" if labels else "team"
+    spans = (
+        "with told as ("
+        f" select session_id, player_id, coalesce({team}, {nobody}) as team, started_at,"
+        "  event_datetime, place, min(started_at) over (partition by session_id)"
+        f"   + interval {LONGEST_SESSION_SECONDS} second as ends_by"
+        " from staged where session_id in (select id from starts"
+        f"  where dataset = 'sessions' and day = date '{day}'))"
+        f" select *, {number} as number from told where started_at <= ends_by"
+    )
+    with _relation(con, "spans", spans):
+        overlong = con.execute(
+            "select session_id, player_id, any_value(ends_by) as ends_by from spans"
+            " where event_datetime > ends_by group by session_id, player_id"
+        ).to_arrow_table()
+        records = _derived_parts(con, title, last_heartbeats(overlong))
+        numbers = None
+        if labels:
+            numbers = con.execute(
+                "select distinct session_id, team as team_label, cast(number as smallint) as"
+                " team_id from spans"
+            ).to_arrow_table()
+    return Admitted(records.cast(DATASETS["sessions"].arrow_schema), numbers)
+
+
+def _derived_parts(con: duckdb.DuckDBPyConnection, title: Title, lasts: pa.Table) -> pa.Table:
+    """The players' parts that ``spans`` and the last heartbeats of the overlong ones make."""
+    con.register("lasts", lasts)
+    try:
+        return con.execute(
+            # how heartbeats are spread over files and batches must not show in a part
+            "with parts as (select session_id, player_id,"
+            " cast(arg_min(number, (started_at, place, number)) as smallint) as team_id,"
+            " min(started_at) as began, max(event_datetime) as last_at,"
+            " any_value(ends_by) as ends_by from spans group by session_id, player_id),"
+            " ended as (select parts.* exclude (last_at, ends_by),"
+            f" least(coalesce(lasts.last_at, parts.last_at)"
+            f"  + interval {title.heartbeat_seconds} second, ends_by) as ended"
+            " from parts left join lasts using (session_id, player_id))"
+            f" select session_id, player_id, team_id, '{UNKNOWN_COUNTRY}' as country,"
+            " began as started_at, ended as event_datetime,"
+            " cast(epoch(ended) - epoch(began) as integer) as event_length_seconds,"
+            " 0 as kills, 0 as deaths from ended order by began, session_id, player_id"
+        ).to_arrow_table()
+    finally:
+        con.unregister("lasts")
+
+
+def judge_unassigned(entries: Entries, dataset: str, day: date) -> None:
+    """Rejects what is staged of the day but belongs to no partition near it: a record whose key,
+    or session, begins on a day that is not its own (nor, for sessions, the day before)."""
+    entity = ENTITY.get(dataset)
+    if entity is None or dataset == "products":
+        return
+    near = "(starts.day = own_day)"
+    reason = "duplicate_key"
+    if dataset == "sessions":
+        near = "(starts.day = own_day or starts.day = own_day - 1)"
+        reason = "outside_session"
+    judged = (
+        f"select staged.*, '{reason}' as verdict from staged join starts"
+        f" on starts.dataset = '{dataset}' and starts.id = {entity}"
+        f" where own_day = date '{day}' and not {near}"
+    )
+    told = [c.name for c in DATASETS[dataset].columns]
+    with _relation(entries.con, "judged", judged) as table:
+        told = [c if c in table.column_names else "team_label" for c in told]
+        _tell(entries, dataset, day, unassigned=True, told=told)
+
+
+@contextmanager
+def _relation(con: duckdb.DuckDBPyConnection, name: str, query: str) -> Iterator[pa.Table]:
+    """The query's result, as a relation of that name while the block runs."""
+    table = con.execute(query).to_arrow_table()
+    con.register(name, table)
+    try:
+        yield table
+    finally:
+        con.unregister(name)
+
+
+def _tell(
+    entries: Entries, dataset: str, day: date, *, unassigned: bool, told: Iterable[str]
+) -> None:
+    """Replaces what the register says of the day by the verdicts of ``judged``."""
+    entries.forget(dataset, day, unassigned=unassigned)
+    of = f"'{dataset}' as dataset, date '{day}' as day, {str(unassigned).lower()} as unassigned"
+    entries.add_selected(
+        "verdicts",
+        f"select {of}, file_no, count(*) filter (verdict is null) as accepted,"
+        " count(*) filter (verdict <> 'duplicate') as rejected,"
+        " count(*) filter (verdict = 'duplicate') as duplicates, 0 as waiting"
+        " from judged group by file_no",
+    )
+    fields = ", ".join(f"{name} := {name}" for name in told)
+    entries.add_selected(
+        "rejected",
+        f"select {of}, file_no, row, verdict as reason,"
+        f" cast(to_json(struct_pack({fields})) as varchar) as record from judged"
+        " where verdict is not null and verdict <> 'duplicate'",
+    )
+    entries.add_selected(
+        "duplicates",
+        f"select {of}, file_no, min(row) as first_row, max(row) as last_row"
+        " from (select file_no, row, row - row_number() over (partition by file_no order by row)"
+        "  as run from judged where verdict = 'duplicate') group by file_no, run",
+    )

@@ -1,0 +1,352 @@
+"""Raw columns as the contract's types: what each value is, and what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+from sprint_platform.landing import times
+from sprint_platform.landing.ids import KINDS, as_uuids, hashed_id, uuid_texts
+from sprint_platform.landing.raw_columns import (
+    distinct,
+    is_bytes,
+    pick,
+    texts,
+)
+from sprint_platform.telemetry.contracts import Column
+from sprint_platform.title import Mapping, Title
+
+Faults = npt.NDArray[np.uint8]
+
+# What may be wrong with a value; a fault is an index into this.
+REASONS = (
+    "",
+    "missing_value",
+    "unparseable",
+    "out_of_range",
+    "unknown_value",
+    "ends_before_start",
+)
+FINE, MISSING, UNPARSEABLE, OUT_OF_RANGE, UNKNOWN, ENDS_BEFORE_START = range(6)
+
+# Names, words and labels; what is longer is no such thing, and would be held for every row.
+LONGEST_TEXT = 1024
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_FLAGS = {"true": True, "t": True, "yes": True, "1": True}
+_FLAGS |= {"false": False, "f": False, "no": False, "0": False}
+_CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """Ids that are no UUIDs: the distinct texts and ids, and which of them each row has (-1: its
+    id is a UUID)."""
+
+    kind: str
+    source_ids: list[str | None]
+    ids: npt.NDArray[np.uint8]
+    indices: npt.NDArray[np.int64]
+
+
+# Where a date without a time is its midnight; of an event it would be a time that was cut off.
+DATE_IS_ENOUGH = {"signed_up_at", "created_at", "last_modified_at"}
+
+
+@dataclass(frozen=True)
+class Told:
+    """A column in the contract's type, one fault a row (0: none), and the ids that were hashed.
+    A value that is absent is null and MISSING; at other faults there may be any value."""
+
+    values: pa.Array
+    faults: Faults
+    hashed: Hashed | None = None
+
+
+def convert(title: Title, column: Column, raw: pa.Array) -> Told:
+    """A raw column as the contract's."""
+    mapping = title.landing_settings.mapping
+    if column.type == "uuid":
+        return _ids(column, raw)
+    if column.type == "timestamp":
+        return _times(mapping, raw, dates=column.name in DATE_IS_ENOUGH)
+    if column.type == "position":
+        return _positions(title, column, raw)
+    words = mapping.values.get(column.name, {})
+    if column.type == "text" and not words and not column.values:
+        return _free_text(raw)
+    if column.type in ("integer", "small") and not words and pt.is_integer(raw.type):
+        return _integers(column, raw)
+    return _by_distinct(column, raw, words)
+
+
+def _absent(raw: pa.Array) -> Faults:
+    missing = np.zeros(len(raw), np.uint8)
+    if raw.null_count:
+        missing[np.asarray(raw.is_null())] = MISSING
+    return missing
+
+
+def _ids(column: Column, raw: pa.Array) -> Told:
+    if raw.type == pa.uuid():
+        return Told(raw, _absent(raw))
+    if pt.is_fixed_size_binary(raw.type) and raw.type.byte_width == 16:
+        return Told(pa.ExtensionArray.from_storage(pa.uuid(), raw), _absent(raw))
+    values, indices = distinct(raw)
+    spelled = texts(values)
+    ids, is_uuid = uuid_texts(spelled)
+    kind = KINDS[column.name]
+    source_ids: list[str | None] = [None] * len(values)
+    hashed_here = np.zeros(len(values), np.bool_)
+    rest = np.flatnonzero(~is_uuid)
+    if is_bytes(values.type):
+        for place, told in zip(rest.tolist(), values.take(pa.array(rest)).to_pylist(), strict=True):
+            if told is not None and len(told) == 16:
+                ids[place], is_uuid[place] = np.frombuffer(told, np.uint8), True
+        rest = np.flatnonzero(~is_uuid)
+    # spaces around an id do not make it another one
+    trimmed = pc.utf8_trim_whitespace(spelled.take(pa.array(rest)))
+    ids[rest], is_uuid[rest] = uuid_texts(trimmed)
+    for place, text in zip(rest.tolist(), trimmed.to_pylist(), strict=True):
+        if text and not is_uuid[place]:
+            source_ids[place] = text
+            hashed_here[place] = True
+            ids[place] = np.frombuffer(hashed_id(kind, text), np.uint8)
+    # one more row, for those that have none
+    ids = np.concatenate([ids, np.zeros((1, 16), np.uint8)])
+    known = np.append(is_uuid | hashed_here, False)
+    faults = np.where(known[indices], FINE, MISSING).astype(np.uint8)
+    hashed = None
+    if hashed_here.any():
+        hashed = Hashed(
+            kind, source_ids, ids, np.where(np.append(hashed_here, False)[indices], indices, -1)
+        )
+    return Told(as_uuids(ids[indices]), faults, hashed)
+
+
+def _times(mapping: Mapping, raw: pa.Array, *, dates: bool) -> Told:
+    if pt.is_dictionary(raw.type):
+        values, indices = distinct(raw)
+        return _taken(_times(mapping, values, dates=dates), indices)
+    unit = mapping.epoch_unit
+    if pt.is_timestamp(raw.type):
+        told, good = _timestamps(raw), np.ones(len(raw), np.bool_)
+        if raw.type.tz is None:
+            told, good = times.zoned(told, mapping.time_zone)
+    elif unit and pt.is_integer(raw.type):
+        # what uint64 wraps to lies before 1970, out of range too
+        whole = np.asarray(raw.fill_null(0)).astype(np.int64)
+        told, good = times.epoch_integers(whole, unit)
+    elif unit and (pt.is_float32(raw.type) or pt.is_float64(raw.type)):
+        told, good = times.epoch_floats(np.asarray(raw.cast(pa.float64()).fill_null(0)), unit)
+    else:
+        raw = texts(raw)
+        if dates:
+            is_date = pc.match_substring_regex(raw, r"^\d{4}-\d{2}-\d{2}$")
+            raw = pc.if_else(is_date, pc.binary_join_element_wise(raw, "00:00:00", " "), raw)
+        told, good = _spelled_times(mapping, raw)
+    faults = _absent(raw)
+    faults[(faults == FINE) & ~good] = UNPARSEABLE
+    faults[(faults == FINE) & ~times.in_range(told)] = OUT_OF_RANGE
+    return Told(pa.array(told).view(pa.timestamp("us")), faults)
+
+
+def _timestamps(raw: pa.Array) -> npt.NDArray[np.int64]:
+    """Arrow timestamps of any unit in microseconds, cut; null is 0."""
+    told = np.asarray(raw.view(pa.int64()).fill_null(0))
+    if raw.type.unit == "ns":
+        return told // 1000
+    return times.epoch_integers(told, raw.type.unit)[0]
+
+
+def _spelled_times(
+    mapping: Mapping, raw: pa.StringArray
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    told, good, naive = times.iso_times(raw)
+    if naive.any():
+        told[naive], exists = times.zoned(told[naive], mapping.time_zone)
+        good[naive] &= exists
+    if not good.all():
+        rest = np.flatnonzero(~good)
+        others = raw.take(pa.array(rest))
+        trimmed = pc.utf8_trim_whitespace(others)
+        if mapping.epoch_unit:
+            told[rest], good[rest] = times.epoch_texts(trimmed, mapping.epoch_unit)
+        if not trimmed.equals(others):
+            told[rest], good[rest] = _spelled_times(mapping, trimmed)
+    return told, good
+
+
+def _positions(title: Title, column: Column, raw: pa.Array) -> Told:
+    if pt.is_dictionary(raw.type):
+        values, indices = distinct(raw)
+        return _taken(_positions(title, column, values), indices)
+    mapping = title.landing_settings.mapping
+    axis = column.name[-1]
+    scale = mapping.position_scale["xyz".index(axis)]
+    offset = mapping.position_offset["xyz".index(axis)]
+    low, high = (wall * 100 for wall in getattr(title.grid, axis))
+    faults = _absent(raw)
+    if pt.is_decimal(raw.type) and raw.type.scale == 2 and scale == 1 and offset == 0:
+        # hundredths already; Parquet's readers widen them
+        cents = np.asarray(_hundredths(raw))
+    else:
+        if pt.is_integer(raw.type) or pt.is_floating(raw.type) or pt.is_decimal(raw.type):
+            floats = raw.cast(pa.float64(), safe=False)
+        else:
+            raw = texts(raw)
+            floats = _floats(raw)
+            faults = _absent(raw)
+        told = np.asarray(floats.fill_null(0) if floats.null_count else floats)
+        unread = ~np.isfinite(told)
+        if floats.null_count:
+            unread |= np.asarray(floats.is_null())
+        faults[(faults == FINE) & unread] = UNPARSEABLE
+        with np.errstate(over="ignore", invalid="ignore"):
+            if scale != 1 or offset != 0:
+                told = told * scale + offset
+            cents = np.rint(told * 100)
+    inside = (cents >= low) & (cents <= high)
+    if not inside.all():
+        faults[(faults == FINE) & ~inside] = OUT_OF_RANGE
+        cents = np.where(inside, cents, 0)
+    return Told(_decimals(cents.astype(np.int32), column.arrow_type), faults)
+
+
+def _floats(raw: pa.StringArray) -> pa.Array:
+    """Texts as numbers, null where they are none; spaces around them do not count."""
+
+    def cast(told: pa.Array) -> pa.Array:
+        numbers = pl.Series(pl.from_arrow(told)).cast(pl.Float64, strict=False).to_arrow()
+        return numbers.cast(pa.float64())
+
+    numbers = cast(raw)
+    if numbers.null_count > raw.null_count:
+        numbers = pc.coalesce(numbers, cast(pc.utf8_trim_whitespace(raw)))
+    return numbers
+
+
+def _hundredths(raw: pa.Array) -> npt.NDArray[np.int64]:
+    """The whole hundredths of decimals with two places; null and what no grid holds far outside."""
+    width = raw.type.bit_width
+    if width > 128:
+        raw = raw.cast(pa.decimal128(38, 2), safe=False)
+        width = 128
+    words = np.frombuffer(raw.buffers()[1], f"<i{min(width, 64) // 8}")
+    words = words.reshape(-1, max(1, width // 64))[raw.offset : raw.offset + len(raw)]
+    told = words[:, 0].astype(np.int64)
+    if width == 128:
+        told = np.where(words[:, 1] == told >> 63, told, np.iinfo(np.int64).max)
+    return told
+
+
+def _decimals(hundredths: npt.NDArray[np.int32], type_: pa.DataType) -> pa.Array:
+    buffer = pa.py_buffer(np.ascontiguousarray(hundredths))
+    return pa.Array.from_buffers(type_, len(hundredths), [None, buffer])
+
+
+def _bounds(column: Column) -> tuple[int, int]:
+    """What an integer may be: by the contract, and by what its type holds."""
+    bits = {"integer": 31, "small": 15}[column.type]
+    low = -(2**bits) if column.low is None else int(column.low)
+    high = 2**bits - 1 if column.high is None else int(column.high)
+    return low, high
+
+
+def _integers(column: Column, raw: pa.Array) -> Told:
+    faults = _absent(raw)
+    low, high = _bounds(column)
+    # in its own type, which may not hold the bounds
+    told = np.asarray(raw.fill_null(0))
+    inside = (told >= low) & (told <= high)
+    faults[~inside & (faults == FINE)] = OUT_OF_RANGE
+    told = np.where(inside, told, low).astype(column.arrow_type.to_pandas_dtype())
+    return Told(pa.array(told, mask=faults == MISSING), faults)
+
+
+def _free_text(raw: pa.Array) -> Told:
+    told = texts(raw)
+    faults = _absent(told)
+    long = pc.greater(pc.utf8_length(told), LONGEST_TEXT).fill_null(False)
+    faults[np.asarray(long)] = OUT_OF_RANGE
+    return Told(told, faults)
+
+
+def _by_distinct(column: Column, raw: pa.Array, words: dict[str, str]) -> Told:
+    """Each distinct value is read once: numbers, flags and words have few of them."""
+    values, indices = distinct(raw)
+    read = _READERS[column.type]
+    any_case = {word.casefold(): meant for word, meant in words.items()}
+    told: list[Any] = []
+    faults = np.zeros(len(values), np.uint8)
+    for place, text in enumerate(texts(values).to_pylist()):
+        text = (text or "").strip()
+        text = words.get(text, any_case.get(text.casefold(), text))
+        value, faults[place] = read(column, text) if text else (None, MISSING)
+        told.append(value)
+    return _taken(Told(pa.array(told, column.arrow_type), faults), indices)
+
+
+def _taken(told: Told, indices: npt.NDArray[np.int64]) -> Told:
+    return Told(pick(told.values, indices), np.append(told.faults, np.uint8(MISSING))[indices])
+
+
+def _number(text: str) -> Decimal | None:
+    return Decimal(text) if len(text) <= 400 and _NUMBER.fullmatch(text) else None
+
+
+def _read_integer(column: Column, text: str) -> tuple[int | None, int]:
+    number = _number(text)
+    if number is None:
+        return None, UNPARSEABLE
+    low, high = _bounds(column)
+    # first, because 1e999 has a thousand digits
+    if not low <= number <= high:
+        return None, OUT_OF_RANGE
+    return (int(number), FINE) if number == int(number) else (None, UNPARSEABLE)
+
+
+def _read_money(column: Column, text: str) -> tuple[Decimal | None, int]:
+    number = _number(text)
+    if number is None:
+        return None, UNPARSEABLE
+    if abs(number) >= 10_000_000:
+        return None, OUT_OF_RANGE
+    number = number.quantize(_CENT, ROUND_HALF_EVEN)
+    low = column.low if column.low is not None else -10_000_000
+    high = column.high if column.high is not None else 10_000_000
+    return (number, FINE) if low <= number <= high and number < 10_000_000 else (None, OUT_OF_RANGE)
+
+
+def _read_flag(_: Column, text: str) -> tuple[bool | None, int]:
+    flag = _FLAGS.get(text.lower())
+    return flag, UNPARSEABLE if flag is None else FINE
+
+
+def _read_word(column: Column, text: str) -> tuple[str | None, int]:
+    if len(text) > LONGEST_TEXT:
+        return None, OUT_OF_RANGE
+    if not column.values:
+        return text, FINE
+    for value in column.values:
+        if value.casefold() == text.casefold():
+            return value, FINE
+    return None, UNKNOWN
+
+
+_READERS: dict[str, Callable[[Column, str], tuple[Any, int]]] = {
+    "integer": _read_integer,
+    "small": _read_integer,
+    "money": _read_money,
+    "flag": _read_flag,
+    "text": _read_word,
+}

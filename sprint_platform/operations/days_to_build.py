@@ -1,0 +1,80 @@
+"""Which days of a title are to be built: those that are missing, or behind what was landed, and
+those that were built by another definition than today's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+
+import duckdb
+
+from sprint_platform.core.locks import Kind, Lock
+from sprint_platform.core.window import Window
+from sprint_platform.engines.load import ensure_title_schemas
+from sprint_platform.operations.landed import landed_digests
+from sprint_platform.places import data_dir
+from sprint_platform.storage.digest import Digest
+from sprint_platform.storage.ledger import Model, Standing, title_ledger
+from sprint_platform.storage.partitions import made_days
+from sprint_platform.telemetry.contracts import DATASETS
+from sprint_platform.title import Title
+
+DAILY = [dataset.name for dataset in DATASETS.values() if dataset.partition_column]
+NOTHING = str(Digest())
+
+
+def missing_days(title: Title, standing: Standing | None, last: date) -> list[date]:
+    """The days from the launch to the ``last`` that are not built, ascending, by the ledger. Where
+    nothing was published yet (None), those of which a dataset was never made."""
+    if standing is not None:
+        built = {date.fromisoformat(day) for day in standing.built}
+    else:
+        built = set.intersection(*(made_days(title.name, dataset) for dataset in DAILY))
+    days = Window(title.launch_date, last + timedelta(days=1)).days
+    return [day for day in days if day not in built]
+
+
+def stale_days(title: Title, standing: Standing) -> list[date]:
+    """The days that were built by another definition than today's, ascending. Players who signed up
+    before the launch are of the launch day."""
+    stale = (("dim_players", date.fromisoformat(day)) for day in standing.stale)
+    return days_to_build(title, stale)
+
+
+def unbuilt_days(
+    con: duckdb.DuckDBPyConnection, title: Title, models: Iterable[Model]
+) -> list[date]:
+    """The days of which a landed partition is not loaded, or some model was not built from what is
+    loaded: after a landing, after a killed run, or in a new warehouse."""
+    ensure_title_schemas(con, title.name)
+    ledger = title_ledger(title.name)
+    unbuilt = map(date.fromisoformat, ledger.standing(con, models).unbuilt)
+    # what is unbuilt of before the launch are players
+    changed = [("dim_players" if day < title.launch_date else "", day) for day in unbuilt]
+    for dataset in DAILY:
+        loaded = ledger.loaded_digests(con, dataset)
+        landed = landed_digests(con, title.name, dataset)
+        changed += [(dataset, day) for day in landed if loaded.get(day, NOTHING) != landed[day]]
+    return days_to_build(title, changed)
+
+
+def days_to_build(title: Title, changed: Iterable[tuple[str, date]]) -> list[date]:
+    """The days to build when these partitions (dataset, day) change, ascending.
+
+    Players who signed up before the launch are loaded with the launch day. Other days before the
+    launch, and days to come, have no partition in the graph."""
+    days = {
+        max(day, title.launch_date) if dataset == "dim_players" else day for dataset, day in changed
+    }
+    return sorted(day for day in days if has_partition(title, day))
+
+
+def has_partition(title: Title, day: date) -> bool:
+    """Whether the graph has the day: from the launch to today (UTC)."""
+    return title.launch_date <= day <= datetime.now(UTC).date()
+
+
+def title_lock(title: Title) -> Lock:
+    """While a command holds it, it lands and builds the title, and the sensor requests nothing."""
+    folder = data_dir() / "raw" / title.name
+    return Lock(Kind.TITLE, folder / ".building.lock", f"title {title.name}")

@@ -1,0 +1,1 @@
+"""What readers get: files and views of what was built."""

@@ -1,0 +1,69 @@
+"""Which days are built, and which are missing: by the ledger's copy, without opening the database.
+
+A day is missing where not every published model was built of it. Between built days that is a gap,
+which bends what is counted over several days; after the last of them it is only not built yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from sprint_platform.storage.ledger import Standing, title_ledger
+from sprint_platform.title import Title
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How far built days go, each in ascending order: ``built``; ``gaps``, which are missing before
+    the last of the built; and ``tail``, which are missing after it. ``command`` builds both."""
+
+    built: tuple[date, ...]
+    gaps: tuple[date, ...]
+    tail: tuple[date, ...]
+    command: str
+
+    @property
+    def missing(self) -> int:
+        return len(self.gaps) + len(self.tail)
+
+
+def title_coverage(title: Title, last: date) -> Coverage | None:
+    """The title's days from its launch to the ``last``; None where nothing was published by this
+    version. What a studio did not deliver is not missing: of its titles only days count that are
+    loaded and not built."""
+    standing = title_ledger(title.name).published_standing()
+    if standing is None:
+        return None
+    if title.lands and title.faults is None:
+        behind = {max(day, title.launch_date) for day in _days(standing.unbuilt, date.min)}
+        built = [d for d in _days(standing.built, title.launch_date) if d not in behind]
+        command = f"sprint land --title {title.name}"
+        return Coverage(tuple(built), tuple(sorted(behind)), (), command)
+    command = f"sprint run --title {title.name} --missing"
+    return coverage(standing, title.launch_date, last, command)
+
+
+def coverage(standing: Standing, first: date, last: date, command: str) -> Coverage:
+    """The days from the ``first`` to the ``last``, each of which should be built."""
+    built = _days(standing.built, first)
+    wanted = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    there = set(built)
+    missing = [day for day in wanted if day not in there]
+    end = built[-1] if built else date.min
+    return Coverage(
+        built,
+        tuple(day for day in missing if day < end),
+        tuple(day for day in missing if day > end),
+        command,
+    )
+
+
+def yesterday() -> date:
+    """The last day (UTC) that is over: the one that the schedule builds next."""
+    return datetime.now(UTC).date() - timedelta(days=1)
+
+
+def _days(periods: tuple[str, ...], first: date) -> tuple[date, ...]:
+    """The periods from the ``first`` day on: players may sign up before a title's launch."""
+    return tuple(day for period in periods if (day := date.fromisoformat(period)) >= first)

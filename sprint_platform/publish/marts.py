@@ -1,0 +1,315 @@
+"""Publishing: what readers (notebooks, BI tools, dashboards) open while runs write the database.
+
+``data/published/<name>/<mart>/<period>.parquet`` holds a mart by its period, and
+``data/published/sprint.duckdb`` is a small database of views over those files and over the
+heartbeat partition files. A reader therefore never waits for the lease, and never holds it.
+
+What is to be published is asked of the ledger: every period that was built, passed its tests, and
+is not what its file was written from. A run that was killed before it published, or in which
+another model failed, leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from sprint_platform.places import data_dir, published_dir, raw_dir
+from sprint_platform.storage.ledger import Ledger, PublishedMart, glob_of, quoted, title_ledger
+from sprint_platform.storage.partitions import PartitionError, partition_dir, read_manifest
+from sprint_platform.telemetry.contracts import DATASETS
+
+# Every mart has this file of no rows, so that its view knows the columns when no period has any.
+_EMPTY = "columns.parquet"
+
+
+@dataclass(frozen=True)
+class Mart:
+    """A mart to be published, as its model's meta says. ``column`` holds a row's period, which is a
+    ``period`` (day, week, month, batch); a mart without is one file. ``file`` is what a file holds
+    of it: days are so few rows in some marts that a file holds a month (a reader opens every file).
+    ``schema`` is that of its view."""
+
+    relation: str
+    schema: str
+    column: str | None = None
+    period: str | None = None
+    file: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.relation.split(".")[1]
+
+    def file_of(self, period: str) -> str:
+        """SQL: the name (without suffix) of the file that holds the period, an expression."""
+        if self.column is None:
+            return "'all'"
+        if self.period == "batch":
+            return f"cast({period} as varchar)"
+        return f"cast(cast(date_trunc('{self.file}', cast({period} as date)) as date) as varchar)"
+
+
+@dataclass
+class Publication:
+    """What a publication did: how many files it wrote, and by mart the files that were left as they
+    were because rows of theirs did not pass their tests."""
+
+    written: int = 0
+    withheld: dict[str, list[str]] = field(default_factory=dict)
+
+
+def publish(con: duckdb.DuckDBPyConnection, ledger: Ledger, marts: Iterable[Mart]) -> Publication:
+    """Publishes of these marts what the ledger says is not published yet; others of the title or
+    domain stay as they are. ``con`` is the warehouse, opened under the lease.
+
+    Each file is replaced in one step; a period without rows loses its file.
+    """
+    before, now, done = ledger.published_marts(con), {}, Publication()
+    existing = existing_relations(con)
+    for mart in marts:
+        if mart.relation in existing:
+            now[mart.name] = _publish_mart(con, ledger, mart, before.get(mart.name), done)
+    ledger.publish(con, {**before, **now}, ["heartbeats"])
+    publish_views()
+    return done
+
+
+def _publish_mart(
+    con: duckdb.DuckDBPyConnection,
+    ledger: Ledger,
+    mart: Mart,
+    before: PublishedMart | None,
+    done: Publication,
+) -> PublishedMart:
+    folder = _folder(ledger, mart.name)
+    columns = _columns(con, mart.relation)
+    same_columns = before is not None and before.columns == columns
+    if not (same_columns and (folder / _EMPTY).exists()):
+        _write(con, f"select * from {mart.relation} limit 0", folder / _EMPTY)
+    built = con.execute(
+        f"select {mart.file_of('period')} as file,"
+        " md5(string_agg(period || ' ' || invocation, ',' order by period)),"
+        f" coalesce(bool_and(passed), false) from {ledger.schema}.built_periods"
+        " where model = ? and (period <> '') = ? group by file order by file",
+        [mart.name, mart.column is not None],
+    ).fetchall()
+    stamps: dict[str, str] = {}
+    for file, stamp, passed in built:
+        path, published = folder / f"{file}.parquet", before.files.get(file) if before else None
+        if same_columns and published == stamp and path.exists():
+            stamps[file] = stamp
+        elif passed:
+            where = f" where {mart.file_of(mart.column)} = '{file}'" if mart.column else ""
+            if mart.column and mart.period != "batch":
+                # by its bounds: DuckDB skips what lies outside of them
+                where = (
+                    f" where {mart.column} >= date '{file}'"
+                    f" and {mart.column} < date '{file}' + interval 1 {mart.file}"
+                )
+            _write(con, f"select * from {mart.relation}{where}", path)
+            stamps[file] = stamp
+            done.written += 1
+        else:
+            done.withheld.setdefault(mart.name, []).append(file)
+            if published is not None:
+                stamps[file] = published
+    held = {_EMPTY, *(f"{file}.parquet" for file, _, _ in built)}
+    gone = [path for path in folder.glob("*.parquet") if path.name not in held]
+    if gone and _is_unsettled(con, ledger, mart):
+        # a build that failed, or was stopped, may have left a period empty
+        for path in gone:
+            done.withheld.setdefault(mart.name, []).append(path.stem)
+            if before is not None and path.stem in before.files:
+                stamps[path.stem] = before.files[path.stem]
+    else:
+        for path in gone:
+            path.unlink(missing_ok=True)
+    withheld = mart.name in done.withheld
+    mixed = withheld and (not same_columns or (before is not None and before.mixed))
+    return PublishedMart(mart.schema, mart.column, mart.period, columns, stamps, mixed)
+
+
+def _is_unsettled(con: duckdb.DuckDBPyConnection, ledger: Ledger, mart: Mart) -> bool:
+    """Whether the mart was built, of some period, in a way that did not pass."""
+    found = con.execute(
+        f"select 1 from {ledger.schema}.built_from where model = ? and passed is distinct from true"
+        " limit 1",
+        [mart.name],
+    ).fetchone()
+    return found is not None
+
+
+def unlike_published(
+    con: duckdb.DuckDBPyConnection,
+    ledger: Ledger,
+    marts: Iterable[Mart],
+    first: date | None = None,
+    last: date | None = None,
+) -> Iterator[tuple[str, str, str]]:
+    """Compares what is published with the warehouse, row by row by a hash of each, and yields for
+    each mart that differs a line, and the first and last period that do (empty where it has none).
+    With ``first`` and ``last`` only periods of these days, and marts without periods."""
+    for mart in marts:
+        folder = published_dir() / ledger.name / mart.name
+        if not (folder / _EMPTY).exists():
+            if con.execute(f"select 1 from {mart.relation} limit 1").fetchone():
+                yield f"{mart.relation} is not published", "", ""
+            continue
+        empty = quoted(glob_of(folder / _EMPTY))
+        described = con.execute(f"describe select * from read_parquet('{empty}')").fetchall()
+        # as the file's type, which is not always quite the table's
+        row = ", ".join(
+            f"coalesce(cast(cast(\"{name}\" as {kind}) as varchar), '\\N')"
+            for name, kind, *_ in described
+        )
+        held = [name for name, *_ in con.execute(f"describe {mart.relation}").fetchall()]
+        if held != [name for name, *_ in described]:
+            line = f"{mart.relation} is published with other columns than the warehouse has"
+            yield line, "", ""
+            continue
+        period = f"cast({mart.column} as varchar)" if mart.column else "''"
+        where = ""
+        if mart.column and mart.period != "batch" and first and last:
+            where = (
+                f" where {mart.column} >= date_trunc('{mart.period}', date '{first}')"
+                f" and {mart.column} <= date '{last}'"
+            )
+        files = quoted(glob_of(folder))
+        published = f"read_parquet('{files}/*.parquet', union_by_name = true)"
+        counted = (
+            f"select {period} as period, count(*) as row_count,"
+            f" sum(hash(concat_ws(chr(31), {row}))) as content"
+        )
+        unlike = con.execute(
+            f"select period from ({counted} from {mart.relation}{where} group by 1) as built"
+            f" full join ({counted} from {published}{where} group by 1) as published"
+            " using (period) where built.row_count is distinct from published.row_count"
+            " or built.content is distinct from published.content order by period"
+        ).fetchall()
+        if unlike:
+            which = "" if mart.column is None else f" in {len(unlike)} periods from {unlike[0][0]}"
+            line = f"{mart.relation} is published with other rows than the warehouse has{which}"
+            yield line, unlike[0][0], unlike[-1][0]
+
+
+def publish_loaded(con: duckdb.DuckDBPyConnection, ledger: Ledger, *, views: bool) -> None:
+    """Copies what is loaded now for those who must not open the database; with ``views`` for the
+    readers of heartbeats, too: a view names the files of its time, which stay until their day is
+    written once more."""
+    ledger.publish(con, ledger.published_marts(con), ["heartbeats"])
+    if views:
+        publish_views()
+
+
+def existing_relations(con: duckdb.DuckDBPyConnection) -> set[str]:
+    """Every table and view of the database, by its qualified name."""
+    found = con.execute("select table_schema, table_name from information_schema.tables")
+    return {f"{schema}.{table}" for schema, table in found.fetchall()}
+
+
+def _columns(con: duckdb.DuckDBPyConnection, relation: str) -> str:
+    described = con.execute(f"describe {relation}").fetchall()
+    return ", ".join(f"{name} {kind}" for name, kind, *_ in described)
+
+
+def _folder(ledger: Ledger, mart: str) -> Path:
+    folder = published_dir() / ledger.name / mart
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _write(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        con.execute(f"copy ({query}) to '{quoted(temporary)}' (format parquet, compression zstd)")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def publish_views() -> None:
+    """Writes ``published/sprint.duckdb`` anew: a view per published mart, and per title
+    ``<title>_raw.event_heartbeat`` over its partition files."""
+    root = published_dir()
+    root.mkdir(parents=True, exist_ok=True)
+    temporary = root / f".sprint.{os.getpid()}.tmp"
+    temporary.unlink(missing_ok=True)
+    try:
+        with duckdb.connect(str(temporary)) as con:
+            for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+                ledger = title_ledger(folder.name)
+                marts = ledger.published_marts(con)
+                for mart in sorted(path for path in folder.iterdir() if path.is_dir()):
+                    _mart_view(con, mart, marts.get(mart.name))
+            for folder in sorted((data_dir() / "raw").glob("*")):
+                _heartbeat_view(con, title_ledger(folder.name))
+        os.replace(temporary, root / "sprint.duckdb")
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _mart_view(con: duckdb.DuckDBPyConnection, folder: Path, known: PublishedMart | None) -> None:
+    """The columns are those of the newest publication, by name. A file that could not be written
+    since the mart gained one has nulls there; only where there is such a file are all of them
+    opened for it, here and by each reader."""
+    if not any(folder.glob("*.parquet")):
+        return
+    columns = "*"
+    # the version before wrote none for what landing refused
+    if (folder / _EMPTY).exists():
+        empty = quoted(glob_of(folder / _EMPTY))
+        described = con.execute(f"describe select * from read_parquet('{empty}')").fetchall()
+        columns = ", ".join(f'"{name}"' for name, *_ in described)
+    files = quoted(glob_of(folder))
+    schema = known.schema if known else f"{folder.parent.name}_mart"
+    union = "true" if known is None or known.mixed else "false"
+    con.execute(f"create schema if not exists {schema}")
+    con.execute(
+        f"create view {schema}.{folder.name} as select {columns}"
+        f" from read_parquet('{files}/*.parquet', union_by_name = {union})"
+    )
+
+
+def _heartbeat_view(con: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
+    """Only the files that were loaded: a folder may hold a replaced part until its next write,
+    which is also what makes an older view readable until then. A day whose loaded files are gone
+    (landed anew twice, say, and not loaded since) is what its manifest lists."""
+    title = ledger.name
+    loaded = ledger.published_files(con, "heartbeats")
+    paths: dict[date, list[Path]] = {}
+    for day, parts in (loaded or _listed_files(title)).items():
+        paths[day] = [partition_dir(title, "heartbeats", day) / name for name in parts]
+        if not all(path.exists() for path in paths[day]):
+            parts = _listed_files(title, day.isoformat()).get(day, [])
+            paths[day] = [partition_dir(title, "heartbeats", day) / name for name in parts]
+    files = [f"'{quoted(glob_of(path))}'" for parts in paths.values() for path in parts]
+    if files:
+        contract = DATASETS["heartbeats"]
+        con.execute(f"create schema if not exists {contract.schema_name(title)}")
+        con.execute(
+            f"create view {contract.relation(title)} as select * from read_parquet("
+            f"[{', '.join(files)}], hive_partitioning = true, hive_types = {{'event_date': date}})"
+        )
+
+
+def _listed_files(title: str, days: str = "????-??-??") -> dict[date, list[str]]:
+    """What the manifests list, where no ledger says what was loaded: before the first publication,
+    and in a data folder of the version before."""
+    files = {}
+    for folder in sorted(raw_dir(title, "heartbeats").glob(f"event_date={days}")):
+        day = date.fromisoformat(folder.name.removeprefix("event_date="))
+        try:
+            manifest = read_manifest(title, "heartbeats", day)
+        except PartitionError as error:
+            # one damaged day must not stop every title's publication; its load names it, too
+            logging.getLogger(__name__).warning("left out of the published view: %s", error)
+            continue
+        if manifest:
+            files[day] = [part.name for part in manifest.parts]
+    return files

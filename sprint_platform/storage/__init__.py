@@ -1,0 +1,1 @@
+"""What is made and loaded: partition files, their digests, and the ledger."""

@@ -1,0 +1,425 @@
+"""The ledger: what is made, loaded, built and published of a title or a domain, period by period.
+
+Four records behind one interface:
+
+- *made*: a partition's manifest (``storage.partitions``).
+- *loaded*: a row of ``loaded_partitions`` (``loaded_batches``), written in the transaction that
+  replaces the period in its table, with the digest of what it was loaded from.
+- *built*: rows of ``built_from`` and ``built_periods``, written by dbt in the transaction that
+  replaces the period in a model (``sprint_dbt/macros/built_periods.sql``), with the digests that it
+  was built from and the definition that built it.
+- *published*: ``data/published/<name>/ledger.parquet``, renamed into place with each publication.
+  It carries a copy of loaded and built for whoever must not open the database: a schedule's tick,
+  the doctor, the dashboard.
+
+A period is a day (``2025-01-31``) or the number of a batch, as text.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from sprint_platform.places import published_dir
+from sprint_platform.storage.partitions import Manifest
+from sprint_platform.storage.takeover import (
+    PERIOD_COLUMNS,
+    take_over_batches,
+    take_over_days,
+)
+
+# The tables' columns, in words that every warehouse knows.
+LOADED_BATCHES = "dataset varchar not null, load_batch_id integer not null, digest varchar not null"
+BUILT_FROM = (
+    "model varchar not null, dataset varchar not null, period varchar not null,"
+    " digest varchar not null, definition varchar not null, invocation varchar not null,"
+    " passed boolean"
+)
+BUILT_PERIODS = (
+    "model varchar not null, period varchar not null, row_count bigint not null,"
+    " invocation varchar not null, passed boolean"
+)
+_PUBLISHED_COLUMNS = (
+    "name", "view_schema", "period_column", "period_kind", "columns", "mixed", "period", "digest",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as it is to be built now: its table's name, the digest of its definition, and the
+    datasets of its domain that it reads, however many models lie between."""
+
+    name: str
+    definition: str
+    datasets: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How periods stand, each in ascending order. ``built`` are those that every model was built
+    of, from what is loaded, and passed its tests; ``unbuilt`` are loaded, and some model is behind;
+    ``stale`` are among the built, but by another definition than today's."""
+
+    built: tuple[str, ...]
+    unbuilt: tuple[str, ...]
+    stale: tuple[str, ...]
+    stale_models: frozenset[str]
+
+
+@dataclass(frozen=True)
+class PublishedMart:
+    """What is known of a published mart: its view's schema, the column that says a row's period and
+    what that is (day, week, month, batch; None where there are none), its columns, and by file name
+    without suffix the stamp of what the file holds."""
+
+    schema: str
+    column: str | None
+    period: str | None
+    columns: str
+    files: Mapping[str, str]
+    # some file may have other columns
+    mixed: bool = False
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The ledger of a title or a domain. ``name`` is its folder in ``data/raw`` and
+    ``data/published``, ``schema`` that of the ledger's tables, and ``model_schemas`` those that its
+    models are built in; ``batches`` says that its periods are numbers of batches, not days."""
+
+    name: str
+    schema: str
+    model_schemas: tuple[str, ...]
+    batches: bool = False
+
+    @property
+    def loaded_table(self) -> str:
+        return f"{self.schema}.{'loaded_batches' if self.batches else 'loaded_partitions'}"
+
+    @property
+    def path(self) -> Path:
+        """The file that is renamed with each publication."""
+        return published_dir() / self.name / "ledger.parquet"
+
+    def ensure(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Creates the tables where they are missing, and takes over what a database of the version
+        before holds; in a transaction of its own."""
+        # asked with each load: the information schema takes fifteen times as long to say
+        with suppress(duckdb.CatalogException):
+            con.execute(f"select 1 from {self.schema}.built_from limit 0")
+            return
+        with transaction(con):
+            con.execute(f"create schema if not exists {self.schema}")
+            if self.batches:
+                con.execute(f"create table if not exists {self.loaded_table} ({LOADED_BATCHES})")
+            else:
+                con.execute(
+                    f"create table if not exists {self.loaded_table} (dataset varchar not null,"
+                    " partition_date date not null, digest varchar not null, rows bigint not null,"
+                    " source varchar not null, files varchar[],"
+                    " primary key (dataset, partition_date))"
+                )
+                con.execute(
+                    f"alter table {self.loaded_table} add column if not exists files varchar[]"
+                )
+            con.execute(f"create table {self.schema}.built_from ({BUILT_FROM})")
+            con.execute(f"create table {self.schema}.built_periods ({BUILT_PERIODS})")
+            if self.batches:
+                take_over_batches(con, self.schema, self.model_schemas)
+            else:
+                take_over_days(con, self.name, self.schema, self.model_schemas)
+
+    def loaded_digests(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        dataset: str,
+        first: date = date.min,
+        end: date = date.max,
+    ) -> dict[date, str]:
+        """The digest of each day from ``first`` up to, and without, ``end`` that the dataset's
+        table holds."""
+        found = con.execute(
+            f"select partition_date, digest from {self.loaded_table}"
+            " where dataset = ? and partition_date >= ? and partition_date < ?",
+            [dataset, first, end],
+        )
+        return dict(found.fetchall())
+
+    def record_loaded(
+        self, con: duckdb.DuckDBPyConnection, dataset: str, loaded: Mapping[date, Manifest]
+    ) -> None:
+        """Notes what these days of the dataset were loaded from, in the caller's transaction."""
+        manifests = loaded.values()
+        # one table, not a row at a time: a year of rows took DuckDB's client six seconds
+        noted = pa.table(
+            {
+                "partition_date": pa.array(loaded, pa.date32()),
+                "digest": pa.array([m.digest for m in manifests], pa.string()),
+                "rows": pa.array([m.rows for m in manifests], pa.int64()),
+                "source": pa.array([m.source for m in manifests], pa.string()),
+                "files": pa.array(
+                    [[part.name for part in m.parts] for m in manifests], pa.list_(pa.string())
+                ),
+            }
+        )
+        con.register("noted_partitions", noted)
+        try:
+            con.execute(
+                f"insert or replace into {self.loaded_table}"
+                " (dataset, partition_date, digest, rows, source, files)"
+                " select ?, partition_date, digest, rows, source, files from noted_partitions",
+                [dataset],
+            )
+        finally:
+            con.unregister("noted_partitions")
+
+    def standing(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        models: Iterable[Model],
+        days: tuple[date, date] | None = None,
+    ) -> Standing:
+        """How the loaded periods stand with these models, by the database: all of them, or those of
+        the ``days`` [first, end)."""
+        period = "load_batch_id" if self.batches else "partition_date"
+        loaded = (
+            f"select dataset, cast({period} as varchar) as period, digest from {self.loaded_table}"
+        )
+        if days is not None:
+            loaded += f" where {period} >= date '{days[0]}' and {period} < date '{days[1]}'"
+        return standing(con, models, loaded, f"from {self.schema}.built_from")
+
+    def forget_others(self, con: duckdb.DuckDBPyConnection, models: Iterable[Model]) -> None:
+        """Removes what is noted as built of models that there are no more, or from datasets that
+        they do not read."""
+        known = [f"{model.name} {dataset}" for model in models for dataset in model.datasets]
+        con.execute(
+            f"delete from {self.schema}.built_from"
+            " where model || ' ' || dataset not in (select unnest(?))",
+            [known],
+        )
+
+    def published_standing(self, models: Iterable[Model] | None = None) -> Standing | None:
+        """The same by the copy of the last publication, without opening the database; None where
+        nothing was published. Without ``models``, of those that were published."""
+        if not self.path.exists():
+            return None
+        with duckdb.connect() as con:
+            copied = self._copied
+            if models is None:
+                models = [
+                    Model(name, "", frozenset(datasets))
+                    for name, datasets in con.execute(
+                        f"select name, list(distinct dataset) from {copied}"
+                        " where record = 'built' group by name"
+                    ).fetchall()
+                ]
+            return standing(
+                con,
+                models,
+                f"select name as dataset, period, digest from {copied} where record = 'loaded'",
+                f"from (select name as model, * exclude name from {copied} where record = 'built')",
+            )
+
+    def published_marts(self, con: duckdb.DuckDBPyConnection) -> dict[str, PublishedMart]:
+        """What is published, by mart, as the last publication says; ``con`` may be any database."""
+        if not self.path.exists():
+            return {}
+        found: dict[str, PublishedMart] = {}
+        for name, schema, column, kind, columns, mixed, files, stamps in con.execute(
+            "select name, any_value(view_schema), any_value(period_column),"
+            " any_value(period_kind), any_value(columns), any_value(mixed) = 'yes',"
+            " list(period order by period) filter (period is not null),"
+            " list(digest order by period) filter (period is not null)"
+            f" from {self._copied} where record = 'published' group by name order by name"
+        ).fetchall():
+            stamped = dict(zip(files or [], stamps or [], strict=True))
+            found[name] = PublishedMart(schema, column, kind, columns, stamped, mixed)
+        return found
+
+    def published_periods(
+        self, marts: Mapping[str, Iterable[str]]
+    ) -> dict[str, tuple[str | None, str | None]]:
+        """By published mart the column with the period of its rows, and what that is (day, week,
+        month, batch); None and None of a mart without. ``marts`` are asked with their columns: by
+        these one is read that the version before published."""
+        with duckdb.connect() as con:
+            known = self.published_marts(con)
+        found: dict[str, tuple[str | None, str | None]] = {}
+        for mart, columns in marts.items():
+            if mart in known:
+                found[mart] = (known[mart].column, known[mart].period)
+                continue
+            column = next((name for name in columns if name in PERIOD_COLUMNS), None)
+            found[mart] = (column, PERIOD_COLUMNS[column] if column else None)
+        return found
+
+    def published_files(
+        self, con: duckdb.DuckDBPyConnection, dataset: str
+    ) -> dict[date, list[str]]:
+        """The files of the dataset's loaded partitions by day, relative to the partition's folder,
+        as the last publication says; ``con`` may be any database."""
+        if not self.path.exists():
+            return {}
+        found = con.execute(
+            f"select cast(period as date), files from {self._copied}"
+            " where record = 'loaded' and name = ? and files is not null order by 1",
+            [dataset],
+        )
+        return dict(found.fetchall())
+
+    @property
+    def _copied(self) -> str:
+        """SQL: the last publication's file, read anew by each query."""
+        return f"read_parquet('{quoted(glob_of(self.path))}')"
+
+    def publish(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        marts: Mapping[str, PublishedMart],
+        datasets_with_files: Iterable[str] = (),
+    ) -> None:
+        """Renames a new file of the ledger into place: what is published now, and a copy of what is
+        loaded and built. Only these datasets' files are copied with it."""
+        mixed = {True: "yes", False: "no"}
+        rows = [
+            (
+                name,
+                mart.schema,
+                mart.column,
+                mart.period,
+                mart.columns,
+                mixed[mart.mixed],
+                file,
+                stamp,
+            )
+            for name, mart in marts.items()
+            # a mart of no files has its columns all the same
+            for file, stamp in (mart.files.items() or [(None, None)])
+        ]
+        published = pa.table(
+            {
+                column: pa.array(values, pa.string())
+                for column, values in zip(
+                    _PUBLISHED_COLUMNS, zip(*rows, strict=True) if rows else [()] * 8, strict=True
+                )
+            }
+        )
+        period = "load_batch_id" if self.batches else "partition_date"
+        more = (
+            "cast(null as bigint) as rows, cast(null as varchar) as source,"
+            " cast(null as varchar[]) as files"
+            if self.batches
+            else "rows, source, case when list_contains(?, dataset) then files end as files"
+        )
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        con.register("published_now", published)
+        try:
+            con.execute(
+                "copy (select 'published' as record, * from published_now"
+                " union all by name"
+                f" select 'loaded' as record, dataset as name, cast({period} as varchar) as period,"
+                f"  digest, {more} from {self.loaded_table}"
+                " union all by name"
+                " select 'built' as record, model as name, dataset, period, digest, definition,"
+                f"  passed from {self.schema}.built_from)"
+                f" to '{quoted(temporary)}' (format parquet, compression zstd)",
+                [] if self.batches else [list(datasets_with_files)],
+            )
+            os.replace(temporary, self.path)
+        finally:
+            con.unregister("published_now")
+            temporary.unlink(missing_ok=True)
+
+
+def title_ledger(title: str) -> Ledger:
+    """The ledger of a title."""
+    return Ledger(title, f"{title}_raw", (f"{title}_stage", f"{title}_mart"))
+
+
+@contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commits at the end of the block, or undoes everything where it raises."""
+    con.begin()
+    try:
+        yield
+        con.commit()
+    except BaseException:
+        # a commit that failed has rolled back already
+        with suppress(duckdb.TransactionException):
+            con.rollback()
+        raise
+
+
+def standing(
+    con: duckdb.DuckDBPyConnection, models: Iterable[Model], loaded: str, built: str
+) -> Standing:
+    """How the periods stand that ``loaded`` gives, a query of dataset, period and digest; ``built``
+    is the end of a query of built_from's columns."""
+    wanted = [(m.name, m.definition, dataset) for m in models for dataset in m.datasets]
+    if not wanted:
+        return Standing((), (), (), frozenset())
+    names, definitions, datasets = zip(*wanted, strict=True)
+    con.register(
+        "wanted_models",
+        pa.table({"model": names, "definition": definitions, "dataset": datasets}),
+    )
+    try:
+        found = con.execute(
+            f"""
+            with loaded as ({loaded}),
+            wanted as (
+                select period, model, wanted.definition, dataset, loaded.digest
+                from (select distinct period from loaded
+                    where dataset in (select dataset from wanted_models)) as periods
+                cross join wanted_models as wanted
+                left join loaded using (dataset, period)
+                -- before all else is loaded lie the sign-ups of before a launch, and nothing else
+                where loaded.digest is not null or period >= (
+                    select min(period) from loaded where dataset <> 'dim_players'
+                        and dataset in (select dataset from wanted_models)
+                )
+            )
+            select
+                period,
+                bool_and(
+                    coalesce(built.passed, false)
+                    and built.digest is not distinct from wanted.digest
+                ) as is_built,
+                list(distinct model) filter (
+                    built.definition is distinct from wanted.definition and wanted.definition <> ''
+                ) as stale
+            from wanted
+            left join (select model, dataset, period, digest, definition, passed {built}) as built
+                using (model, dataset, period)
+            group by period
+            order by {"try_cast(period as integer), period"}
+            """
+        ).fetchall()
+    finally:
+        con.unregister("wanted_models")
+    stale = [(period, models) for period, is_built, models in found if is_built and models]
+    return Standing(
+        built=tuple(period for period, is_built, _ in found if is_built),
+        unbuilt=tuple(period for period, is_built, _ in found if not is_built),
+        stale=tuple(period for period, _ in stale),
+        stale_models=frozenset(model for _, models in stale for model in models),
+    )
+
+
+def quoted(path: Path | str) -> str:
+    """The path inside quotes of SQL."""
+    return str(path).replace("'", "''")
+
+
+def glob_of(path: Path | str) -> str:
+    """The path where DuckDB takes a pattern: the characters of patterns stand for themselves."""
+    return "".join(f"[{c}]" if c in "[*?" else c for c in str(path))

@@ -1,0 +1,336 @@
+"""Partition files: one day of one dataset as Parquet parts, with a manifest as the commit point.
+
+``data/raw/<title>/<dataset>/event_date=D/`` holds parts whose names carry their digest, and
+``manifest.json``, which is renamed into place last. Readers open only what the manifest lists; a
+part that no manifest lists is left from a crash or an older version and goes at the next write.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sprint_platform.core.errors import SprintError
+from sprint_platform.core.locks import Kind, Lock, hold
+from sprint_platform.places import raw_dir
+from sprint_platform.storage.digest import Digest, digest_table
+from sprint_platform.telemetry.contracts import CONTRACT_VERSION, DATASETS, Dataset
+
+FORMAT_VERSION = 1
+# A part is closed after this many rows: small enough to be held while it is written, large enough
+# that a day of a million players is some tens of files.
+ROWS_PER_PART = 4_000_000
+# DuckDB reads row groups in parallel and skips them by their statistics.
+ROWS_PER_GROUP = 262_144
+
+
+class PartitionError(SprintError):
+    """A partition that is missing, damaged or of another contract. The message is one line."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of a partition; ``name`` is relative to the partition's folder."""
+
+    name: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a partition holds. ``source`` says what made it (a simulated title's fingerprint)."""
+
+    rows: int
+    bytes: int
+    digest: str
+    source: str
+    parts: tuple[Part, ...]
+    contract_version: int = CONTRACT_VERSION
+    format_version: int = FORMAT_VERSION
+    folder: Path = field(default=Path(), compare=False)
+
+    @property
+    def paths(self) -> list[Path]:
+        return [self.folder / part.name for part in self.parts]
+
+
+def partition_dir(title: str, dataset: str, day: date) -> Path:
+    """The folder of one partition."""
+    return raw_dir(title, dataset) / f"event_date={day.isoformat()}"
+
+
+def write_partition(
+    title: str,
+    dataset: str,
+    day: date,
+    tables: Iterable[pa.Table],
+    source: str,
+    contract: Dataset | None = None,
+) -> Manifest:
+    """Writes the day's records, chunk by chunk, and replaces what the partition held.
+
+    A dataset of another domain than a title's comes with its ``contract``; ``title`` is then that
+    domain's name. The old partition stays readable until the new manifest is in place; an exception
+    on the way leaves it as it was. Tables must have the contract's schema. Raises PartitionError
+    otherwise.
+    """
+    folder = partition_dir(title, dataset, day)
+    # two writers of one day (a backfill and a schedule) would sweep away each other's parts
+    lock = Lock(Kind.PARTITION, folder / ".lock", f"the partition {folder}")
+    with hold(lock, f"the writer of {title}/{dataset}"):
+        draft = PartitionDraft(title, dataset, day, contract)
+        try:
+            for table in tables:
+                draft.write(table)
+            return draft.finish(source).commit()
+        finally:
+            draft.discard()
+
+
+class PartitionDraft:
+    """A partition while it is being written: ``write`` its records, ``finish`` it, and ``commit``
+    what that gives; until then readers see the old one. ``discard`` drops what is not finished.
+
+    Whoever drafts must be the partition's only writer.
+    """
+
+    def __init__(
+        self, title: str, dataset: str, day: date, contract: Dataset | None = None
+    ) -> None:
+        self.folder = partition_dir(title, dataset, day)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            listed = read_manifest(title, dataset, day)
+        except PartitionError:  # it is damaged, and now made again
+            listed = None
+        self._listed = {part.name for part in listed.parts} if listed else set()
+        _sweep(self.folder, self._listed)
+        self._contract = contract or DATASETS[dataset]
+        self._parts: list[Part] = []
+        self._total = Digest()
+        self._writer = _PartWriter(self.folder, self._contract)
+
+    def write(self, table: pa.Table) -> None:
+        """Adds records of the contract's schema (PartitionError otherwise)."""
+        self._total += self._writer.write(table)
+        if self._writer.rows >= ROWS_PER_PART:
+            self._parts.append(self._writer.close(len(self._parts)))
+            self._writer = _PartWriter(self.folder, self._contract)
+
+    def finish(self, source: str) -> FinishedPartition:
+        """Closes the files, under their names; ``source`` says what the records come from."""
+        if self._writer.rows:
+            self._parts.append(self._writer.close(len(self._parts)))
+        manifest = Manifest(
+            rows=self._total.rows,
+            bytes=sum(part.bytes for part in self._parts),
+            digest=str(self._total),
+            source=source,
+            parts=tuple(self._parts),
+            folder=self.folder,
+        )
+        return FinishedPartition(manifest, frozenset(self._listed))
+
+    def discard(self) -> None:
+        """Removes the file that is being written, if any."""
+        self._writer.discard()
+
+
+@dataclass(frozen=True)
+class FinishedPartition:
+    """A partition whose files are complete, but which no reader sees before its ``commit``."""
+
+    manifest: Manifest
+    _listed: frozenset[str]
+
+    def commit(self) -> Manifest:
+        """Puts the manifest in place: from here on, this is the partition."""
+        folder = self.manifest.folder
+        told = asdict(self.manifest)
+        del told["folder"]
+        temporary = folder / f".manifest-{os.getpid()}.tmp"
+        temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        os.replace(temporary, folder / "manifest.json")
+        return self.manifest
+
+    def discard(self) -> None:
+        """Removes the files, except those that the partition in place has, too."""
+        for part, path in zip(self.manifest.parts, self.manifest.paths, strict=True):
+            if part.name not in self._listed:
+                path.unlink(missing_ok=True)
+
+
+class _PartWriter:
+    """One Parquet file under a temporary name, opened at its first row."""
+
+    def __init__(self, folder: Path, contract: Dataset) -> None:
+        columns = contract.columns
+        self.schema = contract.arrow_schema
+        self.temporary = folder / f".part-{os.getpid()}-{time.monotonic_ns()}.tmp"
+        self.rows = 0
+        self.digest = Digest()
+        self._nulls = {column.name: 0 for column in columns if column.nullable}
+        # dictionaries and minima of every column took half of the writing time: ids and words
+        # repeat, times are what a reader skips by, and a column with nulls is counted by them
+        self._repeating = [c.name for c in columns if c.type in ("uuid", "text", "small")]
+        self._counted = [c.name for c in columns if c.type == "timestamp" or c.nullable]
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, table: pa.Table) -> Digest:
+        if table.schema != self.schema:
+            raise PartitionError(
+                f"{self.temporary.parent}: records have the columns [{_told(table.schema)}], but"
+                f" the contract says [{_told(self.schema)}]"
+            )
+        for column, values in zip(self.schema, table.columns, strict=True):
+            if values.null_count and not column.nullable:
+                raise PartitionError(
+                    f"{self.temporary.parent}: column {column.name} has {values.null_count} missing"
+                    " values, but the contract allows none"
+                )
+        digest = digest_table(table)
+        if table.num_rows:
+            if self._writer is None:
+                self._writer = pq.ParquetWriter(
+                    self.temporary,
+                    self.schema,
+                    compression="zstd",
+                    compression_level=1,
+                    use_dictionary=self._repeating,
+                    write_statistics=self._counted,
+                    # random ids are stored as they are: damage to them would be read as other ids
+                    write_page_checksum=True,
+                )
+            self._writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+            self.rows += table.num_rows
+            self.digest += digest
+            for name in self._nulls:
+                self._nulls[name] += table[name].null_count
+        return digest
+
+    def close(self, number: int) -> Part:
+        assert self._writer is not None  # only parts with rows are closed
+        self._writer.close()
+        self._writer = None
+        self._check_counts()
+        size = self.temporary.stat().st_size
+        # the size too: the same records in another order are another file, and must not take the
+        # place of one that the old manifest lists
+        name = f"part-{number:05d}-{self.digest.first:016x}-{size:x}.parquet"
+        os.replace(self.temporary, self.temporary.parent / name)
+        return Part(name, self.rows, size)
+
+    def discard(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self.temporary.unlink(missing_ok=True)
+
+    def _check_counts(self) -> None:
+        """Every column of the file holds as many values as its rows had. A writer once dropped all
+        values of a column without an error; this costs a read of the file's footer."""
+        footer = pq.read_metadata(self.temporary)
+        for index, column in enumerate(self.schema):
+            groups = [footer.row_group(g).column(index) for g in range(footer.num_row_groups)]
+            written = sum(group.num_values for group in groups)
+            # a column that must not be null is a required one in Parquet: its values are counted;
+            # of the others the file counts the nulls too
+            expected = self.rows
+            if column.nullable:
+                written -= sum(group.statistics.null_count for group in groups)
+                expected -= self._nulls[column.name]
+            if written != expected:
+                raise PartitionError(
+                    f"{self.temporary.parent}: column {column.name} was written with {written}"
+                    f" values for {expected}; nothing was replaced"
+                )
+
+
+def _told(schema: pa.Schema) -> str:
+    return ", ".join(f"{column.name} {column.type}" for column in schema)
+
+
+def _sweep(folder: Path, listed: set[str]) -> None:
+    """Removes files that the manifest does not list."""
+    for path in folder.iterdir():
+        if path.name not in listed and path.suffix in (".parquet", ".tmp"):
+            path.unlink(missing_ok=True)
+
+
+def read_manifest(
+    title: str, dataset: str, day: date, *, missing_ok: bool = True
+) -> Manifest | None:
+    """The partition's manifest, or None where it was never written (PartitionError with
+    ``missing_ok=False``). A manifest of another contract or format version counts as missing: the
+    partition must be made again."""
+    folder = partition_dir(title, dataset, day)
+    try:
+        told = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        if (told["contract_version"], told["format_version"]) == (CONTRACT_VERSION, FORMAT_VERSION):
+            told["parts"] = tuple(Part(**part) for part in told["parts"])
+            return Manifest(**told, folder=folder)
+    except FileNotFoundError:
+        pass
+    except (ValueError, KeyError, TypeError) as error:
+        raise PartitionError(
+            f"{folder / 'manifest.json'} is damaged: materialize {title}/{dataset} for {day} again"
+        ) from error
+    if missing_ok:
+        return None
+    raise PartitionError(f"there is no partition {day} of {title}/{dataset}: materialize it first")
+
+
+def read_partition(
+    title: str, dataset: str, day: date, contract: Dataset | None = None
+) -> Iterator[pa.Table]:
+    """The partition's records, one table per row group. Raises PartitionError where it is missing
+    or a part is not as its manifest says."""
+    manifest = read_manifest(title, dataset, day, missing_ok=False)
+    assert manifest is not None
+    schema = (contract or DATASETS[dataset]).arrow_schema
+    asset = f"{title}/{dataset}"
+    for path in checked_paths(manifest, asset, day):
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                for group in range(file.num_row_groups):
+                    # the file's schema is the contract's, but Parquet widens decimal32
+                    yield file.read_row_group(group).cast(schema)
+        except (pa.ArrowException, OSError) as error:
+            raise PartitionError(
+                f"{path} is damaged: materialize {asset} for {day} again"
+            ) from error
+
+
+def checked_paths(manifest: Manifest, asset: str, day: date) -> list[Path]:
+    """The partition's files, each of the size that the manifest gives. A power cut may leave a
+    renamed file short; the size shows it before half a day is loaded."""
+    for part, path in zip(manifest.parts, manifest.paths, strict=True):
+        size = path.stat().st_size if path.exists() else None
+        if size != part.bytes:
+            what = "is missing" if size is None else f"has {size} bytes, not {part.bytes}"
+            raise PartitionError(f"{path} {what}: materialize {asset} for {day} again")
+    return manifest.paths
+
+
+def made_days(title: str, dataset: str) -> set[date]:
+    """The days that have a folder with a manifest in it; what it says is not read."""
+    found = set()
+    for path in raw_dir(title, dataset).glob("event_date=????-??-??/manifest.json"):
+        with suppress(ValueError):  # somebody else's folder
+            found.add(date.fromisoformat(path.parent.name.removeprefix("event_date=")))
+    return found
+
+
+def partition_days(title: str, dataset: str) -> list[date]:
+    """The days that have a partition of this contract and format, ascending."""
+    days = sorted(made_days(title, dataset))
+    return [day for day in days if read_manifest(title, dataset, day) is not None]

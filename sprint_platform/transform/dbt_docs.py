@@ -1,0 +1,74 @@
+"""dbt's documentation as one page: models, sources, tests, lineage, and the columns' types.
+
+The types are read from a warehouse that is made for this and thrown away: every table of the
+contracts without a row, and dbt's models over them. So the page is the same before the first run
+as after a year, and nobody's warehouse is waited for.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import duckdb
+
+from sprint_platform.core.errors import SprintError
+from sprint_platform.engines.load import ensure_title_schemas
+from sprint_platform.eventlog.contracts import RAW_TABLES
+from sprint_platform.eventlog.duckdb_target import DuckDBTarget
+from sprint_platform.places import database_path, dbt_project_dir
+from sprint_platform.storefront.duckdb_target import ensure_bronze
+from sprint_platform.title import Title
+from sprint_platform.transform.dbt_runner import dbt_environment, dbt_result, failure_line
+
+# dbt's own name for the page with everything in it
+_PAGE = "static_index.html"
+
+
+class DocsError(SprintError):
+    """dbt could not document the project. The message is one line."""
+
+
+def dbt_docs_page(title: Title) -> str:
+    """The page as HTML, with the names that tables have in this title; it loads nothing else.
+
+    Raises DocsError with dbt's own words when the project is wrong.
+    """
+    with tempfile.TemporaryDirectory(prefix="sprint-docs-") as folder:
+        _make_empty_warehouse(Path(folder) / database_path().name, title)
+        environment = {
+            **dbt_environment(title, None),
+            "SPRINT_DATA_DIR": folder,
+            "SPRINT_DUCKDB_TEMP": f"{folder}/tmp",
+            "SPRINT_STORE_TITLE": title.name,
+        }
+        target = Path(folder) / "target"
+        for command in (
+            ("build", "--no-write-json", "--exclude-resource-type", "test", "unit_test"),
+            ("docs", "generate", "--static"),
+        ):
+            arguments = [
+                *command,
+                *("--log-level", "none", "--log-level-file", "info", "--no-use-colors"),
+                *("--project-dir", str(dbt_project_dir())),
+                *("--target-path", str(target)),
+                *("--log-path", str(target / "logs")),
+            ]
+            if line := failure_line("the documentation", dbt_result(arguments, environment)):
+                raise DocsError(line)
+        page = (target / _PAGE).read_text(encoding="utf-8")
+    # where this machine keeps the files is nobody's business, and differs from build to build
+    return page.replace(f"{target}/", "").replace(str(dbt_project_dir()), dbt_project_dir().name)
+
+
+def _make_empty_warehouse(path: Path, title: Title) -> None:
+    """What dbt reads, without rows: the title's datasets, the event log's tables, the store's."""
+    with duckdb.connect(str(path)) as con:
+        ensure_title_schemas(con, title.name)
+        ensure_bronze(con)
+        eventlog = DuckDBTarget(con)
+        for table in RAW_TABLES.values():
+            eventlog.make(table)
+        # makes them
+        with eventlog.transaction():
+            pass

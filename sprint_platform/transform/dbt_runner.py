@@ -1,0 +1,297 @@
+"""Running dbt in this process: the environment, the arguments, one invocation, its events.
+
+The dbt command would cost its imports again, and dagster-dbt's CLI resource two dbt commands.
+dbt itself is imported late, by whoever runs it.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from sprint_platform.core.settings import settings, variable
+from sprint_platform.core.signals import when_stopped
+from sprint_platform.core.window import Window
+from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.places import data_dir, dbt_project_dir, dbt_target_dir, duckdb_temp_dir
+from sprint_platform.title import Title
+
+if TYPE_CHECKING:
+    from dbt.artifacts.schemas.results import NodeResult
+    from dbt.cli.main import dbtRunnerResult
+    from dbt_common.events.base_types import EventMsg
+
+# What a person is told of many failures.
+FAILURES_TOLD = 5
+RESULT_EVENTS = {"LogModelResult", "LogSeedResult", "LogTestResult"}
+# What makes a dbt run one title's and one window's, or some batches'.
+RUN_VARIABLES = {
+    "SPRINT_TITLE",
+    "SPRINT_WORD",
+    "SPRINT_ENCOUNTER_DISTANCE",
+    "SPRINT_ENCOUNTER_GAP_SECONDS",
+    "SPRINT_HEARTBEAT_SECONDS",
+    "SPRINT_MAP_CELL",
+    "SPRINT_SOURCE",
+    "SPRINT_LAUNCH_DATE",
+    "SPRINT_WINDOW_START",
+    "SPRINT_WINDOW_END",
+    "SPRINT_BATCHES",
+    "SPRINT_AS_OF",
+    "SPRINT_STORE_TITLE",
+    "SPRINT_DEFINITIONS",
+}
+
+
+def project_environment() -> dict[str, str]:
+    """Where dbt's profile lies, and every setting that the profile reads for DuckDB, which lets dbt
+    into a file that this process has open only with the very same."""
+    return {
+        "DBT_PROFILES_DIR": str(dbt_project_dir()),
+        variable("data_dir"): str(data_dir()),
+        variable("duckdb_memory"): settings().duckdb_memory,
+        variable("duckdb_temp"): str(duckdb_temp_dir()),
+    }
+
+
+def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
+    """The environment of a dbt run for the title; without a window it is about everything."""
+    environment = {
+        **project_environment(),
+        "SPRINT_TITLE": title.name,
+        "SPRINT_WORD": title.encounters.word,
+        "SPRINT_ENCOUNTER_DISTANCE": f"{title.encounters.distance:.12g}",
+        "SPRINT_ENCOUNTER_GAP_SECONDS": str(title.encounters.gap_seconds),
+        "SPRINT_HEARTBEAT_SECONDS": str(title.heartbeat_seconds),
+        "SPRINT_MAP_CELL": f"{title.grid.map_cell:.12g}",
+        "SPRINT_SOURCE": "landing" if title.lands else "simulated",
+        "SPRINT_LAUNCH_DATE": title.launch_date.isoformat(),
+    }
+    if window is not None:
+        environment["SPRINT_WINDOW_START"] = window.start.isoformat()
+        environment["SPRINT_WINDOW_END"] = window.end.isoformat()
+    return environment
+
+
+def title_schemas(title: str) -> set[str]:
+    """The schemas that a title's models may be built in."""
+    return {f"{title}_{part}" for part in ("raw", "dim", "stage", "mart")}
+
+
+def build_arguments(
+    name: str, manifest: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]]
+) -> list[str]:
+    """The arguments of ``dbt build`` for just these nodes of the manifest, models and tests.
+    ``name`` is the title's, or the domain's.
+
+    Every node is named, and nothing comes along: dbt's own ways to pick tests for models either
+    leave the sources' tests out or take those of assets that nobody selected.
+    """
+    return [
+        "build",
+        *project_arguments(name),
+        # a file log of every query and artifacts that nobody reads cost a tenth of a small run
+        *("--log-level-file", "info"),
+        "--no-write-json",
+        "--no-use-colors",
+        *("--indirect-selection", "empty"),
+        # what nothing is built of lies in a folder, too
+        *("--exclude-resource-type", "unit_test", "exposure"),
+        "--select",
+        *sorted("fqn:" + ".".join(name) for name in _shortest_names(manifest, nodes)),
+    ]
+
+
+def _shortest_names(
+    manifest: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]]
+) -> set[tuple[str, ...]]:
+    """The names of folders of which every node is asked for, and of the nodes in no such folder.
+
+    dbt looks at all nodes for each name: naming the 80 nodes of a title's day one by one took it
+    half a second.
+    """
+    asked = {tuple(node["fqn"]) for node in nodes}
+    others = {tuple(node["fqn"]) for node in manifest["nodes"].values()} - asked
+    # a project's name alone would be any model's of that name, too
+    others_folders = {name[:depth] for name in others for depth in range(2, len(name))}
+    shortest = set()
+    for name in asked:
+        folders = (name[:depth] for depth in range(2, len(name)))
+        shortest.add(next((f for f in folders if f not in others_folders), name))
+    return shortest
+
+
+def project_arguments(name: str) -> list[str]:
+    """Where the project is, and where dbt keeps what it parsed: apart for each title and domain."""
+    target = dbt_target_dir(name)
+    return [
+        *("--project-dir", str(dbt_project_dir())),
+        *("--target-path", str(target)),
+        *("--log-path", str(target / "logs")),
+    ]
+
+
+def dbt_result(
+    arguments: list[str],
+    environment: Mapping[str, str],
+    callbacks: list[Callable[[EventMsg], None]] | None = None,
+) -> dbtRunnerResult:
+    """Runs dbt. Its database connections are closed afterwards: they would keep the file locked."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    with _environment(environment):
+        try:
+            # never with manifest=: names would be those of the title it was parsed for
+            result = dbtRunner(callbacks=callbacks).invoke(arguments)
+        finally:
+            DuckDBConnectionManager.close_all_connections()
+    # in the main thread dbt cancels its queries, and tells of the signal as of any other failure
+    if isinstance(result.exception, (KeyboardInterrupt, SystemExit)):
+        raise result.exception
+    return result
+
+
+def dbt_result_in_duckdb(
+    arguments: list[str],
+    environment: Mapping[str, str],
+    callbacks: list[Callable[[EventMsg], None]] | None = None,
+) -> dbtRunnerResult:
+    """Runs dbt in the DuckDB file; the lease is the caller's.
+
+    A connection beside dbt's own has the file open first: dbt would fail where another program has
+    it open, and so it is waited for here, and cannot come in between. Raises LockError where that
+    program does not let go.
+    """
+    with connect():
+        return dbt_result(arguments, environment, callbacks)
+
+
+def dbt_events(
+    arguments: list[str],
+    environment: Mapping[str, str],
+    at_once: Callable[[dict[str, Any]], None] | None = None,
+) -> Generator[dict[str, Any], None, dbtRunnerResult]:
+    """Runs dbt in the DuckDB file, and yields every model's and test's result as it comes; returns
+    dbt's result. The caller has the file open, as ``dbt_result_in_duckdb`` has: other programs
+    cannot come in between.
+
+    dbt works in a thread of its own, so that its next model runs while Dagster stores what the last
+    one told. Where the run is stopped, so is dbt: the models that are being built are rolled back,
+    and no other begins. ``at_once`` hears of each result first, in the thread that built it: while
+    it listens, dbt has the database open.
+    """
+    from dbt_common.events.functions import msg_to_dict
+
+    waiting: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+    finished: list[dbtRunnerResult] = []
+    stopping = threading.Event()
+
+    def told(event: EventMsg) -> None:
+        if stopping.is_set() and event.info.name in ("LogStartLine", "SQLQuery"):
+            raise RuntimeError("the run was stopped")
+        if event.info.name in RESULT_EVENTS:
+            result = msg_to_dict(event)
+            if at_once:
+                at_once(result)
+            waiting.put(result)
+
+    def run() -> None:
+        try:
+            finished.append(dbt_result(arguments, environment, [told]))
+        finally:
+            waiting.put(None)
+
+    def stop() -> None:
+        stopping.set()
+        _interrupt_queries()
+
+    # Dagster leaves a step in the middle when the signal finds it storing what the step yielded
+    with when_stopped(stop):
+        thread = threading.Thread(target=run, name="dbt")
+        thread.start()
+        try:
+            while (event := waiting.get()) is not None:
+                yield event
+        except BaseException:
+            stop()
+            raise
+        finally:
+            thread.join()
+    return finished[0]
+
+
+def _interrupt_queries() -> None:
+    from dbt.adapters.base import BaseAdapter
+    from dbt.adapters.factory import FACTORY
+
+    for adapter in list(FACTORY.adapters.values()):
+        assert isinstance(adapter, BaseAdapter)
+        # a connection that was closed just now runs nothing
+        with suppress(duckdb.ConnectionException):
+            adapter.cancel_open_connections()
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """dbt reads its settings from the process's environment: these, for the time of the block."""
+    # a title or window that somebody exported for dbt's own command line is not this run's, and
+    # would freeze its names into the graph's manifest
+    names = {*values, *RUN_VARIABLES}
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    try:
+        # no variable is missing for a moment: another thread would take the data for elsewhere
+        os.environ.update(values)
+        for name in RUN_VARIABLES - values.keys():
+            os.environ.pop(name, None)
+        yield
+    finally:
+        os.environ.update(before)
+        for name in names - before.keys():
+            os.environ.pop(name, None)
+
+
+def failure_line(name: str, result: dbtRunnerResult) -> str | None:
+    """What went wrong, in one line that names the models and tests; None when nothing did."""
+    if result.success:
+        return None
+    results = node_results(result)
+    if result.exception is not None or not results:
+        return f"dbt failed for {name}: {told_on_one_line(result.exception)}"
+    failed = [r for r in results if r.status in ("error", "fail", "runtime error")]
+    told = "; ".join(_told_failure(r) for r in failed[:FAILURES_TOLD])
+    more = f"; and {len(failed) - FAILURES_TOLD} more" if len(failed) > FAILURES_TOLD else ""
+    skipped = sum(r.status == "skipped" for r in results)
+    downstream = f" ({skipped} downstream were skipped)" if skipped else ""
+    return f"dbt: {len(failed)} of {len(results)} failed for {name}: {told}{more}{downstream}"
+
+
+def node_results(result: dbtRunnerResult) -> list[NodeResult]:
+    """The results of the models, seeds and tests; none when dbt failed before them."""
+    return list(getattr(result.result, "results", []))
+
+
+def _told_failure(result: NodeResult) -> str:
+    kind, name = str(result.node.resource_type), result.node.name
+    return f"{kind} {name}: {told_on_one_line(result.message)}"
+
+
+def told_on_one_line(error: object) -> str:
+    """An error's text without its line breaks, at most some lines long."""
+    return " ".join(str(error or "no reason was given").split())[:600]
+
+
+def stray_relations(schemas: Collection[str], result: dbtRunnerResult) -> list[str]:
+    """Relations that the run built outside these schemas: names of another title, frozen by a parse
+    that should not have been used."""
+    return sorted(
+        str(r.node.relation_name)
+        for r in node_results(result)
+        if r.node.resource_type in ("model", "seed") and r.node.schema not in schemas
+    )

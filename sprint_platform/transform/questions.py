@@ -1,0 +1,232 @@
+"""Questions that one query answers: dbt's analyses, asked of what is published.
+
+dbt takes seconds to start, and needs the warehouse. The files use two of its functions, ``ref`` and
+``var``; here they are rendered as dbt would for the title, and run read-only.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import duckdb
+import jinja2
+
+from sprint_platform.core.errors import SprintError
+from sprint_platform.engines.duckdb_file import duckdb_options
+from sprint_platform.places import dbt_project_dir, published_dir
+from sprint_platform.storage.ledger import title_ledger
+from sprint_platform.title import Title
+
+# What a question may need to be told.
+NEEDS = ("player", "date", "month")
+# The mart that says who played longest.
+ACTIVITY = "player_activity_daily"
+# An analysis is a question where its first line says so: -- 1. How long did a player play …?
+_FIRST_LINE = re.compile(r"-- (\d+)\. (.+)\n")
+
+
+class QuestionError(SprintError):
+    """A question that cannot be answered. The message is one line."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """An analysis: its number, the question in words, what it needs and the models it reads."""
+
+    number: int
+    text: str
+    path: Path
+    needs: tuple[str, ...]
+    models: tuple[str, ...]
+
+    def sql(self, title: Title, values: Mapping[str, str]) -> str:
+        """The query for the title with these values, by what it needs."""
+        return _rendered(
+            self.path, lambda model: _relation(title, model), lambda need, _default: values[need]
+        )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was asked and what came out. ``values`` is what was filled in, by need, and ``chosen``
+    says why, for what nobody told. ``seconds`` is the query's own time."""
+
+    values: Mapping[str, str]
+    chosen: Mapping[str, str]
+    sql: str
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    seconds: float
+
+
+def questions() -> list[Question]:
+    """Every question of the dbt project, by number. Raises QuestionError for a file that is no
+    template, or needs what nobody can tell it."""
+    found = []
+    for path in (dbt_project_dir() / "analyses").glob("*.sql"):
+        first_line = _FIRST_LINE.match(path.read_text(encoding="utf-8"))
+        if first_line:
+            found.append(_question(path, int(first_line[1]), first_line[2]))
+    return sorted(found, key=lambda question: question.number)
+
+
+def _question(path: Path, number: int, text: str) -> Question:
+    """Rendered once with its own defaults, the file tells what it needs and reads."""
+    needs: dict[str, None] = {}
+    models: dict[str, None] = {}
+
+    def relation_of(model: str) -> str:
+        models[model] = None
+        return model
+
+    def value_of(need: str, default: str) -> str:
+        needs[need] = None
+        return default
+
+    _rendered(path, relation_of, value_of)
+    unknown = [need for need in needs if need not in NEEDS]
+    if unknown:
+        raise QuestionError(f"{path}: nobody can tell '{unknown[0]}', only {', '.join(NEEDS)}")
+    return Question(number, text, path, tuple(n for n in NEEDS if n in needs), tuple(models))
+
+
+def _rendered(
+    path: Path, relation_of: Callable[[str], str], value_of: Callable[[str, str], str]
+) -> str:
+    # whatever else dbt would know is an error, not empty text
+    templates = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    try:
+        template = templates.from_string(path.read_text(encoding="utf-8"))
+        return template.render(ref=relation_of, var=value_of)
+    except jinja2.TemplateError as error:
+        raise QuestionError(f"{path}: {_on_one_line(error)}") from error
+
+
+def _relation(title: Title, model: str) -> str:
+    """Where a mart of the title is published: dbt's generate_alias_name and generate_schema_name
+    say the same."""
+    return f"{title.name}_mart.{model.replace('encounter', title.encounters.word)}"
+
+
+def ask(
+    title: Title,
+    question: Question,
+    player: UUID | None = None,
+    day: date | None = None,
+    month: date | None = None,
+) -> Answer:
+    """The answer from what is published of the title. ``month`` is its first day. What the question
+    needs and nobody told is chosen: the last date or month that there is, and whoever played
+    longest (on the date, where there is one).
+
+    Raises QuestionError where nothing is published or a table is empty, and for a player, date or
+    month that is not in the table.
+    """
+    path = published_dir() / "sprint.duckdb"
+    mend = f"sprint {'land' if title.lands else 'run'} --title {title.name}"
+    if not path.exists():
+        raise QuestionError(f"nothing is published in {path.parent} yet: {mend}")
+    try:
+        with duckdb.connect(str(path), read_only=True, config=duckdb_options()) as con:
+            relations = [_relation(title, model) for model in question.models]
+            if "player" in question.needs and player is None:
+                relations.append(_relation(title, ACTIVITY))
+            _require_rows(con, relations, mend)
+            values: dict[str, str] = {}
+            chosen: dict[str, str] = {}
+            if "date" in question.needs:
+                values["date"] = str(_published_day(con, relations[0], "day", day))
+                if day is None:
+                    chosen["date"] = "the last that is published"
+            if "month" in question.needs:
+                values["month"] = str(_published_day(con, relations[0], "month", month))[:7]
+                if month is None:
+                    chosen["month"] = "the last that is published"
+            if "player" in question.needs:
+                if player is None:
+                    player = _longest_player(con, _relation(title, ACTIVITY), values.get("date"))
+                    chosen["player"] = (
+                        f"who played longest{' that day' if 'date' in values else ''}"
+                    )
+                else:
+                    _require_player(con, relations[0], player)
+                values = {"player": str(player), **values}
+            sql = question.sql(title, values)
+            began = time.perf_counter()
+            result = con.execute(sql)
+            columns = tuple(column[0] for column in result.description)
+            rows = result.fetchall()
+            return Answer(values, chosen, sql, columns, rows, time.perf_counter() - began)
+    except duckdb.Error as error:
+        raise QuestionError(f"{path}: {_on_one_line(error)}") from error
+
+
+def _require_rows(con: duckdb.DuckDBPyConnection, relations: Iterable[str], mend: str) -> None:
+    published = {
+        f"{schema}.{table}"
+        for schema, table in con.execute(
+            "select table_schema, table_name from information_schema.tables"
+        ).fetchall()
+    }
+    for relation in relations:
+        if relation not in published:
+            raise QuestionError(f"{relation} is not published yet: {mend}")
+        if con.execute(f"select 1 from {relation} limit 1").fetchone() is None:
+            raise QuestionError(f"{relation} is published, but empty: it answers nothing yet")
+
+
+def _published_day(
+    con: duckdb.DuckDBPyConnection, relation: str, period: str, told: date | None
+) -> date:
+    """The first day of the period (a day or a month) that was told, where the relation has rows in
+    it; without one, of the last that it has."""
+    columns = [name for name, *_ in con.execute(f"describe {relation}").fetchall()]
+    schema, _, mart = relation.partition(".")
+    ledger = title_ledger(schema.removesuffix("_mart"))
+    column, _ = ledger.published_periods({mart: columns})[mart]
+    if column is None:
+        raise QuestionError(f"{relation} has no days, of which one could be asked")
+    row = con.execute(
+        f"select min({column}), max({column}), date_trunc('{period}', max({column}))::date,"
+        f" count(*) filter (where date_trunc('{period}', {column}) = ?) from {relation}",
+        [told],
+    ).fetchone()
+    assert row is not None
+    first, last, first_of_last, rows = row
+    if told is None:
+        return cast(date, first_of_last)
+    if not rows:
+        # a month is told as YYYY-MM
+        asked, begin, end = (
+            str(day) if period == "day" else str(day)[:7] for day in (told, first, last)
+        )
+        raise QuestionError(f"{relation} has nothing of {asked}: it goes from {begin} to {end}")
+    return told
+
+
+def _require_player(con: duckdb.DuckDBPyConnection, relation: str, player: UUID) -> None:
+    found = con.execute(f"select 1 from {relation} where player_id = ? limit 1", [player])
+    if found.fetchone() is None:
+        raise QuestionError(f"{relation} knows no player {player}")
+
+
+def _longest_player(con: duckdb.DuckDBPyConnection, activity: str, day: str | None) -> UUID:
+    on_the_day = f"where calendar_date = date '{day}'" if day else ""
+    row = con.execute(
+        f"select player_id from {activity} {on_the_day} group by player_id"
+        " order by sum(total_play_time_seconds) desc, player_id limit 1"
+    ).fetchone()
+    # there are rows, of that day, too: it was looked for
+    assert row is not None
+    return cast(UUID, row[0])
+
+
+def _on_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,1 +1,0 @@
-"""DuckDB: the lease on the one database file, loading into it, and publishing from it."""
