@@ -23,7 +23,7 @@ from sprint_platform.dashboard.queries import encounters
 from sprint_platform.dashboard.replay import beats_of, meetings_of
 from sprint_platform.dashboard.view import address, read_view
 from sprint_platform.orchestration.history import RUNS_READ, last_runs, latest_checks
-from sprint_platform.orchestration.run_tags import domain_tags
+from sprint_platform.orchestration.run_tags import title_tags
 from sprint_platform_tests.command_line import run_sprint
 from sprint_platform_tests.dashboard_marts import FIRST, LAST, publish_few, publish_marts
 
@@ -469,7 +469,7 @@ def test_a_check_is_told_however_many_runs_of_other_domains_came_after_it() -> N
         job = dg.define_asset_job("check", selection=dg.AssetSelection.all_asset_checks())
         dg.Definitions(asset_checks=[adds_up], jobs=[job]).resolve_job_def(
             "check"
-        ).execute_in_process(instance=instance, tags=domain_tags("game"))
+        ).execute_in_process(instance=instance, tags=title_tags("game"))
         for _ in range(RUNS_READ):
             instance.create_run_for_job(other)
     (told,) = latest_checks("game")

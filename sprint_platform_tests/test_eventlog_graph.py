@@ -22,7 +22,7 @@ from sprint_platform.eventlog.contracts import RAW_TABLES
 from sprint_platform.eventlog.files import batch_dir, read_table_file, write_table
 from sprint_platform.eventlog.settings import BatchSettings
 from sprint_platform.orchestration.build import build_definitions
-from sprint_platform.orchestration.eventlog_models import EventlogTranslator
+from sprint_platform.orchestration.eventlog_models import eventlog_translator
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.places import project_root, published_dir
 from sprint_platform.transform.dbt_manifest import domain_of, graph_manifest
@@ -270,7 +270,7 @@ def test_a_failing_check_is_told_and_holds_back_what_is_below(graph: Graph) -> N
 
 
 def test_relations_are_those_of_the_warehouse(graph: Graph) -> None:
-    translator = EventlogTranslator()
+    translator = eventlog_translator()
     manifest = graph_manifest()
     named = {
         translator.relation(node)

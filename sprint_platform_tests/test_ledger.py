@@ -20,6 +20,7 @@ from sprint_platform.operations.days_to_build import missing_days, stale_days
 from sprint_platform.publish.marts import publish_loaded
 from sprint_platform.storage.ledger import Ledger, Model, Standing, title_ledger
 from sprint_platform.storage.partitions import write_partition
+from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 from sprint_platform.transform.dbt_manifest import definitions_of
 from sprint_platform_tests.worlds import World
@@ -64,7 +65,7 @@ def load_day(
 ) -> None:
     """Loads as the day's records those of another day, or its own."""
     made = write_partition("sprint", dataset, day, getattr(world, dataset)(of), source="test")
-    load_partitions(con, "sprint", dataset, {day: made})
+    load_partitions(con, title_ledger("sprint"), DATASETS[dataset], {day: made})
 
 
 def standing(con: duckdb.DuckDBPyConnection, *models: Model) -> Standing:
@@ -153,8 +154,10 @@ def test_another_version_of_the_title_is_noted_where_the_records_are_the_same(
     made = write_partition(
         "sprint", "sessions", DAYS[0], sprint.sessions(DAYS[0]), source="another version"
     )
-    report = load_partitions(warehouse, "sprint", "sessions", {DAYS[0]: made})
-    assert report.unchanged_days == (DAYS[0],)
+    report = load_partitions(
+        warehouse, title_ledger("sprint"), DATASETS["sessions"], {DAYS[0]: made}
+    )
+    assert report.unchanged == (DAYS[0],)
     found = warehouse.execute(
         "select source from sprint_raw.loaded_partitions"
         " where dataset = 'sessions' and partition_date = '2025-01-01'"

@@ -33,8 +33,7 @@ from sprint_platform.eventlog.load import Mode, load
 from sprint_platform.eventlog.settings import BatchSettings
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.domain_build import build_models
-from sprint_platform.orchestration.eventlog_dbt import SCHEMAS, eventlog_environment
-from sprint_platform.orchestration.eventlog_models import EventlogTranslator
+from sprint_platform.orchestration.eventlog_models import eventlog_environment, eventlog_translator
 from sprint_platform.orchestration.runs import selection_for
 from sprint_platform.places import project_root
 from sprint_platform.publish.marts import publish_views
@@ -132,7 +131,7 @@ def batch_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         files = write_batch(BatchSettings(players=PLAYERS), eventlog_dir())
         with open_duckdb("the notebook's test") as target:
             load(target, {name: file.path for name, file in files.items()}, Mode.RECREATE)
-        built = build_models(EventlogTranslator(), eventlog_environment([], None), SCHEMAS)
+        built = build_models(eventlog_translator(), eventlog_environment([], None))
         assert built.failure is None
     return folder
 

@@ -25,6 +25,7 @@ from sprint_platform.publish.marts import (
 from sprint_platform.simulation.world import World
 from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.storage.partitions import write_partition
+from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform_tests.built_marts import note_built, publish_built
 
 LEDGER = title_ledger("sprint")
@@ -289,7 +290,12 @@ def test_a_data_folder_may_have_the_characters_of_patterns_in_its_name(
     manifest = write_partition("sprint", "heartbeats", day, sprint.heartbeats(day), source="test")
     with connect() as con:
         make_marts(con)
-        assert load_partitions(con, "sprint", "heartbeats", {day: manifest}).rows == manifest.rows
+        assert (
+            load_partitions(
+                con, title_ledger("sprint"), DATASETS["heartbeats"], {day: manifest}
+            ).rows
+            == manifest.rows
+        )
         build(con, *MARTS)
         publish(con, LEDGER, MARTS)
         assert list(unlike_published(con, LEDGER, MARTS)) == []
@@ -314,7 +320,7 @@ def test_heartbeats_are_read_from_what_was_loaded(data_folder: Path, sprint: Wor
                 )
                 for day, of in zip(days, made, strict=True)
             }
-            load_partitions(con, "sprint", "heartbeats", manifests)
+            load_partitions(con, title_ledger("sprint"), DATASETS["heartbeats"], manifests)
             publish_loaded(con, LEDGER, views=True)
             rows.append(manifests[days[1]])
 

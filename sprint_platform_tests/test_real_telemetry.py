@@ -15,6 +15,7 @@ from sprint_platform.engines.load import load_partitions
 from sprint_platform.landing.land import land
 from sprint_platform.operations.landed import load_landed
 from sprint_platform.places import dbt_project_dir
+from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.storage.partitions import partition_days, read_manifest
 from sprint_platform.title import Title
 from sprint_platform.transform.dbt_runner import dbt_environment, dbt_result, failure_line
@@ -86,7 +87,12 @@ def built(arena: Title, window: Window, tmp_path_factory: pytest.TempPathFactory
                 day: read_manifest("arena", dataset, day)
                 for day in partition_days("arena", dataset)
             }
-            load_partitions(con, "arena", dataset, {d: m for d, m in manifests.items() if m})
+            load_partitions(
+                con,
+                title_ledger("arena"),
+                DATASETS[dataset],
+                {d: m for d, m in manifests.items() if m},
+            )
         load_landed(con, arena)
         con.execute("create table if not exists arena_dim.dim_products (product_sku varchar)")
     target = tmp_path_factory.mktemp("dbt")

@@ -22,7 +22,9 @@ from sprint_platform.landing.fault_ledger import load_ledger
 from sprint_platform.landing.land import land
 from sprint_platform.operations.landed import load_landed
 from sprint_platform.operations.score import UNSEEN, Score, score
+from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.storage.partitions import partition_days, read_manifest
+from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.telemetry.dirt import EXPECTED
 from sprint_platform.title import Title
 from sprint_platform_tests.dirty_titles import DRIFT, RATES, deliver_days, ledger_rows, muddy
@@ -42,7 +44,7 @@ def land_and_load(title: Title) -> None:
                 for day in partition_days(title.name, dataset)
                 if (manifest := read_manifest(title.name, dataset, day))
             }
-            load_partitions(con, title.name, dataset, manifests)
+            load_partitions(con, title_ledger(title.name), DATASETS[dataset], manifests)
 
 
 def told(result: Score) -> dict[str, tuple[float | None, float | None]]:

@@ -264,12 +264,12 @@ from sprint_platform.storefront.contracts import BRONZE_TABLES
 from sprint_platform.storefront.generation.store import Store
 from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform.engines.duckdb_file import connect
-replace_days = duckdb_target.replace_days
-def dies(con, contract, *rest, **more):
+load = duckdb_target.load_in_transaction
+def dies(con, ledger, contract, manifests):
     if contract.name == "raw_sessions":
         os.kill(os.getpid(), signal.SIGKILL)
-    return replace_days(con, contract, *rest, **more)
-duckdb_target.replace_days = dies
+    return load(con, ledger, contract, manifests)
+duckdb_target.load_in_transaction = dies
 store = Store(StoreSettings(customers=60, products=40, orders=900, days=12))
 with connect() as con:
     duckdb_target.load_days(con, list(BRONZE_TABLES), store.settings.first_days, store)

@@ -38,7 +38,7 @@ def written(world: World, dataset: str, days: list[date] = DAYS) -> dict[date, M
 
 def load(manifests: dict[date, Manifest], dataset: str = "sessions") -> LoadReport:
     with connect() as con:
-        return load_partitions(con, "sprint", dataset, manifests)
+        return load_partitions(con, title_ledger("sprint"), DATASETS[dataset], manifests)
 
 
 def content(dataset: str = "sessions") -> list[tuple[Any, ...]]:
@@ -72,8 +72,8 @@ def test_the_table_holds_what_the_partitions_hold(
 ) -> None:
     days = DAYS[:2] if dataset == "heartbeats" else DAYS
     report = load(written(sprint, dataset, days), dataset)
-    assert report.loaded_days == tuple(days)
-    assert report.unchanged_days == ()
+    assert report.loaded == tuple(days)
+    assert report.unchanged == ()
     found = by_day(dataset)
     assert sum(len(rows) for rows in found.values()) == report.rows
     for day in days:
@@ -98,8 +98,8 @@ def test_a_second_load_does_nothing(data_folder: Path, sprint: World) -> None:
     load(manifests)
     before = content()
     report = load(manifests)
-    assert (report.rows, report.loaded_days) == (0, ())
-    assert report.unchanged_days == tuple(DAYS)
+    assert (report.rows, report.loaded) == (0, ())
+    assert report.unchanged == tuple(DAYS)
     assert content() == before
 
 
@@ -109,7 +109,7 @@ def test_records_in_another_order_are_no_change(data_folder: Path, sprint: World
     records = table(sprint, "sessions", DAYS[1])
     backwards = records.take(pa.array(range(records.num_rows - 1, -1, -1)))
     again = write_partition("sprint", "sessions", DAYS[1], [backwards], "test")
-    assert load({DAYS[1]: again}).unchanged_days == (DAYS[1],)
+    assert load({DAYS[1]: again}).unchanged == (DAYS[1],)
     assert content() == before
 
 
@@ -124,8 +124,8 @@ def test_changed_days_are_replaced_and_no_others(data_folder: Path, sprint: Worl
         for day in (DAYS[0], DAYS[2])
     }
     report = load(manifests | changed)
-    assert (report.rows, report.loaded_days) == (20, (DAYS[0], DAYS[2]))
-    assert report.unchanged_days == (DAYS[1], DAYS[3])
+    assert (report.rows, report.loaded) == (20, (DAYS[0], DAYS[2]))
+    assert report.unchanged == (DAYS[1], DAYS[3])
     after = by_day()
     assert len(after[DAYS[0]]) == len(after[DAYS[2]]) == 10
     assert after[DAYS[1]] == before[DAYS[1]]
@@ -136,9 +136,9 @@ def test_a_day_that_became_empty_leaves_no_row(data_folder: Path, sprint: World)
     load(written(sprint, "sessions"))
     empty = write_partition("sprint", "sessions", DAYS[1], [], "test")
     report = load({DAYS[1]: empty})
-    assert (report.rows, report.loaded_days) == (0, (DAYS[1],))
+    assert (report.rows, report.loaded) == (0, (DAYS[1],))
     assert set(by_day()) == {DAYS[0], DAYS[2], DAYS[3]}
-    assert load({DAYS[1]: empty}).unchanged_days == (DAYS[1],)
+    assert load({DAYS[1]: empty}).unchanged == (DAYS[1],)
     with connect() as con:
         assert title_ledger("sprint").loaded_digests(con, "sessions")[DAYS[1]] == empty.digest
 
@@ -149,7 +149,7 @@ def test_titles_and_datasets_do_not_meet(data_folder: Path, sprint: World, leap:
     before = content()
     manifest = write_partition("leap", "sessions", LAUNCH, leap.sessions(LAUNCH), "")
     with connect() as con:
-        load_partitions(con, "leap", "sessions", {LAUNCH: manifest})
+        load_partitions(con, title_ledger("leap"), DATASETS["sessions"], {LAUNCH: manifest})
         assert con.execute("select count(*) from leap_raw.event_session").fetchone() == (
             manifest.rows,
         )
@@ -200,7 +200,7 @@ def test_a_damaged_part_leaves_everything_as_it_was(
     assert content() == before
     # and what it says helps
     changed |= written(sprint, "sessions", [DAYS[2]])
-    assert load(changed).loaded_days == tuple(DAYS)
+    assert load(changed).loaded == tuple(DAYS)
 
 
 def test_a_manifest_that_counts_wrongly_is_undone(data_folder: Path, sprint: World) -> None:

@@ -13,7 +13,7 @@
     {% set ledger = ledger_schema(model) if execute else none %}
     {% if ledger is none %}{{ return('') }}{% endif %}
     {% set meta, config = model.config.meta, model.config %}
-    {% set batched = model.fqn[1] == 'eventlog' %}
+    {% set batched = meta.batches %}
     {% set loaded_period = 'load_batch_id' if batched else 'partition_date' %}
     {# a view, a table and a model of spans are noted whole: they have no period of their own #}
     {% set column = (meta.batch_column or meta.period_column) if config.materialized == 'incremental' else none %}
@@ -36,7 +36,7 @@
     from {{ ledger }}.{{ 'loaded_batches' if batched else 'loaded_partitions' }}
     where dataset in ('{{ datasets_read(model.unique_id) | join("', '") }}')
         and ({{ in_run(loaded_period) }});
-    {%- if config.schema in ('mart', 'gold', 'eventlog_mart') or meta.published %}
+    {%- if config.schema == 'gold' or config.schema.endswith('mart') or meta.published %}
     delete from {{ ledger }}.built_periods
     where model = '{{ this.identifier }}'
     {%- if column %} and (period = '' or {{ in_replaced_periods(noted_period(batched)) }}{{ gone }}){% endif %};
@@ -56,7 +56,7 @@
 
 {# A condition: the period is one of the run's own days or batches. #}
 {% macro in_run(period) -%}
-    {%- if model.fqn[1] == 'eventlog' -%}
+    {%- if model.config.meta.batches -%}
         {{ in_batches(period) }}
     {%- else -%}
         {%- set bounds, launch = window_bounds(), env_var('SPRINT_LAUNCH_DATE', '') -%}
@@ -108,18 +108,10 @@
     {% endfor %}
 {% endmacro %}
 
-{# The schema with the notes about a node of the graph; none where its database has no notes. #}
+{# The schema with the notes about a model: its meta's `ledger`, or a title's own; in Snowflake that of
+   the connection. None where its database has no notes. #}
 {% macro ledger_schema(node) %}
-    {% set domain = node.fqn[1] %}
-    {% if domain == 'title' %}
-        {% set schema = title() ~ '_raw' %}
-    {% elif domain == 'storefront' %}
-        {% set schema = 'bronze' %}
-    {% elif domain == 'eventlog' %}
-        {% set schema = target.schema if target.type == 'snowflake' else 'eventlog_raw' %}
-    {% else %}
-        {{ return(none) }}
-    {% endif %}
+    {% set schema = target.schema if target.type == 'snowflake' else node.config.meta.ledger or title() ~ '_raw' %}
     {% set notes = adapter.get_relation(database=target.database, schema=schema, identifier='built_from') %}
     {{ return(schema if notes else none) }}
 {% endmacro %}

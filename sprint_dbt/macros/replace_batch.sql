@@ -1,6 +1,6 @@
 {# Incremental strategy for a model whose rows belong to a batch (meta: batch_column): replaces
    exactly the run's batches, in one transaction, so that a batch that became empty leaves no row; and
-   removes those that the raw tables do not hold any more. Fails when a new row lies outside the run's
+   removes those that are not loaded any more. Fails when a new row lies outside the run's
    batches. #}
 {% macro get_incremental_replace_batch_sql(arg_dict) %}
     {% set batch_column = model.config.meta.batch_column %}
@@ -17,6 +17,8 @@
             ~ " model with in_batches('" ~ batch_column ~ "')"
         ) %}
     {% endif %}
-    {%- set held = "select " ~ batch_column ~ " from " ~ source('eventlog', 'raw_sessions') -%}
-    {{ delete_and_insert(arg_dict, replaced ~ " or " ~ batch_column ~ " not in (" ~ held ~ ")") }}
+    {%- set ledger = ledger_schema(model) -%}
+    {%- set gone = " or " ~ batch_column ~ " not in (select load_batch_id from " ~ ledger ~ ".loaded_batches)"
+        if ledger else "" -%}
+    {{ delete_and_insert(arg_dict, replaced ~ gone) }}
 {% endmacro %}

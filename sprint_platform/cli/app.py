@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from sprint_platform.cli import eventlog, storefront
+from sprint_platform.cli import domain, eventlog, storefront
 from sprint_platform.cli.about import doctor, titles, ui
 from sprint_platform.cli.asking import ask
 from sprint_platform.cli.docs import docs
@@ -27,3 +27,4 @@ for command in (
     app.command()(command)
 app.add_typer(eventlog.app, name="eventlog")
 app.add_typer(storefront.app, name="storefront")
+app.add_typer(domain.app, name="domain")

@@ -13,13 +13,14 @@ from sprint_platform.cli.run_report import built_table, tell_failures
 from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.core.signals import what_is_left
 from sprint_platform.storage.ledger import title_ledger
+from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 
 if TYPE_CHECKING:
     import duckdb
 
     from sprint_platform.core.window import Window
-    from sprint_platform.orchestration.raw_assets import Watch
+    from sprint_platform.orchestration.run_window import Watch
     from sprint_platform.orchestration.runs import GraphRun
     from sprint_platform.storage.ledger import Model
 
@@ -134,4 +135,4 @@ def _build(game: Title, windows: list[Window], build: Build, again: str) -> None
             f"{len(failed)} of {len(windows)} runs failed ({'; '.join(failed[:3])}): their logs are"
             f" in the UI (sprint ui), and {again} tries them again"
         )
-    out.print(built_table(game, seconds.pop(""), seconds))
+    out.print(built_table(game.name, DATASETS.values(), seconds.pop(""), seconds))

@@ -7,25 +7,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 
-from sprint_platform.publish.coverage import Coverage, coverage, title_coverage, yesterday
+from sprint_platform.domain import outside_domains
+from sprint_platform.publish.coverage import (
+    Coverage,
+    coverage,
+    domain_coverage,
+    title_coverage,
+    yesterday,
+)
 from sprint_platform.storage.ledger import Ledger, title_ledger
 from sprint_platform.title import Title
 
 
 def coverage_rows(games: Iterable[Title]) -> Iterator[tuple[str, str]]:
-    """A row for each title, the store and the event log, of which this version published anything:
+    """A row for each title, the store, the event log and each domain from outside, of which this
+    version published anything:
     whose days or batches they are, and what is said of them, a line for each thing to do."""
     from sprint_platform.eventlog.duckdb_target import LEDGER as EVENTLOG
     from sprint_platform.orchestration.dbt_translator import ModelTranslator
-    from sprint_platform.orchestration.eventlog_models import EventlogTranslator
+    from sprint_platform.orchestration.domain_translator import OutsideTranslator
+    from sprint_platform.orchestration.eventlog_models import eventlog_translator
     from sprint_platform.orchestration.storefront_models import StorefrontTranslator
     from sprint_platform.orchestration.title_translator import TitleTranslator
     from sprint_platform.storefront.duckdb_target import LEDGER as STORE
-    from sprint_platform.transform.dbt_manifest import manifest_at_hand
+    from sprint_platform.transform.dbt_manifest import Node, manifest_at_hand
 
-    manifest = manifest_at_hand()
+    ours = manifest_at_hand()
 
-    def stale(ledger: Ledger, translator: ModelTranslator, again: str) -> Iterator[str]:
+    def stale(
+        ledger: Ledger, translator: ModelTranslator, again: str, manifest: Node | None = ours
+    ) -> Iterator[str]:
         models = translator.models(manifest) if manifest else []
         standing = ledger.published_standing(models)
         if standing and standing.stale:
@@ -45,8 +56,21 @@ def coverage_rows(games: Iterable[Title]) -> Iterator[tuple[str, str]]:
         if standing.unbuilt:
             behind = ", ".join(standing.unbuilt)
             lines.append(f"loaded and not built: {behind}: sprint eventlog build")
-        old = stale(EVENTLOG, EventlogTranslator(), "sprint eventlog build")
+        old = stale(EVENTLOG, eventlog_translator(), "sprint eventlog build")
         yield "batches of the event log", "\n".join([*lines, *old])
+    for domain in outside_domains():
+        parsed = manifest_at_hand(domain.dbt_project)
+        again = f"sprint domain run {domain.name} --stale"
+        old = stale(domain.ledger, OutsideTranslator(domain), again, parsed)
+        if found := domain_coverage(domain, yesterday()):
+            yield f"days of {domain.name}", "\n".join([*_days(found), *old])
+        elif standing := domain.ledger.published_standing():
+            lines = [f"{len(standing.built):,} built"]
+            if standing.unbuilt:
+                behind = ", ".join(standing.unbuilt)
+                build = f"sprint domain run {domain.name} --from {standing.unbuilt[0]} --reuse"
+                lines.append(f"loaded and not built: {behind}: {build}")
+            yield f"batches of {domain.name}", "\n".join([*lines, *old])
 
 
 def _store_coverage(ledger: Ledger) -> Coverage | None:

@@ -172,15 +172,17 @@ def build(
     """Build and test the models with dbt."""
     from sprint_platform.eventlog.batches import BEHIND, to_build
     from sprint_platform.orchestration.domain_build import build_models
-    from sprint_platform.orchestration.eventlog_dbt import SCHEMAS, eventlog_environment
-    from sprint_platform.orchestration.eventlog_models import EventlogTranslator
+    from sprint_platform.orchestration.eventlog_models import (
+        eventlog_environment,
+        eventlog_translator,
+    )
     from sprint_platform.transform.dbt_manifest import graph_manifest
 
     day = read_day("--as-of", as_of) if as_of else None
     if day and batch:
         raise Stop("--as-of is a day for all batches: leave --batch out")
     secrets = _snowflake_credentials().environment() if to is Warehouse.snowflake else {}
-    translator = EventlogTranslator()
+    translator = eventlog_translator()
     models = translator.models(graph_manifest())
     with _opened(to, "build") as target:
         batches, also = to_build(target, models, batch or [], day)
@@ -188,7 +190,7 @@ def build(
         told = ", ".join(str(number) for number in also)
         out.print(f"also batch {told}: {BEHIND}", highlight=False)
     environment = {**eventlog_environment(batches, day), **secrets}
-    tell_build(build_models(translator, environment, SCHEMAS, to.value))
+    tell_build(build_models(translator, environment, to.value))
 
 
 def _ask_mode() -> LoadMode:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
 
 from sprint_platform.cli.terminal import Stop, out, problems
-from sprint_platform.title import Title
+from sprint_platform.telemetry.contracts import Dataset
 
 if TYPE_CHECKING:
     from sprint_platform.orchestration.domain_build import Built
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Tables about other tables, which nobody counts.
 BOOKKEEPING = {
     "loaded_partitions", "landed_partitions", "built_from", "built_periods", "built_partitions",
+    "loaded_batches",
 }  # fmt: skip
 
 
@@ -31,18 +32,21 @@ def tell_failures(report: GraphRun) -> None:
         problems.print(line, highlight=False, soft_wrap=True)
 
 
-def built_table(game: Title, seconds: float, seconds_of: Mapping[str, float]) -> Table:
-    """What is in the warehouse now: rows per table, and the seconds that its asset took."""
+def built_table(
+    name: str, contracts: Iterable[Dataset], seconds: float, seconds_of: Mapping[str, float]
+) -> Table:
+    """What is in the warehouse of a title or domain now: rows per table, and the seconds that its
+    asset took."""
     from sprint_platform.core.locks import hold
     from sprint_platform.engines.duckdb_file import connect, warehouse_lock
-    from sprint_platform.telemetry.contracts import DATASETS as CONTRACTS
 
+    # the catalogue's table, which has no days, is made by the dbt seed of that name
     asset_of: dict[tuple[str, str], str] = {
-        (contract.schema, contract.table): name for name, contract in CONTRACTS.items()
+        (contract.schema, contract.table): contract.name
+        for contract in contracts
+        if contract.partition_column
     }
-    # the catalogue's table is made by the dbt seed of that name
-    del asset_of["dim", "dim_products"]
-    table = Table(title=f"{game.name}: built in {seconds:.1f} s")
+    table = Table(title=f"{name}: built in {seconds:.1f} s")
     table.add_column("table")
     table.add_column("rows", justify="right")
     table.add_column("seconds", justify="right")
@@ -50,15 +54,15 @@ def built_table(game: Title, seconds: float, seconds_of: Mapping[str, float]) ->
         found = con.execute(
             "select table_schema, table_name from information_schema.tables"
             " where table_schema in (?, ?, ?, ?) order by all",
-            [f"{game.name}_{part}" for part in ("dim", "raw", "stage", "mart")],
+            [f"{name}_{part}" for part in ("dim", "raw", "stage", "mart")],
         ).fetchall()
         for part in ("dim", "raw", "stage", "mart"):
-            for schema, name in found:
-                if schema == f"{game.name}_{part}" and name not in BOOKKEEPING:
-                    rows = con.execute(f"select count(*) from {schema}.{name}").fetchone()
-                    took = seconds_of.get(f"{game.name}/{asset_of.get((part, name), name)}")
+            for schema, built in found:
+                if schema == f"{name}_{part}" and built not in BOOKKEEPING:
+                    rows = con.execute(f"select count(*) from {schema}.{built}").fetchone()
+                    took = seconds_of.get(f"{name}/{asset_of.get((part, built), built)}")
                     table.add_row(
-                        f"{schema}.{name}",
+                        f"{schema}.{built}",
                         f"{rows[0]:,}" if rows else "",
                         f"{took:.2f}" if took is not None else "",
                     )

@@ -19,6 +19,7 @@ from sprint_platform.cli.terminal import Stop, out
 from sprint_platform.core.signals import what_is_left
 from sprint_platform.places import database_path, published_dir
 from sprint_platform.publish.coverage import yesterday
+from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def _run_and_tell(game: Title, days: list[date], entrypoint: Entrypoint, reuse: 
             f"the run {report.run_id} failed after {report.seconds:.1f} s; its log is in the UI:"
             " sprint ui"
         )
-    out.print(built_table(game, report.seconds, report.seconds_of))
+    out.print(built_table(game.name, DATASETS.values(), report.seconds, report.seconds_of))
     return report
 
 

@@ -194,17 +194,16 @@ def build() -> None:
     from sprint_platform.core.locks import hold
     from sprint_platform.engines.duckdb_file import connect, warehouse_lock
     from sprint_platform.orchestration.domain_build import build_models
-    from sprint_platform.orchestration.storefront_dbt import (
-        SCHEMAS,
+    from sprint_platform.orchestration.storefront_models import (
+        StorefrontTranslator,
         require_any,
         storefront_environment,
     )
-    from sprint_platform.orchestration.storefront_models import StorefrontTranslator
 
     with hold(warehouse_lock(), f"sprint {DOMAIN} build"), connect() as con:
         require_any(con)
         environment = storefront_environment(con, None)
-    tell_build(build_models(StorefrontTranslator(), environment, SCHEMAS))
+    tell_build(build_models(StorefrontTranslator(), environment))
 
 
 def _read_to(

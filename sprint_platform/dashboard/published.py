@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 
+from sprint_platform.domain import outside_domains
 from sprint_platform.engines.duckdb_file import duckdb_options
 from sprint_platform.places import published_dir
 from sprint_platform.publish.coverage import Coverage, title_coverage, yesterday
@@ -90,9 +91,10 @@ def published_titles(con: duckdb.DuckDBPyConnection) -> Mapping[str, frozenset[s
         "select schema_name, view_name from duckdb_views()"
         " where not internal and schema_name like '%\\_mart' escape '\\'"
     ).fetchall()
+    others = {*RESERVED_NAMES, *(domain.name for domain in outside_domains())}
     for schema, mart in rows:
         name = schema.removesuffix("_mart")
-        if name not in RESERVED_NAMES:
+        if name not in others:
             found.setdefault(name, set()).add(mart)
     return {name: frozenset(found[name]) for name in sorted(found)}
 

@@ -11,6 +11,8 @@ from sprint_platform.dashboard import parts, wording
 from sprint_platform.dashboard.charts import bars, figure
 from sprint_platform.dashboard.queries import quality
 from sprint_platform.dashboard.view import View
+from sprint_platform.domain import outside_domains
+from sprint_platform.publish.coverage import domain_coverage, yesterday
 from sprint_platform.title import Title, TitleError
 
 if TYPE_CHECKING:
@@ -42,6 +44,38 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
         *_rejects(con, view),
         _days(view),
         _freshness(con, view),
+        *_other_domains(),
+    ]
+
+
+def _other_domains() -> list[html.Section]:
+    """How far the domains from outside are built, and what builds the rest."""
+    rows: list[list[Any]] = []
+    for domain in outside_domains():
+        command = f"sprint domain run {domain.name}"
+        if (standing := domain.ledger.published_standing()) is None:
+            rows.append([domain.name, wording.count(0), wording.NONE, html.Code(command)])
+        elif found := domain_coverage(domain, yesterday()):
+            mend = html.Code(found.command) if found.missing else wording.NONE
+            built, missing = wording.count(len(found.built)), wording.count(found.missing)
+            rows.append([domain.name, f"{built} days", missing, mend])
+        else:
+            behind = f"{command} --from {standing.unbuilt[0]}" if standing.unbuilt else None
+            built, missing = (wording.count(len(n)) for n in (standing.built, standing.unbuilt))
+            mend = html.Code(behind) if behind else wording.NONE
+            rows.append([domain.name, f"{built} batches", missing, mend])
+    if not rows:
+        return []
+    headings = ["domain", "built", "missing", "built by"]
+    return [
+        parts.card(
+            "domains",
+            [
+                html.H2("Other domains", id="domains-name"),
+                parts.table("Domains from outside", headings, rows, key="domains-table"),
+            ],
+            wide=True,
+        )
     ]
 
 

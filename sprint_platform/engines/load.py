@@ -1,115 +1,135 @@
-"""Loading partition files into DuckDB: a window of days in one transaction."""
+"""Loading partition files into DuckDB: a window of periods in one transaction."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date
+from typing import Generic
 
 import duckdb
 
-from sprint_platform.storage.ledger import glob_of, title_ledger, transaction
-from sprint_platform.storage.partitions import Manifest, checked_paths, read_partition
-from sprint_platform.telemetry.contracts import DATASETS, Dataset
+from sprint_platform.storage.ledger import Ledger, glob_of, title_ledger, transaction
+from sprint_platform.storage.partitions import Manifest, P, Period, checked_paths, read_partition
+from sprint_platform.telemetry.contracts import BATCH_COLUMN, DATASETS, Dataset
 
 
 @dataclass(frozen=True)
-class LoadReport:
-    """What a load did: rows inserted, days replaced, days that were loaded already."""
+class LoadReport(Generic[P]):
+    """What a load did: rows inserted, periods replaced, periods that were loaded already."""
 
     rows: int
-    loaded_days: tuple[date, ...]
-    unchanged_days: tuple[date, ...]
+    loaded: tuple[P, ...]
+    unchanged: tuple[P, ...]
     seconds: float
 
 
-def ensure_title_schemas(con: duckdb.DuckDBPyConnection, title: str) -> None:
-    """Creates the title's schemas and empty typed tables where they are missing, so that dbt and
-    readers find every table of the contract whatever was materialized so far.
+def ensure_tables(
+    con: duckdb.DuckDBPyConnection, ledger: Ledger, datasets: Collection[Dataset]
+) -> None:
+    """Creates the schemas and empty typed tables of a title or domain where they are missing, so
+    that dbt and readers find every table of the contract whatever was materialized so far."""
+    schemas = {ledger.schema, *(dataset.schema_name(ledger.name) for dataset in datasets)}
+    for schema in sorted(schemas):
+        con.execute(f"create schema if not exists {schema}")
+    for dataset in datasets:
+        con.execute(dataset.create_table_sql(ledger.name))
+    ledger.ensure(con)
 
-    ``dim_products`` is not among them: it is a dbt seed, and dbt creates it.
-    """
-    for part in ("raw", "dim", "stage", "mart"):
-        con.execute(f"create schema if not exists {title}_{part}")
-    for dataset in DATASETS.values():
-        if dataset.partition_column:
-            con.execute(dataset.create_table_sql(title))
-    title_ledger(title).ensure(con)
+
+def ensure_title_schemas(con: duckdb.DuckDBPyConnection, title: str) -> None:
+    """``ensure_tables`` of a title, and the schemas of its models. ``dim_products`` is not among
+    the tables: it is a dbt seed, and dbt creates it."""
+    ledger = title_ledger(title)
+    ensure_tables(con, ledger, [d for d in DATASETS.values() if d.partition_column])
+    for schema in ledger.model_schemas:
+        con.execute(f"create schema if not exists {schema}")
 
 
 def load_partitions(
-    con: duckdb.DuckDBPyConnection, title: str, dataset: str, manifests: dict[date, Manifest]
-) -> LoadReport:
-    """Makes the table hold exactly these days' partitions, in one transaction.
+    con: duckdb.DuckDBPyConnection,
+    ledger: Ledger,
+    contract: Dataset,
+    manifests: Mapping[P, Manifest],
+) -> LoadReport[P]:
+    """Makes the dataset's table hold exactly these periods' partitions, in one transaction.
 
-    A day whose loaded digest is the manifest's is left alone; any other is deleted and inserted. A
-    failure leaves table and ledger as they were. Raises PartitionError for a damaged file.
+    A period whose loaded digest is the manifest's is left alone; any other is deleted and inserted.
+    A failure leaves table and ledger as they were. Raises PartitionError for a damaged file.
     """
-    began = time.perf_counter()
-    contract, ledger = DATASETS[dataset], title_ledger(title)
-    ensure_title_schemas(con, title)
+    ensure_tables(con, ledger, [contract])
     with transaction(con):
-        loaded = ledger.loaded_digests(con, dataset)
-        changed = {d: m for d, m in sorted(manifests.items()) if loaded.get(d) != m.digest}
-        rows = replace_days(con, contract, title, changed, present=set(loaded))
-        # also of those that were only made from something else, as another version of the title
-        ledger.record_loaded(con, dataset, manifests)
+        return load_in_transaction(con, ledger, contract, manifests)
+
+
+def load_in_transaction(
+    con: duckdb.DuckDBPyConnection,
+    ledger: Ledger,
+    contract: Dataset,
+    manifests: Mapping[P, Manifest],
+) -> LoadReport[P]:
+    """``load_partitions`` in a transaction of the caller's."""
+    began = time.perf_counter()
+    loaded = ledger.loaded(con, contract.name)
+    changed = {p: m for p, m in sorted(manifests.items()) if loaded.get(p) != m.digest}
+    rows = _replace_periods(con, contract, ledger.name, changed, present=set(loaded))
+    # also of those that were only made from something else, as another version of the title
+    ledger.record_loaded(con, contract.name, manifests)
     return LoadReport(
         rows=rows,
-        loaded_days=tuple(changed),
-        unchanged_days=tuple(day for day in sorted(manifests) if day not in changed),
+        loaded=tuple(changed),
+        unchanged=tuple(period for period in sorted(manifests) if period not in changed),
         seconds=time.perf_counter() - began,
     )
 
 
-def replace_days(
+def _replace_periods(
     con: duckdb.DuckDBPyConnection,
     contract: Dataset,
-    title: str,
-    changed: Mapping[date, Manifest],
-    present: Collection[date],
+    domain: str,
+    changed: Mapping[P, Manifest],
+    present: Collection[Period],
 ) -> int:
-    """Deletes those of the days that are ``present`` in the dataset's table, and inserts what the
-    manifests list; returns the number of rows inserted. The transaction is the caller's; ``title``
-    may be a domain's name. Raises PartitionError for a damaged file."""
-    relation, day_column = contract.relation(title), contract.partition_column
-    stale = [day for day in changed if day in present]
+    """Deletes those of the periods that are ``present`` in the dataset's table, and inserts what
+    the manifests list; returns the number of rows inserted."""
+    relation, column = contract.relation(domain), contract.partition_column
+    stale = [period for period in changed if period in present]
     if stale:
-        con.execute(f"delete from {relation} where {day_column} in (select unnest(?))", [stale])
-    columns = ", ".join(column.name for column in contract.columns)
+        con.execute(f"delete from {relation} where {column} in (select unnest(?))", [stale])
+    columns = ", ".join(c.name for c in contract.columns)
     files = [
         glob_of(path)
-        for day, manifest in changed.items()
-        for path in checked_paths(manifest, f"{title}/{contract.name}", day)
+        for period, manifest in changed.items()
+        for path in checked_paths(manifest, f"{domain}/{contract.name}", period)
     ]
     if not files:
         return 0
-    # the partition's day is in the folder's name; hive parsing would guess its type from the text
-    day_of_file = "cast(regexp_extract(filename, '.*event_date=([0-9-]{10})', 1) as date)"
+    # the period is in the folder's name; hive parsing would guess its type from the text
+    folder = "batch=([0-9]+)" if column == BATCH_COLUMN else "event_date=([0-9-]{10})"
+    period_of_file = f"cast(regexp_extract(filename, '.*{folder}', 1) as {contract.partition_type})"
     try:
         con.execute(
-            f"insert into {relation} ({columns}, {day_column})"
-            f" select {columns}, {day_of_file}"
+            f"insert into {relation} ({columns}, {column})"
+            f" select {columns}, {period_of_file}"
             " from read_parquet(?, filename = true, hive_partitioning = false)",
             [files],
         )
     except duckdb.Error:
         # DuckDB does not say which of the files it is: reading them does, where it is one
-        for day in changed:
-            for _ in read_partition(title, contract.name, day, contract):
+        for period in changed:
+            for _ in read_partition(domain, contract.name, period, contract):
                 pass
         raise
     expected = sum(manifest.rows for manifest in changed.values())
     inserted = con.execute(
-        f"select count(*) from {relation} where {day_column} between ? and ?"
-        f" and {day_column} in (select unnest(?))",
+        f"select count(*) from {relation} where {column} between ? and ?"
+        f" and {column} in (select unnest(?))",
         [min(changed), max(changed), list(changed)],
     ).fetchone()
     assert inserted is not None
     if inserted[0] != expected:
         raise duckdb.Error(
-            f"{relation}: {inserted[0]} rows after the load of {len(changed)} days, but their"
+            f"{relation}: {inserted[0]} rows after the load of {len(changed)} periods, but their"
             f" manifests say {expected}; the load was undone"
         )
     return expected

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import dagster as dg
 
+from sprint_platform.core.errors import SprintError
+from sprint_platform.domain import outside_domains
+from sprint_platform.eventlog.contracts import DOMAIN as EVENTLOG
 from sprint_platform.orchestration.catalogue import build_catalogue_asset
+from sprint_platform.orchestration.domain_definitions import build_domain_definitions
 from sprint_platform.orchestration.eventlog_assets import build_eventlog_assets
 from sprint_platform.orchestration.eventlog_models import build_eventlog_models
 from sprint_platform.orchestration.jobs import (
     build_daily_job,
-    build_eventlog_job,
+    build_domain_job,
     build_landing_job,
     build_reopened_job,
-    build_storefront_job,
 )
 from sprint_platform.orchestration.landed_assets import Landed, build_landed_assets
 from sprint_platform.orchestration.landing_sensor import build_landing_sensor
 from sprint_platform.orchestration.policies import daily_partitions
 from sprint_platform.orchestration.raw_assets import (
-    Watch,
     build_raw_assets,
     landed_files_key,
 )
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_log import show_waits_in_run_log
+from sprint_platform.orchestration.run_window import Watch
 from sprint_platform.orchestration.schedules import (
     build_storefront_schedule,
     build_title_schedule,
@@ -38,6 +41,7 @@ from sprint_platform.orchestration.storefront_models import (
 )
 from sprint_platform.orchestration.title_models import build_seed_assets, build_title_models
 from sprint_platform.orchestration.title_translator import TitleTranslator
+from sprint_platform.storefront.contracts import DOMAIN as STOREFRONT
 from sprint_platform.title import Title, TitleError, title_names
 from sprint_platform.transform.dbt_manifest import graph_manifest
 
@@ -49,9 +53,9 @@ def build_definitions(
     landed: Landed | None = None,
 ) -> dg.Definitions:
     """Assets, checks, jobs, schedules and sensors of the titles; without any: of all that have a
-    YAML, of the event log and of the store. A simulated title has a schedule; one whose files a
-    studio delivers has a sensor; one whose simulated files are dirtied on purpose has both, as some
-    records come with a later day.
+    YAML, of the event log, of the store and of domains from outside. A simulated title has a
+    schedule; one whose files a studio delivers has a sensor; one whose simulated files are dirtied
+    on purpose has both, as some records come with a later day.
 
     ``watch`` hears of each chunk of rows that is made, and of each of dbt's results; ``landed`` of
     each landing.
@@ -90,13 +94,21 @@ def build_definitions(
     if titles is None:
         eventlog = [*build_eventlog_assets(), build_eventlog_models(manifest)]
         assets += eventlog
-        jobs.append(build_eventlog_job(eventlog))
+        description = "One batch of the game event log: raw tables, models and checks."
+        jobs.append(build_domain_job(EVENTLOG, "batch", eventlog, description))
         storefront = [build_storefront_assets(), build_storefront_models(manifest)]
         assets += storefront
-        daily = build_storefront_job(storefront)
+        description = "One day of the web store: bronze tables, models and checks."
+        daily = build_domain_job(STOREFRONT, "daily", storefront, description)
         jobs.append(daily)
         built_models = partial(StorefrontTranslator().models, manifest)
         schedules.append(build_storefront_schedule(daily, opening_day(), built_models))
+        for outside in _outside_definitions():
+            assets += [a for a in outside.assets or [] if isinstance(a, dg.AssetsDefinition)]
+            jobs += outside.jobs or []
+            schedules += [
+                s for s in outside.schedules or [] if isinstance(s, dg.ScheduleDefinition)
+            ]
     return dg.Definitions(
         assets=assets,
         jobs=jobs,
@@ -106,6 +118,16 @@ def build_definitions(
         # with the default, multiprocess one, every step costs a Python process and its imports
         executor=dg.in_process_executor,
     )
+
+
+def _outside_definitions() -> Iterator[dg.Definitions]:
+    """Those of installed packages. A broken one is left out in one line: it must not stop the
+    others' schedules."""
+    for domain in outside_domains():
+        try:
+            yield build_domain_definitions(domain)
+        except SprintError as error:
+            dg.get_dagster_logger().error(f"the domain {domain.name} is left out: {error}")
 
 
 def loaded_titles() -> list[Title]:

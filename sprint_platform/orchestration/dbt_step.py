@@ -1,9 +1,9 @@
 """A step that runs dbt: the selected nodes, one invocation, its results as Dagster's events."""
 
-from __future__ import annotations
+# no `from __future__ import annotations`: Dagster reads the annotations of an asset's parameters
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import date
 from typing import Any
@@ -14,8 +14,10 @@ from dagster_dbt.asset_utils import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY as UNIQUE
 from dagster_dbt.asset_utils import build_dbt_specs
 
 from sprint_platform.orchestration.dbt_translator import ModelTranslator
-from sprint_platform.orchestration.failures import ClearFailure
+from sprint_platform.orchestration.failures import ClearFailure, told_in_one_line
 from sprint_platform.orchestration.glances import Seen, model_glance
+from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.run_window import Watch, run_window
 from sprint_platform.publish.marts import publish
 from sprint_platform.storage.ledger import Model
 from sprint_platform.transform.dbt_manifest import Node, tests_of, unread_sources
@@ -89,29 +91,73 @@ def selected_nodes(context: dg.AssetExecutionContext, manifest: Node) -> list[No
     return [manifest["nodes"][unique_id] for unique_id in sorted(ids)]
 
 
+# Sees to it that what the run's nodes read is there, and returns the environment of dbt's run.
+Prepare = Callable[
+    [dg.AssetExecutionContext, duckdb.DuckDBPyConnection, list[Node]], Mapping[str, str]
+]
+
+
+def build_models_step(
+    translator: ModelTranslator,
+    manifest: Node,
+    partitions: dg.PartitionsDefinition | None,
+    prepare: Prepare,
+    *,
+    what: str = "models",
+    exclude: str = "",
+    more_checks: Iterable[dg.AssetCheckSpec] = (),
+    watch: Watch | None = None,
+) -> dg.AssetsDefinition:
+    """All models (or ``seeds``) of a title or domain in one step, which is one dbt invocation per
+    run, with their tests and those of the datasets that they read. ``watch`` is called with each
+    result: ("<name>/dbt", the run's first day, 1)."""
+    name = translator.ledger.name
+    kind = what.removesuffix("s")
+    specs, check_specs = build_specs(
+        translator, manifest, f"tag:{translator.tag},resource_type:{kind}", exclude
+    )
+
+    # dagster-dbt's @dbt_assets, but that it forgets the tests of a dataset that no model reads
+    @dg.multi_asset(
+        name=f"{name}_dbt" if what == "models" else f"{name}_{what}",
+        specs=specs,
+        check_specs=[*check_specs, *more_checks],
+        can_subset=True,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        allow_arbitrary_check_specs=what == "models",
+    )
+    def step(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
+        nodes = selected_nodes(context, manifest)
+        holder = f"dbt of {name} in run {context.run.run_id}"
+        with told_in_one_line(), warehouse.get_connection(holder) as con:
+            environment = prepare(context, con, nodes)
+            yield from run_dbt(context, con, manifest, translator, nodes, environment, watch)
+
+    return step
+
+
 def run_dbt(
     context: dg.AssetExecutionContext,
     con: duckdb.DuckDBPyConnection,
     manifest: Node,
     translator: ModelTranslator,
-    name: str,
     nodes: list[Node],
     environment: Mapping[str, str],
-    schemas: Collection[str],
-    hear: Callable[[], None] | None = None,
-    shown_day: date | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[Any]:
-    """Builds and tests the nodes in one invocation, and yields each result as it comes; ``hear`` is
-    told of each, too. Then publishes what was built. ``con`` is the warehouse, under the lease; it
-    stays open beside dbt's own connections. ``shown_day``, a partition of the run, comes with a
-    picture and some rows of each mart.
+    """Builds and tests the nodes in one invocation, and yields each result as it comes. Then
+    publishes what was built. ``con`` is the warehouse, under the lease; it stays open beside dbt's
+    own connections. Of a run of days the last comes with a picture and some rows of each mart.
 
-    Raises ClearFailure where something failed, or was built outside ``schemas``.
+    Raises ClearFailure where something failed, or was built outside the translator's schemas.
     """
     from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
-    glances = _Glances(translator, nodes, shown_day)
-    arguments = build_arguments(name, manifest, nodes)
+    name = translator.ledger.name
+    window = None if translator.ledger.batches else run_window(context)
+    glances = _Glances(translator, nodes, window.days[-1] if window else None)
+    arguments = build_arguments(name, manifest, nodes, translator.project)
     environment = {**environment, **definitions_environment(translator.models(manifest))}
     # closed before the lease ends, whatever happens: dbt may still be building
     with closing(dbt_events(arguments, environment, glances.read)) as events:
@@ -122,13 +168,13 @@ def run_dbt(
             except StopIteration as stop:
                 result = stop.value
             else:
-                if hear:
-                    hear()
+                if watch and window:
+                    watch(f"{name}/dbt", window.start, 1)
                 glances.add_to(context, event)
                 yield from DbtCoreCliEventMessage(event, {}).to_default_asset_events(
                     manifest, translator, context
                 )
-    if stray := stray_relations(schemas, result):
+    if stray := stray_relations(translator.schemas, result):
         raise ClearFailure(f"dbt built {', '.join(stray)}: outside the schemas of {name}")
     if any(node["resource_type"] == "model" for node in nodes):
         # what succeeded, though another model failed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,6 +12,7 @@ from dagster_dbt.asset_utils import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY as UNIQUE
 from dagster_dbt.asset_utils import default_description_fn
 
 from sprint_platform.orchestration.policies import OWNERS
+from sprint_platform.places import dbt_project_dir
 from sprint_platform.publish.marts import Mart
 from sprint_platform.storage.ledger import Ledger, Model
 from sprint_platform.transform.dbt_manifest import (
@@ -19,9 +21,6 @@ from sprint_platform.transform.dbt_manifest import (
     is_source,
     sources_of,
 )
-
-# The schemas (as dbt_project.yml has them) whose models all readers get.
-PUBLISHED_SCHEMAS = {"mart", "gold", "eventlog_mart"}
 
 
 class ModelTranslator(DagsterDbtTranslator):
@@ -47,6 +46,16 @@ class ModelTranslator(DagsterDbtTranslator):
     def tag(self) -> str:
         """Of the models, and of the ledger's domain: ``title``, ``eventlog``, …"""
         return self.ledger.name
+
+    @property
+    def schemas(self) -> set[str]:
+        """Those that a run may build in."""
+        return set(self.ledger.model_schemas)
+
+    @property
+    def project(self) -> Path:
+        """The dbt project that the models are in."""
+        return dbt_project_dir()
 
     def relation(self, node: Node) -> str:
         """The qualified name in the database."""
@@ -87,13 +96,13 @@ class ModelTranslator(DagsterDbtTranslator):
         marts = []
         for node in self._models(manifest):
             config, meta = node["config"], node["config"]["meta"]
-            if config["schema"] not in PUBLISHED_SCHEMAS and "published" not in meta:
+            is_mart = _is_mart(config["schema"])
+            if not is_mart and "published" not in meta:
                 continue
             column, period = meta.get("period_column"), meta.get("period", "day")
             if "batch_column" in meta:
                 column, period = meta["batch_column"], "batch"
             relation = self.relation(node)
-            is_mart = config["schema"] in PUBLISHED_SCHEMAS
             schema = f"{self.ledger.name}_mart" if is_mart else relation.split(".")[0]
             # what is built whole is published whole
             if column is None or config["materialized"] != "incremental":
@@ -153,6 +162,40 @@ class ModelTranslator(DagsterDbtTranslator):
             # cut dbt's step in parts, each with an invocation of its own
             return spec._replace(blocking=False)
         return spec
+
+
+class DomainTranslator(ModelTranslator):
+    """Names of a domain's tables and models: its name before a table's, ``eventlog/raw_sessions``,
+    ``eventlog/fct_sessions``; all of them in one group."""
+
+    def __init__(self, ledger: Ledger, datasets: Mapping[str, str] | None = None) -> None:
+        """``datasets`` are their names by table, where they are other names."""
+        super().__init__()
+        self._ledger, self._datasets = ledger, datasets or {}
+
+    @property
+    def ledger(self) -> Ledger:
+        return self._ledger
+
+    def get_asset_key(self, dbt_resource_props: Node) -> dg.AssetKey:
+        table = self.table(dbt_resource_props)
+        return dg.AssetKey([self._ledger.name, self._datasets.get(table, table)])
+
+    def get_group_name(self, dbt_resource_props: Node) -> str:
+        return self._ledger.name
+
+    def relation(self, node: Node) -> str:
+        return f"{node['schema']}.{self.table(node)}"
+
+    def table(self, node: Node) -> str:
+        """The table's name without its schema."""
+        return str(node["identifier"] if node["resource_type"] == "source" else node["alias"])
+
+
+def _is_mart(schema: str) -> bool:
+    """Whether all readers get the models of this schema, as dbt_project.yml has it; the macro
+    ``record_built`` says the same."""
+    return schema == "gold" or schema.endswith("mart")
 
 
 def _table(relation: str) -> str:

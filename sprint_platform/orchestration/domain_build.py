@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,18 +41,18 @@ class Built:
 def build_models(
     translator: ModelTranslator,
     environment: Mapping[str, str],
-    schemas: Collection[str],
     target: str = "duckdb",
 ) -> Built:
     """Builds and tests a domain's models in dbt's ``target``; in DuckDB under the lease, and
-    publishes those that succeeded. ``environment`` is what dbt and its profile read; nothing may be
-    built outside ``schemas``."""
-    domain, manifest = translator.ledger.name, graph_manifest()
+    publishes those that succeeded. ``environment`` is what dbt and its profile read."""
+    domain, manifest = translator.ledger.name, graph_manifest(translator.project)
     environment = {**environment, **definitions_environment(translator.models(manifest))}
     began = time.perf_counter()
     arguments = [
         "build",
-        *project_arguments(domain if target == "duckdb" else f"{domain}_{target}"),
+        *project_arguments(
+            domain if target == "duckdb" else f"{domain}_{target}", translator.project
+        ),
         # its own lines would tell a failure twice
         *("--log-level", "none", "--log-level-file", "info"),
         *("--no-write-json", "--no-use-colors", "--cache-selected-only"),
@@ -71,7 +71,7 @@ def build_models(
         with hold(warehouse_lock(), f"sprint {domain} build"):
             result = dbt_result_in_duckdb(arguments, environment, [hear])
             failure = failure_line(domain, result)
-            if stray := stray_relations(schemas, result):
+            if stray := stray_relations(translator.schemas, result):
                 failure = f"dbt built {', '.join(stray)}: outside the schemas of {domain}"
             elif node_results(result):
                 with connect() as con:

@@ -18,7 +18,7 @@ from sprint_platform.eventlog.settings import LAST_BATCH, BatchSettings
 from sprint_platform.orchestration.failures import ClearFailure, told_in_one_line
 from sprint_platform.orchestration.policies import OWNERS
 from sprint_platform.orchestration.resources import Warehouse
-from sprint_platform.orchestration.run_window import runs_backwards
+from sprint_platform.orchestration.run_window import run_batches
 
 if TYPE_CHECKING:
     from sprint_platform.eventlog.files import BatchFile
@@ -132,17 +132,6 @@ def upstream(table: str, batch: int) -> BatchSettings:
         made = file.settings
     assert made is not None
     return made
-
-
-def run_batches(context: dg.AssetExecutionContext) -> list[int]:
-    """The run's batches; none for a run without partitions (a check launched alone). Raises
-    ClearFailure for a range that runs backwards: Dagster would have it mean no batch."""
-    if not (context.has_partition_key or context.has_partition_key_range):
-        return []
-    first, last = (int(key) for key in context.partition_key_range)
-    if last < first:
-        raise runs_backwards(first, last)
-    return list(range(first, last + 1))
 
 
 def _make(

@@ -1,82 +1,56 @@
-"""The event log's dbt models as assets, dbt's tests as their checks."""
+"""The event log's dbt models as assets, and the environment of a dbt run for them."""
 
-# no `from __future__ import annotations`: Dagster reads the annotations of an asset's parameters
+from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Collection
+from datetime import date
 
 import dagster as dg
+import duckdb
 
 from sprint_platform.eventlog.batches import BEHIND, batches_behind, require_batches
-from sprint_platform.eventlog.contracts import DOMAIN, RAW_TABLES
+from sprint_platform.eventlog.contracts import RAW_TABLES
 from sprint_platform.eventlog.duckdb_target import LEDGER, DuckDBTarget
 from sprint_platform.eventlog.load import LoadError, loaded_digest
-from sprint_platform.orchestration.dbt_step import build_specs, run_dbt, selected_nodes
-from sprint_platform.orchestration.dbt_translator import ModelTranslator
-from sprint_platform.orchestration.eventlog_assets import BATCHES, run_batches
-from sprint_platform.orchestration.eventlog_dbt import SCHEMAS, eventlog_environment
-from sprint_platform.orchestration.failures import told_in_one_line
-from sprint_platform.orchestration.resources import Warehouse
-from sprint_platform.storage.ledger import Ledger
+from sprint_platform.orchestration.dbt_step import build_models_step
+from sprint_platform.orchestration.dbt_translator import DomainTranslator
+from sprint_platform.orchestration.eventlog_assets import BATCHES
+from sprint_platform.orchestration.run_window import run_batches
 from sprint_platform.transform.dbt_manifest import Node, sources_of
+from sprint_platform.transform.dbt_runner import batches_environment, project_environment
 
 
-class EventlogTranslator(ModelTranslator):
+def eventlog_translator() -> DomainTranslator:
     """Names of the event log's tables and models."""
+    return DomainTranslator(LEDGER)
 
-    @property
-    def ledger(self) -> Ledger:
-        return LEDGER
 
-    def get_asset_key(self, dbt_resource_props: Node) -> dg.AssetKey:
-        """``eventlog/raw_sessions``, ``eventlog/fct_sessions``."""
-        return dg.AssetKey([DOMAIN, self._table(dbt_resource_props)])
-
-    def get_group_name(self, dbt_resource_props: Node) -> str:
-        return DOMAIN
-
-    def relation(self, node: Node) -> str:
-        return f"{node['schema']}.{self._table(node)}"
-
-    def _table(self, node: Node) -> str:
-        return str(node["identifier"] if node["resource_type"] == "source" else node["alias"])
+def eventlog_environment(batches: Collection[int], as_of: date | None) -> dict[str, str]:
+    """The environment of a dbt run for these batches; for all of them where none is named."""
+    day = {"SPRINT_AS_OF": as_of.isoformat()} if as_of is not None else {}
+    return {**project_environment(), **batches_environment(batches), **day}
 
 
 def build_eventlog_models(manifest: Node) -> dg.AssetsDefinition:
-    """All models in one step, which is one dbt invocation per run, with their tests and those of
-    the raw tables."""
-    translator = EventlogTranslator()
+    """All models, with their tests and those of the raw tables."""
+    translator = eventlog_translator()
     known = translator.models(manifest)
-    specs, check_specs = build_specs(translator, manifest, f"tag:{DOMAIN},resource_type:model")
 
-    @dg.multi_asset(
-        name="eventlog_dbt",
-        specs=specs,
-        check_specs=check_specs,
-        can_subset=True,
-        partitions_def=BATCHES,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        allow_arbitrary_check_specs=True,
-    )
-    def models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
-        nodes = selected_nodes(context, manifest)
+    def prepare(
+        context: dg.AssetExecutionContext, con: duckdb.DuckDBPyConnection, nodes: list[Node]
+    ) -> dict[str, str]:
         read = {source["identifier"] for node in nodes for source in sources_of(manifest, node)}
         # a check that is launched alone is about everything
         asked = set(run_batches(context))
-        holder = f"dbt of {DOMAIN} in run {context.run.run_id}"
-        with told_in_one_line(), warehouse.get_connection(holder) as con:
-            target = DuckDBTarget(con)
-            require_batches(target, read, asked)
-            require_loaded(target, read, asked)
-            also = batches_behind(target, known) - asked if asked else set()
-            if also:
-                context.log.info(f"with the batches {sorted(also)}: {BEHIND}")
-            environment = eventlog_environment(asked | also, None)
-            yield from run_dbt(
-                context, con, manifest, translator, DOMAIN, nodes, environment, SCHEMAS
-            )
+        target = DuckDBTarget(con)
+        require_batches(target, read, asked)
+        require_loaded(target, read, asked)
+        also = batches_behind(target, known) - asked if asked else set()
+        if also:
+            context.log.info(f"with the batches {sorted(also)}: {BEHIND}")
+        return eventlog_environment(asked | also, None)
 
-    return models
+    return build_models_step(translator, manifest, BATCHES, prepare)
 
 
 def require_loaded(target: DuckDBTarget, tables: Collection[str], batches: Collection[int]) -> None:

@@ -17,7 +17,7 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from sprint_platform.orchestration.run_tags import DOMAIN_TAG, TITLE_TAG, domain_tags
+from sprint_platform.orchestration.run_tags import DOMAIN_TAG, TITLE_TAG, domain_tags, title_tags
 
 # How many runs of a domain are looked through: a check that none of them asked is not reported.
 RUNS_READ = 60
@@ -94,7 +94,11 @@ def _records(instance: dg.DagsterInstance, domain: str) -> list[dg.RunRecord]:
     """The domain's latest runs, the last first: those with its tag, and those among the latest of
     all domains that have no such tag: of any selection, started from the UI's asset graph or by
     `dagster asset materialize`."""
-    tagged = instance.get_run_records(dg.RunsFilter(tags=domain_tags(domain)), limit=RUNS_READ)
+    tagged = [
+        record
+        for tags in (title_tags(domain), domain_tags(domain))
+        for record in instance.get_run_records(dg.RunsFilter(tags=tags), limit=RUNS_READ)
+    ]
     others = [
         record
         for record in instance.get_run_records(limit=RUNS_READ)

@@ -12,9 +12,9 @@ from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.orchestration.catalogue import PRODUCTS_KEY
 from sprint_platform.orchestration.failures import told_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
-from sprint_platform.orchestration.raw_assets import Watch, landed_files_key
+from sprint_platform.orchestration.raw_assets import landed_files_key
 from sprint_platform.orchestration.resources import Warehouse
-from sprint_platform.orchestration.run_window import run_window
+from sprint_platform.orchestration.run_window import Watch, run_window
 from sprint_platform.publish.marts import publish
 from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.telemetry.contracts import DATASETS

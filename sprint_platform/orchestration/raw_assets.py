@@ -3,7 +3,7 @@
 # no `from __future__ import annotations`: Dagster reads the annotations of an asset's parameters
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from sprint_platform.orchestration.failures import told_in_one_line
 from sprint_platform.orchestration.glances import Glance
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
 from sprint_platform.orchestration.resources import Warehouse
-from sprint_platform.orchestration.run_window import run_window, with_progress
+from sprint_platform.orchestration.run_window import Watch, run_window, with_progress
 from sprint_platform.orchestration.upstream import (
     UPSTREAM,
     missing_days,
@@ -64,8 +64,6 @@ PICTURES = {
         "Paid, by hour (UTC)", x="hour(event_datetime)", y="sum(purchase_price)"
     ),
 }
-# Hears of every chunk of rows that is made: (asset, day, rows).
-Watch = Callable[[str, date, int], None]
 
 
 def build_raw_assets(
@@ -154,12 +152,12 @@ def _raw_asset(
                 if window and made is not None:
                     if "dim_players" in upstream_datasets(title, dataset):
                         require_players(con, title, dataset, window)
-                    report = load_partitions(con, title.name, dataset, made)
-                    if report.loaded_days:
+                    report = load_partitions(con, title_ledger(title.name), DATASETS[dataset], made)
+                    if report.loaded:
                         ledger = title_ledger(title.name)
                         publish_loaded(con, ledger, views=dataset == "heartbeats")
                     # earlier sign-up days may have come with it
-                    window = Window(min([window.start, *report.loaded_days]), window.end)
+                    window = Window(min([window.start, *report.loaded]), window.end)
                     if dataset in PICTURES:
                         _add_glance(context, con, title, dataset, window.days[-1])
                     yield dg.MaterializeResult(asset_key=spec.key, metadata=_told_load(report))
@@ -241,7 +239,7 @@ def _add_glance(
 
 def _told_load(report: LoadReport) -> dict[str, Any]:
     """About the whole run's load; days whose digest had not changed were left alone."""
-    return {"load_seconds": round(report.seconds, 3), "days_loaded": len(report.loaded_days)}
+    return {"load_seconds": round(report.seconds, 3), "days_loaded": len(report.loaded)}
 
 
 def _unloaded_players(con: duckdb.DuckDBPyConnection, title: Title, window: Window) -> list[date]:

@@ -8,17 +8,20 @@ from dagster._core.storage.tags import (
 )
 
 from sprint_platform.core.window import Window
-from sprint_platform.eventlog.contracts import DOMAIN as EVENTLOG
-from sprint_platform.storefront.contracts import DOMAIN as STOREFRONT
 
 TITLE_TAG = "sprint/title"
 DOMAIN_TAG = "sprint/domain"
 DAYS_TAG = "sprint/days"
 
 
+def title_tags(title: str) -> dict[str, str]:
+    """``sprint/title``."""
+    return {TITLE_TAG: title}
+
+
 def domain_tags(domain: str) -> dict[str, str]:
-    """``sprint/title``, or ``sprint/domain`` for the event log and the store."""
-    return {DOMAIN_TAG if domain in (EVENTLOG, STOREFRONT) else TITLE_TAG: domain}
+    """``sprint/domain``: of the event log, the store, and domains from outside."""
+    return {DOMAIN_TAG: domain}
 
 
 def days_tags(window: Window) -> dict[str, str]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 
 import dagster as dg
 
 from sprint_platform.core.window import Window
 from sprint_platform.orchestration.failures import ClearFailure
+from sprint_platform.storage.partitions import P
 
 SECONDS_BETWEEN_PROGRESS = 10.0
+# Is called with every chunk of rows that is made, and every result of dbt's: (asset, day, number).
+Watch = Callable[[str, date, int], None]
 
 
 def run_window(context: dg.AssetExecutionContext) -> Window | None:
@@ -26,15 +29,26 @@ def run_window(context: dg.AssetExecutionContext) -> Window | None:
     return Window.of(first, last)
 
 
+def run_batches(context: dg.AssetExecutionContext) -> list[int]:
+    """The run's batches; none for a run without partitions (a check launched alone). Raises
+    ClearFailure for a range that runs backwards: Dagster would have it mean no batch."""
+    if not (context.has_partition_key or context.has_partition_key_range):
+        return []
+    first, last = (int(key) for key in context.partition_key_range)
+    if last < first:
+        raise runs_backwards(first, last)
+    return list(range(first, last + 1))
+
+
 def runs_backwards(first: object, last: object) -> ClearFailure:
     """What to say of a partition range whose first partition comes after its last one. Dagster
     lets it through: of days it would be a window that ends before it starts, of batches none."""
     return ClearFailure(f"the range {first}...{last} runs backwards: give {last}...{first}")
 
 
-def with_progress(context: dg.AssetExecutionContext, days: list[date]) -> Iterator[date]:
-    """The days, one by one; now and then the log says how far it is. Every line costs as much as
-    some thousand rows, so not at every day."""
+def with_progress(context: dg.AssetExecutionContext, days: Sequence[P]) -> Iterator[P]:
+    """The days or batches, one by one; now and then the log says how far it is. Every line costs as
+    much as some thousand rows, so not at every day."""
     began = told = time.monotonic()
     for done, day in enumerate(days):
         now = time.monotonic()

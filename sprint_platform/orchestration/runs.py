@@ -17,8 +17,9 @@ from sprint_platform.core.window import Window
 from sprint_platform.operations.catalogue import read_catalogue
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.landed_assets import Landed
-from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE, Watch, landed_files_key
-from sprint_platform.orchestration.run_tags import domain_tags, range_tags
+from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE, landed_files_key
+from sprint_platform.orchestration.run_tags import range_tags, title_tags
+from sprint_platform.orchestration.run_window import Watch
 from sprint_platform.orchestration.upstream import UPSTREAM
 from sprint_platform.places import catalogue_path
 from sprint_platform.simulation.products import catalogue
@@ -108,7 +109,7 @@ def run_graph(
         **_tags(title, Window.of(first, last)),
         EXISTING_TAG: REUSE if reuse else "regenerate",
     }
-    return _materialize(definitions, f"{title.name}_run", _selection(title, entrypoint), tags)
+    return materialize(definitions, f"{title.name}_run", _selection(title, entrypoint), tags)
 
 
 def run_windows(
@@ -118,7 +119,7 @@ def run_windows(
     definitions = build_definitions([title], watch=watch)
     for window in windows:
         tags = {**_tags(title, window), EXISTING_TAG: REUSE}
-        yield _materialize(definitions, f"{title.name}_run", _selection(title, "all"), tags)
+        yield materialize(definitions, f"{title.name}_run", _selection(title, "all"), tags)
 
 
 def land_files(title: Title, watch: Watch | None = None) -> tuple[GraphRun, LandReport | None]:
@@ -131,7 +132,7 @@ def land_files(title: Title, watch: Watch | None = None) -> tuple[GraphRun, Land
     if title.source == "landing":
         keys.append(dg.AssetKey([title.name, "dim_products"]))
     selection = dg.AssetSelection.assets(*keys)
-    ended = _materialize(definitions, f"{title.name}_landing", selection, domain_tags(title.name))
+    ended = materialize(definitions, f"{title.name}_landing", selection, title_tags(title.name))
     return ended, (reports[-1] if reports else None)
 
 
@@ -143,7 +144,7 @@ def build_landed(
     definitions = build_definitions([title], watch=watch)
     for window in windows:
         tags = _tags(title, window)
-        yield _materialize(definitions, f"{title.name}_build", _days_selection(title), tags)
+        yield materialize(definitions, f"{title.name}_build", _days_selection(title), tags)
 
 
 def build_models(
@@ -153,19 +154,21 @@ def build_models(
     definitions = build_definitions([title], watch=watch)
     for window in windows:
         tags = _tags(title, window)
-        yield _materialize(definitions, f"{title.name}_models", _models_selection(title), tags)
+        yield materialize(definitions, f"{title.name}_models", _models_selection(title), tags)
 
 
 def _tags(title: Title, window: Window) -> dict[str, str]:
-    return {**domain_tags(title.name), **range_tags(window)}
+    return {**title_tags(title.name), **range_tags(window)}
 
 
-def _materialize(
+def materialize(
     definitions: dg.Definitions,
     job_name: str,
     selection: dg.AssetSelection,
     tags: Mapping[str, str],
 ) -> GraphRun:
+    """Materializes the selection in this process, in a run with these tags; returns how that
+    ended."""
     # as dg.materialize does, whose job has a name that says nothing. The name is none of a job that
     # a schedule or sensor starts: they wait while such a run is unfinished, as the run of a command
     # that was killed is for ever

@@ -47,7 +47,7 @@ def build_title_schedule(
     def by_hand(days: list[date]) -> str:
         return f"sprint run --title {title.name} --missing"
 
-    return _daily_schedule(job, title.name, missing, seconds, by_hand, busy)
+    return build_daily_schedule(job, title.name, missing, seconds, by_hand, busy)
 
 
 def build_storefront_schedule(
@@ -79,10 +79,10 @@ def build_storefront_schedule(
             " storefront build"
         )
 
-    return _daily_schedule(job, "the store", missing, seconds, by_hand)
+    return build_daily_schedule(job, "the store", missing, seconds, by_hand)
 
 
-def _daily_schedule(
+def build_daily_schedule(
     job: dg.UnresolvedAssetJobDefinition,
     whose: str,
     missing: Callable[[date], list[date]],

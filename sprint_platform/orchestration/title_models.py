@@ -1,25 +1,19 @@
 """A title's dbt models and seeds as assets, dbt's tests as their checks."""
 
-# no `from __future__ import annotations`: Dagster reads the annotations of an asset's parameters
+from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
 import dagster as dg
 import duckdb
 
-from sprint_platform.core.window import Window
 from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.orchestration.dbt_step import (
-    build_specs,
+    build_models_step,
     checks_of_unread_sources,
-    run_dbt,
-    selected_nodes,
 )
-from sprint_platform.orchestration.failures import ClearFailure, told_in_one_line
-from sprint_platform.orchestration.raw_assets import Watch
-from sprint_platform.orchestration.resources import Warehouse
-from sprint_platform.orchestration.run_window import run_window
+from sprint_platform.orchestration.failures import ClearFailure
+from sprint_platform.orchestration.run_window import Watch, run_window
 from sprint_platform.orchestration.title_translator import TitleTranslator
 from sprint_platform.orchestration.upstream import require_loaded
 from sprint_platform.publish.marts import existing_relations
@@ -31,7 +25,6 @@ from sprint_platform.transform.dbt_runner import (
     dbt_environment,
     dbt_result,
     failure_line,
-    title_schemas,
 )
 
 
@@ -41,25 +34,16 @@ def build_title_models(
     partitions: dg.PartitionsDefinition,
     watch: Watch | None = None,
 ) -> dg.AssetsDefinition:
-    """All daily models of the title in one step, which is one dbt invocation per run; with the
-    tests of the models and of the datasets."""
+    """All daily models of the title, with the tests of the models and of the datasets."""
     translator = TitleTranslator(title)
-    specs, check_specs = build_specs(translator, manifest, "tag:title,resource_type:model")
-
-    # dagster-dbt's @dbt_assets, but that it forgets the tests of a dataset that no model reads
-    @dg.multi_asset(
-        name=f"{title.name}_dbt",
-        specs=specs,
-        check_specs=[*check_specs, *checks_of_unread_sources(translator, manifest, "title")],
-        can_subset=True,
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        allow_arbitrary_check_specs=True,
+    return build_models_step(
+        translator,
+        manifest,
+        partitions,
+        partial(_prepare, manifest, translator),
+        more_checks=checks_of_unread_sources(translator, manifest, "title"),
+        watch=watch,
     )
-    def models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
-        yield from _build(context, warehouse, manifest, translator, run_window(context), watch)
-
-    return models
 
 
 def build_seed_assets(title: Title, manifest: Node) -> dg.AssetsDefinition:
@@ -67,50 +51,29 @@ def build_seed_assets(title: Title, manifest: Node) -> dg.AssetsDefinition:
     A landed title's products are landed: the catalogue is no seed of it."""
     translator = TitleTranslator(title)
     excluded = "dim_products" if title.source == "landing" else ""
-    specs, check_specs = build_specs(translator, manifest, "tag:title,resource_type:seed", excluded)
-
-    @dg.multi_asset(
-        name=f"{title.name}_seeds",
-        specs=specs,
-        check_specs=check_specs,
-        can_subset=True,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
-    def seeds(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
-        yield from _build(context, warehouse, manifest, translator, None)
-
-    return seeds
+    prepare = partial(_prepare, manifest, translator)
+    return build_models_step(translator, manifest, None, prepare, what="seeds", exclude=excluded)
 
 
-def _build(
-    context: dg.AssetExecutionContext,
-    warehouse: Warehouse,
+def _prepare(
     manifest: Node,
     translator: TitleTranslator,
-    window: Window | None,
-    watch: Watch | None = None,
-) -> Iterator[Any]:
-    title = translator.title
-    nodes = selected_nodes(context, manifest)
-    holder = f"dbt of {title.name} in run {context.run.run_id}"
-    with told_in_one_line(), warehouse.get_connection(holder) as con:
-        models = [node for node in nodes if node["resource_type"] == "model"]
-        ensure_title_schemas(con, title.name)
-        if title.source == "landing":
-            # a test reads it; where no products were landed it is empty
-            con.execute(DATASETS["products"].create_table_sql(title.name))
-        if window:
-            tables = {translator.table(node): datasets_of(manifest, node) for node in models}
-            require_loaded(con, title, tables, window)
-        if seeds := missing_parents(con, manifest, translator, nodes):
-            _build_seeds(context, manifest, translator, seeds)
-        environment = dbt_environment(title, window)
-        hear = (lambda: watch(f"{title.name}/dbt", window.start, 1)) if watch and window else None
-        schemas = title_schemas(title.name)
-        last = window.days[-1] if window else None
-        yield from run_dbt(
-            context, con, manifest, translator, title.name, nodes, environment, schemas, hear, last
-        )
+    context: dg.AssetExecutionContext,
+    con: duckdb.DuckDBPyConnection,
+    nodes: list[Node],
+) -> dict[str, str]:
+    title, window = translator.title, run_window(context)
+    models = [node for node in nodes if node["resource_type"] == "model"]
+    ensure_title_schemas(con, title.name)
+    if title.source == "landing":
+        # a test reads it; where no products were landed it is empty
+        con.execute(DATASETS["products"].create_table_sql(title.name))
+    if window:
+        tables = {translator.table(node): datasets_of(manifest, node) for node in models}
+        require_loaded(con, title, tables, window)
+    if seeds := missing_parents(con, manifest, translator, nodes):
+        _build_seeds(context, manifest, translator, seeds)
+    return dbt_environment(title, window)
 
 
 def missing_parents(

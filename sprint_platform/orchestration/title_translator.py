@@ -21,7 +21,7 @@ from sprint_platform.transform.dbt_manifest import (
     tests_of,
     unread_sources,
 )
-from sprint_platform.transform.dbt_runner import dbt_environment
+from sprint_platform.transform.dbt_runner import dbt_environment, title_schemas
 
 
 class TitleTranslator(ModelTranslator):
@@ -38,6 +38,10 @@ class TitleTranslator(ModelTranslator):
     @property
     def tag(self) -> str:
         return "title"
+
+    @property
+    def schemas(self) -> set[str]:
+        return title_schemas(self.title.name)
 
     def environment(self) -> Mapping[str, str]:
         return dbt_environment(self.title, None)

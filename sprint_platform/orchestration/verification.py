@@ -4,7 +4,6 @@ says?"""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 from sprint_platform.core.locks import hold
@@ -14,12 +13,10 @@ from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.landing.land import days_of_another_mapping
 from sprint_platform.operations.catalogue import read_catalogue
 from sprint_platform.operations.landed import landed_marts
+from sprint_platform.operations.verify import Finding, Make, stale_finding, unlike_made, unpublished
 from sprint_platform.orchestration.title_translator import TitleTranslator
-from sprint_platform.publish.marts import existing_relations, unlike_published
 from sprint_platform.simulation.world import World
-from sprint_platform.storage.digest import Digest, digest_table
 from sprint_platform.storage.ledger import title_ledger
-from sprint_platform.storage.partitions import PartitionError, read_manifest, read_partition
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 from sprint_platform.transform.dbt_manifest import graph_manifest
@@ -32,57 +29,19 @@ from sprint_platform.transform.dbt_runner import (
 
 
 def verify_days(title: Title, days: list[date]) -> Iterator[tuple[date, list[str]]]:
-    """For each day, one line per partition that is not what the simulation makes now.
-
-    A partition is simulated again, read back from its files, and compared with what the warehouse
-    says it has loaded. Partitions that were never made are not missed. One that was landed has
-    nothing to be simulated from: its files are held against its manifest alone.
-    """
+    """For each day, one line per partition that is not what the simulation makes now, or not what
+    is loaded (``operations.verify.unlike_made``)."""
     datasets = [dataset for dataset in DATASETS.values() if dataset.partition_column]
     with hold(warehouse_lock(), f"sprint verify of {title.name}"), connect() as con:
         ensure_title_schemas(con, title.name)
         ledger = title_ledger(title.name)
         loaded = {dataset.name: ledger.loaded_digests(con, dataset.name) for dataset in datasets}
-    world = None if title.lands else World(title, read_catalogue())
+    make: Make | None = None
+    if not title.lands:
+        world = World(title, read_catalogue())
+        make = lambda dataset, day: getattr(world, dataset)(day)  # noqa: E731
     for day in days:
-        lines: list[str] = []
-        for dataset in datasets:
-            try:
-                held = loaded[dataset.name].get(day)
-                lines += _differences(title.name, world, dataset.name, day, held)
-            except PartitionError as error:
-                lines.append(str(error))
-        yield day, lines
-
-
-def _differences(
-    title: str, world: World | None, dataset: str, day: date, loaded: str | None
-) -> Iterator[str]:
-    manifest = read_manifest(title, dataset, day)
-    if manifest is None:
-        return
-    where = f"{title}/{dataset} {day}"
-    # the warehouse first: a damaged file ends the comparison
-    if loaded != manifest.digest:
-        yield f"{where}: the warehouse has {loaded or 'nothing'}, its manifest {manifest.digest}"
-    filed = _digest(read_partition(title, dataset, day))
-    simulated = _digest(getattr(world, dataset)(day)) if world else filed
-    if filed != simulated:
-        yield f"{where}: its files hold {filed}, simulated again it is {simulated}"
-    elif manifest.digest != filed:
-        yield f"{where}: its manifest says {manifest.digest}, its files {filed}"
-
-
-def _digest(tables: Iterator) -> str:
-    return str(sum((digest_table(table) for table in tables), Digest()))
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that is not as it should be, in one line, and the command that mends it."""
-
-    line: str
-    mend: str
+        yield day, unlike_made(title.name, datasets, loaded, make, day)
 
 
 def verify_built(title: Title, days: list[date]) -> list[Finding]:
@@ -110,20 +69,9 @@ def verify_built(title: Title, days: list[date]) -> list[Finding]:
             line = f"{title.name}: not built from what is loaded now: {described(unbuilt)}"
             found.append(Finding(line, mend))
         if stale:
-            models = sorted(standing.stale_models)
-            more = f" and {len(models) - 3} more" if len(models) > 3 else ""
-            found.append(
-                Finding(
-                    f"{title.name}: built by another definition than today's:"
-                    f" {described(stale)} ({', '.join(models[:3])}{more})",
-                    f"{run} --stale",
-                )
-            )
+            found.append(stale_finding(title.name, standing, described(stale), f"{run} --stale"))
         marts = [*translator.marts(manifest), *(landed_marts(title.name) if title.lands else [])]
-        existing = existing_relations(con)
-        marts = [mart for mart in marts if mart.relation in existing]
-        ledger = translator.ledger
-        for line, first, last in unlike_published(con, ledger, marts, min(days), max(days)):
+        for line, first, last in unpublished(con, translator.ledger, marts, min(days), max(days)):
             # a run publishes whatever is not; what differs is built, and so published, anew
             begin = max(first or str(days[-1]), str(title.launch_date))
             end = min(last or str(days[-1]), str(days[-1]))

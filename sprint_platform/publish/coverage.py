@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from sprint_platform.domain import Batches, Domain
 from sprint_platform.storage.ledger import Standing, title_ledger
 from sprint_platform.title import Title
 
@@ -42,6 +43,16 @@ def title_coverage(title: Title, last: date) -> Coverage | None:
         return Coverage(tuple(built), tuple(sorted(behind)), (), command)
     command = f"sprint run --title {title.name} --missing"
     return coverage(standing, title.launch_date, last, command)
+
+
+def domain_coverage(domain: Domain, last: date) -> Coverage | None:
+    """Of a domain of days from outside: those from its first to the ``last``; None where it has
+    batches, or nothing was published."""
+    standing = domain.ledger.published_standing()
+    if standing is None or isinstance(domain.periods, Batches):
+        return None
+    command = f"sprint domain run {domain.name} --missing"
+    return coverage(standing, domain.periods.first, last, command)
 
 
 def coverage(standing: Standing, first: date, last: date, command: str) -> Coverage:

@@ -28,7 +28,7 @@ import duckdb
 import pyarrow as pa
 
 from sprint_platform.places import published_dir
-from sprint_platform.storage.partitions import Manifest
+from sprint_platform.storage.partitions import Manifest, P, Period
 from sprint_platform.storage.takeover import (
     PERIOD_COLUMNS,
     take_over_batches,
@@ -136,6 +136,19 @@ class Ledger:
             else:
                 take_over_days(con, self.name, self.schema, self.model_schemas)
 
+    @property
+    def period_column(self) -> str:
+        """The column of ``loaded_table`` that holds a period."""
+        return "load_batch_id" if self.batches else "partition_date"
+
+    def loaded(self, con: duckdb.DuckDBPyConnection, dataset: str) -> dict[Period, str]:
+        """The digest of each day or batch that the dataset's table holds."""
+        found = con.execute(
+            f"select {self.period_column}, digest from {self.loaded_table} where dataset = ?",
+            [dataset],
+        )
+        return dict(found.fetchall())
+
     def loaded_digests(
         self,
         con: duckdb.DuckDBPyConnection,
@@ -153,9 +166,20 @@ class Ledger:
         return dict(found.fetchall())
 
     def record_loaded(
-        self, con: duckdb.DuckDBPyConnection, dataset: str, loaded: Mapping[date, Manifest]
+        self, con: duckdb.DuckDBPyConnection, dataset: str, loaded: Mapping[P, Manifest]
     ) -> None:
-        """Notes what these days of the dataset were loaded from, in the caller's transaction."""
+        """Notes what these periods of the dataset were loaded from, in the caller's transaction."""
+        if self.batches:
+            for batch, manifest in loaded.items():
+                con.execute(
+                    f"delete from {self.loaded_table} where dataset = ? and load_batch_id = ?",
+                    [dataset, batch],
+                )
+                con.execute(
+                    f"insert into {self.loaded_table} values (?, ?, ?)",
+                    [dataset, batch, manifest.digest],
+                )
+            return
         manifests = loaded.values()
         # one table, not a row at a time: a year of rows took DuckDB's client six seconds
         noted = pa.table(
@@ -188,7 +212,7 @@ class Ledger:
     ) -> Standing:
         """How the loaded periods stand with these models, by the database: all of them, or those of
         the ``days`` [first, end)."""
-        period = "load_batch_id" if self.batches else "partition_date"
+        period = self.period_column
         loaded = (
             f"select dataset, cast({period} as varchar) as period, digest from {self.loaded_table}"
         )
@@ -312,7 +336,7 @@ class Ledger:
                 )
             }
         )
-        period = "load_batch_id" if self.batches else "partition_date"
+        period = self.period_column
         more = (
             "cast(null as bigint) as rows, cast(null as varchar) as source,"
             " cast(null as varchar[]) as files"

@@ -1,8 +1,9 @@
-"""Partition files: one day of one dataset as Parquet parts, with a manifest as the commit point.
+"""Partition files: one day or batch of a dataset as Parquet parts; a manifest is the commit point.
 
-``data/raw/<title>/<dataset>/event_date=D/`` holds parts whose names carry their digest, and
-``manifest.json``, which is renamed into place last. Readers open only what the manifest lists; a
-part that no manifest lists is left from a crash or an older version and goes at the next write.
+``data/raw/<title>/<dataset>/event_date=D/`` (``batch=N/``) holds parts whose names carry their
+digest, and ``manifest.json``, which is renamed into place last. Readers open only what the manifest
+lists; a part that no manifest lists is left from a crash or an older version and goes at the next
+write.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +26,10 @@ from sprint_platform.core.locks import Kind, Lock, hold
 from sprint_platform.places import raw_dir
 from sprint_platform.storage.digest import Digest, digest_table
 from sprint_platform.telemetry.contracts import CONTRACT_VERSION, DATASETS, Dataset
+
+# What names a partition: a UTC day, or the number of a batch.
+Period = date | int
+P = TypeVar("P", bound=Period)
 
 FORMAT_VERSION = 1
 # A part is closed after this many rows: small enough to be held while it is written, large enough
@@ -64,31 +70,32 @@ class Manifest:
         return [self.folder / part.name for part in self.parts]
 
 
-def partition_dir(title: str, dataset: str, day: date) -> Path:
-    """The folder of one partition."""
-    return raw_dir(title, dataset) / f"event_date={day.isoformat()}"
+def partition_dir(title: str, dataset: str, period: Period) -> Path:
+    """The folder of one partition; ``title`` may be another domain's name."""
+    name = f"batch={period}" if isinstance(period, int) else f"event_date={period.isoformat()}"
+    return raw_dir(title, dataset) / name
 
 
 def write_partition(
     title: str,
     dataset: str,
-    day: date,
+    period: Period,
     tables: Iterable[pa.Table],
     source: str,
     contract: Dataset | None = None,
 ) -> Manifest:
-    """Writes the day's records, chunk by chunk, and replaces what the partition held.
+    """Writes the period's records, chunk by chunk, and replaces what the partition held.
 
     A dataset of another domain than a title's comes with its ``contract``; ``title`` is then that
     domain's name. The old partition stays readable until the new manifest is in place; an exception
     on the way leaves it as it was. Tables must have the contract's schema. Raises PartitionError
     otherwise.
     """
-    folder = partition_dir(title, dataset, day)
+    folder = partition_dir(title, dataset, period)
     # two writers of one day (a backfill and a schedule) would sweep away each other's parts
     lock = Lock(Kind.PARTITION, folder / ".lock", f"the partition {folder}")
     with hold(lock, f"the writer of {title}/{dataset}"):
-        draft = PartitionDraft(title, dataset, day, contract)
+        draft = PartitionDraft(title, dataset, period, contract)
         try:
             for table in tables:
                 draft.write(table)
@@ -105,12 +112,12 @@ class PartitionDraft:
     """
 
     def __init__(
-        self, title: str, dataset: str, day: date, contract: Dataset | None = None
+        self, title: str, dataset: str, period: Period, contract: Dataset | None = None
     ) -> None:
-        self.folder = partition_dir(title, dataset, day)
+        self.folder = partition_dir(title, dataset, period)
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            listed = read_manifest(title, dataset, day)
+            listed = read_manifest(title, dataset, period)
         except PartitionError:  # it is damaged, and now made again
             listed = None
         self._listed = {part.name for part in listed.parts} if listed else set()
@@ -267,12 +274,12 @@ def _sweep(folder: Path, listed: set[str]) -> None:
 
 
 def read_manifest(
-    title: str, dataset: str, day: date, *, missing_ok: bool = True
+    title: str, dataset: str, period: Period, *, missing_ok: bool = True
 ) -> Manifest | None:
     """The partition's manifest, or None where it was never written (PartitionError with
     ``missing_ok=False``). A manifest of another contract or format version counts as missing: the
     partition must be made again."""
-    folder = partition_dir(title, dataset, day)
+    folder = partition_dir(title, dataset, period)
     try:
         told = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         if (told["contract_version"], told["format_version"]) == (CONTRACT_VERSION, FORMAT_VERSION):
@@ -282,23 +289,26 @@ def read_manifest(
         pass
     except (ValueError, KeyError, TypeError) as error:
         raise PartitionError(
-            f"{folder / 'manifest.json'} is damaged: materialize {title}/{dataset} for {day} again"
+            f"{folder / 'manifest.json'} is damaged: materialize {title}/{dataset} for {period}"
+            " again"
         ) from error
     if missing_ok:
         return None
-    raise PartitionError(f"there is no partition {day} of {title}/{dataset}: materialize it first")
+    raise PartitionError(
+        f"there is no partition {period} of {title}/{dataset}: materialize it first"
+    )
 
 
 def read_partition(
-    title: str, dataset: str, day: date, contract: Dataset | None = None
+    title: str, dataset: str, period: Period, contract: Dataset | None = None
 ) -> Iterator[pa.Table]:
     """The partition's records, one table per row group. Raises PartitionError where it is missing
     or a part is not as its manifest says."""
-    manifest = read_manifest(title, dataset, day, missing_ok=False)
+    manifest = read_manifest(title, dataset, period, missing_ok=False)
     assert manifest is not None
     schema = (contract or DATASETS[dataset]).arrow_schema
     asset = f"{title}/{dataset}"
-    for path in checked_paths(manifest, asset, day):
+    for path in checked_paths(manifest, asset, period):
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 for group in range(file.num_row_groups):
@@ -306,18 +316,18 @@ def read_partition(
                     yield file.read_row_group(group).cast(schema)
         except (pa.ArrowException, OSError) as error:
             raise PartitionError(
-                f"{path} is damaged: materialize {asset} for {day} again"
+                f"{path} is damaged: materialize {asset} for {period} again"
             ) from error
 
 
-def checked_paths(manifest: Manifest, asset: str, day: date) -> list[Path]:
+def checked_paths(manifest: Manifest, asset: str, period: Period) -> list[Path]:
     """The partition's files, each of the size that the manifest gives. A power cut may leave a
     renamed file short; the size shows it before half a day is loaded."""
     for part, path in zip(manifest.parts, manifest.paths, strict=True):
         size = path.stat().st_size if path.exists() else None
         if size != part.bytes:
             what = "is missing" if size is None else f"has {size} bytes, not {part.bytes}"
-            raise PartitionError(f"{path} {what}: materialize {asset} for {day} again")
+            raise PartitionError(f"{path} {what}: materialize {asset} for {period} again")
     return manifest.paths
 
 
@@ -327,6 +337,15 @@ def made_days(title: str, dataset: str) -> set[date]:
     for path in raw_dir(title, dataset).glob("event_date=????-??-??/manifest.json"):
         with suppress(ValueError):  # somebody else's folder
             found.add(date.fromisoformat(path.parent.name.removeprefix("event_date=")))
+    return found
+
+
+def made_batches(domain: str, dataset: str) -> set[int]:
+    """The batches that have a folder with a manifest in it; what it says is not read."""
+    found = set()
+    for path in raw_dir(domain, dataset).glob("batch=*/manifest.json"):
+        if (number := path.parent.name.removeprefix("batch=")).isdecimal():
+            found.add(int(number))
     return found
 
 

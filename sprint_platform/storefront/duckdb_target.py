@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from sprint_platform.engines.load import replace_days
+from sprint_platform.engines.load import ensure_tables, load_in_transaction
 from sprint_platform.places import published_dir
 from sprint_platform.publish.marts import publish_views
 from sprint_platform.storage.ledger import Ledger, transaction
@@ -47,10 +47,7 @@ class LoadReport:
 
 def ensure_bronze(con: duckdb.DuckDBPyConnection) -> None:
     """Creates the bronze tables where they are missing, so that dbt and readers find all seven."""
-    con.execute(f"create schema if not exists {BRONZE}")
-    for table in BRONZE_TABLES.values():
-        con.execute(table.create_table_sql(DOMAIN))
-    LEDGER.ensure(con)
+    ensure_tables(con, LEDGER, BRONZE_TABLES.values())
     con.execute(
         f"create table if not exists {_STORE} (source varchar primary key, title varchar not null)"
     )
@@ -89,11 +86,8 @@ def load_days(
             [store.source, store.settings.title, noted],
         )
         for name, manifests in files.items():
-            loaded = LEDGER.loaded_digests(con, name)
-            changed = {day: m for day, m in manifests.items() if loaded.get(day) != m.digest}
-            rows = replace_days(con, BRONZE_TABLES[name], DOMAIN, changed, present=set(loaded))
-            LEDGER.record_loaded(con, name, manifests)
-            done.append(TableLoad(name, rows, len(changed), len(manifests) - len(changed)))
+            load = load_in_transaction(con, LEDGER, BRONZE_TABLES[name], manifests)
+            done.append(TableLoad(name, load.rows, len(load.loaded), len(load.unchanged)))
     return LoadReport(tuple(done), time.perf_counter() - began)
 
 

@@ -20,6 +20,8 @@ TRANSACTION_TYPES = ("BattlePass", "Skin", "Emote")
 TIERS = ("Premium", "Standard")
 CYCLES = ("M", "Y")
 UNKNOWN_COUNTRY = "ZZ"
+# The partition column of what comes in numbered batches, not by day.
+BATCH_COLUMN = "load_batch_id"
 
 # logical type -> (Arrow type, DuckDB type). Ids are flat Arrow uuids: polars would turn them into
 # plain blobs, and dictionary<uuid> loses its values in Parquet without an error.
@@ -67,8 +69,8 @@ class Column:
 class Dataset:
     """One dataset of a title: its table, the grain of a row, and its columns.
 
-    ``partition_column`` is the UTC day that names a row's partition; it is a column of the DuckDB
-    table and of no file (the folder says it).
+    ``partition_column`` is the UTC day (``load_batch_id``: the batch) that names a row's partition;
+    it is a column of the DuckDB table and of no file (the folder says it).
     """
 
     name: str
@@ -78,6 +80,10 @@ class Dataset:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     partition_column: str | None = "event_date"
+    # the datasets of its title or domain that it is made from
+    upstream: tuple[str, ...] = ()
+    # when what a row says happened: within its partition's day
+    time_column: str | None = None
 
     @property
     def arrow_schema(self) -> pa.Schema:
@@ -85,6 +91,11 @@ class Dataset:
         return pa.schema(
             [pa.field(c.name, c.arrow_type, nullable=c.nullable) for c in self.columns]
         )
+
+    @property
+    def partition_type(self) -> str:
+        """DuckDB's type of the partition column."""
+        return "integer" if self.partition_column == BATCH_COLUMN else "date"
 
     def schema_name(self, title: str) -> str:
         return f"{title}_{self.schema}"
@@ -99,7 +110,7 @@ class Dataset:
             f"{c.name} {c.duckdb_type}{'' if c.nullable else ' not null'}" for c in self.columns
         ]
         if self.partition_column:
-            columns.append(f"{self.partition_column} date not null")
+            columns.append(f"{self.partition_column} {self.partition_type} not null")
         return f"create table if not exists {self.relation(title)} ({', '.join(columns)})"
 
 

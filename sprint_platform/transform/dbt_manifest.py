@@ -42,32 +42,44 @@ class ManifestError(SprintError):
     """The dbt project could not be parsed. The message is one line."""
 
 
-def graph_manifest() -> dict[str, Any]:
-    """The parsed project, from the data folder where it is there, else after a parse.
+def graph_manifest(project: Path | None = None) -> dict[str, Any]:
+    """The parsed project (ours, where none is named), from the data folder where it is there, else
+    after a parse.
 
     Raises ManifestError with dbt's own words when the project is wrong.
     """
-    path = _manifest_path()
+    project = project or dbt_project_dir()
+    path = _manifest_path(project)
     folder = path.parent
     if not path.exists():
         # the web server, the daemon and a run may all find it missing at once
         lock = Lock(Kind.DBT_MANIFEST, folder / ".lock", f"dbt's manifest in {folder}")
         with hold(lock, "a parse of the dbt project"):
             if not path.exists():
-                _parse_to(path)
+                _parse_to(path, project)
     return json.loads(path.read_bytes())
 
 
-def manifest_at_hand() -> dict[str, Any] | None:
+def manifest_at_hand(project: Path | None = None) -> dict[str, Any] | None:
     """The parsed project where the data folder has it as it is now, else None: nothing is parsed
     for a question that can do without."""
-    path = _manifest_path()
+    path = _manifest_path(project or dbt_project_dir())
     return json.loads(path.read_bytes()) if path.exists() else None
 
 
-def _manifest_path() -> Path:
-    name = f"manifest-{project_fingerprint(dbt_project_dir())}.json"
-    return data_dir() / "dbt" / "graph" / name
+def _manifest_path(project: Path) -> Path:
+    folder = data_dir() / "dbt" / "graph"
+    if project != dbt_project_dir():
+        place = hashlib.blake2b(str(project).encode(), digest_size=4).hexdigest()
+        folder = folder / f"{project.name}-{place}"
+    return folder / f"manifest-{_fingerprint(project)}.json"
+
+
+def _fingerprint(project: Path) -> str:
+    """A project from outside is parsed with our macros."""
+    if project == dbt_project_dir():
+        return project_fingerprint(project)
+    return project_fingerprint(project) + project_fingerprint(dbt_project_dir() / "macros")
 
 
 def project_fingerprint(project: Path) -> str:
@@ -95,13 +107,13 @@ def _project_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _parse_to(path: Path) -> None:
+def _parse_to(path: Path, project: Path) -> None:
     target = path.parent / "target"
     result = dbt_result(
         [
             "--quiet",
             "parse",
-            *("--project-dir", str(dbt_project_dir())),
+            *("--project-dir", str(project)),
             *("--target-path", str(target)),
             *("--log-path", str(target / "logs")),
         ],
@@ -109,7 +121,7 @@ def _parse_to(path: Path) -> None:
         project_environment(),
     )
     if not result.success:
-        raise ManifestError(f"{dbt_project_dir()} is wrong: {told_on_one_line(result.exception)}")
+        raise ManifestError(f"{project} is wrong: {told_on_one_line(result.exception)}")
     os.replace(target / "manifest.json", path)
     for older in path.parent.glob("manifest-*.json"):
         if older != path:

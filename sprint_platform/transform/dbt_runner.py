@@ -11,6 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -54,6 +55,8 @@ def project_environment() -> dict[str, str]:
     into a file that this process has open only with the very same."""
     return {
         "DBT_PROFILES_DIR": str(dbt_project_dir()),
+        # where a project from outside finds ours
+        "SPRINT_DBT_MACROS": str(dbt_project_dir() / "macros"),
         variable("data_dir"): str(data_dir()),
         variable("duckdb_memory"): settings().duckdb_memory,
         variable("duckdb_temp"): str(duckdb_temp_dir()),
@@ -73,10 +76,24 @@ def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
         "SPRINT_SOURCE": "landing" if title.lands else "simulated",
         "SPRINT_LAUNCH_DATE": title.launch_date.isoformat(),
     }
-    if window is not None:
-        environment["SPRINT_WINDOW_START"] = window.start.isoformat()
-        environment["SPRINT_WINDOW_END"] = window.end.isoformat()
-    return environment
+    return {**environment, **window_environment(window)}
+
+
+def window_environment(window: Window | None) -> dict[str, str]:
+    """What makes a run one of these days; without them it is about everything."""
+    if window is None:
+        return {}
+    return {
+        "SPRINT_WINDOW_START": window.start.isoformat(),
+        "SPRINT_WINDOW_END": window.end.isoformat(),
+    }
+
+
+def batches_environment(batches: Collection[int]) -> dict[str, str]:
+    """What makes a run one of these batches; without them it is about everything."""
+    if not batches:
+        return {}
+    return {"SPRINT_BATCHES": ",".join(str(batch) for batch in sorted(set(batches)))}
 
 
 def title_schemas(title: str) -> set[str]:
@@ -85,17 +102,20 @@ def title_schemas(title: str) -> set[str]:
 
 
 def build_arguments(
-    name: str, manifest: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]]
+    name: str,
+    manifest: Mapping[str, Any],
+    nodes: Iterable[Mapping[str, Any]],
+    project: Path | None = None,
 ) -> list[str]:
     """The arguments of ``dbt build`` for just these nodes of the manifest, models and tests.
-    ``name`` is the title's, or the domain's.
+    ``name`` is the title's, or the domain's; ``project`` its dbt project where that is not ours.
 
     Every node is named, and nothing comes along: dbt's own ways to pick tests for models either
     leave the sources' tests out or take those of assets that nobody selected.
     """
     return [
         "build",
-        *project_arguments(name),
+        *project_arguments(name, project),
         # a file log of every query and artifacts that nobody reads cost a tenth of a small run
         *("--log-level-file", "info"),
         "--no-write-json",
@@ -127,11 +147,11 @@ def _shortest_names(
     return shortest
 
 
-def project_arguments(name: str) -> list[str]:
+def project_arguments(name: str, project: Path | None = None) -> list[str]:
     """Where the project is, and where dbt keeps what it parsed: apart for each title and domain."""
     target = dbt_target_dir(name)
     return [
-        *("--project-dir", str(dbt_project_dir())),
+        *("--project-dir", str(project or dbt_project_dir())),
         *("--target-path", str(target)),
         *("--log-path", str(target / "logs")),
     ]

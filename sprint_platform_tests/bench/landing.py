@@ -22,7 +22,9 @@ from sprint_platform.landing.files import landing_dir
 from sprint_platform.landing.land import land
 from sprint_platform.places import data_dir
 from sprint_platform.simulation.world import World
+from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.storage.partitions import read_manifest
+from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title, read_title
 from sprint_platform_tests.bench import graph_runs
 
@@ -90,7 +92,12 @@ def measure(title: Title) -> Rate:
     manifests = {c.day: read_manifest(title.name, "heartbeats", c.day) for c in changes}
     began = time.perf_counter()
     with connect() as con:
-        load_partitions(con, title.name, "heartbeats", {d: m for d, m in manifests.items() if m})
+        load_partitions(
+            con,
+            title_ledger(title.name),
+            DATASETS["heartbeats"],
+            {d: m for d, m in manifests.items() if m},
+        )
     return Rate(rows, seconds, time.perf_counter() - began)
 
 

@@ -19,7 +19,9 @@ from sprint_platform.profiles import People
 from sprint_platform.simulation.population import Population
 from sprint_platform.simulation.world import World
 from sprint_platform.storage.digest import digest_table
+from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.storage.partitions import write_partition
+from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import CompoundGrowth, Retention, TargetGrowth, Title
 
 # What the generator that the project comes from makes here: row by row, one insert per session.
@@ -100,7 +102,9 @@ def measure() -> list[Rate]:
 
     def load() -> int:
         with connect() as con:
-            return load_partitions(con, "bench", "heartbeats", dict([waiting.pop()])).rows
+            return load_partitions(
+                con, title_ledger("bench"), DATASETS["heartbeats"], dict([waiting.pop()])
+            ).rows
 
     rates.append(Rate("Parquet into DuckDB", *_median_cpu(load), 2.5e6, True))
 

@@ -1,0 +1,241 @@
+"""`sprint domain`: the domains that installed packages bring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from sprint_platform.cli.options import read_day
+from sprint_platform.cli.run_report import built_table, tell_failures
+from sprint_platform.cli.sizes import bytes_as_text
+from sprint_platform.cli.terminal import Stop, out, problems
+from sprint_platform.core.signals import what_is_left
+from sprint_platform.domain import Batches, Days, Domain, outside_domain, outside_domains
+from sprint_platform.publish.coverage import yesterday
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from sprint_platform.storage.ledger import Model, Standing
+    from sprint_platform.storage.partitions import Period
+
+app = typer.Typer(no_args_is_help=True, help="Domains that installed packages bring.")
+
+NameArgument = Annotated[str, typer.Argument(help="Which domain (see `sprint domain list`).")]
+FromOption = Annotated[
+    str | None, typer.Option("--from", help="First day, YYYY-MM-DD, or first batch \\[the first].")
+]
+ToOption = Annotated[
+    str | None, typer.Option("--to", help="Last day, YYYY-MM-DD, or last batch \\[that of --from].")
+]
+
+
+@app.command("list")
+def list_domains() -> None:
+    """Say which domains are installed, and how far each is built."""
+    table = Table()
+    for heading in ("domain", "partitions", "datasets", "built", "missing"):
+        table.add_column(heading)
+    for domain in outside_domains():
+        standing = domain.ledger.published_standing()
+        built = len(standing.built) if standing else 0
+        if isinstance(domain.periods, Days):
+            kind = f"days from {domain.periods.first}"
+            missing = str(len(_missing(domain, standing)))
+        else:
+            kind, missing = f"batches 1 to {domain.periods.last}", ""
+        datasets = ", ".join(dataset.name for dataset in domain.datasets)
+        table.add_row(domain.name, kind, datasets, str(built), missing)
+    if not table.row_count:
+        raise Stop(
+            "no domain is installed: a package names its domains as entry points of the group"
+            " sprint_platform.domains"
+        )
+    out.print(table)
+
+
+@app.command()
+def run(
+    name: NameArgument,
+    first: FromOption = None,
+    last: ToOption = None,
+    missing: Annotated[
+        bool,
+        typer.Option("--missing", help="Only the days up to yesterday that are not built yet."),
+    ] = False,
+    stale: Annotated[
+        bool,
+        typer.Option(
+            "--stale",
+            help="Only build the models of what was built by another definition than today's.",
+        ),
+    ] = False,
+    reuse: Annotated[
+        bool,
+        typer.Option("--reuse/--regenerate", help="Keep partitions that exist, or make them anew."),
+    ] = False,
+) -> None:
+    """Make a domain's days or batches, load them, and build and test every model below."""
+    from sprint_platform.orchestration.domain_runs import run_domain
+
+    domain = outside_domain(name)
+    if missing and stale:
+        raise Stop("--missing builds other days than --stale: run the one, then the other")
+    if missing or stale:
+        with _ledger(domain) as (con, models):
+            standing = domain.ledger.standing(con, models)
+        periods = _missing(domain, standing) if missing else _read(domain, standing.stale)
+        if not periods:
+            what = "missing up to yesterday" if missing else "built by another definition"
+            out.print(f"{domain.name}: nothing is {what}.", highlight=False)
+            return
+        reuse = True
+    else:
+        periods = _asked(domain, first, last)
+    left = f"sprint domain run {domain.name} --missing builds the rest"
+    with what_is_left(left):
+        for report in run_domain(domain, periods, models_only=stale, reuse=reuse):
+            tell_failures(report)
+            if not report.success:
+                raise Stop(f"the run {report.run_id} failed; its log is in the UI: sprint ui")
+    out.print(built_table(domain.name, domain.datasets, report.seconds, report.seconds_of))
+
+
+@app.command()
+def plan(name: NameArgument, first: FromOption = None, last: ToOption = None) -> None:
+    """Say how many rows, bytes and seconds a run will take, as far as what was made tells."""
+    from sprint_platform.operations.domain_periods import made_periods
+    from sprint_platform.simulation.estimates import SECONDS_A_RUN
+    from sprint_platform.storage.partitions import read_manifest
+
+    domain = outside_domain(name)
+    periods = _asked(domain, first, last)
+    made = made_periods(domain)
+    table = Table(title=f"{name}, {len(periods)} from {periods[0]}: about")
+    for heading in ("dataset", "rows", "files", "made already"):
+        table.add_column(heading, justify="left" if heading == "dataset" else "right")
+    for dataset in domain.datasets:
+        manifests = [m for p in made if (m := read_manifest(domain.name, dataset.name, p))]
+        there = sum(period in made for period in periods)
+        rows, size = "not known", "not known"
+        if manifests:
+            share = len(periods) / len(manifests)
+            rows = f"{round(sum(m.rows for m in manifests) * share):,}"
+            size = bytes_as_text(round(sum(m.bytes for m in manifests) * share))
+        table.add_row(dataset.name, rows, size, f"{there} of {len(periods)}")
+    out.print(table)
+    seconds = SECONDS_A_RUN + domain.seconds_a_period * len(periods)
+    out.print(f"All in one run: about {seconds:,.0f} s.")
+
+
+@app.command()
+def verify(name: NameArgument, first: FromOption = None, last: ToOption = None) -> None:
+    """Make again and compare: files, and what is loaded, built and published."""
+    from sprint_platform.operations.domain_periods import described_periods, made_periods
+    from sprint_platform.operations.verify import stale_finding, unlike_made, unpublished
+    from sprint_platform.orchestration.domain_translator import OutsideTranslator
+    from sprint_platform.transform.dbt_manifest import graph_manifest
+
+    domain = outside_domain(name)
+    periods = made_periods(domain)
+    if first or last:
+        asked = set(_asked(domain, first, last))
+        periods = [period for period in periods if period in asked]
+    again = f"sprint domain run {name}"
+    if not periods:
+        raise Stop(f"there are no partitions of {name} for these: {again}")
+    translator = OutsideTranslator(domain)
+    manifest = graph_manifest(domain.dbt_project)
+    lines: list[str] = []
+    mends: list[str] = []
+    with _ledger(domain) as (con, models):
+        loaded = {d.name: domain.ledger.loaded(con, d.name) for d in domain.datasets}
+        for period in periods:
+            wrong = unlike_made(name, domain.datasets, loaded, domain.tables, period)
+            lines += wrong
+            mends += [f"{again} --from {period}"] * bool(wrong)
+        standing = domain.ledger.standing(con, models)
+        if standing.unbuilt:
+            lines.append(
+                f"{name}: not built from what is loaded now: {described_periods(standing.unbuilt)}"
+            )
+            mends.append(f"{again} --from {standing.unbuilt[0]} --to {standing.unbuilt[-1]}")
+        if standing.stale:
+            words = described_periods(standing.stale)
+            finding = stale_finding(name, standing, words, f"{again} --stale")
+            lines.append(finding.line)
+            mends.append(finding.mend)
+        for line, _, _ in unpublished(con, domain.ledger, translator.marts(manifest)):
+            lines.append(line)
+            mends.append(f"{again} --from {periods[0]} --to {periods[-1]} --reuse")
+    for line in lines:
+        problems.print(f"[red]differs[/] {escape(line)}", highlight=False, soft_wrap=True)
+    if lines:
+        mend = ", then ".join(dict.fromkeys(mends))
+        raise Stop(f"{name} is not as it should be; this mends it: {mend}")
+    out.print(
+        f"{name}: {len(periods)} partitions are what their version makes, in files and in what was"
+        " loaded, built and published."
+    )
+
+
+@contextmanager
+def _ledger(domain: Domain) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Model]]]:
+    """The warehouse and the domain's models, for a question about how its periods stand."""
+    from sprint_platform.core.locks import hold
+    from sprint_platform.engines.duckdb_file import connect, warehouse_lock
+    from sprint_platform.engines.load import ensure_tables
+    from sprint_platform.orchestration.domain_translator import OutsideTranslator
+    from sprint_platform.transform.dbt_manifest import graph_manifest
+
+    models = OutsideTranslator(domain).models(graph_manifest(domain.dbt_project))
+    with hold(warehouse_lock(), f"sprint domain on {domain.name}"), connect() as con:
+        ensure_tables(con, domain.ledger, domain.datasets)
+        yield con, models
+
+
+def _missing(domain: Domain, standing: Standing | None) -> list[Period]:
+    from sprint_platform.operations.domain_periods import missing_days
+
+    if isinstance(domain.periods, Batches):
+        raise Stop(f"{domain.name} has batches, which come when they come: name them (--from)")
+    return [*missing_days(domain, standing, yesterday())]
+
+
+def _read(domain: Domain, periods: tuple[str, ...]) -> list[Period]:
+    """The ledger's periods, as days or numbers."""
+    if isinstance(domain.periods, Batches):
+        return [int(period) for period in periods]
+    return [date.fromisoformat(period) for period in periods]
+
+
+def _asked(domain: Domain, first: str | None, last: str | None) -> list[Period]:
+    """The days or batches of a range, checked against those that the domain has."""
+    from sprint_platform.core.window import Window
+
+    if isinstance(domain.periods, Batches):
+        begin = _number("--from", first) if first else 1
+        end = _number("--to", last) if last else begin
+        if not 1 <= begin <= end <= domain.periods.last:
+            raise Stop(f"{domain.name} has the batches 1 to {domain.periods.last}")
+        return [*range(begin, end + 1)]
+    opens = domain.periods.first
+    since = read_day("--from", first) if first else opens
+    until = read_day("--to", last) if last else since
+    if until < since:
+        raise Stop(f"--to {until} lies before --from {since}")
+    if since < opens or until > yesterday():
+        raise Stop(f"{domain.name} has the days {opens} to {yesterday()}")
+    return [*Window.of(since, until).days]
+
+
+def _number(option: str, written: str) -> int:
+    if not written.isdecimal():
+        raise Stop(f"{option} is the number of a batch, not '{written}'")
+    return int(written)

@@ -1,0 +1,134 @@
+"""A domain from outside: what is made, loaded, built and published together, as data.
+
+A package names its domains as entry points of the group ``sprint_platform.domains``; each brings a
+small dbt project, whose ``macro-paths`` name ours (``SPRINT_DBT_MACROS``). Nothing of this project
+is edited for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sprint_platform.core.errors import SprintError
+from sprint_platform.storage.ledger import Ledger
+from sprint_platform.storage.partitions import Period
+from sprint_platform.telemetry.contracts import BATCH_COLUMN, CONTRACT_VERSION, Dataset
+from sprint_platform.title import RESERVED_NAMES, title_names
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ENTRY_POINTS = "sprint_platform.domains"
+
+
+class DomainError(SprintError):
+    """A domain that cannot be. The message is one line."""
+
+
+@dataclass(frozen=True)
+class Days:
+    """A domain whose partitions are UTC days, from the ``first`` to today."""
+
+    first: date
+
+
+@dataclass(frozen=True)
+class Batches:
+    """A domain whose partitions are numbered batches, 1 to ``last``, which come when they come."""
+
+    last: int
+
+
+@dataclass(frozen=True)
+class Domain:
+    """What Dagster, the command line and the dashboard know of a domain.
+
+    ``make`` has a function for each dataset: it takes a partition's day or batch and yields Arrow
+    tables of the contract's schema, the same whenever it is asked. Raise ``version`` when it makes
+    other records than before: partitions of another version are made anew. ``seconds_a_period`` is
+    about how long making and building one takes, for ``sprint plan`` and the nightly catch-up.
+    Raises DomainError where these do not go together.
+    """
+
+    name: str
+    periods: Days | Batches
+    datasets: tuple[Dataset, ...]
+    make: Mapping[str, Callable[[Any], Iterable[pa.Table]]]
+    version: str
+    dbt_project: Path
+    seconds_a_period: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[a-z][a-z0-9_]{0,30}", self.name):
+            raise DomainError(
+                f"a domain's name is lower-case letters, digits and _, not '{self.name}'"
+            )
+        if self.name in RESERVED_NAMES:
+            raise DomainError(f"'{self.name}' is a name of the platform's own")
+        by_batch = isinstance(self.periods, Batches)
+        for dataset in self.datasets:
+            where = f"{self.name}/{dataset.name}"
+            if (dataset.partition_column == BATCH_COLUMN) != by_batch:
+                wanted = BATCH_COLUMN if by_batch else "a day's column"
+                raise DomainError(
+                    f"{where} is partitioned by {dataset.partition_column}, not {wanted}"
+                )
+            if dataset.name not in self.make:
+                raise DomainError(f"{where} has no function in make")
+        if not (self.dbt_project / "dbt_project.yml").exists():
+            raise DomainError(f"{self.name}: there is no dbt_project.yml in {self.dbt_project}")
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Its tables lie in ``<name>_raw``, its models in ``<name>_stage`` and ``<name>_mart``."""
+        schemas = (f"{self.name}_stage", f"{self.name}_mart")
+        return Ledger(self.name, f"{self.name}_raw", schemas, isinstance(self.periods, Batches))
+
+    @property
+    def source(self) -> str:
+        """What the partitions are made by, for their manifests."""
+        return f"{self.name} {self.version} contract {CONTRACT_VERSION}"
+
+    def tables(self, dataset: str, period: Period) -> Iterable[pa.Table]:
+        """The records of the dataset's day or batch, made now."""
+        return self.make[dataset](period)
+
+
+def outside_domains() -> list[Domain]:
+    """The domains of installed packages, by name. A broken one is reported in one line and left
+    out, so that it does not stop the others' schedules."""
+    found: dict[str, Domain] = {}
+    log = logging.getLogger(__name__)
+    for point in entry_points(group=ENTRY_POINTS):
+        where = f"the domain {point.name} ({point.value})"
+        try:
+            domain = point.load()
+        except (ImportError, AttributeError, SprintError) as error:
+            log.error("%s is left out: %s", where, error)
+            continue
+        if not isinstance(domain, Domain):
+            log.error("%s is left out: it is a %s, not a Domain", where, type(domain).__name__)
+        elif domain.name in title_names():
+            log.error("%s is left out: a title has that name", where)
+        elif domain.name in found:
+            log.error("%s is left out: another package has a domain of that name", where)
+        else:
+            found[domain.name] = domain
+    return [found[name] for name in sorted(found)]
+
+
+def outside_domain(name: str) -> Domain:
+    """The installed domain of this name. Raises DomainError, naming those that there are."""
+    domains = {domain.name: domain for domain in outside_domains()}
+    if name not in domains:
+        known = ", ".join(domains) or "none is installed"
+        raise DomainError(f"there is no domain {name} from outside (there are: {known})")
+    return domains[name]

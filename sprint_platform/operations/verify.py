@@ -1,0 +1,103 @@
+"""`sprint verify`: is what lies in files and warehouse what the generator makes, and is it built
+and published as it is defined now?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+import pyarrow as pa
+
+from sprint_platform.publish.marts import Mart, existing_relations, unlike_published
+from sprint_platform.storage.digest import Digest, digest_table
+from sprint_platform.storage.ledger import Ledger, Standing
+from sprint_platform.storage.partitions import (
+    P,
+    PartitionError,
+    Period,
+    read_manifest,
+    read_partition,
+)
+from sprint_platform.telemetry.contracts import Dataset
+
+# Makes the records of a dataset's period.
+Make = Callable[[str, Period], Iterable[pa.Table]]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be, in one line, and the command that mends it."""
+
+    line: str
+    mend: str
+
+
+def unlike_made(
+    name: str,
+    contracts: Iterable[Dataset],
+    loaded: Mapping[str, Mapping[P, str]],
+    make: Make | None,
+    period: P,
+) -> list[str]:
+    """One line per partition of the period that is not what is made now, or not what is loaded.
+
+    A partition is made again, read back from its files, and compared with the digest that the
+    warehouse says it has ``loaded`` (by dataset and period). Partitions that were never made are
+    not missed. Without ``make`` (landed files) the files are held against their manifest alone.
+    """
+    lines: list[str] = []
+    for contract in contracts:
+        try:
+            held = loaded[contract.name].get(period)
+            lines += _differences(name, contract, period, held, make)
+        except PartitionError as error:
+            lines.append(str(error))
+    return lines
+
+
+def _differences(
+    name: str, contract: Dataset, period: Period, loaded: str | None, make: Make | None
+) -> Iterator[str]:
+    manifest = read_manifest(name, contract.name, period)
+    if manifest is None:
+        return
+    where = f"{name}/{contract.name} {period}"
+    # the warehouse first: a damaged file ends the comparison
+    if loaded != manifest.digest:
+        yield f"{where}: the warehouse has {loaded or 'nothing'}, its manifest {manifest.digest}"
+    filed = _digest(read_partition(name, contract.name, period, contract))
+    made = _digest(make(contract.name, period)) if make else filed
+    if filed != made:
+        yield f"{where}: its files hold {filed}, simulated again it is {made}"
+    elif manifest.digest != filed:
+        yield f"{where}: its manifest says {manifest.digest}, its files {filed}"
+
+
+def _digest(tables: Iterable[pa.Table]) -> str:
+    return str(sum((digest_table(table) for table in tables), Digest()))
+
+
+def stale_finding(name: str, standing: Standing, periods: str, mend: str) -> Finding:
+    """That ``periods`` (in words) were built by another definition than today's."""
+    models = sorted(standing.stale_models)
+    more = f" and {len(models) - 3} more" if len(models) > 3 else ""
+    return Finding(
+        f"{name}: built by another definition than today's: {periods}"
+        f" ({', '.join(models[:3])}{more})",
+        mend,
+    )
+
+
+def unpublished(
+    con: duckdb.DuckDBPyConnection,
+    ledger: Ledger,
+    marts: Iterable[Mart],
+    first: date | None = None,
+    last: date | None = None,
+) -> Iterator[tuple[str, str, str]]:
+    """What ``unlike_published`` yields of those marts that there are."""
+    existing = existing_relations(con)
+    there = [mart for mart in marts if mart.relation in existing]
+    yield from unlike_published(con, ledger, there, first, last)

@@ -1,0 +1,231 @@
+"""Domains from outside: two packages that nothing of ours was edited for."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+from sprint_platform.cli import main
+from sprint_platform.domain import Domain, DomainError, outside_domain, outside_domains
+from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.orchestration.build import build_definitions
+from sprint_platform.places import published_dir
+
+OUTSIDE = Path(__file__).parent / "outside"
+LINES = 120  # of a domain, all of its files
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Both packages on Python's path, with the metadata that an installation writes."""
+    for name, point in (("support", "support:SUPPORT"), ("surveys", "surveys:SURVEYS")):
+        info = tmp_path / "site" / f"{name}-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[sprint_platform.domains]\n{name} = {point}\n")
+        monkeypatch.syspath_prepend(OUTSIDE / name)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.setenv("SPRINT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    return tmp_path
+
+
+def read(query: str) -> list[tuple]:
+    with duckdb.connect(str(published_dir() / "sprint.duckdb"), read_only=True) as con:
+        return con.execute(query).fetchall()
+
+
+def answers_by_batch() -> list[tuple]:
+    return read(
+        "select load_batch_id, sum(answers) from surveys_mart.scores group by all order by all"
+    )
+
+
+def sprint(*arguments: str) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["sprint", *arguments])
+        try:
+            main()
+        except SystemExit as ended:
+            return int(ended.code or 0)
+    return 0
+
+
+@pytest.mark.parametrize("name", ["support", "surveys"])
+def test_a_domain_is_less_than_120_lines(name: str) -> None:
+    files = [path for path in (OUTSIDE / name).rglob("*") if path.suffix in (".py", ".sql", ".yml")]
+    assert 50 < sum(len(path.read_text().splitlines()) for path in files) < LINES
+
+
+def test_they_are_in_the_graph_with_checks_jobs_and_a_schedule(installed: Path) -> None:
+    definitions = build_definitions()
+    graph = definitions.resolve_asset_graph()
+    ours = {key.to_user_string() for key in graph.get_all_asset_keys()}
+    assert {"support/tickets", "support/tickets_daily"} <= ours
+    assert {"surveys/answers", "surveys/scores"} <= ours
+    checks = {(c.asset_key.path[-1], c.name) for c in graph.asset_check_keys}
+    assert {
+        ("tickets", "rows_match_manifest"),
+        ("tickets", "dates_inside_partition"),
+        ("tickets", "key_is_unique"),
+        ("tickets_daily", "tickets_daily_rows"),
+        ("answers", "key_is_unique"),
+        ("scores", "scores_rows"),
+    } <= checks
+    repository = definitions.get_repository_def()
+    assert {"support_daily", "surveys_batch"} <= set(repository.job_names)
+    schedules = {schedule.name for schedule in repository.schedule_defs}
+    assert "support_daily_schedule" in schedules
+    assert "surveys_batch_schedule" not in schedules
+    parents = graph.get(dg.AssetKey(["support", "tickets_daily"])).parent_keys
+    assert parents == {dg.AssetKey(["support", "tickets"])}
+
+
+def test_days_are_made_loaded_built_published_and_verified(
+    installed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sprint("domain", "run", "support", "--from", "2025-01-01", "--to", "2025-01-03") == 0
+    days = [date(2025, 1, day) for day in (1, 2, 3)]
+    wanted = sum(5 + day.toordinal() % 7 for day in days)
+    assert read("select sum(tickets) from support_mart.tickets_daily") == [(wanted,)]
+    assert sprint("domain", "verify", "support") == 0
+    assert sprint("domain", "plan", "support", "--from", "2025-01-01", "--to", "2025-01-06") == 0
+    assert f"{2 * wanted}" in capsys.readouterr().out
+
+    # the table differs from its files, the mart from what is published
+    with connect() as con:
+        con.execute("delete from support_mart.tickets_daily where calendar_date = '2025-01-02'")
+        con.execute("update support_raw.loaded_partitions set digest = 'x' where rows > 0")
+    assert sprint("domain", "verify", "support") == 1
+    said = capsys.readouterr().err
+    assert "support/tickets 2025-01-01: the warehouse has x" in " ".join(said.split())
+    assert "published with other rows than the warehouse has" in " ".join(said.split())
+    assert sprint("domain", "run", "support", "--to", "2025-01-03") == 0
+    assert sprint("domain", "verify", "support") == 0
+
+
+def test_missing_days_are_named_and_made(
+    installed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sprint_platform.cli.domain.yesterday", lambda: date(2025, 1, 5))
+    assert sprint("domain", "run", "support", "--from", "2025-01-02", "--to", "2025-01-03") == 0
+    capsys.readouterr()
+    assert sprint("domain", "list") == 0
+    [line] = [x for x in capsys.readouterr().out.splitlines() if "support" in x and "tickets" in x]
+    assert [cell.strip() for cell in line.split("│")[4:6]] == ["2", "3"]
+    assert sprint("domain", "run", "support", "--missing") == 0
+    assert read("select count(distinct calendar_date) from support_mart.tickets_daily") == [(5,)]
+    assert sprint("domain", "run", "support", "--missing") == 0
+    assert "nothing is missing" in capsys.readouterr().out
+
+
+def test_the_schedule_asks_for_the_oldest_missing_days(installed: Path) -> None:
+    assert sprint("domain", "run", "support") == 0
+    schedule = build_definitions().get_repository_def().get_schedule_def("support_daily_schedule")
+    with dg.DagsterInstance.get() as instance:
+        context = dg.build_schedule_context(
+            instance=instance, scheduled_execution_time=datetime(2025, 1, 6, 2, tzinfo=UTC)
+        )
+        [request] = schedule.evaluate_tick(context).run_requests or []
+    assert request.tags["sprint/days"] == "2025-01-02 to 2025-01-05"
+
+
+def test_batches_are_built_with_what_they_stand_on(installed: Path) -> None:
+    assert sprint("domain", "run", "surveys", "--from", "1", "--to", "2") == 0
+    assert read(
+        "select load_batch_id, sum(answers) from surveys_mart.scores group by all order by all"
+    ) == [
+        (1, 20),
+        (2, 40),
+    ]
+    assert sprint("domain", "verify", "surveys") == 0
+    # a batch that was loaded, and not built
+    with connect() as con:
+        con.execute("update surveys_raw.built_from set digest = 'old' where period = '1'")
+        con.execute("delete from surveys_mart.scores where load_batch_id = 1")
+    assert sprint("domain", "verify", "surveys") == 1
+    assert sprint("domain", "run", "surveys", "--from", "3") == 0
+    assert read(
+        "select load_batch_id, sum(answers) from surveys_mart.scores group by all order by all"
+    ) == [
+        (1, 20),
+        (2, 40),
+        (3, 60),
+    ]
+
+
+def test_they_have_lines_in_the_doctor_and_on_the_quality_page(
+    installed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sprint_platform.cli.coverage_report import coverage_rows
+    from sprint_platform.dashboard import quality
+    from sprint_platform.dashboard.published import published, published_titles
+
+    for module in ("sprint_platform.cli.coverage_report", "sprint_platform.dashboard.quality"):
+        monkeypatch.setattr(f"{module}.yesterday", lambda: date(2025, 1, 3))
+    assert sprint("domain", "run", "support") == 0
+    assert sprint("domain", "run", "surveys", "--from", "4") == 0
+    rows = dict(coverage_rows([]))
+    assert rows["days of support"] == (
+        "1 built, 2025-01-01\n"
+        "2 not built yet, 2025-01-02 to 2025-01-03: sprint domain run support --missing"
+    )
+    assert rows["batches of surveys"] == "1 built"
+    [card] = quality._other_domains()
+    shown = str(card)
+    assert "1 days" in shown
+    assert "sprint domain run support --missing" in shown
+    assert "1 batches" in shown
+    with published() as con:
+        assert published_titles(con) == {}
+
+
+def test_a_check_that_finds_something_stops_what_is_below(
+    installed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    support = outside_domain("support")
+    make = support.make["tickets"]
+
+    def twice(day: date) -> Iterator:
+        yield from make(day)
+        yield from make(day)
+
+    monkeypatch.setitem(support.make, "tickets", twice)  # type: ignore[arg-type]
+    assert sprint("domain", "run", "support") == 1
+    assert "support/tickets: key_is_unique" in " ".join(capsys.readouterr().err.split())
+    assert not (published_dir() / "support" / "tickets_daily").exists()
+
+
+def test_a_broken_package_is_left_out_and_the_others_go_on(
+    installed: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    info = installed / "site" / "broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[sprint_platform.domains]\nbroken = nowhere:DOMAIN\n")
+    assert [domain.name for domain in outside_domains()] == ["support", "surveys"]
+    assert "the domain broken (nowhere:DOMAIN) is left out" in caplog.text
+    with pytest.raises(DomainError, match=r"no domain broken from outside .*support, surveys"):
+        outside_domain("broken")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"name": "Support"}, "lower-case letters"),
+        ({"name": "eventlog"}, "a name of the platform's own"),
+        ({"make": {}}, "support/tickets has no function"),
+        ({"dbt_project": Path("/nowhere")}, "no dbt_project.yml"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    installed: Path, change: dict[str, object], why: str
+) -> None:
+    known = {field: getattr(outside_domain("support"), field) for field in Domain.__annotations__}
+    build: Callable[..., Domain] = Domain
+    with pytest.raises(DomainError, match=why):
+        build(**{**known, **change})
