@@ -20,7 +20,7 @@ from sprint_platform.title import Encounters, Title
 from sprint_platform.transform.dbt_runner import dbt_environment, dbt_result
 
 Row = dict[str, Any]
-OTHER_DOMAINS = ("eventlog", "storefront", "semantics")
+OTHER_DOMAINS = ("eventlog", "storefront")
 
 
 def landed_title(name: str, distance: float, gap_seconds: int, word: str = "encounter") -> Title:

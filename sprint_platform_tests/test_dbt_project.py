@@ -376,7 +376,7 @@ def test_rows_outside_the_window_are_refused(warehouse: DbtWarehouse, tmp_path: 
     shutil.copytree(
         dbt_project_dir(),
         project,
-        ignore=shutil.ignore_patterns("seeds", "tests", "analyses", "semantics"),
+        ignore=shutil.ignore_patterns("seeds", "tests", "analyses"),
     )
     stage = project / "models" / "title" / "stage"
     for path in (project / "models" / "title").rglob("*.*"):

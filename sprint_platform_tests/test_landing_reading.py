@@ -33,7 +33,7 @@ from sprint_platform.landing.files import (
     landing_dir,
 )
 from sprint_platform.landing.ids import hashed_id
-from sprint_platform.landing.reading import pieces
+from sprint_platform.landing.intake import pieces
 from sprint_platform.simulation.world import World
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title

@@ -21,13 +21,14 @@ from hypothesis import strategies as st
 
 from sprint_platform.storefront.contracts import BRONZE_TABLES, CATEGORIES
 from sprint_platform.storefront.generation import addresses as addresses_module
-from sprint_platform.storefront.generation.addresses import addresses, phones
+from sprint_platform.storefront.generation.addresses import addresses
 from sprint_platform.storefront.generation.calendar import Calendar
 from sprint_platform.storefront.generation.customers import Customers
 from sprint_platform.storefront.generation.orders import Orders
 from sprint_platform.storefront.generation.products import Products
 from sprint_platform.storefront.generation.review_words import BANKS
 from sprint_platform.storefront.generation.reviews import Reviews
+from sprint_platform.storefront.generation.telephones import phones
 from sprint_platform.storefront.settings import PRESETS, StoreSettings
 from sprint_platform.title import COUNTRIES
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.filesize import decimal as bytes_as_text
 from rich.markup import escape
 from rich.table import Table
 
-from sprint_platform.cli.sizes import bytes_as_text
 from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.core.checkout import project_root
 from sprint_platform.core.locks import Lock

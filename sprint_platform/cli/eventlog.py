@@ -9,13 +9,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.filesize import decimal as bytes_as_text
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from sprint_platform.cli.options import read_day
 from sprint_platform.cli.run_report import tell_build
-from sprint_platform.cli.sizes import bytes_as_text
 from sprint_platform.cli.terminal import Stop, out
 from sprint_platform.core.locks import hold
 from sprint_platform.eventlog.contracts import RAW_TABLES

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.filesize import decimal as bytes_as_text
 from rich.markup import escape
 from rich.progress import Progress
 
 from sprint_platform.cli.options import FromOption, TitleOption, ToOption, read_days
-from sprint_platform.cli.sizes import bytes_as_text
 from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.places import data_dir
 from sprint_platform.title import Title

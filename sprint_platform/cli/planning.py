@@ -6,12 +6,12 @@ from datetime import date
 from typing import Annotated
 
 import typer
+from rich.filesize import decimal as bytes_as_text
 from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
 from sprint_platform.cli.options import DAILY_DATASETS, FromOption, TitleOption, ToOption, read_days
-from sprint_platform.cli.sizes import bytes_as_text
 from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.title import Title
 

@@ -9,12 +9,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.filesize import decimal as bytes_as_text
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from sprint_platform.cli.options import read_day
 from sprint_platform.cli.run_report import tell_build
-from sprint_platform.cli.sizes import bytes_as_text
 from sprint_platform.cli.terminal import Stop, out
 from sprint_platform.places import data_dir, database_path
 from sprint_platform.storefront.contracts import BRONZE, DOMAIN

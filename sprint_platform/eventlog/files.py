@@ -19,9 +19,9 @@ from typing import IO
 
 import polars as pl
 
+from sprint_platform.core.errors import SprintError
 from sprint_platform.core.locks import Kind, Lock
 from sprint_platform.eventlog.contracts import RAW_TABLES
-from sprint_platform.eventlog.errors import EventlogError
 from sprint_platform.eventlog.generation.batch import batch_rows
 from sprint_platform.eventlog.settings import BatchSettings
 from sprint_platform.places import data_dir
@@ -31,7 +31,7 @@ AS_IT_IS = "generate the batch again, or remove the manifest to load the file as
 GENERATION_VERSION = 1
 
 
-class BatchFileError(EventlogError):
+class BatchFileError(SprintError):
     """A file of a batch that is missing, or not as its manifest says."""
 
 

@@ -15,8 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from sprint_platform.core.errors import SprintError
 from sprint_platform.eventlog.contracts import BATCH_COLUMN, RAW_TABLES, RawTable
-from sprint_platform.eventlog.errors import EventlogError
 
 
 class Mode(StrEnum):
@@ -28,7 +28,7 @@ class Mode(StrEnum):
     REPLACE = "replace"
 
 
-class LoadError(EventlogError):
+class LoadError(SprintError):
     """A load that could not be done, and changed nothing."""
 
 

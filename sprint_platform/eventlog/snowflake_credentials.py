@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
+from sprint_platform.core.errors import SprintError
 from sprint_platform.core.settings import filled_in, variable
-from sprint_platform.eventlog.errors import EventlogError
 
 
 def _plain_name(value: str) -> str:
@@ -24,7 +24,7 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 GROUP = "snowflake_"
 
 
-class SnowflakeError(EventlogError):
+class SnowflakeError(SprintError):
     """Snowflake could not be reached, let nobody in, or refused a statement. The message is one
     line, which names the variable to look at, and never the password."""
 

@@ -14,9 +14,12 @@ import numpy as np
 import pyarrow as pa
 
 from sprint_platform.landing.ahead import Ahead
+from sprint_platform.landing.chunks import Chunk, Piece
 from sprint_platform.landing.conform import Conformed, conform, staged_schema
+from sprint_platform.landing.csv_reading import csv_pieces
 from sprint_platform.landing.files import FileRefused, Found, unreadable
-from sprint_platform.landing.reading import Chunk, Piece, pieces
+from sprint_platform.landing.json_reading import json_pieces, ndjson_pieces
+from sprint_platform.landing.parquet_reading import parquet_pieces
 from sprint_platform.landing.records import ENTITY
 from sprint_platform.landing.register import ROWS_AT_ONCE, Entries
 from sprint_platform.landing.staging import (
@@ -31,6 +34,12 @@ from sprint_platform.title import Title
 WORKERS = 2
 PIECES_AHEAD = 3
 CHUNKS_OF_IDS = 32
+READERS: dict[str, Callable[[Found, set[str]], Iterator[Piece]]] = {
+    "csv": csv_pieces,
+    "ndjson": ndjson_pieces,
+    "json": json_pieces,
+    "parquet": parquet_pieces,
+}
 
 
 @dataclass
@@ -176,6 +185,17 @@ def forget_file(con: duckdb.DuckDBPyConnection, file_no: int) -> None:
     """Removes a file's version from the register, all but what its days say of it."""
     for table in ("files", "file_records", "batches", "mentions", "rejected"):
         con.execute(f"delete from {table} where file_no = ?", [file_no])
+
+
+def pieces(found: Found, notes: set[str]) -> Iterator[Piece]:
+    """The file's pieces in order, in bounded memory. Adds to ``notes`` what is worth telling.
+
+    Raises FileRefused, at once or after pieces that then count for nothing: a file is landed whole
+    or not at all.
+    """
+    if found.refusal:
+        raise found.refusal
+    return READERS[found.format](found, notes)
 
 
 def _conformed(title: Title, found: Found, notes: set[str]) -> Iterator[tuple[Chunk, Conformed]]:

@@ -31,10 +31,11 @@ from sprint_platform.simulation.columns import (
     word_column,
 )
 from sprint_platform.storefront.contracts import BRONZE_TABLES, GENDERS
-from sprint_platform.storefront.generation.addresses import addresses, phones
+from sprint_platform.storefront.generation.addresses import addresses
 from sprint_platform.storefront.generation.calendar import Calendar
 from sprint_platform.storefront.generation.hours import I64, U8
 from sprint_platform.storefront.generation.players import LinkedPlayers
+from sprint_platform.storefront.generation.telephones import phones
 from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import COUNTRIES

@@ -15,7 +15,7 @@ from sprint_platform.draws import top_bits as top
 from sprint_platform.profiles import COUNTRY
 from sprint_platform.simulation.columns import word_column
 from sprint_platform.storefront.contracts import CHANNELS, DEVICES
-from sprint_platform.storefront.generation.addresses import CITIES
+from sprint_platform.storefront.generation.cities import CITIES
 from sprint_platform.storefront.generation.hours import I64, U8
 from sprint_platform.title import COUNTRIES
 
