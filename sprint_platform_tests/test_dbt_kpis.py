@@ -253,16 +253,3 @@ def test_an_empty_day_of_a_landed_title_is_no_hole(
     )
     assert run.success, run.messages
     assert_kpis(changing, records)
-
-
-def test_a_table_of_an_earlier_version_takes_nulls(changing: DbtWarehouse) -> None:
-    """There the figures that look back were never null, and the table says so."""
-    with changing.connect() as con:
-        con.execute("alter table game_mart.kpi_daily alter monthly_active_players set not null")
-        con.execute("alter table game_mart.kpi_daily alter sessions set not null")
-    forget(changing, DAYS[100])
-    run = changing.dbt(GAME, "run", "--select", "kpi_daily", window=(DAYS[101], DAYS[102]))
-    assert run.success, run.messages
-    kpis = changing.rows("game_mart.kpi_daily", f"calendar_date = '{DAYS[101]}'")
-    assert {row["monthly_active_players"] for row in kpis} == {None}
-    assert all(row["sessions"] is not None for row in kpis)

@@ -218,6 +218,16 @@ def test_the_models_of_log_and_store_have_as_many_rows_as_before(takeover: Takeo
             assert (name, len(takeover.after.relations[name])) == (name, len(rows))
 
 
+def test_figures_that_look_back_may_be_null_now(takeover: Takeover) -> None:
+    """The version before never had a null there, and its tables refused one."""
+    with duckdb.connect(str(takeover.data / "sprint.duckdb"), read_only=True) as con:
+        refusing = con.execute(
+            "select schema_name, column_name from duckdb_columns() where not is_nullable"
+            " and table_name = 'kpi_daily' and column_name = 'monthly_active_players'"
+        ).fetchall()
+    assert refusing == []
+
+
 def test_what_is_published_is_what_the_warehouse_holds(takeover: Takeover) -> None:
     """The views that came with the folder name the place where it was made."""
     with duckdb.connect(str(takeover.data / "published" / "sprint.duckdb"), read_only=True) as con:

@@ -8,12 +8,12 @@ from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.filesize import decimal as bytes_as_text
 from rich.markup import escape
 from rich.table import Table
 
 from sprint_platform.cli.options import read_day
 from sprint_platform.cli.run_report import built_table, tell_failures
-from sprint_platform.cli.sizes import bytes_as_text
 from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.core.signals import what_is_left
 from sprint_platform.domain import Batches, Days, Domain, outside_domain, outside_domains
