@@ -113,8 +113,8 @@ class Dataset:
     faults: tuple[str, ...] = ()
     size: Size | None = None
     bars: Bars | None = None
-    occurred: str = ""
-    player_who: str = ""
+    occurred: str = "Records are"
+    player_who: str = "is named"
     private: bool = False
 
     @property
