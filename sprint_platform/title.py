@@ -251,7 +251,8 @@ class Simulation(_Part):
         return self
 
 
-# What may be landed from files, or dirtied on purpose. Products have no days of their own.
+# What may be landed from files, or dirtied on purpose: the datasets of the contracts, which stand
+# above titles. Products have no days of their own.
 LANDABLE = ("sessions", "heartbeats", "transactions", "signons", "dim_players", "products")
 FILE_FORMATS = ("csv", "ndjson", "json", "parquet")
 

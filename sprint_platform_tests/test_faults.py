@@ -28,7 +28,7 @@ from sprint_platform.landing.deliveries import (
 from sprint_platform.landing.record_lines import csv_header, csv_lines, ndjson_lines
 from sprint_platform.operations.deliver import deliver
 from sprint_platform.places import project_root
-from sprint_platform.simulation.faults import AWAY, FAULTS, delivered
+from sprint_platform.simulation.faults import AWAY, delivered
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.telemetry.dirt import Dirtied
 from sprint_platform.title import Title, TitleError
@@ -174,7 +174,7 @@ def test_every_fault_is_what_the_ledger_says(data_folder: Path) -> None:
                     length = moment(row["event_datetime"]) - moment(row["started_at"])
                     assert length.total_seconds() == int(str(row["event_length_seconds"]))
     assert set(seen) == {
-        *(fault for faults in FAULTS.values() for fault in faults),
+        *(fault for contract in DATASETS.values() for fault in contract.faults),
         "new_column",
         "renamed_column",
     }
@@ -254,7 +254,7 @@ def test_a_fault_of_every_record(data_folder: Path, fault: str) -> None:
     told = deliver_days(title, UNTIL)
     assert all(set(day.faults) <= {fault} for day in told.values())
     hit = {dataset for dataset in SIMULATED if ledger_rows(UNTIL, dataset=dataset)}
-    assert hit == {dataset for dataset in SIMULATED if fault in FAULTS[dataset]} - (
+    assert hit == {dataset for dataset in SIMULATED if fault in DATASETS[dataset].faults} - (
         # its session is away
         {"heartbeats"} if fault in AWAY else set()
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import date
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,16 +16,22 @@ from rich.progress import Progress
 from sprint_platform.cli.options import FromOption, TitleOption, ToOption, read_days
 from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.places import data_dir
+from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 
 if TYPE_CHECKING:
     from sprint_platform.operations.export import Exported
 
 
+class DatasetName(StrEnum):
+    """What can be exported."""
+
+    vars().update({name: name for name in DATASETS})
+
+
 def export(
     dataset: Annotated[
-        Literal["products", "dim_players", "signons", "sessions", "heartbeats", "transactions"],
-        typer.Option("--dataset", help="What to export. Products have no days."),
+        DatasetName, typer.Option("--dataset", help="What to export. Products have no days.")
     ],
     file_format: Annotated[
         Literal["json", "ndjson", "csv", "parquet"],

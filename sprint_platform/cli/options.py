@@ -10,9 +10,6 @@ import typer
 from sprint_platform.cli.terminal import Stop
 from sprint_platform.title import Title
 
-# The datasets that have days.
-DAILY_DATASETS = ("dim_players", "signons", "sessions", "heartbeats", "transactions")
-
 TitleOption = Annotated[str, typer.Option("--title", help="Which title (see `sprint titles`).")]
 # the backslash: rich takes brackets for markup, and swallows what is in them
 FromOption = Annotated[

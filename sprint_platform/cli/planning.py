@@ -11,8 +11,9 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from sprint_platform.cli.options import DAILY_DATASETS, FromOption, TitleOption, ToOption, read_days
+from sprint_platform.cli.options import FromOption, TitleOption, ToOption, read_days
 from sprint_platform.cli.terminal import Stop, out, problems
+from sprint_platform.telemetry.contracts import DAILY
 from sprint_platform.title import Title
 
 
@@ -87,7 +88,7 @@ def verify(
     from sprint_platform.storage.partitions import partition_days
 
     game = Title.load(title)
-    made = {day for dataset in DAILY_DATASETS for day in partition_days(title, dataset)}
+    made = {day for dataset in DAILY for day in partition_days(title, dataset)}
     days = sorted(made & set(read_days(game, first, last)) if first or last else made)
     mend = f"sprint land --title {title}" if game.lands else f"sprint run --title {title}"
     if not days:

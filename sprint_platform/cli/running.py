@@ -12,14 +12,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from sprint_platform.cli.building import build_missing_days, build_stale_days, build_unbuilt_days
-from sprint_platform.cli.options import DAILY_DATASETS, FromOption, TitleOption, ToOption, read_days
+from sprint_platform.cli.options import FromOption, TitleOption, ToOption, read_days
 from sprint_platform.cli.progress import progress_bars
 from sprint_platform.cli.run_report import built_table, tell_failures
 from sprint_platform.cli.terminal import Stop, out
 from sprint_platform.core.signals import what_is_left
 from sprint_platform.places import database_path, published_dir
 from sprint_platform.publish.coverage import yesterday
-from sprint_platform.telemetry.contracts import DATASETS
+from sprint_platform.telemetry.contracts import DAILY, DATASETS, ENTRYPOINTS
 from sprint_platform.title import Title
 
 if TYPE_CHECKING:
@@ -27,14 +27,9 @@ if TYPE_CHECKING:
 
 
 class Entrypoint(StrEnum):
-    """Where a run starts."""
+    """Where a run starts: at a dataset, or at all that there are."""
 
-    players = "players"
-    products = "products"
-    signons = "signons"
-    sessions = "sessions"
-    heartbeats = "heartbeats"
-    transactions = "transactions"
+    vars().update({name: name for name in ENTRYPOINTS})
     all = "all"
 
 
@@ -125,16 +120,13 @@ def _ask_about_existing(game: Title, days: list[date], entrypoint: Entrypoint) -
 
 def _existing(game: Title, days: list[date], entrypoint: Entrypoint) -> int:
     """How many partitions that the run would make are there already."""
-    from sprint_platform.orchestration.runs import ENTRYPOINTS
     from sprint_platform.orchestration.upstream import with_downstream
     from sprint_platform.storage.partitions import read_manifest
 
-    if entrypoint is Entrypoint.all:
-        below = list(DAILY_DATASETS)
-    elif entrypoint is Entrypoint.products:
-        below = ["transactions"]
-    else:
-        below = with_downstream(ENTRYPOINTS[entrypoint.value])
+    below = list(DAILY)
+    if entrypoint is not Entrypoint.all:
+        made = with_downstream(ENTRYPOINTS[entrypoint.value])
+        below = [dataset for dataset in DAILY if dataset in made]
     return sum(
         read_manifest(game.name, dataset, day) is not None for dataset in below for day in days
     )

@@ -33,7 +33,7 @@ from sprint_platform.storage.partitions import (
     checked_paths,
     read_manifest,
 )
-from sprint_platform.telemetry.contracts import DATASETS
+from sprint_platform.telemetry.contracts import DAILY, DATASETS
 from sprint_platform.title import Title
 
 ONE_DAY = timedelta(days=1)
@@ -55,10 +55,10 @@ class Admission:
 
     def admit(self, reopened: Reopened, watch: Watch | None = None) -> None:
         """Makes the re-opened partitions, and judges anew what no partition takes."""
-        for dataset in ("dim_players", "signons", "sessions", "transactions"):
+        for dataset in (name for name in DAILY if name != "heartbeats"):
             for day in sorted(reopened.partitions[dataset]):
                 self._admit_records(dataset, day)
-            if dataset == "signons" or (dataset == "sessions" and self.derived):
+            if dataset == "sessions" and self.derived:
                 continue
             for day in sorted(reopened.unassigned[dataset]):
                 with self._staged(dataset, [day]):

@@ -9,13 +9,9 @@ from sprint_platform.landing.files import FileRefused
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Mapping
 
-# Columns that a file may lack although no default is told: what stands for them is made.
-OPTIONAL = {
-    "sessions": ("country", "event_length_seconds"),
-    "heartbeats": ("team_id",),
-    "signons": ("country",),
-    "dim_players": ("country",),
-}
+# Columns that a file may lack although no default is told, as it may any country: what stands for
+# them is made.
+OPTIONAL = {("sessions", "event_length_seconds"), ("heartbeats", "team_id")}
 # The seed's names of a session's times.
 ALIASES = {("sessions", "started_at"): "start_time", ("sessions", "event_datetime"): "end_time"}
 
@@ -55,9 +51,7 @@ def choose(mapping: Mapping, dataset: str, names: Sequence[str]) -> dict[str, in
                 twice = ", ".join(names[index] for index in found)
                 raise FileRefused("wrong_header", f"{column.name} is there twice: {twice}")
             chosen[column.name] = found[0]
-        elif not (
-            column.nullable or column.name in defaults or column.name in OPTIONAL.get(dataset, ())
-        ):
+        elif not (column.nullable or column.name in defaults or _optional(dataset, column.name)):
             missing.append(column.name)
     if missing:
         have = ", ".join(names[:40]) + (", …" if len(names) > 40 else "")
@@ -68,3 +62,7 @@ def choose(mapping: Mapping, dataset: str, names: Sequence[str]) -> dict[str, in
             f" landing.mapping.defaults.{dataset}",
         )
     return chosen
+
+
+def _optional(dataset: str, column: str) -> bool:
+    return column == "country" or (dataset, column) in OPTIONAL

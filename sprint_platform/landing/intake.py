@@ -20,14 +20,13 @@ from sprint_platform.landing.csv_reading import csv_pieces
 from sprint_platform.landing.files import FileRefused, Found, unreadable
 from sprint_platform.landing.json_reading import json_pieces, ndjson_pieces
 from sprint_platform.landing.parquet_reading import parquet_pieces
-from sprint_platform.landing.records import ENTITY
 from sprint_platform.landing.register import ROWS_AT_ONCE, Entries
 from sprint_platform.landing.staging import (
-    TIME_COLUMN,
     Batch,
     StagedWriter,
     staged_path,
 )
+from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 
 # Pieces that are parsed at once; each holds a block of text and its records.
@@ -252,10 +251,9 @@ def with_ids(before: list[pa.Table], new: pa.Table) -> list[pa.Table]:
 
 def _mentions(file_no: int, records: pa.Table, dataset: str) -> list[pa.Table]:
     """Each id of the records with its first and last time, and for sessions their latest end."""
-    entity = ENTITY.get(dataset)
+    entity, begins = DATASETS[dataset].entity, DATASETS[dataset].time_column
     if entity is None or not records.num_rows:
         return []
-    begins = TIME_COLUMN.get(dataset)
     if begins is None:
         first = last = pa.array(np.zeros(records.num_rows, np.int64)).cast(pa.timestamp("us"))
     else:

@@ -17,17 +17,9 @@ import duckdb
 import pyarrow as pa
 
 from sprint_platform.landing.register import Entries
-from sprint_platform.landing.staging import TIME_COLUMN
 from sprint_platform.telemetry.contracts import DATASETS, UNKNOWN_COUNTRY
 from sprint_platform.title import Title
 
-# What a dataset's mentions are of: the id whose earliest mention decides the day.
-ENTITY = {
-    "sessions": "session_id",
-    "transactions": "transaction_id",
-    "dim_players": "player_id",
-    "products": "product_id",
-}
 # A session's records may begin on the next UTC day, when it crosses midnight.
 LONGEST_SESSION_SECONDS = 86_400
 
@@ -50,12 +42,11 @@ def admit_records(entries: Entries, title: Title, dataset: str, day: date) -> Ad
     (for sessions of the next, too) with file_no, place and own_day. Writes the day's verdicts,
     rejected and duplicates to the register."""
     con, contract = entries.con, DATASETS[dataset]
-    time = TIME_COLUMN.get(dataset)
     columns = [c.name for c in contract.columns]
     labels = dataset == "sessions" and title.landing_settings.mapping.teams == "labels"
     told = ["team_label" if labels and c == "team_id" else c for c in columns]
     content = f"row({', '.join(told)})"
-    entity = ENTITY.get(dataset)
+    time, entity = contract.time_column, contract.entity
     candidates, late = "staged", "false"
     if entity and time:
         candidates = (
@@ -173,8 +164,8 @@ def _derived_parts(con: duckdb.DuckDBPyConnection, title: Title, lasts: pa.Table
 def judge_unassigned(entries: Entries, dataset: str, day: date) -> None:
     """Rejects what is staged of the day but belongs to no partition near it: a record whose key,
     or session, begins on a day that is not its own (nor, for sessions, the day before)."""
-    entity = ENTITY.get(dataset)
-    if entity is None or dataset == "products":
+    contract = DATASETS[dataset]
+    if contract.entity is None or contract.time_column is None:
         return
     near = "(starts.day = own_day)"
     reason = "duplicate_key"
@@ -183,10 +174,10 @@ def judge_unassigned(entries: Entries, dataset: str, day: date) -> None:
         reason = "outside_session"
     judged = (
         f"select staged.*, '{reason}' as verdict from staged join starts"
-        f" on starts.dataset = '{dataset}' and starts.id = {entity}"
+        f" on starts.dataset = '{dataset}' and starts.id = {contract.entity}"
         f" where own_day = date '{day}' and not {near}"
     )
-    told = [c.name for c in DATASETS[dataset].columns]
+    told = [c.name for c in contract.columns]
     with _relation(entries.con, "judged", judged) as table:
         told = [c if c in table.column_names else "team_label" for c in told]
         _tell(entries, dataset, day, unassigned=True, told=told)

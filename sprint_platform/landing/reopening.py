@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 import duckdb
 
 from sprint_platform.landing.intake import forget_file, own_days
-from sprint_platform.landing.records import ENTITY
+from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 
 Days = dict[str, set[date]]
@@ -36,15 +36,14 @@ def reopen(
     touched = [*new, *replaced]
     heartbeats = _spans_of_time(con, touched)
     own = {
-        dataset: own_days(con, dataset, touched)
-        for dataset in ("sessions", "transactions", "signons", "dim_players", "products")
+        dataset: own_days(con, dataset, touched) for dataset in DATASETS if dataset != "heartbeats"
     }
     _move_index(con, new, replaced)
     for dataset, days in own.items():
-        if dataset in ("signons", "products"):
-            reopened.partitions[dataset] |= days
-        elif dataset in ENTITY:
+        if DATASETS[dataset].entity and DATASETS[dataset].time_column:
             reopened.unassigned[dataset] |= days
+        else:
+            reopened.partitions[dataset] |= days
     for dataset, old, now in con.execute(
         "select distinct dataset, old_day, new_day from moved"
     ).fetchall():

@@ -21,15 +21,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sprint_platform.places import data_dir
+from sprint_platform.telemetry.contracts import DATASETS
 
-# The time that decides a record's own day. Products have no day: theirs is the epoch's.
-TIME_COLUMN = {
-    "sessions": "started_at",
-    "heartbeats": "event_datetime",
-    "transactions": "event_datetime",
-    "signons": "signed_on_at",
-    "dim_players": "signed_up_at",
-}
+# Products have no day: theirs is the epoch's.
 EPOCH = date(1970, 1, 1)
 MICROSECONDS_A_DAY = 86_400_000_000
 MICROSECONDS_AN_HOUR = 3_600_000_000
@@ -64,7 +58,7 @@ def day_number(day: date) -> int:
 
 def times_of(records: pa.Table | pa.RecordBatch, dataset: str) -> Integers:
     """The records' own times in microseconds since 1970."""
-    column = TIME_COLUMN.get(dataset)
+    column = DATASETS[dataset].time_column
     if column is None:
         return np.zeros(records.num_rows, np.int64)
     return np.asarray(records[column].cast(pa.int64()))

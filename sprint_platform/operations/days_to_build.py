@@ -16,10 +16,9 @@ from sprint_platform.places import data_dir
 from sprint_platform.storage.digest import Digest
 from sprint_platform.storage.ledger import Model, Standing, title_ledger
 from sprint_platform.storage.partitions import made_days
-from sprint_platform.telemetry.contracts import DATASETS
+from sprint_platform.telemetry.contracts import DAILY
 from sprint_platform.title import Title
 
-DAILY = [dataset.name for dataset in DATASETS.values() if dataset.partition_column]
 NOTHING = str(Digest())
 
 

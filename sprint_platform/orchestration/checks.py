@@ -16,8 +16,9 @@ import dagster as dg
 import duckdb
 
 from sprint_platform.core.window import Window
+from sprint_platform.orchestration.upstream import upstream_datasets
 from sprint_platform.storage.partitions import partition_days, read_manifest
-from sprint_platform.telemetry.contracts import DATASETS
+from sprint_platform.telemetry.contracts import DATASETS, Dataset
 from sprint_platform.title import Title
 
 EXAMPLES = 3
@@ -43,13 +44,9 @@ KILLS_EQUAL_DEATHS = Rule(
     " group by session_id, event_date having sum(kills) <> sum(deaths)",
 )
 
-# dataset -> the rule on its keys; a heartbeat's is asked once per player and session, not per beat
+# The rules on keys and on days of a session and its heartbeats, which are others than the rest's. A
+# heartbeat's key is asked once per player and session, not per beat.
 NO_ORPHAN_KEYS = {
-    "signons": Rule(
-        "Every player who signs on is in dim_players.",
-        "select player_id, event_date from {raw}.event_signons where {window}"
-        " and player_id not in (select player_id from {dim}.dim_players)",
-    ),
     "sessions": Rule(
         "Every player of a session signed on that day.",
         "select session_id, player_id, event_date from {raw}.event_session as child where {window}"
@@ -64,36 +61,8 @@ NO_ORPHAN_KEYS = {
         " where parent.event_date = child.event_date and parent.session_id = child.session_id"
         " and parent.player_id = child.player_id)",
     ),
-    "transactions": Rule(
-        "Every player who buys is in dim_players.",
-        "select transaction_id, player_id, event_date from {raw}.event_transaction where {window}"
-        " and player_id not in (select player_id from {dim}.dim_players)",
-    ),
 }
-
-# A player's record may be delivered after what the player does, and landing waits for it no more
-# than the marts, which count whoever is not known yet under an unknown country: hence a warning.
-KNOWN_PLAYERS = {
-    dataset: Rule(
-        f"Every player of the {dataset} is in dim_players.",
-        f"select distinct player_id, event_date from {{raw}}.{DATASETS[dataset].table}"
-        " where {window} and player_id not in (select player_id from {dim}.dim_players)",
-        dg.AssetCheckSeverity.WARN,
-    )
-    for dataset in ("signons", "sessions", "transactions")
-}
-
 DATES_INSIDE_PARTITION = {
-    "dim_players": Rule(
-        "Players signed up on their partition's UTC day.",
-        "select player_id, signup_date, signed_up_at from {dim}.dim_players where {window}"
-        " and signed_up_at::date <> signup_date",
-    ),
-    "signons": Rule(
-        "Sign-ons happened on their partition's UTC day.",
-        "select player_id, event_date, signed_on_at from {raw}.event_signons where {window}"
-        " and signed_on_at::date <> event_date",
-    ),
     "sessions": Rule(
         "Sessions started on their partition's UTC day; a later player may join after midnight.",
         "select session_id, event_date, min(started_at) as started_at from {raw}.event_session"
@@ -105,12 +74,43 @@ DATES_INSIDE_PARTITION = {
         "select session_id, player_id, event_date, event_datetime from {raw}.event_heartbeat"
         " where {window} and event_datetime::date not in (event_date, event_date + 1)",
     ),
-    "transactions": Rule(
-        "Purchases were paid on their partition's UTC day.",
-        "select transaction_id, event_date, event_datetime from {raw}.event_transaction"
-        " where {window} and event_datetime::date <> event_date",
-    ),
 }
+
+
+def known_players(contract: Dataset) -> Rule:
+    """The rule on a simulated dataset that names players."""
+    ids = ", ".join(dict.fromkeys([*contract.key, "player_id"]))
+    return Rule(
+        f"Every player who {contract.player_who} is in dim_players.",
+        f"select {ids}, {contract.partition_column} from {_table(contract)} where {{window}}"
+        " and player_id not in (select player_id from {dim}.dim_players)",
+    )
+
+
+def delivered_players(contract: Dataset) -> Rule:
+    """The rule on a landed dataset that names players: a warning where it is broken."""
+    # a player's record may be delivered after what the player does, and landing waits for it no
+    # more than the marts, which count whoever is not known yet under an unknown country
+    return Rule(
+        f"Every player of the {contract.name} is in dim_players.",
+        f"select distinct player_id, {contract.partition_column} from {_table(contract)}"
+        " where {window} and player_id not in (select player_id from {dim}.dim_players)",
+        dg.AssetCheckSeverity.WARN,
+    )
+
+
+def dates_inside_partition(contract: Dataset) -> Rule:
+    """The rule on a dataset whose rows are of the day on which they happened."""
+    day, time = contract.partition_column, contract.time_column
+    return Rule(
+        f"{contract.occurred} on their partition's UTC day.",
+        f"select {', '.join(contract.key)}, {day}, {time} from {_table(contract)}"
+        f" where {{window}} and {time}::date <> {day}",
+    )
+
+
+def _table(contract: Dataset) -> str:
+    return f"{{{contract.schema}}}.{contract.table}"
 
 
 def rules(title: Title, dataset: str) -> dict[str, Rule | None]:
@@ -119,19 +119,23 @@ def rules(title: Title, dataset: str) -> dict[str, Rule | None]:
     Of landed records only what landing sees to is asked: games credit kills as they please, and
     sign-ons and sessions come from systems that need not agree.
     """
+    contract = DATASETS[dataset]
     found: dict[str, Rule | None] = {
         "rows_match_manifest": None,
-        "dates_inside_partition": DATES_INSIDE_PARTITION[dataset],
+        "dates_inside_partition": DATES_INSIDE_PARTITION.get(dataset)
+        or dates_inside_partition(contract),
     }
     if title.lands:
         if dataset == "heartbeats":
             found["dates_inside_partition"] = heartbeats_inside_sessions(title)
             found["no_orphan_keys"] = NO_ORPHAN_KEYS[dataset]
-        elif dataset in KNOWN_PLAYERS and "dim_players" in title.landing_settings.datasets:
-            found["no_orphan_keys"] = KNOWN_PLAYERS[dataset]
+        elif "dim_players" in upstream_datasets(title, dataset):
+            found["no_orphan_keys"] = delivered_players(contract)
         return found
     if dataset in NO_ORPHAN_KEYS:
         found["no_orphan_keys"] = NO_ORPHAN_KEYS[dataset]
+    elif "dim_players" in contract.upstream:
+        found["no_orphan_keys"] = known_players(contract)
     if dataset == "sessions":
         found["kills_equal_deaths"] = KILLS_EQUAL_DEATHS
     return found

@@ -11,9 +11,10 @@ import dagster as dg
 
 from sprint_platform.core.locks import holder_of
 from sprint_platform.core.window import ranges
-from sprint_platform.operations.days_to_build import DAILY, days_to_build, has_partition, title_lock
+from sprint_platform.operations.days_to_build import days_to_build, has_partition, title_lock
 from sprint_platform.orchestration.job_runs import is_running, request
 from sprint_platform.storage.partitions import read_manifest
+from sprint_platform.telemetry.contracts import DAILY
 from sprint_platform.title import Title
 
 if TYPE_CHECKING:

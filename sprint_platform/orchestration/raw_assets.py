@@ -22,7 +22,6 @@ from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_window import Watch, run_window, with_progress
 from sprint_platform.orchestration.upstream import (
-    UPSTREAM,
     missing_days,
     require,
     require_players,
@@ -37,7 +36,7 @@ from sprint_platform.storage.partitions import (
     read_manifest,
     write_partition,
 )
-from sprint_platform.telemetry.contracts import DATASETS, Column
+from sprint_platform.telemetry.contracts import DAILY, DATASETS, Column
 from sprint_platform.title import Title
 
 if TYPE_CHECKING:
@@ -47,30 +46,13 @@ if TYPE_CHECKING:
 EXISTING_TAG, REUSE = "sprint/existing", "reuse"
 # Stands for a partition that was never written; nothing is written for it.
 NOTHING_LANDED = Manifest(rows=0, bytes=0, digest=str(Digest()), source="nothing", parts=())
-# What is drawn of a dataset's day. Players have none, and no rows either: what is shown stays in
-# Dagster's history, where nobody looks for names and years of birth.
-PICTURES = {
-    "signons": Picture(
-        "Players who signed on, by hour (UTC)", x="hour(signed_on_at)", y="count(*)"
-    ),
-    "sessions": Picture(
-        "Sessions started, by hour (UTC)",
-        x="hour(min(started_at) over (partition by session_id))",
-        y="count(distinct session_id)",
-    ),
-    # its positions are seen from above
-    "heartbeats": None,
-    "transactions": Picture(
-        "Paid, by hour (UTC)", x="hour(event_datetime)", y="sum(purchase_price)"
-    ),
-}
 
 
 def build_raw_assets(
     title: Title, partitions: dg.PartitionsDefinition, watch: Watch | None = None
 ) -> list[dg.AssetsDefinition]:
     """One asset per dataset of the title, each in a step of its own."""
-    return [_raw_asset(title, dataset, partitions, watch) for dataset in UPSTREAM]
+    return [_raw_asset(title, dataset, partitions, watch) for dataset in DAILY]
 
 
 def landed_files_key(title: Title) -> dg.AssetKey:
@@ -86,7 +68,7 @@ def raw_asset_spec(title: Title, dataset: str) -> dg.AssetSpec:
     if title.lands:
         deps.append(landed_files_key(title))
         made = f"The days of {title.name} as their files were landed."
-    elif dataset == "transactions":
+    elif "products" in contract.upstream:
         deps.append(PRODUCTS_KEY)
     if dataset in ("sessions", "heartbeats"):
         made += " A session lies whole in the partition of the UTC day on which it started."
@@ -158,7 +140,7 @@ def _raw_asset(
                         publish_loaded(con, ledger, views=dataset == "heartbeats")
                     # earlier sign-up days may have come with it
                     window = Window(min([window.start, *report.loaded]), window.end)
-                    if dataset in PICTURES:
+                    if not DATASETS[dataset].private:
                         _add_glance(context, con, title, dataset, window.days[-1])
                     yield dg.MaterializeResult(asset_key=spec.key, metadata=_told_load(report))
                 yield from run_checks(con, title, dataset, checks, window)
@@ -219,18 +201,19 @@ def _add_glance(
 ) -> None:
     """A picture and some rows of the run's last day: one picture is small, a year of them is not.
     Nothing for a day without rows."""
-    contract = DATASETS[dataset]
+    contract, bars = DATASETS[dataset], DATASETS[dataset].bars
     glance = Glance(
         contract.relation(title.name),
         str(contract.partition_column),
         "day",
-        PICTURES[dataset],
+        Picture(bars.title, bars.x, bars.y) if bars else None,
         # a day's heartbeats are too many to be sorted for five
         in_order=False,
     )
     if (seen := glance.read(con, day)) is None:
         return
     metadata = glance.metadata(seen, day)
+    # positions are no bars: they are seen from above
     if dataset == "heartbeats" and (positions := positions_picture(con, title, day)):
         metadata = {"positions": dg.MetadataValue.md(positions), **metadata}
     key = dg.AssetKey([title.name, dataset])
@@ -266,7 +249,8 @@ def _simulated(
     # numpy and the name lists: only when something is simulated
     from sprint_platform.simulation.world import World
 
-    world = World(title, read_catalogue() if dataset == "transactions" else None)
+    sold = read_catalogue() if "products" in DATASETS[dataset].upstream else None
+    world = World(title, sold)
     source = world.source(dataset)
     missing = missing_days(title, dataset, earlier)
     for day in sorted(set(earlier) - set(missing)):

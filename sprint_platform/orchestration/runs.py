@@ -20,23 +20,13 @@ from sprint_platform.orchestration.landed_assets import Landed
 from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE, landed_files_key
 from sprint_platform.orchestration.run_tags import range_tags, title_tags
 from sprint_platform.orchestration.run_window import Watch
-from sprint_platform.orchestration.upstream import UPSTREAM
 from sprint_platform.places import catalogue_path
 from sprint_platform.simulation.products import catalogue
+from sprint_platform.telemetry.contracts import DAILY, ENTRYPOINTS
 from sprint_platform.title import Title
 
 if TYPE_CHECKING:
     from sprint_platform.landing.land import LandReport
-
-# Where `sprint run --entrypoint` starts; what is downstream of it runs too.
-ENTRYPOINTS = {
-    "products": "products",
-    "players": "dim_players",
-    "signons": "signons",
-    "sessions": "sessions",
-    "heartbeats": "heartbeats",
-    "transactions": "transactions",
-}
 
 
 @dataclass(frozen=True)
@@ -81,7 +71,7 @@ def _selection(title: Title, entrypoint: str) -> dg.AssetSelection:
 
 def _days_selection(title: Title) -> dg.AssetSelection:
     """The datasets and models of a day, whatever delivers its records."""
-    datasets = [dg.AssetKey([title.name, dataset]) for dataset in UPSTREAM]
+    datasets = [dg.AssetKey([title.name, dataset]) for dataset in DAILY]
     return dg.AssetSelection.assets(*datasets) | _models_selection(title)
 
 

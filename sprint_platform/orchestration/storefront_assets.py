@@ -30,16 +30,6 @@ def opening_day() -> date:
 
 
 DAYS = daily_partitions(opening_day())
-# What each table's rows name.
-NAMES = {
-    "raw_customers": (),
-    "raw_products": (),
-    "raw_orders": ("raw_customers", "raw_products"),
-    "raw_inventory": ("raw_products", "raw_orders"),
-    "raw_reviews": ("raw_customers", "raw_products", "raw_orders"),
-    "raw_sessions": ("raw_customers", "raw_orders"),
-    "raw_clickstream": ("raw_sessions", "raw_products", "raw_orders"),
-}
 
 
 def table_key(table: str) -> dg.AssetKey:
@@ -123,7 +113,7 @@ def _spec(table: str) -> dg.AssetSpec:
     contract = BRONZE_TABLES[table]
     return dg.AssetSpec(
         table_key(table),
-        deps=[table_key(named) for named in NAMES[table]],
+        deps=[table_key(named) for named in contract.upstream],
         description=f"One row is {contract.one_row_is}, as the {contract.source_system} system"
         " delivers it.",
         group_name=DOMAIN,

@@ -10,7 +10,6 @@ import dagster as dg
 from sprint_platform.orchestration.catalogue import PRODUCTS_KEY
 from sprint_platform.orchestration.dbt_translator import ModelTranslator
 from sprint_platform.orchestration.policies import FRESHNESS
-from sprint_platform.orchestration.upstream import UPSTREAM
 from sprint_platform.storage.ledger import Ledger, title_ledger
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
@@ -91,7 +90,9 @@ def _tested_with(manifest: Node, model: Node) -> Iterator[Node]:
                 if parent.startswith("seed."):
                     yield manifest["nodes"][parent]
     made_from = {
-        name for source in sources for name in UPSTREAM[dataset_of(manifest["sources"][source])]
+        name
+        for source in sources
+        for name in DATASETS[dataset_of(manifest["sources"][source])].upstream
     }
     for source in unread_sources(manifest, "title"):
         node = manifest["sources"][source]

@@ -10,35 +10,25 @@ import duckdb
 from sprint_platform.core.window import Window, described
 from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.storage.partitions import PartitionError, read_manifest
+from sprint_platform.telemetry.contracts import DAILY, DATASETS
 from sprint_platform.title import Title
-
-# What each dataset is made from, in the order in which they are made.
-UPSTREAM: dict[str, tuple[str, ...]] = {
-    "dim_players": (),
-    "signons": ("dim_players",),
-    "sessions": ("dim_players", "signons"),
-    "heartbeats": ("sessions",),
-    "transactions": ("dim_players",),
-}
 
 
 def upstream_datasets(title: Title, dataset: str) -> tuple[str, ...]:
-    """The datasets that this one is made from. Landed records are made from none; but what their
-    checks compare them with is loaded first."""
-    if not title.lands:
-        return UPSTREAM[dataset]
-    if dataset == "heartbeats":
-        return ("sessions",)
-    if dataset != "dim_players" and "dim_players" in title.landing_settings.datasets:
-        return ("dim_players",)
-    return ()
+    """The daily datasets that this one is made from. Landed records are made from none; but what
+    their checks compare them with is loaded first: sessions, or the players that are delivered."""
+    upstream = tuple(name for name in DATASETS[dataset].upstream if name in DAILY)
+    if not title.lands or dataset == "heartbeats":
+        return upstream
+    delivered = title.landing_settings.datasets
+    return tuple(name for name in upstream if name == "dim_players" and name in delivered)
 
 
 def with_downstream(dataset: str) -> list[str]:
     """The dataset of a simulated title and those that are made from it, in the graph's order."""
     found = [dataset]
-    for name, upstream in UPSTREAM.items():
-        if name not in found and any(parent in found for parent in upstream):
+    for name, contract in DATASETS.items():
+        if name not in found and any(parent in found for parent in contract.upstream):
             found.append(name)
     return found
 

@@ -8,31 +8,9 @@ from datetime import date
 
 from sprint_platform.draws import ONE
 from sprint_platform.simulation.population import Population
+from sprint_platform.telemetry.contracts import DAILY, DATASETS
 from sprint_platform.title import Title
 
-# Measured on a day of 100,000 players: bytes of partition files and of the database per row, and
-# rows per second that are made, written and loaded on two cores.
-FILE_BYTES = {
-    "dim_players": 36,
-    "signons": 24,
-    "sessions": 26,
-    "heartbeats": 9.2,
-    "transactions": 35,
-}
-DATABASE_BYTES = {
-    "dim_players": 42,
-    "signons": 32,
-    "sessions": 29,
-    "heartbeats": 12.2,
-    "transactions": 38,
-}
-ROWS_PER_SECOND = {
-    "dim_players": 400_000,
-    "signons": 800_000,
-    "sessions": 500_000,
-    "heartbeats": 2_500_000,
-    "transactions": 400_000,
-}
 # What Dagster and dbt take on top.
 SECONDS_A_RUN = 14
 SECONDS_A_DAY = 0.6
@@ -73,7 +51,7 @@ def estimate(title: Title, days: Iterable[date]) -> list[Estimate]:
     waited = spending.pass_within_days // 2
     reach_it = int(population.survival(waited)[waited]) / ONE
     renewals = subscribers * (12 + 1) / 2 / 365.25
-    rows = dict.fromkeys(FILE_BYTES, 0.0)
+    rows = dict.fromkeys(DAILY, 0.0)
     for day in days:
         age = (day - title.launch_date).days
         signups = population.signed_up_by(age) - population.signed_up_by(age - 1)
@@ -93,11 +71,12 @@ def estimate(title: Title, days: Iterable[date]) -> list[Estimate]:
         Estimate(
             dataset=dataset,
             rows=round(count),
-            file_bytes=round(count * FILE_BYTES[dataset]),
-            database_bytes=round(count * DATABASE_BYTES[dataset]),
-            seconds=count / ROWS_PER_SECOND[dataset],
+            file_bytes=round(count * size.file_bytes),
+            database_bytes=round(count * size.database_bytes),
+            seconds=count / size.rows_per_second,
         )
         for dataset, count in rows.items()
+        if (size := DATASETS[dataset].size)
     ]
 
 

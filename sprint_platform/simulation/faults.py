@@ -2,7 +2,7 @@
 
 Every choice is a hash of (seed, the record's key, the fault), so the same records are dirty
 whenever and wherever a day is made, and raising one fault's rate adds to its records. At most one
-fault befalls a record, the first of ``FAULTS`` that does: the ledger is unambiguous.
+fault befalls a record, the first of the contract's that does: the ledger is unambiguous.
 """
 
 from __future__ import annotations
@@ -29,34 +29,12 @@ from sprint_platform.title import Faults, Title
 I64 = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.bool_]
 
-FAULTS: dict[str, tuple[str, ...]] = {
-    "dim_players": ("dropped", "late", "duplicate", "out_of_order"),
-    "signons": ("dropped", "late", "duplicate", "out_of_order"),
-    "sessions": (
-        "dropped",
-        "late",
-        "malformed",
-        "null_session_end",
-        "overlapping_session",
-        "duplicate",
-        "out_of_order",
-    ),
-    "heartbeats": ("dropped", "late", "malformed", "clock_skew", "duplicate", "out_of_order"),
-    "transactions": (
-        "dropped",
-        "late",
-        "malformed",
-        "negative_amount",
-        "duplicate",
-        "out_of_order",
-    ),
-}
 # A session record that these befall is not there on its day, so that its heartbeats wait. What is
 # wrong with a heartbeat that waits cannot be seen, so such heartbeats have no faults of their own.
 # They are the first of the sessions' faults and befall any session: whether one of them did is
 # known without the session record.
 AWAY = ("dropped", "late", "malformed", "null_session_end")
-assert FAULTS["sessions"][: len(AWAY)] == AWAY
+assert DATASETS["sessions"].faults[: len(AWAY)] == AWAY
 
 # What a broken exporter writes: it is no time, number or amount, however kindly it is read.
 GARBAGE = ("#REF!", "undefined", "12.3.4", "0x1F", "--", "[object Object]")
@@ -82,7 +60,8 @@ def delivered(title: Title, dataset: str, records: pa.Table, day: date, later: i
 
 @dataclass(frozen=True)
 class _Dirt:
-    """The fault of each of some records, as its place in ``FAULTS`` (-1: none), and draws."""
+    """The fault of each of some records, as its place among the contract's (-1: none), and
+    draws."""
 
     dataset: str
     seed: int
@@ -102,7 +81,7 @@ class _Dirt:
             for name in AWAY:
                 possible &= ~_befalls(title.seed, faults, name, session)
         # backwards, so that the first of a record's faults is the one that stays
-        for index, name in reversed(list(enumerate(FAULTS[dataset]))):
+        for index, name in reversed(list(enumerate(DATASETS[dataset].faults))):
             can = possible
             if name == "out_of_order" and len(number) < 3:
                 continue  # there is no other place to be
@@ -114,7 +93,7 @@ class _Dirt:
         return cls(dataset, title.seed, number, fault, faults.late_days)
 
     def has(self, fault: str) -> Bits:
-        known = FAULTS[self.dataset]
+        known = DATASETS[self.dataset].faults
         return self.fault == (known.index(fault) if fault in known else len(known))
 
     def draw(self, stream: str) -> U64:
@@ -148,7 +127,7 @@ def _on_time(title: Title, dataset: str, records: pa.Table, day: date, dirt: _Di
     out = _nullable(records if untouched else _take(records, chosen))
     at_overlap = at[kept.size + copies.size :]
     # the rows after those of `kept` are copies: each fault is told of one row
-    befallen = {name: at[: kept.size][dirt.has(name)[kept]] for name in FAULTS[dataset]}
+    befallen = {name: at[: kept.size][dirt.has(name)[kept]] for name in DATASETS[dataset].faults}
     befallen["overlapping_session"] = at_overlap
     befallen["duplicate"] = np.maximum(at[copies], at[kept.size : kept.size + copies.size])
     keys = {name: _keys(dataset, _take(out, where)) for name, where in befallen.items()}

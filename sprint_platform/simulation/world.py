@@ -30,6 +30,7 @@ from sprint_platform.simulation.population import I64, Players, Population
 from sprint_platform.simulation.products import Shop, catalogue
 from sprint_platform.simulation.purchases import Purchases
 from sprint_platform.simulation.signons import signon_second, signons_table
+from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import (
     ARCHETYPES,
     COUNTRIES,
@@ -77,9 +78,9 @@ class World:
         return World(Title.load(name))
 
     def source(self, dataset: str) -> str:
-        """What a partition of the dataset comes from: the title's fingerprint, and for
-        transactions the catalogue's digest too."""
-        if dataset == "transactions":
+        """What a partition of the dataset comes from: the title's fingerprint, and of what is made
+        from products the catalogue's digest too."""
+        if "products" in DATASETS[dataset].upstream:
             sold = repr(self._products.to_pylist()).encode()
             return f"{self.title.fingerprint}+{hashlib.blake2b(sold, digest_size=8).hexdigest()}"
         return self.title.fingerprint

@@ -41,7 +41,8 @@ CATEGORIES = (
 
 @dataclass(frozen=True)
 class BronzeTable(Dataset):
-    """One bronze table. ``key`` identifies a row for good; ``source_system`` is who delivers it.
+    """One bronze table. ``key`` identifies a row for good; ``source_system`` is who delivers it,
+    and ``upstream`` names the tables whose rows its own name.
 
     ``by_day`` says whether PostgreSQL holds it in a partition for each day; what is small is one
     table there, whose key then holds over all days.
@@ -72,6 +73,7 @@ def _table(
     source_system: str,
     key: tuple[str, ...],
     columns: tuple[Column, ...],
+    upstream: tuple[str, ...] = (),
     by_day: bool = True,
 ) -> BronzeTable:
     return BronzeTable(
@@ -81,6 +83,7 @@ def _table(
         one_row_is=one_row_is,
         key=key,
         columns=(*columns, _RAW_DATA),
+        upstream=upstream,
         source_system=source_system,
         by_day=by_day,
     )
@@ -164,6 +167,7 @@ BRONZE_TABLES: dict[str, BronzeTable] = {
                 Column("payment_status", "text", "at that time", values=PAYMENT_STATUSES),
                 Column("ship_country", "text", "ISO 3166 country of delivery"),
             ),
+            upstream=("raw_customers", "raw_products"),
         ),
         _table(
             "raw_inventory",
@@ -181,6 +185,7 @@ BRONZE_TABLES: dict[str, BronzeTable] = {
                 Column("order_line", "small", "its line", nullable=True),
                 Column("occurred_at", "timestamp", "when", unit="UTC"),
             ),
+            upstream=("raw_products", "raw_orders"),
         ),
         _table(
             "raw_reviews",
@@ -200,6 +205,7 @@ BRONZE_TABLES: dict[str, BronzeTable] = {
                 Column("verified_purchase", "flag", "whether the store knows the order"),
                 Column("reviewed_at", "timestamp", "when", unit="UTC"),
             ),
+            upstream=("raw_customers", "raw_products", "raw_orders"),
             by_day=False,
         ),
         _table(
@@ -221,6 +227,7 @@ BRONZE_TABLES: dict[str, BronzeTable] = {
                 Column("channel", "text", "where the visitor came from", values=CHANNELS),
                 Column("landing_page", "text", "path of the first page"),
             ),
+            upstream=("raw_customers", "raw_orders"),
         ),
         _table(
             "raw_clickstream",
@@ -237,6 +244,7 @@ BRONZE_TABLES: dict[str, BronzeTable] = {
                 Column("order_id", "bigint", "the order of a purchase", nullable=True),
                 Column("search_query", "text", "what was searched for", nullable=True),
             ),
+            upstream=("raw_sessions", "raw_products", "raw_orders"),
         ),
     )
 }
