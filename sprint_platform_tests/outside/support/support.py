@@ -5,8 +5,8 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
-from sprint_platform.domain import Days, Domain
 
+from sprint_platform.domain import Days, Domain
 from sprint_platform.telemetry.contracts import Column, Dataset
 
 TOPICS = ("payment", "login", "bug")

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-from sprint_platform.domain import Batches, Domain
 
+from sprint_platform.domain import Batches, Domain
 from sprint_platform.telemetry.contracts import BATCH_COLUMN, Column, Dataset
 
 ANSWERS = Dataset(
