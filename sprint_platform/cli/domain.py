@@ -110,8 +110,7 @@ def run(
 @app.command()
 def plan(name: NameArgument, first: FromOption = None, last: ToOption = None) -> None:
     """Say how many rows, bytes and seconds a run will take, as far as what was made tells."""
-    from sprint_platform.operations.domain_periods import made_periods
-    from sprint_platform.simulation.estimates import SECONDS_A_RUN
+    from sprint_platform.operations.domain_periods import made_periods, run_seconds
     from sprint_platform.storage.partitions import read_manifest
 
     domain = outside_domain(name)
@@ -130,8 +129,7 @@ def plan(name: NameArgument, first: FromOption = None, last: ToOption = None) ->
             size = bytes_as_text(round(sum(m.bytes for m in manifests) * share))
         table.add_row(dataset.name, rows, size, f"{there} of {len(periods)}")
     out.print(table)
-    seconds = SECONDS_A_RUN + domain.seconds_a_period * len(periods)
-    out.print(f"All in one run: about {seconds:,.0f} s.")
+    out.print(f"All in one run: about {run_seconds(domain, len(periods)):,.0f} s.")
 
 
 @app.command()

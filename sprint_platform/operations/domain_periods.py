@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date
+from itertools import groupby
 
 import duckdb
 
 from sprint_platform.core.window import Window
 from sprint_platform.domain import Days, Domain
 from sprint_platform.engines.load import ensure_tables
+from sprint_platform.operations.catch_up import runs_of
 from sprint_platform.storage.ledger import Standing
 from sprint_platform.storage.partitions import (
     PartitionError,
@@ -38,6 +40,29 @@ def missing_days(domain: Domain, standing: Standing | None, last: date) -> list[
     assert isinstance(domain.periods, Days)
     built = {date.fromisoformat(day) for day in standing.built} if standing else set()
     return [day for day in Window.of(domain.periods.first, last).days if day not in built]
+
+
+def run_seconds(domain: Domain, periods: int, runs: int = 1) -> float:
+    """About how long so many runs take over so many periods in all."""
+    # numpy: only when something is to be made
+    from sprint_platform.simulation.estimates import SECONDS_A_RUN
+
+    return SECONDS_A_RUN * runs + domain.seconds_a_period * periods
+
+
+def stretches(domain: Domain, periods: Sequence[Period]) -> list[tuple[Period, Period]]:
+    """The periods (ascending) as the first and last of each run: without gaps, and of days none
+    longer than the schedule's runs are."""
+    days = [period for period in periods if not isinstance(period, int)]
+    if days:
+        windows = runs_of(days, lambda part, runs: run_seconds(domain, len(part), runs))
+        return [(window.days[0], window.days[-1]) for window in windows]
+    batches = [period for period in periods if isinstance(period, int)]
+    found: list[tuple[Period, Period]] = []
+    for _, group in groupby(enumerate(batches), lambda item: item[1] - item[0]):
+        members = [batch for _, batch in group]
+        found.append((members[0], members[-1]))
+    return found
 
 
 def described_periods(periods: Sequence[object]) -> str:

@@ -8,7 +8,7 @@ import dagster as dg
 import duckdb
 
 from sprint_platform.domain import Batches, Domain
-from sprint_platform.operations.domain_periods import missing_days, require_loaded
+from sprint_platform.operations.domain_periods import missing_days, require_loaded, run_seconds
 from sprint_platform.orchestration.dbt_step import build_models_step
 from sprint_platform.orchestration.domain_assets import (
     build_dataset_asset,
@@ -90,9 +90,7 @@ def _schedule(
         return missing_days(domain, standing, last)
 
     def seconds(days: list[date], runs: int) -> float:
-        from sprint_platform.simulation.estimates import SECONDS_A_RUN
-
-        return SECONDS_A_RUN * runs + domain.seconds_a_period * len(days)
+        return run_seconds(domain, len(days), runs)
 
     def by_hand(days: list[date]) -> str:
         return f"sprint domain run {domain.name} --missing"

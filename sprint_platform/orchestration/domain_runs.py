@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 
 import dagster as dg
 from dagster._core.storage.tags import (
@@ -12,6 +11,7 @@ from dagster._core.storage.tags import (
 )
 
 from sprint_platform.domain import Domain
+from sprint_platform.operations.domain_periods import stretches
 from sprint_platform.orchestration.domain_definitions import build_domain_definitions
 from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE
 from sprint_platform.orchestration.resources import Warehouse
@@ -24,12 +24,12 @@ def run_domain(
     domain: Domain, periods: Sequence[Period], *, models_only: bool = False, reuse: bool = False
 ) -> Iterator[GraphRun]:
     """Runs the days or batches (ascending), a run for each stretch without gaps. With ``reuse``
-    partitions of the same version are kept and only loaded."""
+    partitions of the same version are only loaded."""
     parts = build_domain_definitions(domain)
     definitions = dg.Definitions(assets=parts.assets, resources={"warehouse": Warehouse()})
     assets = [a for a in parts.assets or [] if isinstance(a, dg.AssetsDefinition)]
     selection = dg.AssetSelection.assets(*(assets[-1:] if models_only else assets))
-    for first, last in _stretches(periods):
+    for first, last in stretches(domain, periods):
         tags = {
             **domain_tags(domain.name),
             DAYS_TAG: str(first) if first == last else f"{first} to {last}",
@@ -38,11 +38,3 @@ def run_domain(
             EXISTING_TAG: REUSE if reuse else "regenerate",
         }
         yield materialize(definitions, f"{domain.name}_run", selection, tags)
-
-
-def _stretches(periods: Sequence[Period]) -> Iterator[tuple[Period, Period]]:
-    """The first and last of each run of periods that follow one another."""
-    numbered = [(p if isinstance(p, int) else p.toordinal(), p) for p in periods]
-    for _, stretch in groupby(enumerate(numbered), lambda item: item[1][0] - item[0]):
-        members = [period for _, (_, period) in stretch]
-        yield members[0], members[-1]
