@@ -16,8 +16,8 @@ from sprint_platform.places import data_dir, database_path, duckdb_temp_dir, pub
 
 
 def duckdb_options() -> dict[str, str | bool | int | float | list[str]]:
-    """DuckDB's configuration. Order of insertion is not kept (nothing relies on it): a load then
-    runs on all cores without holding the whole day."""
+    """DuckDB's configuration. It does not preserve the order of insertion (nothing relies on it): a
+    load then runs on all cores without holding the whole day."""
     return {
         "memory_limit": settings().duckdb_memory,
         "temp_directory": str(duckdb_temp_dir()),
@@ -26,8 +26,8 @@ def duckdb_options() -> dict[str, str | bool | int | float | list[str]]:
 
 
 def warehouse_lock() -> Lock:
-    """The lease: whoever holds it may open the DuckDB file, one process at a time. A pool of
-    Dagster's would keep a killed run's slot for ever."""
+    """The lease: its holder may open the DuckDB file, one process at a time. A pool of Dagster's
+    would never free a killed run's slot."""
     path = database_path()
     return Lock(Kind.WAREHOUSE, path.with_name(path.name + ".lock"), f"the warehouse {path}")
 
@@ -36,8 +36,8 @@ def warehouse_lock() -> Lock:
 def connect(*, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the database file, closed at the end of the block.
 
-    Open it under the lease: a second process is refused by DuckDB while one writes. A program that
-    has the file open without a lease is waited for; raises LockError where it does not let go.
+    Open it under the lease: DuckDB refuses a second process while one writes. Waits for a program
+    that has the file open without a lease; raises LockError where it does not let go.
     """
     data_dir().mkdir(parents=True, exist_ok=True)
     path = database_path()
@@ -62,13 +62,13 @@ def connect(*, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _interrupt(connection: duckdb.DuckDBPyConnection) -> None:
-    # one that was closed just now runs nothing
+    # a connection that was just closed runs nothing
     with suppress(duckdb.ConnectionException):
         connection.interrupt()
 
 
 def disk_full(error: BaseException) -> str | None:
-    """What to do, in one line, where the error says that the disk is full; None for any other."""
+    """What to do about a full disk, in one line; None where the error is another one."""
     if "No space left on device" not in str(error):
         return None
     return (

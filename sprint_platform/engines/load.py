@@ -68,12 +68,12 @@ def load_in_transaction(
     contract: Dataset,
     manifests: Mapping[P, Manifest],
 ) -> LoadReport[P]:
-    """``load_partitions`` in a transaction of the caller's."""
+    """``load_partitions`` in the caller's transaction."""
     began = time.perf_counter()
     loaded = ledger.loaded(con, contract.name)
     changed = {p: m for p, m in sorted(manifests.items()) if loaded.get(p) != m.digest}
     rows = _replace_periods(con, contract, ledger.name, changed, present=set(loaded))
-    # also of those that were only made from something else, as another version of the title
+    # also those with the same digest: another version of the title may have made them
     ledger.record_loaded(con, contract.name, manifests)
     return LoadReport(
         rows=rows,
@@ -115,7 +115,7 @@ def _replace_periods(
             [files],
         )
     except duckdb.Error:
-        # DuckDB does not say which of the files it is: reading them does, where it is one
+        # DuckDB does not say which file is damaged: reading them does
         for period in changed:
             for _ in read_partition(domain, contract.name, period, contract):
                 pass

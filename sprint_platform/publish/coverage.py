@@ -1,7 +1,7 @@
 """Which days are built, and which are missing: by the ledger's copy, without opening the database.
 
-A day is missing where not every published model was built of it. Between built days that is a gap,
-which bends what is counted over several days; after the last of them it is only not built yet.
+A day is missing where some published model was not built for it. Between built days that is a gap,
+which distorts what is counted over several days; after the last of them it is only not built yet.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from sprint_platform.title import Title
 
 @dataclass(frozen=True)
 class Coverage:
-    """How far built days go, each in ascending order: ``built``; ``gaps``, which are missing before
-    the last of the built; and ``tail``, which are missing after it. ``command`` builds both."""
+    """Built and missing days, each in ascending order: ``built``; ``gaps``, missing before the last
+    built day; and ``tail``, missing after it. ``command`` builds both."""
 
     built: tuple[date, ...]
     gaps: tuple[date, ...]
@@ -31,8 +31,8 @@ class Coverage:
 
 def title_coverage(title: Title, last: date) -> Coverage | None:
     """The title's days from its launch to the ``last``; None where nothing was published by this
-    version. What a studio did not deliver is not missing: of its titles only days count that are
-    loaded and not built."""
+    version. A day that a studio did not deliver is not missing: for its titles only days count that
+    are loaded and not built."""
     standing = title_ledger(title.name).published_standing()
     if standing is None:
         return None
@@ -46,8 +46,8 @@ def title_coverage(title: Title, last: date) -> Coverage | None:
 
 
 def domain_coverage(domain: Domain, last: date) -> Coverage | None:
-    """Of a domain of days from outside: those from its first to the ``last``; None where it has
-    batches, or nothing was published."""
+    """The days of a domain from outside, from its first to the ``last``; None where it has batches,
+    or nothing was published."""
     standing = domain.ledger.published_standing()
     if standing is None or isinstance(domain.periods, Batches):
         return None
@@ -71,7 +71,7 @@ def coverage(standing: Standing, first: date, last: date, command: str) -> Cover
 
 
 def yesterday() -> date:
-    """The last day (UTC) that is over: the one that the schedule builds next."""
+    """The last day (UTC) that is over: the schedule builds it next."""
     return datetime.now(UTC).date() - timedelta(days=1)
 
 

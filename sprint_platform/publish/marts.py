@@ -4,9 +4,9 @@
 ``data/published/sprint.duckdb`` is a small database of views over those files and over the
 heartbeat partition files. A reader therefore never waits for the lease, and never holds it.
 
-What is to be published is asked of the ledger: every period that was built, passed its tests, and
-is not what its file was written from. A run that was killed before it published, or in which
-another model failed, leaves nothing behind.
+The ledger says what is to be published: every period that was built, passed its tests, and differs
+from what its file was written from. So nothing is left out after a run that was killed before it
+published, or in which another model failed.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from sprint_platform.storage.ledger import Ledger, PublishedMart, glob_of, quote
 from sprint_platform.storage.partitions import PartitionError, partition_dir, read_manifest
 from sprint_platform.telemetry.contracts import DATASETS
 
-# Every mart has this file of no rows, so that its view knows the columns when no period has any.
+# Every mart has this file without rows: its view needs the columns when no period has rows.
 _EMPTY = "columns.parquet"
 
 
 @dataclass(frozen=True)
 class Mart:
-    """A mart to be published, as its model's meta says. ``column`` holds a row's period, which is a
-    ``period`` (day, week, month, batch); a mart without is one file. ``file`` is what a file holds
-    of it: days are so few rows in some marts that a file holds a month (a reader opens every file).
-    ``schema`` is that of its view."""
+    """A mart to be published, as its model's meta says. ``column`` holds a row's period, of the
+    kind ``period`` (day, week, month, batch); a mart without is one file. ``file`` is the span of a
+    file: a month where days have few rows, as a reader opens every file. ``schema`` is its
+    view's."""
 
     relation: str
     schema: str
@@ -47,7 +47,7 @@ class Mart:
         return self.relation.split(".")[1]
 
     def file_of(self, period: str) -> str:
-        """SQL: the name (without suffix) of the file that holds the period, an expression."""
+        """SQL: the name (without suffix) of the file that holds ``period``, an SQL expression."""
         if self.column is None:
             return "'all'"
         if self.period == "batch":
@@ -57,18 +57,18 @@ class Mart:
 
 @dataclass
 class Publication:
-    """What a publication did: how many files it wrote, and by mart the files that were left as they
-    were because rows of theirs did not pass their tests."""
+    """What a publication did: how many files it wrote, and for each mart the files that it left as
+    they were because some of their rows did not pass their tests."""
 
     written: int = 0
     withheld: dict[str, list[str]] = field(default_factory=dict)
 
 
 def publish(con: duckdb.DuckDBPyConnection, ledger: Ledger, marts: Iterable[Mart]) -> Publication:
-    """Publishes of these marts what the ledger says is not published yet; others of the title or
+    """Publishes what the ledger says is not published yet of these marts; others of the title or
     domain stay as they are. ``con`` is the warehouse, opened under the lease.
 
-    Each file is replaced in one step; a period without rows loses its file.
+    Each file is replaced in one step; the file of a period without rows is removed.
     """
     before, now, done = ledger.published_marts(con), {}, Publication()
     existing = existing_relations(con)
@@ -136,7 +136,7 @@ def _publish_mart(
 
 
 def _is_unsettled(con: duckdb.DuckDBPyConnection, ledger: Ledger, mart: Mart) -> bool:
-    """Whether the mart was built, of some period, in a way that did not pass."""
+    """Whether some period of the mart was built without passing its tests."""
     found = con.execute(
         f"select 1 from {ledger.schema}.built_from where model = ? and passed is distinct from true"
         " limit 1",
@@ -152,9 +152,9 @@ def unlike_published(
     first: date | None = None,
     last: date | None = None,
 ) -> Iterator[tuple[str, str, str]]:
-    """Compares what is published with the warehouse, row by row by a hash of each, and yields for
-    each mart that differs a line, and the first and last period that do (empty where it has none).
-    With ``first`` and ``last`` only periods of these days, and marts without periods."""
+    """Compares published rows with the warehouse's by their hashes, and yields for each mart that
+    differs a line, and the first and last period that do (empty where it has none). With ``first``
+    and ``last`` only periods of these days, and marts without periods."""
     for mart in marts:
         folder = published_dir() / ledger.name / mart.name
         if not (folder / _EMPTY).exists():
@@ -163,7 +163,7 @@ def unlike_published(
             continue
         empty = quoted(glob_of(folder / _EMPTY))
         described = con.execute(f"describe select * from read_parquet('{empty}')").fetchall()
-        # as the file's type, which is not always quite the table's
+        # as the file's type, which may differ from the table's
         row = ", ".join(
             f"coalesce(cast(cast(\"{name}\" as {kind}) as varchar), '\\N')"
             for name, kind, *_ in described
@@ -199,9 +199,8 @@ def unlike_published(
 
 
 def publish_loaded(con: duckdb.DuckDBPyConnection, ledger: Ledger, *, views: bool) -> None:
-    """Copies what is loaded now for those who must not open the database; with ``views`` for the
-    readers of heartbeats, too: a view names the files of its time, which stay until their day is
-    written once more."""
+    """Publishes a copy of what is loaded now; with ``views`` also the views of heartbeats, which
+    name the files of their time: these stay until their day is written again."""
     ledger.publish(con, ledger.published_marts(con), ["heartbeats"])
     if views:
         publish_views()
@@ -255,13 +254,13 @@ def publish_views() -> None:
 
 
 def _mart_view(con: duckdb.DuckDBPyConnection, folder: Path, known: PublishedMart | None) -> None:
-    """The columns are those of the newest publication, by name. A file that could not be written
-    since the mart gained one has nulls there; only where there is such a file are all of them
-    opened for it, here and by each reader."""
+    """Creates the mart's view, with the columns of the newest publication, by name. A column that
+    the mart gained is null in older files; only where there are such files does a reader open all
+    of them for their columns."""
     if not any(folder.glob("*.parquet")):
         return
     columns = "*"
-    # the version before wrote none for what landing refused
+    # the version before wrote no such file for what landing refused
     if (folder / _EMPTY).exists():
         empty = quoted(glob_of(folder / _EMPTY))
         described = con.execute(f"describe select * from read_parquet('{empty}')").fetchall()
@@ -277,9 +276,9 @@ def _mart_view(con: duckdb.DuckDBPyConnection, folder: Path, known: PublishedMar
 
 
 def _heartbeat_view(con: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
-    """Only the files that were loaded: a folder may hold a replaced part until its next write,
-    which is also what makes an older view readable until then. A day whose loaded files are gone
-    (landed anew twice, say, and not loaded since) is what its manifest lists."""
+    """Creates the view of the files that were loaded. A folder holds a replaced part until its next
+    write, so that an older view stays readable. For a day whose loaded files are gone (landed twice
+    since the last load, say) the view has what the manifest lists."""
     title = ledger.name
     loaded = ledger.published_files(con, "heartbeats")
     paths: dict[date, list[Path]] = {}
@@ -299,8 +298,8 @@ def _heartbeat_view(con: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
 
 
 def _listed_files(title: str, days: str = "????-??-??") -> dict[date, list[str]]:
-    """What the manifests list, where no ledger says what was loaded: before the first publication,
-    and in a data folder of the version before."""
+    """The files that the manifests list, by day. Used where no ledger says what was loaded: before
+    the first publication, and in a data folder of the version before."""
     files = {}
     for folder in sorted(raw_dir(title, "heartbeats").glob(f"event_date={days}")):
         day = date.fromisoformat(folder.name.removeprefix("event_date="))

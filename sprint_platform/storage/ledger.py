@@ -9,8 +9,8 @@ Four records behind one interface:
   replaces the period in a model (``sprint_dbt/macros/built_periods.sql``), with the digests that it
   was built from and the definition that built it.
 - *published*: ``data/published/<name>/ledger.parquet``, renamed into place with each publication.
-  It carries a copy of loaded and built for whoever must not open the database: a schedule's tick,
-  the doctor, the dashboard.
+  It carries a copy of loaded and built for those that must not open the database: a schedule's
+  tick, the doctor, the dashboard.
 
 A period is a day (``2025-01-31``) or the number of a batch, as text.
 """
@@ -35,7 +35,7 @@ from sprint_platform.storage.takeover import (
     take_over_days,
 )
 
-# The tables' columns, in words that every warehouse knows.
+# The tables' columns, of types that every warehouse has.
 LOADED_BATCHES = "dataset varchar not null, load_batch_id integer not null, digest varchar not null"
 BUILT_FROM = (
     "model varchar not null, dataset varchar not null, period varchar not null,"
@@ -63,9 +63,9 @@ class Model:
 
 @dataclass(frozen=True)
 class Standing:
-    """How periods stand, each in ascending order. ``built`` are those that every model was built
-    of, from what is loaded, and passed its tests; ``unbuilt`` are loaded, and some model is behind;
-    ``stale`` are among the built, but by another definition than today's."""
+    """The state of the periods, each tuple in ascending order. ``built``: every model holds the
+    period as it is loaded, and passed its tests; ``unbuilt``: loaded, but some model is behind;
+    ``stale``: built, but by another definition than today's."""
 
     built: tuple[str, ...]
     unbuilt: tuple[str, ...]
@@ -75,9 +75,9 @@ class Standing:
 
 @dataclass(frozen=True)
 class PublishedMart:
-    """What is known of a published mart: its view's schema, the column that says a row's period and
-    what that is (day, week, month, batch; None where there are none), its columns, and by file name
-    without suffix the stamp of what the file holds."""
+    """A published mart: its view's schema, the column with a row's period and the kind of period
+    (day, week, month, batch; None where there are none), its columns, and the stamp of each file's
+    content by file name without suffix."""
 
     schema: str
     column: str | None
@@ -109,9 +109,9 @@ class Ledger:
         return published_dir() / self.name / "ledger.parquet"
 
     def ensure(self, con: duckdb.DuckDBPyConnection) -> None:
-        """Creates the tables where they are missing, and takes over what a database of the version
-        before holds; in a transaction of its own."""
-        # asked with each load: the information schema takes fifteen times as long to say
+        """Creates the tables where they are missing, and fills them for a database of the version
+        before, in a transaction of its own."""
+        # this runs with each load: the information schema would take fifteen times as long
         with suppress(duckdb.CatalogException):
             con.execute(f"select 1 from {self.schema}.built_from limit 0")
             return
@@ -156,8 +156,8 @@ class Ledger:
         first: date = date.min,
         end: date = date.max,
     ) -> dict[date, str]:
-        """The digest of each day from ``first`` up to, and without, ``end`` that the dataset's
-        table holds."""
+        """The digest of each day that the dataset's table holds, from ``first`` up to and without
+        ``end``."""
         found = con.execute(
             f"select partition_date, digest from {self.loaded_table}"
             " where dataset = ? and partition_date >= ? and partition_date < ?",
@@ -210,8 +210,8 @@ class Ledger:
         models: Iterable[Model],
         days: tuple[date, date] | None = None,
     ) -> Standing:
-        """How the loaded periods stand with these models, by the database: all of them, or those of
-        the ``days`` [first, end)."""
+        """The state of the loaded periods for these models, from the database: of all of them, or
+        of the ``days`` [first, end)."""
         period = self.period_column
         loaded = (
             f"select dataset, cast({period} as varchar) as period, digest from {self.loaded_table}"
@@ -221,8 +221,8 @@ class Ledger:
         return standing(con, models, loaded, f"from {self.schema}.built_from")
 
     def forget_others(self, con: duckdb.DuckDBPyConnection, models: Iterable[Model]) -> None:
-        """Removes what is noted as built of models that there are no more, or from datasets that
-        they do not read."""
+        """Removes the built records of models that no longer exist, and of datasets that a model
+        does not read."""
         known = [f"{model.name} {dataset}" for model in models for dataset in model.datasets]
         con.execute(
             f"delete from {self.schema}.built_from"
@@ -231,8 +231,8 @@ class Ledger:
         )
 
     def published_standing(self, models: Iterable[Model] | None = None) -> Standing | None:
-        """The same by the copy of the last publication, without opening the database; None where
-        nothing was published. Without ``models``, of those that were published."""
+        """``standing`` from the copy in the last publication, without opening the database; None
+        where nothing was published. Without ``models``: for those that were published."""
         if not self.path.exists():
             return None
         with duckdb.connect() as con:
@@ -271,9 +271,9 @@ class Ledger:
     def published_periods(
         self, marts: Mapping[str, Iterable[str]]
     ) -> dict[str, tuple[str | None, str | None]]:
-        """By published mart the column with the period of its rows, and what that is (day, week,
-        month, batch); None and None of a mart without. ``marts`` are asked with their columns: by
-        these one is read that the version before published."""
+        """For each published mart the column with a row's period and the kind of period (day, week,
+        month, batch); (None, None) for a mart without. ``marts`` gives each mart's columns: a mart
+        that the version before published is known by them."""
         with duckdb.connect() as con:
             known = self.published_marts(con)
         found: dict[str, tuple[str | None, str | None]] = {}
@@ -311,7 +311,7 @@ class Ledger:
         datasets_with_files: Iterable[str] = (),
     ) -> None:
         """Renames a new file of the ledger into place: what is published now, and a copy of what is
-        loaded and built. Only these datasets' files are copied with it."""
+        loaded and built, with the file names of ``datasets_with_files`` only."""
         mixed = {True: "yes", False: "no"}
         rows = [
             (
@@ -325,7 +325,7 @@ class Ledger:
                 stamp,
             )
             for name, mart in marts.items()
-            # a mart of no files has its columns all the same
+            # a mart without files still has columns
             for file, stamp in (mart.files.items() or [(None, None)])
         ]
         published = pa.table(
@@ -386,7 +386,7 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 def standing(
     con: duckdb.DuckDBPyConnection, models: Iterable[Model], loaded: str, built: str
 ) -> Standing:
-    """How the periods stand that ``loaded`` gives, a query of dataset, period and digest; ``built``
+    """The state of the periods that the query ``loaded`` gives (dataset, period, digest); ``built``
     is the end of a query of built_from's columns."""
     wanted = [(m.name, m.definition, dataset) for m in models for dataset in m.datasets]
     if not wanted:
@@ -440,10 +440,10 @@ def standing(
 
 
 def quoted(path: Path | str) -> str:
-    """The path inside quotes of SQL."""
+    """The path for use inside SQL quotes."""
     return str(path).replace("'", "''")
 
 
 def glob_of(path: Path | str) -> str:
-    """The path where DuckDB takes a pattern: the characters of patterns stand for themselves."""
+    """The path as a DuckDB pattern that matches it alone."""
     return "".join(f"[{c}]" if c in "[*?" else c for c in str(path))

@@ -32,8 +32,8 @@ Period = date | int
 P = TypeVar("P", bound=Period)
 
 FORMAT_VERSION = 1
-# A part is closed after this many rows: small enough to be held while it is written, large enough
-# that a day of a million players is some tens of files.
+# A part is closed after this many rows: it fits in memory while it is written, and a day of a
+# million players is some tens of files.
 ROWS_PER_PART = 4_000_000
 # DuckDB reads row groups in parallel and skips them by their statistics.
 ROWS_PER_GROUP = 262_144
@@ -86,10 +86,10 @@ def write_partition(
 ) -> Manifest:
     """Writes the period's records, chunk by chunk, and replaces what the partition held.
 
-    A dataset of another domain than a title's comes with its ``contract``; ``title`` is then that
-    domain's name. The old partition stays readable until the new manifest is in place; an exception
-    on the way leaves it as it was. Tables must have the contract's schema. Raises PartitionError
-    otherwise.
+    A dataset of another domain than a title's needs its ``contract``; ``title`` is then that
+    domain's name. The old partition stays readable until the new manifest is in place, and stays as
+    it was after an exception. Raises PartitionError for tables that do not have the contract's
+    schema.
     """
     folder = partition_dir(title, dataset, period)
     # two writers of one day (a backfill and a schedule) would sweep away each other's parts
@@ -105,10 +105,10 @@ def write_partition(
 
 
 class PartitionDraft:
-    """A partition while it is being written: ``write`` its records, ``finish`` it, and ``commit``
-    what that gives; until then readers see the old one. ``discard`` drops what is not finished.
+    """A partition that is being written: ``write`` its records, ``finish`` it, and ``commit`` the
+    result; until then readers see the old one. ``discard`` drops what is not finished.
 
-    Whoever drafts must be the partition's only writer.
+    The caller must be the partition's only writer.
     """
 
     def __init__(
@@ -135,7 +135,8 @@ class PartitionDraft:
             self._writer = _PartWriter(self.folder, self._contract)
 
     def finish(self, source: str) -> FinishedPartition:
-        """Closes the files, under their names; ``source`` says what the records come from."""
+        """Closes the files and gives them their names; ``source`` says what the records come
+        from."""
         if self._writer.rows:
             self._parts.append(self._writer.close(len(self._parts)))
         manifest = Manifest(
@@ -161,17 +162,17 @@ class FinishedPartition:
     _listed: frozenset[str]
 
     def commit(self) -> Manifest:
-        """Puts the manifest in place: from here on, this is the partition."""
+        """Puts the manifest in place: from then on, readers see this partition."""
         folder = self.manifest.folder
-        told = asdict(self.manifest)
-        del told["folder"]
+        fields = asdict(self.manifest)
+        del fields["folder"]
         temporary = folder / f".manifest-{os.getpid()}.tmp"
-        temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
         os.replace(temporary, folder / "manifest.json")
         return self.manifest
 
     def discard(self) -> None:
-        """Removes the files, except those that the partition in place has, too."""
+        """Removes the files, except those that the partition in place has too."""
         for part, path in zip(self.manifest.parts, self.manifest.paths, strict=True):
             if part.name not in self._listed:
                 path.unlink(missing_ok=True)
@@ -187,8 +188,8 @@ class _PartWriter:
         self.rows = 0
         self.digest = Digest()
         self._nulls = {column.name: 0 for column in columns if column.nullable}
-        # dictionaries and minima of every column took half of the writing time: ids and words
-        # repeat, times are what a reader skips by, and a column with nulls is counted by them
+        # dictionaries and statistics of every column took half of the writing time: only ids and
+        # words repeat, readers skip by times, and null counts are checked
         self._repeating = [c.name for c in columns if c.type in ("uuid", "text", "small")]
         self._counted = [c.name for c in columns if c.type == "timestamp" or c.nullable]
         self._writer: pq.ParquetWriter | None = None
@@ -196,8 +197,8 @@ class _PartWriter:
     def write(self, table: pa.Table) -> Digest:
         if table.schema != self.schema:
             raise PartitionError(
-                f"{self.temporary.parent}: records have the columns [{_told(table.schema)}], but"
-                f" the contract says [{_told(self.schema)}]"
+                f"{self.temporary.parent}: records have the columns [{_columns(table.schema)}], but"
+                f" the contract says [{_columns(self.schema)}]"
             )
         for column, values in zip(self.schema, table.columns, strict=True):
             if values.null_count and not column.nullable:
@@ -215,7 +216,7 @@ class _PartWriter:
                     compression_level=1,
                     use_dictionary=self._repeating,
                     write_statistics=self._counted,
-                    # random ids are stored as they are: damage to them would be read as other ids
+                    # random ids are stored plain: damage to them would be read as other ids
                     write_page_checksum=True,
                 )
             self._writer.write_table(table, row_group_size=ROWS_PER_GROUP)
@@ -231,8 +232,8 @@ class _PartWriter:
         self._writer = None
         self._check_counts()
         size = self.temporary.stat().st_size
-        # the size too: the same records in another order are another file, and must not take the
-        # place of one that the old manifest lists
+        # the size too: the same records in another order are another file, and must not replace one
+        # that the old manifest lists
         name = f"part-{number:05d}-{self.digest.first:016x}-{size:x}.parquet"
         os.replace(self.temporary, self.temporary.parent / name)
         return Part(name, self.rows, size)
@@ -243,14 +244,14 @@ class _PartWriter:
         self.temporary.unlink(missing_ok=True)
 
     def _check_counts(self) -> None:
-        """Every column of the file holds as many values as its rows had. A writer once dropped all
-        values of a column without an error; this costs a read of the file's footer."""
+        """Raises PartitionError where a column of the file does not hold a value for each row. A
+        writer once dropped all values of a column without an error; this costs a read of the file's
+        footer."""
         footer = pq.read_metadata(self.temporary)
         for index, column in enumerate(self.schema):
             groups = [footer.row_group(g).column(index) for g in range(footer.num_row_groups)]
             written = sum(group.num_values for group in groups)
-            # a column that must not be null is a required one in Parquet: its values are counted;
-            # of the others the file counts the nulls too
+            # a nullable column's number of values counts its nulls too
             expected = self.rows
             if column.nullable:
                 written -= sum(group.statistics.null_count for group in groups)
@@ -262,7 +263,7 @@ class _PartWriter:
                 )
 
 
-def _told(schema: pa.Schema) -> str:
+def _columns(schema: pa.Schema) -> str:
     return ", ".join(f"{column.name} {column.type}" for column in schema)
 
 
@@ -281,10 +282,10 @@ def read_manifest(
     partition must be made again."""
     folder = partition_dir(title, dataset, period)
     try:
-        told = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        if (told["contract_version"], told["format_version"]) == (CONTRACT_VERSION, FORMAT_VERSION):
-            told["parts"] = tuple(Part(**part) for part in told["parts"])
-            return Manifest(**told, folder=folder)
+        data = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        if (data["contract_version"], data["format_version"]) == (CONTRACT_VERSION, FORMAT_VERSION):
+            data["parts"] = tuple(Part(**part) for part in data["parts"])
+            return Manifest(**data, folder=folder)
     except FileNotFoundError:
         pass
     except (ValueError, KeyError, TypeError) as error:
@@ -321,8 +322,9 @@ def read_partition(
 
 
 def checked_paths(manifest: Manifest, asset: str, period: Period) -> list[Path]:
-    """The partition's files, each of the size that the manifest gives. A power cut may leave a
-    renamed file short; the size shows it before half a day is loaded."""
+    """The partition's files; raises PartitionError for one that does not have the size that the
+    manifest gives. A power cut may leave a renamed file short: this shows before half a day is
+    loaded."""
     for part, path in zip(manifest.parts, manifest.paths, strict=True):
         size = path.stat().st_size if path.exists() else None
         if size != part.bytes:
@@ -332,7 +334,7 @@ def checked_paths(manifest: Manifest, asset: str, period: Period) -> list[Path]:
 
 
 def made_days(title: str, dataset: str) -> set[date]:
-    """The days that have a folder with a manifest in it; what it says is not read."""
+    """The days whose folder has a manifest; the manifest is not read."""
     found = set()
     for path in raw_dir(title, dataset).glob("event_date=????-??-??/manifest.json"):
         with suppress(ValueError):  # somebody else's folder
@@ -341,7 +343,7 @@ def made_days(title: str, dataset: str) -> set[date]:
 
 
 def made_batches(domain: str, dataset: str) -> set[int]:
-    """The batches that have a folder with a manifest in it; what it says is not read."""
+    """The batches whose folder has a manifest; the manifest is not read."""
     found = set()
     for path in raw_dir(domain, dataset).glob("batch=*/manifest.json"):
         if (number := path.parent.name.removeprefix("batch=")).isdecimal():

@@ -1,8 +1,8 @@
-"""A database of the version before, which had no ledger of what is built: what it would have said.
+"""Fills the ledger of a database of the version before, which had no ledger of what is built.
 
-Nothing is made, loaded or built for it. What was built counts as built, by a definition that is
-none of today's: the ledger calls it stale until somebody builds it anew. Can go when nobody has
-such a database any more.
+Nothing is made, loaded or built for it. What was built counts as built by a definition that is not
+today's: the ledger calls it stale until it is built again. This can go when no such database is
+left.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ import pyarrow as pa
 
 from sprint_platform.storage.partitions import PartitionError, read_manifest
 
-# How the built are named in the ledger, for a definition and for an invocation.
+# The definition and the invocation that the ledger has for what was built.
 VERSION_BEFORE = "the version before"
-# The columns that the version before took for a mart's period, and what that was.
+# The columns that the version before took for a mart's period, and the kind of period.
 PERIOD_COLUMNS = {
     "calendar_day": "day", "calendar_date": "day", "event_date": "day", "year_week": "week",
     "order_date": "day", "stock_date": "day", "year_month": "month", "sales_month": "month",
     "load_batch_id": "batch",
 }  # fmt: skip
-# What is published now, and was not.
+# Published now, but not by the version before.
 ENCOUNTERS = ("stage_encounters", "stage_conflicts")
 
 
 def take_over_days(
     con: duckdb.DuckDBPyConnection, name: str, schema: str, model_schemas: tuple[str, ...]
 ) -> None:
-    """The ledger of a title or domain of days; the transaction is the caller's. ``name`` and
+    """Fills the ledger of a title or domain of days, in the caller's transaction. ``name`` and
     ``schema`` are the ledger's."""
     landed = con.execute(
         "select count(*) from information_schema.tables"
@@ -47,8 +47,8 @@ def take_over_days(
 def take_over_batches(
     con: duckdb.DuckDBPyConnection, schema: str, model_schemas: tuple[str, ...]
 ) -> None:
-    """The ledger of a domain of batches; the transaction is the caller's. The version before held a
-    batch for built where its facts had as many rows as were loaded."""
+    """Fills the ledger of a domain of batches, in the caller's transaction. For the version before,
+    a batch was built where its facts had as many rows as were loaded."""
     rows: dict[str, str] = {}
     for table_schema, table in con.execute(
         "select table_schema, table_name from information_schema.columns"
@@ -79,8 +79,8 @@ def take_over_batches(
 def take_over(
     con: duckdb.DuckDBPyConnection, schema: str, model_schemas: tuple[str, ...], built: str
 ) -> None:
-    """Notes what lies in ``model_schemas`` as built of what the query ``built`` gives (dataset,
-    period, digest); the transaction is the caller's."""
+    """Notes the tables in ``model_schemas`` as built from what the query ``built`` gives (dataset,
+    period, digest), in the caller's transaction."""
     tables = con.execute(
         "select table_schema, table_name, list(column_name order by ordinal_position)"
         " from information_schema.columns"
@@ -97,7 +97,7 @@ def take_over(
         # heartbeats and their centroids are many, and nobody publishes them
         if not (table_schema.endswith("mart") or table_schema == "gold" or table in ENCOUNTERS):
             continue
-        # what landing refused may say no day
+        # a record that landing refused may have no day
         period = f"coalesce(cast({column} as varchar), '')" if column else "''"
         con.execute(
             f"insert into {schema}.built_periods select ?, {period}, count(*), ?, true"
@@ -107,8 +107,8 @@ def take_over(
 
 
 def _allow_nulls(con: duckdb.DuckDBPyConnection, model_schemas: tuple[str, ...]) -> None:
-    """Some columns may be null since (what looks back over a day that is missing): which may not is
-    for the models' tests to say."""
+    """Lets every column be null: some may be now (those that look back over a missing day), and the
+    models' tests say which may not."""
     for schema, table, column in con.execute(
         "select schema_name, table_name, column_name from duckdb_columns()"
         " where not is_nullable and schema_name in (select unnest(?))",
@@ -118,7 +118,7 @@ def _allow_nulls(con: duckdb.DuckDBPyConnection, model_schemas: tuple[str, ...])
 
 
 def _note_files(con: duckdb.DuckDBPyConnection, title: str, schema: str) -> None:
-    """The files that the days' heartbeats were loaded from: their view is made of them."""
+    """Notes the files that the days' heartbeats were loaded from: their view is made of them."""
     days: list[date] = []
     files: list[list[str]] = []
     for day, digest in con.execute(
@@ -128,7 +128,7 @@ def _note_files(con: duckdb.DuckDBPyConnection, title: str, schema: str) -> None
         try:
             manifest = read_manifest(title, "heartbeats", day)
         except PartitionError:
-            continue  # damaged: whoever reads that day says so
+            continue  # damaged: a read of that day says so
         if manifest is not None and manifest.digest == digest:
             days.append(day)
             files.append([part.name for part in manifest.parts])
