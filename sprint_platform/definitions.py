@@ -11,7 +11,7 @@ def load() -> Definitions:
     """The definitions of every title.
 
     Loading makes a million objects that stay for the life of the process. By default Python's
-    garbage collector would look at them again after every 700 new ones, in the load as in the runs:
+    garbage collector would look at them again after every 700 new ones, while loading and in runs:
     a sixth of a small run's time.
     """
     limit_matrix_threads()

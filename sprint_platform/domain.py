@@ -30,7 +30,7 @@ ENTRY_POINTS = "sprint_platform.domains"
 
 
 class DomainError(SprintError):
-    """A domain that cannot be. The message is one line."""
+    """A domain that is not valid. The message is one line."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Days:
 
 @dataclass(frozen=True)
 class Batches:
-    """A domain whose partitions are numbered batches, 1 to ``last``, which come when they come."""
+    """A domain whose partitions are numbered batches, 1 to ``last``, without a schedule."""
 
     last: int
 
@@ -52,10 +52,10 @@ class Domain:
     """What Dagster, the command line and the dashboard know of a domain.
 
     ``make`` has a function for each dataset: it takes a partition's day or batch and yields Arrow
-    tables of the contract's schema, the same whenever it is asked. Raise ``version`` when it makes
-    other records than before: partitions of another version are made anew. ``seconds_a_period`` is
-    about how long making and building one takes, for ``sprint plan`` and the nightly catch-up.
-    Raises DomainError where these do not go together.
+    tables of the contract's schema, the same on every call. Raise ``version`` when it makes other
+    records than before: partitions of another version are made again. ``seconds_a_period`` is about
+    how long making and building one takes, for ``sprint plan`` and the nightly catch-up. Raises
+    DomainError where these do not go together.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Domain:
 
     @property
     def source(self) -> str:
-        """What the partitions are made by, for their manifests."""
+        """What makes the partitions, as their manifests have it."""
         return f"{self.name} {self.version} contract {CONTRACT_VERSION}"
 
     def tables(self, dataset: str, period: Period) -> Iterable[pa.Table]:
@@ -104,7 +104,7 @@ class Domain:
 
 def outside_domains() -> list[Domain]:
     """The domains of installed packages, by name. A broken one is reported in one line and left
-    out, so that it does not stop the others' schedules."""
+    out: it does not stop the others' schedules."""
     found: dict[str, Domain] = {}
     log = logging.getLogger(__name__)
     for point in entry_points(group=ENTRY_POINTS):

@@ -47,10 +47,10 @@ def stream_key(seed: int, stream: str, day: int = 0) -> int:
     range must not change an old day. What has no days may give another number that never changes,
     as the event log gives its batch's.
     """
-    told = stream.encode()
-    if len(told) > 24:  # longer names would share the stream of their beginning
-        raise ValueError(f"a stream's name has at most 24 bytes, and '{stream}' has {len(told)}")
-    name = int.from_bytes(told, "little")
+    encoded = stream.encode()
+    if len(encoded) > 24:  # longer names would share the stream of their beginning
+        raise ValueError(f"a stream's name has at most 24 bytes, and '{stream}' has {len(encoded)}")
+    name = int.from_bytes(encoded, "little")
     return mix_scalar(seed, name & _MASK, (name >> 64) & _MASK, name >> 128, day)
 
 

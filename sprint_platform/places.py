@@ -11,8 +11,8 @@ from sprint_platform.core.settings import SettingsError, settings, variable
 
 @cache
 def _absolute(path: Path) -> Path:
-    # against the project's root, not the working directory: the Dagster daemon, dbt and a shell may
-    # each stand elsewhere and must still mean one folder
+    # relative to the project's root, not the working directory: the Dagster daemon, dbt and a shell
+    # may run in different folders and must mean the same one
     return (project_root() / path.expanduser()).resolve()
 
 
@@ -34,7 +34,8 @@ def data_dir() -> Path:
 
 
 def duckdb_temp_dir() -> Path:
-    """Where DuckDB spills to, an absolute path: ``SPRINT_DUCKDB_TEMP``, or ``tmp`` in the data."""
+    """The folder for DuckDB's temporary files, an absolute path: ``SPRINT_DUCKDB_TEMP``, or ``tmp``
+    in the data folder."""
     chosen = settings().duckdb_temp
     return data_dir() / "tmp" if chosen is None else _absolute(chosen)
 
@@ -51,7 +52,7 @@ def database_path() -> Path:
 
 
 def published_dir() -> Path:
-    """What notebooks, BI tools and dashboards read while runs write the database."""
+    """The folder that notebooks, BI tools and dashboards read while runs write the database."""
     return data_dir() / "published"
 
 
@@ -66,20 +67,20 @@ def dbt_project_dir() -> Path:
 
 
 def dbt_target_dir(title: str) -> Path:
-    """dbt's target folder of one title: schemas and aliases freeze at parse, so titles never share
+    """dbt's target folder of one title. Schemas and aliases freeze at parse: titles never share
     one."""
     return data_dir() / "dbt" / title
 
 
 def catalogue_path() -> Path:
-    """The product catalogue that all simulated titles share: the data folder's, or where it has
-    none the committed dbt seed. The macro ``load_csv_rows`` of the dbt project chooses alike."""
+    """The product catalogue that all simulated titles share: the data folder's, or the committed
+    dbt seed where it has none. The dbt project's macro ``load_csv_rows`` chooses the same."""
     made = made_catalogue_path()
     return made if made.exists() else dbt_project_dir() / "seeds" / "dim_products.csv"
 
 
 def made_catalogue_path() -> Path:
-    """Where the asset ``products`` writes the data folder's catalogue."""
+    """The data folder's catalogue, which the asset ``products`` writes."""
     return data_dir() / "catalogue" / "dim_products.csv"
 
 

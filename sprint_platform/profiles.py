@@ -1,8 +1,8 @@
 """People: where they come from, what they are called, when they are awake, all by hash.
 
-Names are put together from Faker's word lists for the country's locale, picked by hash: whole
-columns at a time. Faker itself makes about 50,000 names a second, and from a generator whose state
-no single day could know. The word lists are part of the data: with another release of Faker (it is
+Names are put together from Faker's word lists for the country's locale, picked by hash, whole
+columns at a time. Faker itself makes about 50,000 names a second, from a generator whose state no
+single day could know. The word lists are part of the data: with another release of Faker (it is
 pinned) the golden digests change.
 """
 
@@ -38,7 +38,7 @@ class Country:
 
 
 # Shares of time zones follow where people live. Offsets are those of standard time all year: a
-# summer time that a government moves must not move an old day's sign-ons.
+# government's change of summer time must not move an old day's sign-ons.
 COUNTRY: dict[str, Country] = {
     "US": Country(
         "north america",
@@ -187,7 +187,7 @@ def _names() -> _Names:
     spans = []
     for code in COUNTRIES:
         provider = import_module(f"faker.providers.person.{COUNTRY[code].faker_locale}").Provider
-        # list(...) of the lists as they stand (some are weighted dicts): sets have no stable order
+        # in the order of Faker's lists (some are weighted dicts): sets have no stable order
         firsts = list(dict.fromkeys(provider.first_names))
         lasts = list(dict.fromkeys(provider.last_names))
         spans.append((len(first), len(firsts), len(last), len(lasts)))

@@ -47,7 +47,7 @@ class TitleError(SprintError, ValueError):
 
 
 def _between(low: float, high: float) -> Callable[[Any], Any]:
-    """A validator that names both ends of the range, not only the one that was missed."""
+    """A validator whose error names both ends of the range, not only the one that was missed."""
 
     def check(value: Any) -> Any:
         if not low <= value <= high:
@@ -261,11 +261,11 @@ FileColumn = str | tuple[str, ...]
 Scalar = bool | int | float | str
 
 
-def _datasets(told: dict[str, Any]) -> dict[str, Any]:
-    for name in told:
+def _datasets(value: dict[str, Any]) -> dict[str, Any]:
+    for name in value:
         if name not in LANDABLE:
             raise ValueError(f"'{name}' is not a dataset ({', '.join(LANDABLE)})")
-    return told
+    return value
 
 
 def _zone(value: str) -> str:
@@ -282,7 +282,7 @@ class Mapping(_Part):
     ``columns`` and ``defaults`` are per dataset and by the contract's column: the name (or names)
     that the files use, and the value of a column that they lack. ``values`` translates words, by
     the contract's column. Naive times are in ``time_zone``; numbers as times count ``epoch_unit``
-    since 1970. A position is ``position_scale`` * told + ``position_offset``, per axis.
+    since 1970. A position is ``position_scale`` * value + ``position_offset``, per axis.
     """
 
     columns: Annotated[dict[str, dict[str, FileColumn]], AfterValidator(_datasets)] = {}
@@ -372,7 +372,7 @@ class Grid(_Part):
 
 
 class Encounters(_Part):
-    """When two teams are close: centroids at most ``distance`` units apart; close beats up to
+    """When two teams meet: their centroids are at most ``distance`` units apart; close beats up to
     ``gap_seconds`` apart are one encounter. ``word`` names the tables."""
 
     distance: Annotated[float, AfterValidator(_between(0, 200_000))]
@@ -447,21 +447,21 @@ class Title(_Part):
 
     @property
     def landing_fingerprint(self) -> str:
-        """What decides how a landed file is read and admitted, as 16 hex digits: another mapping or
+        """16 hex digits of what decides how a landed file is read and admitted: another mapping or
         grid reads the same bytes as other records."""
         settings = self.landing_settings.model_dump_json(exclude={"reject_limit"})
-        told = f"{LANDING_VERSION}:{self.heartbeat_seconds}:{self.grid}:{settings}"
-        return hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
+        text = f"{LANDING_VERSION}:{self.heartbeat_seconds}:{self.grid}:{settings}"
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     @property
     def fingerprint(self) -> str:
-        """What the title's data comes from, as 16 hex digits: a partition made from another seed,
-        YAML or version of the simulation has another one. How encounters are counted is not part
-        of it: that changes no partition."""
-        told = self.model_dump_json(
+        """16 hex digits of what the title's data comes from: a partition made from another seed,
+        YAML or version of the simulation has others. How encounters are counted is not part of it:
+        that changes no partition."""
+        text = self.model_dump_json(
             exclude={"encounters", "description", "landing", "faults"}, exclude_defaults=False
         )
-        return hashlib.blake2b(f"{SIMULATION_VERSION}:{told}".encode(), digest_size=8).hexdigest()
+        return hashlib.blake2b(f"{SIMULATION_VERSION}:{text}".encode(), digest_size=8).hexdigest()
 
     @staticmethod
     def load(name: str) -> Title:
@@ -501,19 +501,19 @@ def read_title(path: Path) -> Title:
 @lru_cache(maxsize=64)
 def _read_title(path: Path, _changed: int, _size: int) -> Title:
     try:
-        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" line {where.line + 1}" if where else ""
-        # a ValueError of YAML's own is a date that no calendar has (2025-13-01)
+        # YAML raises a ValueError for a date that no calendar has (2025-13-01)
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         if isinstance(error, UnicodeDecodeError):
             reason = "it is not UTF-8 text"
         raise TitleError(f"{path}:{line} is not YAML: {reason}") from error
-    if not isinstance(told, dict):
+    if not isinstance(content, dict):
         raise TitleError(f"{path}: a title is a mapping of settings, this file holds none")
     try:
-        title = Title.model_validate(told)
+        title = Title.model_validate(content)
     except ValidationError as error:
         raise TitleError(f"{path}: {_first_problem(error)}") from error
     if title.name != path.stem:

@@ -25,8 +25,8 @@ from sprint_platform.transform.dbt_runner import (
     build_arguments,
     dbt_events,
     failure_line,
+    one_line,
     stray_relations,
-    told_on_one_line,
 )
 
 
@@ -219,7 +219,7 @@ class _Glances:
             with closing(DuckDBConnectionManager.env().handle()) as handle:
                 seen = glance.read(handle.cursor(), self._day)
         except duckdb.Error as error:
-            self._seen[node["unique_id"]] = f"{glance.relation}: {told_on_one_line(error)}"
+            self._seen[node["unique_id"]] = f"{glance.relation}: {one_line(error)}"
         else:
             if seen:
                 self._seen[node["unique_id"]] = seen

@@ -1,8 +1,8 @@
 """dbt's documentation as one page: models, sources, tests, lineage, and the columns' types.
 
-The types are read from a warehouse that is made for this and thrown away: every table of the
-contracts without a row, and dbt's models over them. So the page is the same before the first run
-as after a year, and nobody's warehouse is waited for.
+The types are read from a temporary warehouse: every table of the contracts without a row, and dbt's
+models over them. So the page is the same before the first run as after a year, and waits for no
+warehouse.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class DocsError(SprintError):
 
 
 def dbt_docs_page(title: Title) -> str:
-    """The page as HTML, with the names that tables have in this title; it loads nothing else.
+    """The page as HTML, with the table names of this title; it loads nothing else.
 
     Raises DocsError with dbt's own words when the project is wrong.
     """
@@ -57,12 +57,13 @@ def dbt_docs_page(title: Title) -> str:
             if line := failure_line("the documentation", dbt_result(arguments, environment)):
                 raise DocsError(line)
         page = (target / _PAGE).read_text(encoding="utf-8")
-    # where this machine keeps the files is nobody's business, and differs from build to build
+    # the folders of this machine are private, and differ from build to build
     return page.replace(f"{target}/", "").replace(str(dbt_project_dir()), dbt_project_dir().name)
 
 
 def _make_empty_warehouse(path: Path, title: Title) -> None:
-    """What dbt reads, without rows: the title's datasets, the event log's tables, the store's."""
+    """Creates the tables that dbt reads, without rows: the title's datasets, the event log's
+    tables, the store's."""
     with duckdb.connect(str(path)) as con:
         ensure_title_schemas(con, title.name)
         ensure_bronze(con)

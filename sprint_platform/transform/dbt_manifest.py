@@ -21,8 +21,8 @@ from sprint_platform.places import data_dir, dbt_project_dir
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.transform.dbt_runner import (
     dbt_result,
+    one_line,
     project_environment,
-    told_on_one_line,
 )
 
 # An entry of the manifest: a model, seed, test or source; and the manifest itself.
@@ -43,7 +43,7 @@ class ManifestError(SprintError):
 
 
 def graph_manifest(project: Path | None = None) -> dict[str, Any]:
-    """The parsed project (ours, where none is named), from the data folder where it is there, else
+    """The parsed project (ours, where none is named): from the data folder where it is there, else
     after a parse.
 
     Raises ManifestError with dbt's own words when the project is wrong.
@@ -61,8 +61,8 @@ def graph_manifest(project: Path | None = None) -> dict[str, Any]:
 
 
 def manifest_at_hand(project: Path | None = None) -> dict[str, Any] | None:
-    """The parsed project where the data folder has it as it is now, else None: nothing is parsed
-    for a question that can do without."""
+    """The parsed project where the data folder has it as it is now, else None; nothing is
+    parsed."""
     path = _manifest_path(project or dbt_project_dir())
     return json.loads(path.read_bytes()) if path.exists() else None
 
@@ -76,7 +76,8 @@ def _manifest_path(project: Path) -> Path:
 
 
 def _fingerprint(project: Path) -> str:
-    """A project from outside is parsed with our macros."""
+    """The project's fingerprint; for a project from outside also that of our macros, with which it
+    is parsed."""
     if project == dbt_project_dir():
         return project_fingerprint(project)
     return project_fingerprint(project) + project_fingerprint(dbt_project_dir() / "macros")
@@ -85,7 +86,7 @@ def _fingerprint(project: Path) -> str:
 def project_fingerprint(project: Path) -> str:
     """16 hex digits over the project's files and dbt's versions.
 
-    Of a seed only the name counts: its rows change nothing in the graph, and the catalogue's may
+    A seed counts by its name only: its rows change nothing in the graph, and the catalogue's may
     change with every run of the asset ``products``.
     """
     digest = hashlib.blake2b(digest_size=8)
@@ -121,7 +122,7 @@ def _parse_to(path: Path, project: Path) -> None:
         project_environment(),
     )
     if not result.success:
-        raise ManifestError(f"{project} is wrong: {told_on_one_line(result.exception)}")
+        raise ManifestError(f"{project} is wrong: {one_line(result.exception)}")
     os.replace(target / "manifest.json", path)
     for older in path.parent.glob("manifest-*.json"):
         if older != path:
@@ -177,11 +178,12 @@ def datasets_of(manifest: Node, node: Node) -> list[str]:
 def definitions_of(
     manifest: Node, nodes: Iterable[Node], environment: Mapping[str, str]
 ) -> dict[str, str]:
-    """By unique id what defines each model's rows, as 16 hex digits: its SQL and that of every
-    macro of ours that it calls, comments and blanks aside, and what ``environment`` says to the
-    variables that they read. What the model's parents are defined by is not in it."""
+    """What defines each model's rows, by unique id, as 16 hex digits: its SQL and that of every
+    macro of ours that it calls, without comments and extra blanks, and the values in
+    ``environment`` of the variables that they read. The definitions of the model's parents are not
+    in it."""
     macros = manifest["macros"]
-    # of a macro that is dispatched by the engine all versions
+    # all versions of a macro that is dispatched by the engine
     by_name: dict[str, list[str]] = {}
     sql: dict[str, str] = {}
     for unique_id, macro in macros.items():
@@ -209,6 +211,6 @@ def definitions_of(
 
 
 def _plain_sql(code: str) -> str:
-    """The code without comments and with single blanks; what stands in quotes stays as it is."""
+    """The code without comments and with single blanks; quoted text stays as it is."""
     plain = _QUOTED_OR_COMMENT.sub(lambda found: found[1] or " ", code)
     return " ".join(plain.split())

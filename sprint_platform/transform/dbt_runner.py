@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
     from dbt_common.events.base_types import EventMsg
 
-# What a person is told of many failures.
-FAILURES_TOLD = 5
+# More failures than these are only counted.
+FAILURES_SHOWN = 5
 RESULT_EVENTS = {"LogModelResult", "LogSeedResult", "LogTestResult"}
-# What makes a dbt run one title's and one window's, or some batches'.
+# The variables that limit a dbt run to one title and window, or to some batches.
 RUN_VARIABLES = {
     "SPRINT_TITLE",
     "SPRINT_WORD",
@@ -51,8 +51,8 @@ RUN_VARIABLES = {
 
 
 def project_environment() -> dict[str, str]:
-    """Where dbt's profile lies, and every setting that the profile reads for DuckDB, which lets dbt
-    into a file that this process has open only with the very same."""
+    """The folder of dbt's profile, and every setting that the profile reads for DuckDB: dbt can
+    open a file that this process has open only with the same settings."""
     return {
         "DBT_PROFILES_DIR": str(dbt_project_dir()),
         # where a project from outside finds ours
@@ -64,7 +64,7 @@ def project_environment() -> dict[str, str]:
 
 
 def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
-    """The environment of a dbt run for the title; without a window it is about everything."""
+    """The environment of a dbt run for the title; without a window it covers everything."""
     environment = {
         **project_environment(),
         "SPRINT_TITLE": title.name,
@@ -80,7 +80,7 @@ def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
 
 
 def window_environment(window: Window | None) -> dict[str, str]:
-    """What makes a run one of these days; without them it is about everything."""
+    """The variables that limit a dbt run to these days; without a window it covers everything."""
     if window is None:
         return {}
     return {
@@ -90,7 +90,7 @@ def window_environment(window: Window | None) -> dict[str, str]:
 
 
 def batches_environment(batches: Collection[int]) -> dict[str, str]:
-    """What makes a run one of these batches; without them it is about everything."""
+    """The variables that limit a dbt run to these batches; without any it covers everything."""
     if not batches:
         return {}
     return {"SPRINT_BATCHES": ",".join(str(batch) for batch in sorted(set(batches)))}
@@ -107,11 +107,11 @@ def build_arguments(
     nodes: Iterable[Mapping[str, Any]],
     project: Path | None = None,
 ) -> list[str]:
-    """The arguments of ``dbt build`` for just these nodes of the manifest, models and tests.
+    """The arguments of ``dbt build`` for exactly these nodes of the manifest, models and tests.
     ``name`` is the title's, or the domain's; ``project`` its dbt project where that is not ours.
 
-    Every node is named, and nothing comes along: dbt's own ways to pick tests for models either
-    leave the sources' tests out or take those of assets that nobody selected.
+    Every node is named: dbt's own ways to pick tests for models either leave the sources' tests out
+    or take those of assets that were not selected.
     """
     return [
         "build",
@@ -121,7 +121,7 @@ def build_arguments(
         "--no-write-json",
         "--no-use-colors",
         *("--indirect-selection", "empty"),
-        # what nothing is built of lies in a folder, too
+        # folders also hold nodes that are not built
         *("--exclude-resource-type", "unit_test", "exposure"),
         "--select",
         *sorted("fqn:" + ".".join(name) for name in _shortest_names(manifest, nodes)),
@@ -131,14 +131,14 @@ def build_arguments(
 def _shortest_names(
     manifest: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]]
 ) -> set[tuple[str, ...]]:
-    """The names of folders of which every node is asked for, and of the nodes in no such folder.
+    """The names of the folders of which every node is asked for, and of the asked nodes elsewhere.
 
-    dbt looks at all nodes for each name: naming the 80 nodes of a title's day one by one took it
-    half a second.
+    dbt looks at all nodes for each name: naming the 80 nodes of a title's day one by one took half
+    a second.
     """
     asked = {tuple(node["fqn"]) for node in nodes}
     others = {tuple(node["fqn"]) for node in manifest["nodes"].values()} - asked
-    # a project's name alone would be any model's of that name, too
+    # a project's name alone would also select any model of that name
     others_folders = {name[:depth] for name in others for depth in range(2, len(name))}
     shortest = set()
     for name in asked:
@@ -148,7 +148,8 @@ def _shortest_names(
 
 
 def project_arguments(name: str, project: Path | None = None) -> list[str]:
-    """Where the project is, and where dbt keeps what it parsed: apart for each title and domain."""
+    """The arguments for the project's folder and for the folder of what dbt parsed, one for each
+    title and domain."""
     target = dbt_target_dir(name)
     return [
         *("--project-dir", str(project or dbt_project_dir())),
@@ -172,7 +173,7 @@ def dbt_result(
             result = dbtRunner(callbacks=callbacks).invoke(arguments)
         finally:
             DuckDBConnectionManager.close_all_connections()
-    # in the main thread dbt cancels its queries, and tells of the signal as of any other failure
+    # in the main thread dbt cancels its queries, and reports the signal like any other failure
     if isinstance(result.exception, (KeyboardInterrupt, SystemExit)):
         raise result.exception
     return result
@@ -183,11 +184,11 @@ def dbt_result_in_duckdb(
     environment: Mapping[str, str],
     callbacks: list[Callable[[EventMsg], None]] | None = None,
 ) -> dbtRunnerResult:
-    """Runs dbt in the DuckDB file; the lease is the caller's.
+    """Runs dbt in the DuckDB file; the caller holds the lease.
 
-    A connection beside dbt's own has the file open first: dbt would fail where another program has
-    it open, and so it is waited for here, and cannot come in between. Raises LockError where that
-    program does not let go.
+    A connection beside dbt's own opens the file first: dbt would fail where another program has it
+    open, so this waits for that program, which then cannot come in between. Raises LockError where
+    it does not let go.
     """
     with connect():
         return dbt_result(arguments, environment, callbacks)
@@ -202,10 +203,10 @@ def dbt_events(
     dbt's result. The caller has the file open, as ``dbt_result_in_duckdb`` has: other programs
     cannot come in between.
 
-    dbt works in a thread of its own, so that its next model runs while Dagster stores what the last
-    one told. Where the run is stopped, so is dbt: the models that are being built are rolled back,
-    and no other begins. ``at_once`` hears of each result first, in the thread that built it: while
-    it listens, dbt has the database open.
+    dbt works in a thread of its own, so that its next model runs while Dagster stores the last
+    result. When the run is stopped, so is dbt: the models that are being built are rolled back, and
+    no other begins. ``at_once`` is called with each result first, in the thread that built it:
+    until it returns, dbt has the database open.
     """
     from dbt_common.events.functions import msg_to_dict
 
@@ -213,7 +214,7 @@ def dbt_events(
     finished: list[dbtRunnerResult] = []
     stopping = threading.Event()
 
-    def told(event: EventMsg) -> None:
+    def on_event(event: EventMsg) -> None:
         if stopping.is_set() and event.info.name in ("LogStartLine", "SQLQuery"):
             raise RuntimeError("the run was stopped")
         if event.info.name in RESULT_EVENTS:
@@ -224,7 +225,7 @@ def dbt_events(
 
     def run() -> None:
         try:
-            finished.append(dbt_result(arguments, environment, [told]))
+            finished.append(dbt_result(arguments, environment, [on_event]))
         finally:
             waiting.put(None)
 
@@ -232,7 +233,8 @@ def dbt_events(
         stopping.set()
         _interrupt_queries()
 
-    # Dagster leaves a step in the middle when the signal finds it storing what the step yielded
+    # the signal may find Dagster storing what the step yielded: it then leaves the step in the
+    # middle
     with when_stopped(stop):
         thread = threading.Thread(target=run, name="dbt")
         thread.start()
@@ -253,20 +255,21 @@ def _interrupt_queries() -> None:
 
     for adapter in list(FACTORY.adapters.values()):
         assert isinstance(adapter, BaseAdapter)
-        # a connection that was closed just now runs nothing
+        # a connection that was just closed runs nothing
         with suppress(duckdb.ConnectionException):
             adapter.cancel_open_connections()
 
 
 @contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """dbt reads its settings from the process's environment: these, for the time of the block."""
-    # a title or window that somebody exported for dbt's own command line is not this run's, and
-    # would freeze its names into the graph's manifest
+    """Sets the process's environment, from which dbt reads its settings, for the time of the
+    block."""
+    # a title or window exported for dbt's own command line is not this run's, and would freeze its
+    # names into the graph's manifest
     names = {*values, *RUN_VARIABLES}
     before = {name: os.environ[name] for name in names if name in os.environ}
     try:
-        # no variable is missing for a moment: another thread would take the data for elsewhere
+        # no variable may be missing for a moment: another thread would look for the data elsewhere
         os.environ.update(values)
         for name in RUN_VARIABLES - values.keys():
             os.environ.pop(name, None)
@@ -283,13 +286,13 @@ def failure_line(name: str, result: dbtRunnerResult) -> str | None:
         return None
     results = node_results(result)
     if result.exception is not None or not results:
-        return f"dbt failed for {name}: {told_on_one_line(result.exception)}"
+        return f"dbt failed for {name}: {one_line(result.exception)}"
     failed = [r for r in results if r.status in ("error", "fail", "runtime error")]
-    told = "; ".join(_told_failure(r) for r in failed[:FAILURES_TOLD])
-    more = f"; and {len(failed) - FAILURES_TOLD} more" if len(failed) > FAILURES_TOLD else ""
+    texts = "; ".join(_failure_text(r) for r in failed[:FAILURES_SHOWN])
+    more = f"; and {len(failed) - FAILURES_SHOWN} more" if len(failed) > FAILURES_SHOWN else ""
     skipped = sum(r.status == "skipped" for r in results)
     downstream = f" ({skipped} downstream were skipped)" if skipped else ""
-    return f"dbt: {len(failed)} of {len(results)} failed for {name}: {told}{more}{downstream}"
+    return f"dbt: {len(failed)} of {len(results)} failed for {name}: {texts}{more}{downstream}"
 
 
 def node_results(result: dbtRunnerResult) -> list[NodeResult]:
@@ -297,18 +300,18 @@ def node_results(result: dbtRunnerResult) -> list[NodeResult]:
     return list(getattr(result.result, "results", []))
 
 
-def _told_failure(result: NodeResult) -> str:
+def _failure_text(result: NodeResult) -> str:
     kind, name = str(result.node.resource_type), result.node.name
-    return f"{kind} {name}: {told_on_one_line(result.message)}"
+    return f"{kind} {name}: {one_line(result.message)}"
 
 
-def told_on_one_line(error: object) -> str:
-    """An error's text without its line breaks, at most some lines long."""
+def one_line(error: object) -> str:
+    """An error's text without its line breaks, at most 600 characters."""
     return " ".join(str(error or "no reason was given").split())[:600]
 
 
 def stray_relations(schemas: Collection[str], result: dbtRunnerResult) -> list[str]:
-    """Relations that the run built outside these schemas: names of another title, frozen by a parse
+    """Relations that the run built outside these schemas: names of another title, from an old parse
     that should not have been used."""
     return sorted(
         str(r.node.relation_name)

@@ -24,9 +24,9 @@ from sprint_platform.places import dbt_project_dir, published_dir
 from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.title import Title
 
-# What a question may need to be told.
+# The values that a question may need.
 NEEDS = ("player", "date", "month")
-# The mart that says who played longest.
+# The mart with the play time of each player and day.
 ACTIVITY = "player_activity_daily"
 # An analysis is a question where its first line says so: -- 1. How long did a player play …?
 _FIRST_LINE = re.compile(r"-- (\d+)\. (.+)\n")
@@ -55,8 +55,8 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was asked and what came out. ``values`` is what was filled in, by need, and ``chosen``
-    says why, for what nobody told. ``seconds`` is the query's own time."""
+    """An answer. ``values`` are the values in the query, by need; ``chosen`` says why, for those
+    that the user did not give. ``seconds`` is the query's own time."""
 
     values: Mapping[str, str]
     chosen: Mapping[str, str]
@@ -68,7 +68,7 @@ class Answer:
 
 def questions() -> list[Question]:
     """Every question of the dbt project, by number. Raises QuestionError for a file that is no
-    template, or needs what nobody can tell it."""
+    template, or needs another value than ``NEEDS``."""
     found = []
     for path in (dbt_project_dir() / "analyses").glob("*.sql"):
         first_line = _FIRST_LINE.match(path.read_text(encoding="utf-8"))
@@ -78,7 +78,8 @@ def questions() -> list[Question]:
 
 
 def _question(path: Path, number: int, text: str) -> Question:
-    """Rendered once with its own defaults, the file tells what it needs and reads."""
+    """The question of the file, which is rendered once with its own defaults to find what it needs
+    and reads."""
     needs: dict[str, None] = {}
     models: dict[str, None] = {}
 
@@ -100,7 +101,7 @@ def _question(path: Path, number: int, text: str) -> Question:
 def _rendered(
     path: Path, relation_of: Callable[[str], str], value_of: Callable[[str, str], str]
 ) -> str:
-    # whatever else dbt would know is an error, not empty text
+    # anything else that dbt knows is an error here, not empty text
     templates = jinja2.Environment(undefined=jinja2.StrictUndefined)
     try:
         template = templates.from_string(path.read_text(encoding="utf-8"))
@@ -110,8 +111,8 @@ def _rendered(
 
 
 def _relation(title: Title, model: str) -> str:
-    """Where a mart of the title is published: dbt's generate_alias_name and generate_schema_name
-    say the same."""
+    """The published relation of a mart of the title, as dbt's generate_alias_name and
+    generate_schema_name name it."""
     return f"{title.name}_mart.{model.replace('encounter', title.encounters.word)}"
 
 
@@ -122,9 +123,9 @@ def ask(
     day: date | None = None,
     month: date | None = None,
 ) -> Answer:
-    """The answer from what is published of the title. ``month`` is its first day. What the question
-    needs and nobody told is chosen: the last date or month that there is, and whoever played
-    longest (on the date, where there is one).
+    """The answer from what is published of the title. ``month`` is its first day. A needed value
+    that is None is chosen: the last date or month that there is, and the player who played longest
+    (on the date, where there is one).
 
     Raises QuestionError where nothing is published or a table is empty, and for a player, date or
     month that is not in the table.
@@ -183,10 +184,10 @@ def _require_rows(con: duckdb.DuckDBPyConnection, relations: Iterable[str], mend
 
 
 def _published_day(
-    con: duckdb.DuckDBPyConnection, relation: str, period: str, told: date | None
+    con: duckdb.DuckDBPyConnection, relation: str, period: str, wanted: date | None
 ) -> date:
-    """The first day of the period (a day or a month) that was told, where the relation has rows in
-    it; without one, of the last that it has."""
+    """The first day of the ``wanted`` period (a day or a month), which must have rows in the
+    relation; for None that of the relation's last period."""
     columns = [name for name, *_ in con.execute(f"describe {relation}").fetchall()]
     schema, _, mart = relation.partition(".")
     ledger = title_ledger(schema.removesuffix("_mart"))
@@ -196,19 +197,19 @@ def _published_day(
     row = con.execute(
         f"select min({column}), max({column}), date_trunc('{period}', max({column}))::date,"
         f" count(*) filter (where date_trunc('{period}', {column}) = ?) from {relation}",
-        [told],
+        [wanted],
     ).fetchone()
     assert row is not None
     first, last, first_of_last, rows = row
-    if told is None:
+    if wanted is None:
         return cast(date, first_of_last)
     if not rows:
-        # a month is told as YYYY-MM
+        # a month is written as YYYY-MM
         asked, begin, end = (
-            str(day) if period == "day" else str(day)[:7] for day in (told, first, last)
+            str(day) if period == "day" else str(day)[:7] for day in (wanted, first, last)
         )
         raise QuestionError(f"{relation} has nothing of {asked}: it goes from {begin} to {end}")
-    return told
+    return wanted
 
 
 def _require_player(con: duckdb.DuckDBPyConnection, relation: str, player: UUID) -> None:
@@ -223,7 +224,7 @@ def _longest_player(con: duckdb.DuckDBPyConnection, activity: str, day: str | No
         f"select player_id from {activity} {on_the_day} group by player_id"
         " order by sum(total_play_time_seconds) desc, player_id limit 1"
     ).fetchone()
-    # there are rows, of that day, too: it was looked for
+    # ``_require_rows`` and ``_published_day`` found rows, of that day too
     assert row is not None
     return cast(UUID, row[0])
 
