@@ -77,7 +77,7 @@ def test_every_fault_that_a_contract_sees_is_found(
     assert result.unexplained == 0
     assert list(result.days) == DAYS
     for fault in result.faults:
-        assert fault.told + fault.hidden == len(ledger_rows(DAYS, fault=fault.fault)) > 0
+        assert fault.recorded + fault.hidden == len(ledger_rows(DAYS, fault=fault.fault)) > 0
         # the last day's files have another column's name: what is in them is hidden
         of_last = [row for row in ledger_rows([LAST], fault=fault.fault) if row["file"]]
         assert fault.hidden == (0 if fault.fault == "renamed_column" else len(of_last))
@@ -122,7 +122,11 @@ def test_any_dirt_in_any_order_is_found(data: st.DataObject) -> None:
     assert result.unexplained == 0
     for fault in result.faults:
         if fault.unseen is None:
-            assert (fault.fault, fault.found, fault.right) == (fault.fault, fault.told, fault.told)
+            assert (fault.fault, fault.found, fault.right) == (
+                fault.fault,
+                fault.recorded,
+                fault.recorded,
+            )
 
 
 @pytest.mark.parametrize("seed", range(1, 4))
@@ -256,7 +260,7 @@ def test_only_the_asked_days_are_scored(scored: Title) -> None:
     result = score(scored, DAYS[1], DAYS[2])
     assert list(result.days) == DAYS[1:3]
     for fault in result.faults:
-        assert fault.told == len(ledger_rows(DAYS[1:3], fault=fault.fault))
+        assert fault.recorded == len(ledger_rows(DAYS[1:3], fault=fault.fault))
     assert {fault: PERFECT[fault] for fault in told(result)} == told(result)
 
 

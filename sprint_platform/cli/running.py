@@ -120,7 +120,7 @@ def _ask_about_existing(game: Title, days: list[date], entrypoint: Entrypoint) -
 
 def _existing(game: Title, days: list[date], entrypoint: Entrypoint) -> int:
     """How many partitions that the run would make are there already."""
-    from sprint_platform.orchestration.upstream import with_downstream
+    from sprint_platform.operations.upstream import with_downstream
     from sprint_platform.storage.partitions import read_manifest
 
     below = list(DAILY)

@@ -40,7 +40,7 @@ def score(
     for fault in result.faults:
         shares = (_share(fault.precision), _share(fault.recall))
         found = "-" if fault.unseen else f"{fault.found:,}"
-        counts = (f"{fault.told:,}", found)
+        counts = (f"{fault.recorded:,}", found)
         table.add_row(fault.fault, *counts, *shares, f"{fault.hidden:,}", fault.unseen or "")
     out.print(table)
     if any(fault.hidden for fault in result.faults):

@@ -1,1 +1,1 @@
-"""What is done with titles and domains beside building them; it knows no Dagster."""
+"""What is done with titles and domains besides building them. Nothing here knows Dagster."""

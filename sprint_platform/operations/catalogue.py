@@ -18,7 +18,7 @@ from sprint_platform.telemetry.contracts import DATASETS, Column
 
 
 def write_catalogue(products: pa.Table, path: Path) -> None:
-    """Replaces the file by the products, at once: a reader finds the old file or the new."""
+    """Replaces the file in one step: a reader finds the old products or the new."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8", newline="") as file:
@@ -31,20 +31,21 @@ def write_catalogue(products: pa.Table, path: Path) -> None:
 
 
 def read_catalogue(path: Path | None = None) -> pa.Table:
-    """The catalogue's products, as the contract's ``products``; people may have edited it.
+    """The catalogue's products, as the contract's ``products``; people may have edited the file.
 
-    Raises PartitionError, in one line, for a missing file or a value that is none of its column's.
+    Raises PartitionError, in one line, for a missing file or a value that is not of its column's
+    type.
     """
     path, contract = path or catalogue_path(), DATASETS["products"]
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            told = list(csv.DictReader(file))
+            rows = list(csv.DictReader(file))
     except FileNotFoundError as error:
         raise PartitionError(f"{path} is missing: materialize the asset products first") from error
     columns = []
     for column in contract.columns:
         try:
-            values = [_from_text(row[column.name], column) for row in told]
+            values = [_from_text(row[column.name], column) for row in rows]
             columns.append(pa.array(values, column.arrow_type))
         except KeyError as error:
             raise PartitionError(f"{path}: there is no column {column.name}") from error

@@ -1,4 +1,4 @@
-"""How missing days are caught up: which runs are asked for, and how long each may be."""
+"""Catching up missing days: which runs are asked for, and how long each may be."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sprint_platform.core.settings import settings
 from sprint_platform.core.window import Window, ranges
 
 MOST_SECONDS = 2 * 60 * 60.0
-# So often in a row a day fails in a run of its own before it is passed over.
+# After so many failures in a row, in runs of its own, a day is passed over.
 TRIES = 3
-# About how many seconds so many runs over these days take.
+# About how many seconds it takes to build these days in so many runs.
 Seconds = Callable[[list[date], int], float]
 
 
@@ -27,9 +27,9 @@ class EndedRun:
 
 @dataclass(frozen=True)
 class CatchUp:
-    """What is asked for next. ``windows`` are runs: the oldest missing days as one, or one for each
-    of them where the last run that had them failed. ``passed_over`` are the missing days that
-    failed so often in runs of their own that they no longer stop the others."""
+    """What is asked for next. ``windows`` are runs: the oldest missing days as one run, or a run
+    for each where the last run of them failed. ``passed_over`` are the missing days that failed so
+    often in runs of their own that they no longer stop the others."""
 
     windows: list[Window]
     passed_over: list[date]
@@ -37,8 +37,8 @@ class CatchUp:
 
 def next_runs(missing: list[date], past: Iterable[EndedRun], seconds: Seconds) -> CatchUp:
     """The runs that catch up the oldest gap of the ``missing`` days (ascending). ``past`` are the
-    runs that had days until now, the last one first; together the runs asked for take at most
-    ``catch_up_days`` days and ``MOST_SECONDS``, but never less than a day."""
+    earlier runs over days, the last one first. Together the runs take at most ``catch_up_days``
+    days and ``MOST_SECONDS``, but at least a day."""
     failures = failures_of_days(past, set(missing))
     passed_over = [day for day in missing if failures.get(day, 0) >= TRIES]
     gaps = ranges([day for day in missing if day not in passed_over])
@@ -46,7 +46,7 @@ def next_runs(missing: list[date], past: Iterable[EndedRun], seconds: Seconds) -
         return CatchUp([], passed_over)
     gap = gaps[0].days
     alone = gap[0] in failures
-    # as many as are alike: a gap may begin with days that failed, and go on with others
+    # a gap may begin with days that failed, and go on with others
     alike = next((n for n, day in enumerate(gap) if (day in failures) != alone), len(gap))
     days = gap[:alike]
     if alone:
@@ -56,8 +56,8 @@ def next_runs(missing: list[date], past: Iterable[EndedRun], seconds: Seconds) -
 
 
 def failures_of_days(past: Iterable[EndedRun], days: Collection[date]) -> Mapping[date, int]:
-    """Of these days those whose last run failed, and how often in a row each has failed in a run of
-    its own; 0 where it failed with others only."""
+    """Those of these days whose last run failed, and how often in a row each has failed in a run of
+    its own; 0 where it failed only together with others."""
     failures: dict[date, int] = {}
     ended: set[date] = set()
     for run in past:
@@ -72,7 +72,7 @@ def failures_of_days(past: Iterable[EndedRun], days: Collection[date]) -> Mappin
 
 
 def runs_of(days: list[date], seconds: Seconds) -> list[Window]:
-    """All of the days (ascending) as windows without gaps, none longer than a run may be."""
+    """All of the days (ascending) as windows without gaps, each at most as long as a run may be."""
     windows = []
     for gap in ranges(days):
         left = gap.days
@@ -84,8 +84,8 @@ def runs_of(days: list[date], seconds: Seconds) -> list[Window]:
 
 
 def first_days(days: list[date], seconds: Callable[[list[date]], float]) -> list[date]:
-    """The first of the days: at most ``catch_up_days``, and at most what takes ``MOST_SECONDS``;
-    but one at the least."""
+    """The first of the days: at most ``catch_up_days``, and at most what takes ``MOST_SECONDS``,
+    but at least one."""
     days = days[: settings().catch_up_days]
     if seconds(days) <= MOST_SECONDS:
         return days

@@ -1,5 +1,5 @@
-"""Which days of a title are to be built: those that are missing, or behind what was landed, and
-those that were built by another definition than today's."""
+"""Which days of a title are to be built: those that are missing, behind what was landed, or built
+by another definition than today's."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ NOTHING = str(Digest())
 
 
 def missing_days(title: Title, standing: Standing | None, last: date) -> list[date]:
-    """The days from the launch to the ``last`` that are not built, ascending, by the ledger. Where
-    nothing was published yet (None), those of which a dataset was never made."""
+    """The days from the launch to the ``last`` that the ledger does not have as built, ascending.
+    Where nothing was published yet (None), the days without a partition of some dataset."""
     if standing is not None:
         built = {date.fromisoformat(day) for day in standing.built}
     else:
@@ -35,7 +35,7 @@ def missing_days(title: Title, standing: Standing | None, last: date) -> list[da
 
 def stale_days(title: Title, standing: Standing) -> list[date]:
     """The days that were built by another definition than today's, ascending. Players who signed up
-    before the launch are of the launch day."""
+    before the launch belong to the launch day."""
     stale = (("dim_players", date.fromisoformat(day)) for day in standing.stale)
     return days_to_build(title, stale)
 
@@ -43,12 +43,12 @@ def stale_days(title: Title, standing: Standing) -> list[date]:
 def unbuilt_days(
     con: duckdb.DuckDBPyConnection, title: Title, models: Iterable[Model]
 ) -> list[date]:
-    """The days of which a landed partition is not loaded, or some model was not built from what is
-    loaded: after a landing, after a killed run, or in a new warehouse."""
+    """The days with a landed partition that is not loaded, or with a model that was not built from
+    what is loaded: after a landing, after a killed run, or in a new warehouse."""
     ensure_title_schemas(con, title.name)
     ledger = title_ledger(title.name)
     unbuilt = map(date.fromisoformat, ledger.standing(con, models).unbuilt)
-    # what is unbuilt of before the launch are players
+    # before the launch there are only players
     changed = [("dim_players" if day < title.launch_date else "", day) for day in unbuilt]
     for dataset in DAILY:
         loaded = ledger.loaded_digests(con, dataset)
@@ -74,6 +74,7 @@ def has_partition(title: Title, day: date) -> bool:
 
 
 def title_lock(title: Title) -> Lock:
-    """While a command holds it, it lands and builds the title, and the sensor requests nothing."""
+    """The lock of a command that lands and builds the title; while it is held, the sensor requests
+    nothing."""
     folder = data_dir() / "raw" / title.name
     return Lock(Kind.TITLE, folder / ".building.lock", f"title {title.name}")

@@ -14,17 +14,17 @@ from sprint_platform.title import Title, TitleError
 if TYPE_CHECKING:
     from sprint_platform.simulation.world import World
 
-# The simulation orders records within tables of so many players, and a record that is out of order
-# moves within its table: this number decides the files' bytes, and is no matter of memory alone.
+# The simulation orders records within tables of so many players, and an out-of-order record moves
+# within its table: this number decides the files' bytes, not only the memory.
 PLAYERS_A_TABLE = 20_000
 
 
 def deliver(title: Title, day: date) -> Delivery:
-    """Writes the files that the title delivers on the day, and the ledger of their faults: of the
-    day's records those that are neither dropped nor late, then the late ones of the days before.
+    """Writes the files that the title delivers on the day, and the ledger of their faults: the
+    day's records that are neither dropped nor late, then the late ones of the days before.
 
-    The files are a function of the title and the day alone (and of the catalogue, for purchases).
-    Raises TitleError or DeliveryError, in one line.
+    The files depend on the title and the day alone (and on the catalogue, for purchases). Raises
+    TitleError or DeliveryError, in one line.
     """
     # numpy and the name lists: only when something is simulated
     from sprint_platform.simulation.world import World
@@ -37,14 +37,15 @@ def deliver(title: Title, day: date) -> Delivery:
 
 
 def deliver_from(world: World, day: date) -> Delivery:
-    """The same from a world that is there already."""
+    """``deliver`` from a world that exists already."""
     title = world.title
     datasets = [name for name in title.landing_settings.datasets if name != "products"]
     return write_delivery(title, day, {name: _records(world, name, day) for name in datasets})
 
 
 def _records(world: World, dataset: str, day: date) -> Iterator[tuple[date, Dirtied]]:
-    """What the dataset's file of the day holds, with the day that each table's records are of."""
+    """The records in the dataset's file of the day, with the day that each table's records are
+    of."""
     from sprint_platform.simulation.faults import delivered
 
     faults = world.title.faults

@@ -1,4 +1,4 @@
-"""How the periods of a domain from outside stand: made, loaded, built, missing."""
+"""The state of the periods of a domain from outside: made, loaded, built, missing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sprint_platform.telemetry.contracts import Dataset
 
 
 def made_periods(domain: Domain) -> list[Period]:
-    """The days or batches of which some dataset was made, ascending."""
+    """The days or batches with a partition of some dataset, ascending."""
     found: set[Period] = set()
     for dataset in domain.datasets:
         if isinstance(domain.periods, Days):
@@ -93,8 +93,8 @@ def _is_made(domain: Domain, dataset: str, period: Period) -> bool:
 def require_loaded(
     con: duckdb.DuckDBPyConnection, domain: Domain, read: Iterable[str], periods: Iterable[Period]
 ) -> None:
-    """Raises PartitionError where the warehouse does not hold one of the periods of the datasets
-    ``read`` as its files have it: a run that was killed between the two would build models of old
+    """Raises PartitionError where the warehouse does not hold a period of the datasets ``read`` as
+    its files have it: after a run that was killed between the two, models would be built from old
     rows, or none."""
     ensure_tables(con, domain.ledger, domain.datasets)
     periods = list(periods)

@@ -1,4 +1,4 @@
-"""Partition files out as JSON, NDJSON, CSV or Parquet, in a layout that lands back whole.
+"""Exports partitions as JSON, NDJSON, CSV or Parquet, in a layout that can be landed again in full.
 
 ``DIR/<dataset>/<day>/`` may be copied into ``data/landing/<other title>/`` as it is. A day is one
 file, or none where it has no records; sessions as JSON are dumps, one file a session with its
@@ -37,13 +37,13 @@ from sprint_platform.places import data_dir
 from sprint_platform.storage.partitions import read_manifest, read_partition
 from sprint_platform.telemetry.contracts import DATASETS
 
-# Of a day's session dumps this many heartbeats are sorted at once (about 1 GB); a larger day is
-# read once for every so many.
+# So many heartbeats of a day's session dumps are sorted at once (about 1 GB); a larger day is read
+# once for each so many.
 HEARTBEATS_IN_MEMORY = 4_000_000
 # and this many are text at once, some 20 MB
 HEARTBEATS_AS_TEXT = 100_000
 
-# Hears of every chunk of rows that is written: how many.
+# Called with the number of rows of every chunk that is written.
 Watch = Callable[[int], None]
 
 
@@ -87,14 +87,14 @@ def export_day(
 
 def export_products(products: pa.Table, file_format: str, folder: Path) -> Exported:
     """Writes the catalogue, which has no days, to ``folder/products/catalogue/``. Raises
-    ExportError."""
+    ExportError as ``export_day``."""
     path = _target(folder, "products", "catalogue") / f"products.{file_format}"
     return _export_table("products", [products], path, file_format, None)
 
 
 def _target(folder: Path, dataset: str, name: str) -> Path:
-    for kept in ("raw", "landed"):
-        own = data_dir() / kept
+    for folder_name in ("raw", "landed"):
+        own = data_dir() / folder_name
         if (folder / dataset).resolve().is_relative_to(own.resolve()):
             raise ExportError(
                 f"{folder} lies in {own}, where the platform keeps its own files: export elsewhere"
@@ -104,8 +104,8 @@ def _target(folder: Path, dataset: str, name: str) -> Path:
 
 @contextmanager
 def _staged(target: Path) -> Iterator[Path]:
-    """A hidden folder whose files take their places in ``target`` at the end, and none of them
-    after an error. Landing passes over hidden names: it never reads what is still being written."""
+    """A hidden folder whose files are moved to ``target`` at the end; after an error none is.
+    Landing skips hidden names: it never reads a file that is still being written."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=target.parent))
@@ -147,7 +147,7 @@ def _export_table(
                     file.write(piece)
         size = staged.stat().st_size
         if not rows:
-            # landing takes an empty file for one whose delivery went wrong
+            # landing takes an empty file for a failed delivery
             staged.unlink()
             path.unlink(missing_ok=True)
             return Exported(0, 0, 0, (f"{path} has no records, and is not written",))
@@ -155,8 +155,8 @@ def _export_table(
 
 
 def _write_parquet(path: Path, dataset: str, tables: Iterable[pa.Table]) -> None:
-    """The contract's columns. Times say that they are UTC; no schema of Arrow's own goes with them,
-    which older readers of Arrow could not read (decimal32)."""
+    """Writes the contract's columns. Times are marked as UTC; Arrow's own schema is left out, as
+    older readers of Arrow cannot read it (decimal32)."""
     schema = pa.schema(
         [
             column.with_type(pa.timestamp("us", "UTC"))
@@ -200,10 +200,10 @@ _TEXT = {"csv": _csv, "ndjson": _ndjson, "json": _json}
 
 
 def _export_dumps(title: str, day: date, target: Path, watch: Watch | None) -> Exported:
-    """One file a session: its start and end, its players, and its heartbeats of that day."""
+    """Writes one file a session: its start and end, its players, and its heartbeats of that day."""
     beats = read_manifest(title, "heartbeats", day)
     shares = math.ceil(beats.rows / HEARTBEATS_IN_MEMORY) if beats and beats.rows else 1
-    files = rows = size = told = 0
+    files = rows = size = written = 0
     with _staged(target) as staging:
         for share in range(shares):
             sessions = _share(title, "sessions", day, share, shares)
@@ -211,16 +211,16 @@ def _export_dumps(title: str, day: date, target: Path, watch: Watch | None) -> E
             for session, pieces, players, beaten in _dumps(sessions, heartbeats):
                 with (staging / f"{session}.json").open("wb") as file:
                     size += sum(file.write(piece) for piece in pieces)
-                files, rows, told = files + 1, rows + players, told + beaten
+                files, rows, written = files + 1, rows + players, written + beaten
                 if watch:
                     watch(players)
     notes = []
     if beats is None:
         notes.append(f"{day} has no partition of heartbeats: the sessions' files hold none")
-    elif beats.rows > told:
+    elif beats.rows > written:
         notes.append(
-            f"{day}: {beats.rows - told:,} heartbeats are in no file, as no record tells of their"
-            " session"
+            f"{day}: {beats.rows - written:,} heartbeats are in no file, as no record tells of"
+            " their session"
         )
     older = sum(1 for _ in target.glob("*.json")) - files
     if older:
@@ -235,7 +235,7 @@ def _share(title: str, dataset: str, day: date, share: int, shares: int) -> pa.T
     if read_manifest(title, dataset, day) is not None:
         for table in read_partition(title, dataset, day):
             if shares > 1:
-                # the last bytes differ in any kind of id, counted ones too
+                # the last bytes differ in ids of every kind, also in counted ones
                 last = id_bytes(in_one_piece(table["session_id"]))[:, 8:].copy().view(">u8")[:, 0]
                 table = table.filter(pa.array(last % shares == share))
             tables.append(table)
@@ -255,7 +255,7 @@ def _dumps(
     heads = JsonLines(_heads(sessions, [first for first, _ in players_of.values()]), ",\n")
     players = JsonLines(sessions.drop_columns("session_id"), ",\n")
     heartbeats = heartbeats.drop_columns("session_id")
-    # neighbours become text together: a call for each session would cost most of the time
+    # neighbours become text together: one call a session would take most of the time
     beats, start, stop = JsonLines(heartbeats[:0], ",\n"), 0, 0
     for number, (session, (part, last_part)) in enumerate(players_of.items()):
         beat, last_beat = beats_of.get(session, (start, start))
@@ -282,7 +282,7 @@ def _spans(records: pa.Table) -> dict[bytes, tuple[int, int]]:
 
 
 def _heads(sessions: pa.Table, firsts: list[int]) -> pa.Table:
-    """What a session's file begins with: from its players' first start to their last end."""
+    """The head of each session's file: its id, its players' first start and last end."""
     first = np.array(firsts, np.int64)
     micros = pa.timestamp("us")
     starts = sessions["started_at"].to_numpy().astype("M8[us]").astype(np.int64)

@@ -14,8 +14,8 @@ from sprint_platform.landing.register import register_path
 from sprint_platform.publish.marts import Mart
 from sprint_platform.title import Title
 
-# In the ledger of what is loaded: the register's id and the number of its landing that the tables
-# are copied from.
+# The row in the ledger of loaded partitions with the register's id and the number of the landing
+# that the tables are copied from.
 _LEDGER_NAME, _LEDGER_DAY = "landed_files", date(1970, 1, 1)
 
 
@@ -62,13 +62,13 @@ def create_landed_tables(con: duckdb.DuckDBPyConnection, title: str) -> None:
 
 
 def rejects_relation(title: str) -> str:
-    """Rejected records by day, dataset and reason; a record that says no day has none."""
+    """The table of rejected records by day, dataset and reason; a record without a day has none."""
     return f"{title}_mart.landing_rejects_daily"
 
 
 def landed_marts(title: str) -> list[Mart]:
-    """What is published of a landing: what was rejected and why, the ids and team labels that the
-    studio's files had, and the ids and numbers that they became."""
+    """The published tables of a landing: what was rejected and why, the ids and team labels that
+    the studio's files had, and the ids and numbers that they became."""
     return [
         Mart(rejects_relation(title), f"{title}_mart"),
         Mart(f"{title}_raw.rejected", f"{title}_raw"),
@@ -78,7 +78,7 @@ def landed_marts(title: str) -> list[Mart]:
 
 
 def landed_digests(con: duckdb.DuckDBPyConnection, title: str, dataset: str) -> dict[date, str]:
-    """The digest of each day's partition that was landed, by day, as the last landing left it."""
+    """The digest of each day's landed partition, by day, after the last landing."""
     create_landed_tables(con, title)
     found = con.execute(
         f"select partition_date, digest from {title}_raw.landed_partitions where dataset = ?",
@@ -88,11 +88,11 @@ def landed_digests(con: duckdb.DuckDBPyConnection, title: str, dataset: str) -> 
 
 
 def load_landed(con: duckdb.DuckDBPyConnection, title: Title) -> None:
-    """Brings the tables to what the title's register says, in one transaction: only what landings
-    since the last load have judged is copied. A register that is not there yet leaves them empty.
+    """Updates the tables to the title's register, in one transaction: it copies only what landings
+    since the last load have decided. Without a register they stay empty.
 
-    The caller holds the title's landing lock, and took it before the lease: a landing holds it for
-    minutes, in which nobody else should wait for the warehouse.
+    The caller holds the title's landing lock, taken before the lease: a landing holds it for
+    minutes, while others must not wait for the warehouse.
     """
     name = title.name
     ensure_title_schemas(con, name)
@@ -126,18 +126,18 @@ def _copy(con: duckdb.DuckDBPyConnection, title: str) -> None:
         "select (select id::varchar from register.identity),"
         " (select coalesce(max(number), 0) from register.landings)"
     ).fetchall()[0]
-    # all of it, every time: it is a row a partition, and what it says decides what is built
+    # all of it, every time: it has a row a partition, and decides what is built
     con.execute(f"delete from {raw}.landed_partitions")
     con.execute(
         f"insert into {raw}.landed_partitions select dataset, day, arg_max(digest, landing)"
         " from register.changes where dataset <> 'products' group by dataset, day"
     )
-    told = con.execute(f"select digest from {ledger} where dataset = '{_LEDGER_NAME}'").fetchone()
-    copied, _, number = (told[0] if told else "").partition(" ")
+    row = con.execute(f"select digest from {ledger} where dataset = '{_LEDGER_NAME}'").fetchone()
+    copied, _, number = (row[0] if row else "").partition(" ")
     loaded = int(number or 0)
     if (copied, loaded) == (register, newest) and _is_published(con, raw):
         return
-    if copied != register:  # it was made anew: so are the copies
+    if copied != register:  # a new register: copy everything again
         for table in (f"{raw}.rejected", f"{raw}.duplicates", f"{raw}.pending_session"):
             con.execute(f"delete from {table}")
         con.execute(f"delete from {title}_dim.source_ids")
@@ -211,8 +211,8 @@ def _copy(con: duckdb.DuckDBPyConnection, title: str) -> None:
 
 
 def _is_published(con: duckdb.DuckDBPyConnection, raw: str) -> bool:
-    """Whether the ledger knows the copies as something to publish: that of the version before did
-    not."""
+    """Whether the ledger has the copies as something to publish, which that of the version before
+    has not."""
     found = con.execute(
         f"select count(*) from {raw}.built_periods where model = 'team_labels'"
     ).fetchone()

@@ -1,7 +1,7 @@
 """Small pictures for the UI, where one says more than a number: bars, and maps seen from above.
 
-Bars are SVG, which is sharp on every screen and has the browser's letters; a map is a PNG. Both go
-into Markdown as they are, which is the only way in that Dagster's UI has for a picture.
+Bars are SVG, which is sharp on every screen and uses the browser's font; a map is a PNG. Both are
+embedded in Markdown, the only way to show a picture in Dagster's UI.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from PIL import Image
 
 from sprint_platform.title import Title
 
-# More bars than these are too thin to see, and more names too many to read.
+# More bars than this are too thin to see, and more names too many to read.
 BARS, NAMES = 400, 12
 WIDTH, HEIGHT = 520, 220
-# Of the picture, for the numbers at the left and the title above.
+# The picture's margins, for the numbers at the left and the title above.
 LEFT, TOP, RIGHT, BOTTOM = 56, 34, 12, 26
 NAME_WIDTH, NAME_HEIGHT, NAME_LETTERS = 140, 18, 20
 TITLE_LETTERS = 50
 WIDEST_BAR = 40
-# Along the axis, at most.
+# At most so many labels along the axis, each at least so wide.
 LABELS, LABEL_WIDTH = 8, 40
 INK, PALE, BAR = "#3a3f4b", "#e3e6ec", "#4f63d2"
-# Side of a map in pixels, of which a cell has several.
+# Side of a map in pixels; a cell has several.
 MAP_SIDE = 288
 CELLS = 96
-# Finer cells than hold so many heartbeats each, on average, show noise.
+# Cells with fewer heartbeats than this on average show noise.
 FULL_CELL = 8
-# From few to many.
+# From low to high.
 SHADES = (
     (12, 8, 38),
     (74, 18, 108),
@@ -67,19 +67,20 @@ class Picture:
     periods: int = 1
 
     @classmethod
-    def of(cls, told: Any) -> Self:
-        """The picture that a model's ``meta`` tells of. Raises ValueError for what is none."""
+    def of(cls, meta: Any) -> Self:
+        """The picture that a model's ``meta`` describes. Raises ValueError for one that is not
+        valid."""
         known = {field.name for field in fields(cls)}
-        if not isinstance(told, dict) or not {"title", "x", "y"} <= told.keys() <= known:
+        if not isinstance(meta, dict) or not {"title", "x", "y"} <= meta.keys() <= known:
             raise ValueError(
-                f"a picture has title, x and y, and may have shade and periods: not {told}"
+                f"a picture has title, x and y, and may have shade and periods: not {meta}"
             )
-        if len(told["title"]) > TITLE_LETTERS:
-            raise ValueError(f"a picture's title has {TITLE_LETTERS} letters at most: {told}")
-        return cls(**told)
+        if len(meta["title"]) > TITLE_LETTERS:
+            raise ValueError(f"a picture's title has {TITLE_LETTERS} letters at most: {meta}")
+        return cls(**meta)
 
     def query(self, relation: str, within: str) -> str:
-        """The points to be drawn, of the relation's rows for which ``within`` holds."""
+        """SQL for the points to be drawn, of the relation's rows for which ``within`` holds."""
         places, most = {"picture_x": self.x}, BARS
         if self.shade is not None:
             places, most = {**places, "picture_y": self.y}, CELLS * CELLS
@@ -93,7 +94,7 @@ class Picture:
         )
 
     def drawn(self, points: Sequence[tuple], when: str) -> str | None:
-        """The points of ``query`` as Markdown; ``when`` names their days. None without any."""
+        """The points of ``query`` as Markdown; ``when`` names their days. None without points."""
         points = [point for point in points if _is_number(point[-1])]
         if not points:
             return None
@@ -137,7 +138,7 @@ def positions_picture(con: duckdb.DuckDBPyConnection, title: Title, day: date) -
 def _map_of_cells(cells: Sequence[tuple], title: str) -> str:
     x, y = (np.array([cell[axis] for cell in cells], dtype=np.int64) for axis in (0, 1))
     shades = np.array([cell[2] for cell in cells], dtype=np.float64)
-    # a cell far off must not make the map huge
+    # a distant cell must not make the map huge
     together = 1 + max(np.ptp(x), np.ptp(y)) // (2 * CELLS)
     seen = np.zeros((np.ptp(y) // together + 1, np.ptp(x) // together + 1))
     np.add.at(seen, ((y - y.min()) // together, (x - x.min()) // together), shades)
@@ -149,7 +150,7 @@ def _map_of_cells(cells: Sequence[tuple], title: str) -> str:
 
 def _map(title: str, seen: np.ndarray) -> str:
     """An array of rows from the lowest y upwards, as a PNG."""
-    # y grows upwards on the field, and downwards in a picture
+    # y grows upwards on the field, but downwards in a picture
     bright = (255 * np.sqrt(seen[::-1] / (seen.max() or 1))).astype(np.uint8)
     picture = Image.fromarray(bright)
     at = np.linspace(0, len(SHADES) - 1, 256)
@@ -204,7 +205,7 @@ def _columns(points: list[tuple[Any, float]]) -> str:
         for x, (_, y) in zip(left, points, strict=True)
     ]
     drawn.append(f'<path d="{"".join(columns)}" fill="{BAR}"/>')
-    # at even distances; where most places have no column, wherever there is room
+    # at even distances; with few columns, wherever there is room
     even, apart, before = 2 * len(points) >= slots, math.ceil(slots / LABELS), -math.inf
     for x, column, label in zip(at, left, labels, strict=True):
         middle = column + wide / 2
@@ -234,7 +235,7 @@ def _rows(points: list[tuple[str, float]]) -> tuple[int, str]:
 
 
 def _axis(xs: Sequence[Any]) -> tuple[list[float], list[str]]:
-    """Where each x lies on the axis, and how it is written there."""
+    """The position of each x on the axis, and its label."""
     first = xs[0]
     if isinstance(first, datetime):
         return [(x - first).total_seconds() for x in xs], [f"{x:%H:%M}" for x in xs]

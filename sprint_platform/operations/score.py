@@ -1,7 +1,8 @@
-"""`sprint score`: what the pipeline made of a dirtied title, held against the ledger of its faults.
+"""`sprint score`: what the pipeline made of a dirtied title, compared with the ledger of its
+faults.
 
-Only what was told counts: the ledger, and the tables of what was landed and accepted. Nothing is
-simulated or landed again.
+It reads only the ledger, and the tables of what was landed and accepted. Nothing is simulated or
+landed again.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from sprint_platform.telemetry.contracts import DATASETS, Dataset
 from sprint_platform.telemetry.dirt import EXPECTED, NEW_COLUMN
 from sprint_platform.title import Title
 
-# The reason with which a contract rejects the record that a fault befell.
+# The reason with which a contract rejects the record with the fault.
 REASON = {
     "malformed": "unparseable",
     "null_session_end": "missing_value",
@@ -43,12 +44,12 @@ UNSEEN = {
 
 @dataclass(frozen=True)
 class FaultScore:
-    """One fault: how often the ledger tells it, how often the pipeline found it, and how many of
-    these are the same. ``hidden`` faults are beside them: in files that were refused as they should
-    be, so that nobody could see into them."""
+    """One fault: how many the ledger has recorded, how many the pipeline found, and how many of
+    these are right. ``hidden`` faults are counted apart: they are in files that were rightly
+    refused, so that nothing could see them."""
 
     fault: str
-    told: int
+    recorded: int
     found: int
     right: int
     hidden: int = 0
@@ -56,19 +57,19 @@ class FaultScore:
 
     @property
     def precision(self) -> float | None:
-        """The share of what was found that the ledger tells; None where nothing was found."""
+        """The share of what was found that is in the ledger; None where nothing was found."""
         return None if self.unseen or not self.found else self.right / self.found
 
     @property
     def recall(self) -> float | None:
-        """The share of what the ledger tells that was found; None where it tells nothing."""
-        return None if self.unseen or not self.told else self.right / self.told
+        """The share of the ledger's faults that was found; None where it has none."""
+        return None if self.unseen or not self.recorded else self.right / self.recorded
 
 
 @dataclass(frozen=True)
 class Score:
     """The score of some delivery days. ``unexplained`` records were rejected or dropped as
-    duplicates though the ledger tells no such fault of them."""
+    duplicates without such a fault in the ledger."""
 
     days: tuple[date, ...]
     faults: tuple[FaultScore, ...]
@@ -110,14 +111,15 @@ def score(title: Title, first: date | None = None, last: date | None = None) -> 
             " and told.expected = found.verdict",
         )
     order = list(EXPECTED)
-    told = [fault for fault in faults if fault.told or fault.found or fault.hidden]
-    told.sort(key=lambda fault: order.index(fault.fault))
-    return Score(tuple(days), tuple(told), unexplained)
+    scored = [fault for fault in faults if fault.recorded or fault.found or fault.hidden]
+    scored.sort(key=lambda fault: order.index(fault.fault))
+    return Score(tuple(days), tuple(scored), unexplained)
 
 
 def _gather(con: duckdb.DuckDBPyConnection, title: Title, days: list[date]) -> None:
-    """Makes what is compared: ``delivered`` (a file, whether it was refused, and whether its ledger
-    says so), and the ledger as ``told`` (what could be seen) and ``hidden`` (what could not)."""
+    """Creates the temporary tables of the comparison: ``delivered`` (a file, whether it was
+    refused, and whether its notes name the new column), and the ledger as ``told`` (what could be
+    seen) and ``hidden`` (what could not)."""
     files = [file for day in days for file in delivered_files(title.name, day)]
     mapped = [name for name in DATASETS if renamed_is_mapped(title, name)]
     landed = con.execute(
@@ -157,7 +159,7 @@ def _gather(con: duckdb.DuckDBPyConnection, title: Title, days: list[date]) -> N
     con.execute(
         "create or replace temp table ledger as"
         f" select * from {ledger_table(title.name)} where delivered in (select unnest(?::date[]))"
-        # a mapping that names both names reads the files: then there is nothing to refuse
+        # a mapping that has both names reads the files: then there is nothing to refuse
         " and not (fault = 'renamed_column' and dataset in (select unnest(?::varchar[])))",
         [days, mapped],
     )
@@ -171,7 +173,7 @@ def _gather(con: duckdb.DuckDBPyConnection, title: Title, days: list[date]) -> N
 
 
 def _rejects(title: str) -> str:
-    """The rejected records of the files that are scored."""
+    """SQL for the rejected records of the files that are scored."""
     return (
         "select dataset, file, \"row\", reason, 'rejected' as verdict"
         f" from {title}_raw.rejected semi join delivered using (file)"
@@ -180,7 +182,7 @@ def _rejects(title: str) -> str:
 
 
 def _dropped_copies(title: str) -> str:
-    """The records of the files that are scored which were dropped as exact duplicates."""
+    """SQL for the records of these files that were dropped as exact duplicates."""
     return (
         'select dataset, file, unnest(range(first_row, last_row + 1)) as "row",'
         " 'duplicate' as verdict"
@@ -211,7 +213,7 @@ def _by_row(con: duckdb.DuckDBPyConnection, fault: str, found: str) -> FaultScor
     )
     return FaultScore(
         fault,
-        told=_told(con, fault),
+        recorded=_recorded(con, fault),
         found=_count(con, f"select count(*) from ({found})"),
         right=_count(con, right),
         hidden=_hidden(con, fault),
@@ -219,8 +221,8 @@ def _by_row(con: duckdb.DuckDBPyConnection, fault: str, found: str) -> FaultScor
 
 
 def _accepted(con: duckdb.DuckDBPyConnection, title: str) -> list[FaultScore]:
-    """The score of what must be accepted all the same: late records and those out of order. Found
-    are the accepted rows with their keys; right are those that are there once, on their own day."""
+    """The scores of what must be accepted all the same: late and out-of-order records. Found are
+    the accepted rows with their keys; right are those that are there once, on their own day."""
     scores = []
     for fault in ("late", "out_of_order"):
         datasets = con.execute(
@@ -233,7 +235,7 @@ def _accepted(con: duckdb.DuckDBPyConnection, title: str) -> list[FaultScore]:
             row = con.execute(_accepted_sql(DATASETS[dataset], title), [fault, dataset]).fetchone()
             assert row is not None
             found, right = found + row[0], right + row[1]
-        scores.append(FaultScore(fault, _told(con, fault), found, right, _hidden(con, fault)))
+        scores.append(FaultScore(fault, _recorded(con, fault), found, right, _hidden(con, fault)))
     return scores
 
 
@@ -246,7 +248,7 @@ def _accepted_sql(contract: Dataset, title: str) -> str:
     same = " and ".join(f"accepted.{name} = wanted.{name}" for name in contract.key)
     own_day = f"accepted.{contract.partition_column} = wanted.own_day"
     if contract.name == "signons":
-        # a player signs on every day: the key is one within its partition
+        # a player signs on every day: the key is unique within its partition only
         same += f" and {own_day}"
     return (
         "select coalesce(sum(times), 0), count(*) filter (times = 1 and on_own_day = 1) from ("
@@ -274,7 +276,7 @@ def _require_loaded(
 
 
 def _files(con: duckdb.DuckDBPyConnection) -> list[FaultScore]:
-    """The score of schema drift: files that were refused for their header, or whose notes name the
+    """The scores of schema drift: files that were refused for their header, or whose notes name the
     new column."""
     scores = []
     for fault, seen in (("new_column", "noted"), ("renamed_column", "refused and wrong_header")):
@@ -282,7 +284,7 @@ def _files(con: duckdb.DuckDBPyConnection) -> list[FaultScore]:
         scores.append(
             FaultScore(
                 fault,
-                told=_told(con, fault),
+                recorded=_recorded(con, fault),
                 found=_count(con, f"select count(*) from ({found})"),
                 right=_count(
                     con,
@@ -297,12 +299,12 @@ def _files(con: duckdb.DuckDBPyConnection) -> list[FaultScore]:
 
 def _unseen(con: duckdb.DuckDBPyConnection) -> list[FaultScore]:
     return [
-        FaultScore(fault, _told(con, fault), 0, 0, _hidden(con, fault), why)
+        FaultScore(fault, _recorded(con, fault), 0, 0, _hidden(con, fault), why)
         for fault, why in UNSEEN.items()
     ]
 
 
-def _told(con: duckdb.DuckDBPyConnection, fault: str) -> int:
+def _recorded(con: duckdb.DuckDBPyConnection, fault: str) -> int:
     return _count(con, f"select count(*) from told where fault = '{fault}'")
 
 

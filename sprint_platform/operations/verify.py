@@ -1,5 +1,5 @@
-"""`sprint verify`: is what lies in files and warehouse what the generator makes, and is it built
-and published as it is defined now?"""
+"""`sprint verify`: whether files and warehouse hold what the generator makes, built and published
+as it is defined now."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Make = Callable[[str, Period], Iterable[pa.Table]]
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it should be, in one line, and the command that mends it."""
+    """Something that is wrong, in one line, and the command that mends it."""
 
     line: str
     mend: str
@@ -41,11 +41,12 @@ def unlike_made(
     make: Make | None,
     period: P,
 ) -> list[str]:
-    """One line per partition of the period that is not what is made now, or not what is loaded.
+    """One line per partition of the period that differs from what is made now, or from what is
+    loaded.
 
     A partition is made again, read back from its files, and compared with the digest that the
     warehouse says it has ``loaded`` (by dataset and period). Partitions that were never made are
-    not missed. Without ``make`` (landed files) the files are held against their manifest alone.
+    skipped. Without ``make`` (landed files) the files are compared with their manifest alone.
     """
     lines: list[str] = []
     for contract in contracts:
@@ -80,7 +81,7 @@ def _digest(tables: Iterable[pa.Table]) -> str:
 
 
 def stale_finding(name: str, standing: Standing, periods: str, mend: str) -> Finding:
-    """That ``periods`` (in words) were built by another definition than today's."""
+    """The finding that ``periods`` (in words) were built by another definition than today's."""
     models = sorted(standing.stale_models)
     more = f" and {len(models) - 3} more" if len(models) > 3 else ""
     return Finding(
@@ -97,7 +98,7 @@ def unpublished(
     first: date | None = None,
     last: date | None = None,
 ) -> Iterator[tuple[str, str, str]]:
-    """What ``unlike_published`` yields of those marts that there are."""
+    """What ``unlike_published`` yields for those of the marts that exist."""
     existing = existing_relations(con)
     there = [mart for mart in marts if mart.relation in existing]
     yield from unlike_published(con, ledger, there, first, last)

@@ -16,7 +16,7 @@ import dagster as dg
 import duckdb
 
 from sprint_platform.core.window import Window
-from sprint_platform.orchestration.upstream import upstream_datasets
+from sprint_platform.operations.upstream import upstream_datasets
 from sprint_platform.storage.partitions import partition_days, read_manifest
 from sprint_platform.telemetry.contracts import DATASETS, Dataset
 from sprint_platform.title import Title

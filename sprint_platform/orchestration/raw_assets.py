@@ -14,6 +14,13 @@ from sprint_platform.core.window import Window
 from sprint_platform.engines.load import LoadReport, ensure_title_schemas, load_partitions
 from sprint_platform.operations.catalogue import read_catalogue
 from sprint_platform.operations.pictures import Picture, positions_picture
+from sprint_platform.operations.upstream import (
+    missing_days,
+    require,
+    require_players,
+    unloaded_players,
+    upstream_datasets,
+)
 from sprint_platform.orchestration.catalogue import PRODUCTS_KEY
 from sprint_platform.orchestration.checks import check_specs, run_checks
 from sprint_platform.orchestration.failures import told_in_one_line
@@ -21,13 +28,6 @@ from sprint_platform.orchestration.glances import Glance
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_window import Watch, run_window, with_progress
-from sprint_platform.orchestration.upstream import (
-    missing_days,
-    require,
-    require_players,
-    unloaded_players,
-    upstream_datasets,
-)
 from sprint_platform.publish.marts import publish_loaded
 from sprint_platform.storage.digest import Digest
 from sprint_platform.storage.ledger import title_ledger

@@ -8,6 +8,7 @@ import dagster as dg
 import duckdb
 
 from sprint_platform.engines.load import ensure_title_schemas
+from sprint_platform.operations.upstream import require_loaded
 from sprint_platform.orchestration.dbt_step import (
     build_models_step,
     checks_of_unread_sources,
@@ -15,7 +16,6 @@ from sprint_platform.orchestration.dbt_step import (
 from sprint_platform.orchestration.failures import ClearFailure
 from sprint_platform.orchestration.run_window import Watch, run_window
 from sprint_platform.orchestration.title_translator import TitleTranslator
-from sprint_platform.orchestration.upstream import require_loaded
 from sprint_platform.publish.marts import existing_relations
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title

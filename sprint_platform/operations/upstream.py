@@ -1,4 +1,4 @@
-"""What a partition is made from, and errors that name what is not there yet."""
+"""What a partition is made from, and errors that name what is missing."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sprint_platform.title import Title
 
 
 def upstream_datasets(title: Title, dataset: str) -> tuple[str, ...]:
-    """The daily datasets that this one is made from. Landed records are made from none; but what
-    their checks compare them with is loaded first: sessions, or the players that are delivered."""
+    """The daily datasets that this one is made from. A landed one is made from none; but what its
+    checks compare it with is loaded first: sessions, or the players that are delivered."""
     upstream = tuple(name for name in DATASETS[dataset].upstream if name in DAILY)
     if not title.lands or dataset == "heartbeats":
         return upstream
@@ -34,12 +34,13 @@ def with_downstream(dataset: str) -> list[str]:
 
 
 def require(title: Title, table: str, datasets: Iterable[str], window: Window) -> None:
-    """Raises PartitionError, naming what to materialize first, when partitions of the datasets that
-    the title's table is made from in the window are missing, or come from another version of the
-    title. Of a landed title nothing is missing: a day without files is an empty one.
+    """Raises PartitionError, naming what to materialize first, where partitions in the window of
+    the datasets that the title's table is made from are missing, or come from another version of
+    the title. A landed title has no missing ones: a day without files is an empty one.
 
-    Players are needed of every day since the launch: of the earlier ones the ledger is asked
-    (``require_players``), as nobody shall read a manifest for every day since the launch."""
+    Players are needed of every day since the launch: ``require_players`` asks the ledger for the
+    earlier ones, which is faster than a manifest for every day.
+    """
     if title.lands:
         return
     for dataset in datasets:
@@ -59,8 +60,8 @@ def require_players(
     con: duckdb.DuckDBPyConnection, title: Title, table: str, window: Window
 ) -> None:
     """Raises PartitionError where the warehouse does not hold the players of every day from the
-    launch to the end of the window, as this version of the title has them: facts would name players
-    that nobody knows. Nobody is missing of a landed title."""
+    launch to the end of the window, as this version of the title has them: facts would name unknown
+    players. A landed title has no missing players."""
     if title.lands:
         return
     if days := unloaded_players(con, title, window.end):
@@ -74,7 +75,7 @@ def require_players(
 
 
 def unloaded_players(con: duckdb.DuckDBPyConnection, title: Title, end: date) -> list[date]:
-    """The days from a simulated title's launch up to, and without, ``end`` whose players the
+    """The days from a simulated title's launch up to and without ``end`` whose players the
     warehouse does not hold, or holds as another version of the title had them."""
     found = con.execute(
         "select cast(day as date) from range(?, ?, interval 1 day) as days(day) where not exists"
@@ -88,9 +89,9 @@ def unloaded_players(con: duckdb.DuckDBPyConnection, title: Title, end: date) ->
 def require_loaded(
     con: duckdb.DuckDBPyConnection, title: Title, tables: Mapping[str, list[str]], window: Window
 ) -> None:
-    """Raises PartitionError when the warehouse does not hold what the partition files of the window
-    say: a run that was killed between the two would else build models from old rows, or none.
-    ``tables`` are what is to be built, each with the datasets that it is built from."""
+    """Raises PartitionError where the warehouse does not hold what the window's partition files
+    say: after a run that was killed between the two, models would be built from old rows, or none.
+    ``tables`` are the tables to be built, each with the datasets that it is built from."""
     ledger = title_ledger(title.name)
     needed = sorted({dataset for datasets in tables.values() for dataset in datasets})
     for dataset in needed:
