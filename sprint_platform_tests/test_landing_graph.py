@@ -597,7 +597,7 @@ def test_who_waits_for_a_landing_leaves_the_warehouse_to_others(
 
             stack.enter_context(waiting_lines(look))
 
-        definitions = build_definitions([game], landed=between_landing_and_load)
+        definitions = build_definitions([game], on_landed=between_landing_and_load)
         result = dg.materialize(
             [a for a in definitions.assets or [] if isinstance(a, dg.AssetsDefinition)],
             selection=dg.AssetSelection.assets(landed_files_key(game)),

@@ -20,7 +20,7 @@ from sprint_platform.orchestration.jobs import (
     build_landing_job,
     build_reopened_job,
 )
-from sprint_platform.orchestration.landed_assets import Landed, build_landed_assets
+from sprint_platform.orchestration.landed_assets import OnLanded, build_landed_assets
 from sprint_platform.orchestration.landing_sensor import build_landing_sensor
 from sprint_platform.orchestration.policies import daily_partitions
 from sprint_platform.orchestration.raw_assets import (
@@ -50,20 +50,20 @@ def build_definitions(
     titles: Iterable[Title] | None = None,
     warehouse: Warehouse | None = None,
     watch: Watch | None = None,
-    landed: Landed | None = None,
+    on_landed: OnLanded | None = None,
 ) -> dg.Definitions:
-    """Assets, checks, jobs, schedules and sensors of the titles; without any: of all that have a
-    YAML, of the event log, of the store and of domains from outside. A simulated title has a
-    schedule; one whose files a studio delivers has a sensor; one whose simulated files are dirtied
-    on purpose has both, as some records come with a later day.
+    """Assets, checks, jobs, schedules and sensors of the titles; without ``titles`` of all that
+    have a YAML, of the event log, of the store and of domains from outside. A simulated title has a
+    schedule, a title whose files a studio delivers has a sensor. A title whose simulated files are
+    dirtied on purpose has both, as some records come with a later day.
 
-    ``watch`` hears of each chunk of rows that is made, and of each of dbt's results; ``landed`` of
-    each landing.
+    ``watch`` is called with each chunk of rows that is made, and each of dbt's results;
+    ``on_landed`` with each landing's report.
     """
     assets: list[dg.AssetsDefinition] = [build_catalogue_asset()]
     jobs, schedules, sensors = [], [], []
     manifest = graph_manifest()
-    # what waits from here on is a step; a wait for the manifest goes to stderr, as Python has it
+    # a wait from here on is a step's; a wait for the manifest goes to stderr, as Python has it
     show_waits_in_run_log()
     for title in loaded_titles() if titles is None else titles:
         partitions = daily_partitions(title.launch_date)
@@ -76,17 +76,19 @@ def build_definitions(
             jobs.append(job)
             schedules.append(build_title_schedule(title, job, built_models))
             continue
-        door = build_landed_assets(title, partitions, watch, landed)
-        assets += door
+        landing_assets = build_landed_assets(title, partitions, watch, on_landed)
+        assets += landing_assets
         if title.faults is None:
             job = reopened = build_daily_job(title, daily)
-            land = build_landing_job(title, door)
+            land = build_landing_job(title, landing_assets)
         else:
             job, reopened = (
-                build_daily_job(title, [*door, *daily]),
+                build_daily_job(title, [*landing_assets, *daily]),
                 build_reopened_job(title, daily),
             )
-            land = build_landing_job(title, [a for a in door if a.key == landed_files_key(title)])
+            land = build_landing_job(
+                title, [a for a in landing_assets if a.key == landed_files_key(title)]
+            )
             jobs.append(reopened)
             schedules.append(build_title_schedule(title, job, built_models))
         jobs += [job, land]
@@ -115,14 +117,14 @@ def build_definitions(
         schedules=schedules,
         sensors=sensors,
         resources={"warehouse": warehouse or Warehouse()},
-        # with the default, multiprocess one, every step costs a Python process and its imports
+        # with the default, the multiprocess one, every step costs a Python process and its imports
         executor=dg.in_process_executor,
     )
 
 
 def _outside_definitions() -> Iterator[dg.Definitions]:
-    """Those of installed packages. A broken one is left out in one line: it must not stop the
-    others' schedules."""
+    """The definitions of installed packages. A broken one is reported in one line and left out: it
+    must not stop the others' schedules."""
     for domain in outside_domains():
         try:
             yield build_domain_definitions(domain)
@@ -131,8 +133,8 @@ def _outside_definitions() -> Iterator[dg.Definitions]:
 
 
 def loaded_titles() -> list[Title]:
-    """Every title whose YAML is right. A wrong one is told in one line and left out, so that a typo
-    in one game does not stop the others' schedules."""
+    """Every title whose YAML is valid. Another one is reported in one line and left out: a typo in
+    one game must not stop the others' schedules."""
     titles = []
     for name in title_names():
         try:

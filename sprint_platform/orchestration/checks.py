@@ -1,9 +1,9 @@
 """Asset checks on the datasets, as SQL that counts what is wrong.
 
-They look at the run's days, or at everything when a check is launched alone. They belong to the
-asset's own step (raw_assets.py): a check that fails then fails the step, and everything downstream
-waits. A step of their own would not hold dbt back: dbt's step tests the same tables, and Dagster
-exempts a step that checks an asset from that asset's other checks.
+They check the run's days, or everything when a check is launched alone. They belong to the asset's
+own step (raw_assets.py): a failed check fails the step, and everything downstream waits. As a step
+of their own they would not stop dbt: dbt's step tests the same tables, and Dagster exempts a step
+that checks an asset from that asset's other checks.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ KILLS_EQUAL_DEATHS = Rule(
     " group by session_id, event_date having sum(kills) <> sum(deaths)",
 )
 
-# The rules on keys and on days of a session and its heartbeats, which are others than the rest's. A
-# heartbeat's key is asked once per player and session, not per beat.
+# The rules on keys and days that sessions and heartbeats have instead of the general ones. A
+# heartbeat's key is checked once per player and session, not per beat.
 NO_ORPHAN_KEYS = {
     "sessions": Rule(
         "Every player of a session signed on that day.",
@@ -88,9 +88,9 @@ def known_players(contract: Dataset) -> Rule:
 
 
 def delivered_players(contract: Dataset) -> Rule:
-    """The rule on a landed dataset that names players: a warning where it is broken."""
-    # a player's record may be delivered after what the player does, and landing waits for it no
-    # more than the marts, which count whoever is not known yet under an unknown country
+    """The rule on a landed dataset that names players: a warning."""
+    # a player's record may be delivered after what the player does: landing does not wait for it,
+    # nor do the marts, which count unknown players under an unknown country
     return Rule(
         f"Every player of the {contract.name} is in dim_players.",
         f"select distinct player_id, {contract.partition_column} from {_table(contract)}"
@@ -116,7 +116,7 @@ def _table(contract: Dataset) -> str:
 def rules(title: Title, dataset: str) -> dict[str, Rule | None]:
     """The dataset's checks by name. None stands for ``rows_match_manifest``, which reads files.
 
-    Of landed records only what landing sees to is asked: games credit kills as they please, and
+    Landed records are checked only for what landing ensures: games credit kills as they please, and
     sign-ons and sessions come from systems that need not agree.
     """
     contract = DATASETS[dataset]
@@ -142,8 +142,8 @@ def rules(title: Title, dataset: str) -> dict[str, Rule | None]:
 
 
 def heartbeats_inside_sessions(title: Title) -> Rule:
-    """A landed session may go on for days (a player may join after midnight, and stay for a day):
-    its heartbeats are held against its own times."""
+    """The rule on landed heartbeats, by their session's own times: a session may go on for days (a
+    player may join after midnight, and stay for a day)."""
     seconds = title.landing_settings.session_tolerance_seconds
     return Rule(
         f"Heartbeats lie within their session, or at most {seconds} s outside of it.",
@@ -214,14 +214,15 @@ def _violations(
     con.execute(f"select *, count(*) over () from ({query}) limit {EXAMPLES}")
     columns = [column[0] for column in con.description or []][:-1]
     found = con.fetchall()
-    told = [", ".join(f"{c} {v}" for c, v in zip(columns, row, strict=False)) for row in found]
-    return (found[0][-1] if found else 0), told
+    examples = [", ".join(f"{c} {v}" for c, v in zip(columns, row, strict=False)) for row in found]
+    return (found[0][-1] if found else 0), examples
 
 
 def _rows_off_manifest(
     con: duckdb.DuckDBPyConnection, title: Title, dataset: str, window: Window | None
 ) -> tuple[int, list[str]]:
-    """The days whose table has other rows than their partition file."""
+    """How many days have another number of rows in the table than in their partition files, and
+    examples."""
     contract = DATASETS[dataset]
     column = contract.partition_column
     stored: dict[date, int] = dict(

@@ -14,7 +14,7 @@ from dagster_dbt.asset_utils import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY as UNIQUE
 from dagster_dbt.asset_utils import build_dbt_specs
 
 from sprint_platform.orchestration.dbt_translator import ModelTranslator
-from sprint_platform.orchestration.failures import ClearFailure, told_in_one_line
+from sprint_platform.orchestration.failures import ClearFailure, failures_in_one_line
 from sprint_platform.orchestration.glances import Seen, model_glance
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_window import Watch, run_window
@@ -48,7 +48,7 @@ def build_specs(
 def checks_of_unread_sources(
     translator: ModelTranslator, manifest: Node, domain: str
 ) -> Iterator[dg.AssetCheckSpec]:
-    """The tests that dagster-dbt forgets: those of the domain's sources that no model reads."""
+    """The tests that dagster-dbt leaves out: those of the domain's sources that no model reads."""
     for source in unread_sources(manifest, domain):
         asset = translator.get_asset_spec(manifest, source, None)
         for test in tests_of(manifest, source):
@@ -57,7 +57,7 @@ def checks_of_unread_sources(
 
 
 def definitions_environment(models: Iterable[Model]) -> dict[str, str]:
-    """What dbt notes in the ledger as the definitions that it builds by."""
+    """The variable from which dbt notes in the ledger the definitions that it builds by."""
     definitions = {model.name: model.definition for model in models}
     return {"SPRINT_DEFINITIONS": json.dumps(definitions)}
 
@@ -91,7 +91,7 @@ def selected_nodes(context: dg.AssetExecutionContext, manifest: Node) -> list[No
     return [manifest["nodes"][unique_id] for unique_id in sorted(ids)]
 
 
-# Sees to it that what the run's nodes read is there, and returns the environment of dbt's run.
+# Checks that what the run's nodes read is there, and returns the environment of dbt's run.
 Prepare = Callable[
     [dg.AssetExecutionContext, duckdb.DuckDBPyConnection, list[Node]], Mapping[str, str]
 ]
@@ -117,7 +117,7 @@ def build_models_step(
         translator, manifest, f"tag:{translator.tag},resource_type:{kind}", exclude
     )
 
-    # dagster-dbt's @dbt_assets, but that it forgets the tests of a dataset that no model reads
+    # like dagster-dbt's @dbt_assets, but with the tests of a dataset that no model reads
     @dg.multi_asset(
         name=f"{name}_dbt" if what == "models" else f"{name}_{what}",
         specs=specs,
@@ -130,7 +130,7 @@ def build_models_step(
     def step(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
         nodes = selected_nodes(context, manifest)
         holder = f"dbt of {name} in run {context.run.run_id}"
-        with told_in_one_line(), warehouse.get_connection(holder) as con:
+        with failures_in_one_line(), warehouse.get_connection(holder) as con:
             environment = prepare(context, con, nodes)
             yield from run_dbt(context, con, manifest, translator, nodes, environment, watch)
 
@@ -148,7 +148,7 @@ def run_dbt(
 ) -> Iterator[Any]:
     """Builds and tests the nodes in one invocation, and yields each result as it comes. Then
     publishes what was built. ``con`` is the warehouse, under the lease; it stays open beside dbt's
-    own connections. Of a run of days the last comes with a picture and some rows of each mart.
+    own connections. The last day of a run over days has a picture and some rows of each mart.
 
     Raises ClearFailure where something failed, or was built outside the translator's schemas.
     """
@@ -177,24 +177,24 @@ def run_dbt(
     if stray := stray_relations(translator.schemas, result):
         raise ClearFailure(f"dbt built {', '.join(stray)}: outside the schemas of {name}")
     if any(node["resource_type"] == "model" for node in nodes):
-        # what succeeded, though another model failed
+        # also after a failure: what succeeded
         _publish(context, con, translator, manifest)
     if line := failure_line(name, result):
         raise ClearFailure(line)
 
 
 class _Glances:
-    """What there is to see of the marts: read as soon as each is built, told with its event.
+    """Pictures and rows of the marts: read as soon as each is built, added to its event.
 
     dbt holds the database until it ends, and DuckDB refuses a second connection with other
-    settings: so a mart is read over dbt's own, in dbt's thread, while nothing closes it.
+    settings: so a mart is read over dbt's own, in dbt's thread, before anything closes it.
     """
 
     def __init__(self, translator: ModelTranslator, nodes: list[Node], day: date | None) -> None:
         self._day = day
         self._keys = {node["unique_id"]: translator.get_asset_key(node) for node in nodes}
         self._glances = {}
-        # by model; what was wrong, where something was
+        # by model; the error text where something was wrong
         self._seen: dict[str, Seen | str] = {}
         for node in nodes if day else []:
             if node["resource_type"] != "model" or node["config"]["schema"] != "mart":
@@ -208,7 +208,7 @@ class _Glances:
                     self._glances[node["unique_id"]] = glance
 
     def read(self, event: Mapping[str, Any]) -> None:
-        """Looks at the model that the event says was built."""
+        """Reads the model that the event says was built."""
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
         node = event["data"]["node_info"]
@@ -225,8 +225,8 @@ class _Glances:
                 self._seen[node["unique_id"]] = seen
 
     def add_to(self, context: dg.AssetExecutionContext, event: Mapping[str, Any]) -> None:
-        """Adds what was seen to the materialization that the event is going to be. A picture that
-        cannot be had is told, and stops nothing: the mart is right."""
+        """Adds what was read to the materialization that follows from the event. A picture that
+        cannot be read is logged and stops nothing: the mart is right."""
         unique_id = event["data"]["node_info"]["unique_id"]
         seen = self._seen.pop(unique_id, None)
         if isinstance(seen, str):

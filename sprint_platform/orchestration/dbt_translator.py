@@ -1,4 +1,4 @@
-"""How dbt's models, seeds and tests look in the graph, whatever domain they are of."""
+"""How dbt's models, seeds and tests look in the graph, in every domain."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sprint_platform.transform.dbt_manifest import (
 
 
 class ModelTranslator(DagsterDbtTranslator):
-    """What all domains share. A domain says how its assets, groups and relations are called."""
+    """What all domains share. A domain names its assets, groups and relations."""
 
     def __init__(self) -> None:
         self._definitions: dict[str, str] = {}
@@ -32,24 +32,24 @@ class ModelTranslator(DagsterDbtTranslator):
         super().__init__(
             DagsterDbtTranslatorSettings(
                 enable_source_tests_as_checks=True,
-                # it would be the other titles' too
+                # the metadata would be the other titles' too
                 enable_source_metadata=False,
             )
         )
 
     @property
     def ledger(self) -> Ledger:
-        """Of the title or domain."""
+        """The title's or domain's ledger."""
         raise NotImplementedError
 
     @property
     def tag(self) -> str:
-        """Of the models, and of the ledger's domain: ``title``, ``eventlog``, …"""
+        """The tag of the models, and of the ledger's domain: ``title``, ``eventlog``, …"""
         return self.ledger.name
 
     @property
     def schemas(self) -> set[str]:
-        """Those that a run may build in."""
+        """The schemas that a run may build in."""
         return set(self.ledger.model_schemas)
 
     @property
@@ -62,7 +62,7 @@ class ModelTranslator(DagsterDbtTranslator):
         raise NotImplementedError
 
     def environment(self) -> Mapping[str, str]:
-        """What a dbt run is given that may define rows, whatever its window."""
+        """The variables of a dbt run that may define rows, whatever its window."""
         return {}
 
     def definition(self, manifest: Node, node: Node) -> str:
@@ -104,7 +104,7 @@ class ModelTranslator(DagsterDbtTranslator):
                 column, period = meta["batch_column"], "batch"
             relation = self.relation(node)
             schema = f"{self.ledger.name}_mart" if is_mart else relation.split(".")[0]
-            # what is built whole is published whole
+            # a mart that is built whole is published whole
             if column is None or config["materialized"] != "incremental":
                 marts.append(Mart(relation, schema))
             else:
@@ -136,20 +136,21 @@ class ModelTranslator(DagsterDbtTranslator):
     def get_asset_spec(
         self, manifest: Node, unique_id: str, project: DbtProject | None
     ) -> dg.AssetSpec:
-        # asked for by each node that reads it, and with each of its tests
+        # every node that reads it asks for this, and each of its tests
         known = self._specs.get(unique_id)
         if known is None:
             node = self.get_resource_props(manifest, unique_id)
             spec = super().get_asset_spec(manifest, unique_id, project)
             attributes = {"owners": OWNERS, **self.attributes(manifest, node, spec)}
             if node["resource_type"] == "model":
-                # dbt's own is a digest of the SQL: blind to macros, and to a title's values
+                # dbt's own is a digest of the SQL, without macros and a title's values
                 attributes["code_version"] = self.definition(manifest, node)
             known = self._specs[unique_id] = spec.replace_attributes(**attributes)
         return known
 
     def attributes(self, manifest: Node, node: Node, spec: dg.AssetSpec) -> dict[str, Any]:
-        """What a domain's assets have otherwise than ``spec``, which dagster-dbt made."""
+        """The attributes in which a domain's asset differs from ``spec``, which dagster-dbt
+        made."""
         return {}
 
     def get_asset_check_spec(
@@ -157,7 +158,7 @@ class ModelTranslator(DagsterDbtTranslator):
     ) -> dg.AssetCheckSpec | None:
         spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
         if spec is not None and is_source(asset_spec.metadata[UNIQUE_ID]):
-            # dbt itself holds back what stands on the source. Were Dagster to do it, heartbeats
+            # dbt itself stops what is downstream of the source. Were Dagster to do it, heartbeats
             # would wait for dbt's test of the sessions, and dbt for the heartbeats: Dagster would
             # cut dbt's step in parts, each with an invocation of its own
             return spec._replace(blocking=False)
@@ -165,11 +166,11 @@ class ModelTranslator(DagsterDbtTranslator):
 
 
 class DomainTranslator(ModelTranslator):
-    """Names of a domain's tables and models: its name before a table's, ``eventlog/raw_sessions``,
-    ``eventlog/fct_sessions``; all of them in one group."""
+    """Names of a domain's tables and models: the domain's name before the table's,
+    ``eventlog/raw_sessions``, ``eventlog/fct_sessions``; all in one group."""
 
     def __init__(self, ledger: Ledger, datasets: Mapping[str, str] | None = None) -> None:
-        """``datasets`` are their names by table, where they are other names."""
+        """``datasets`` are the datasets' names by table, where they differ."""
         super().__init__()
         self._ledger, self._datasets = ledger, datasets or {}
 
@@ -193,7 +194,7 @@ class DomainTranslator(ModelTranslator):
 
 
 def _is_mart(schema: str) -> bool:
-    """Whether all readers get the models of this schema, as dbt_project.yml has it; the macro
+    """Whether the models of this schema are published, as dbt_project.yml has it; the macro
     ``record_built`` says the same."""
     return schema == "gold" or schema.endswith("mart")
 

@@ -11,7 +11,7 @@ from sprint_platform.domain import Batches, Domain
 from sprint_platform.engines.load import ensure_tables, load_partitions
 from sprint_platform.operations.domain_periods import require_made
 from sprint_platform.orchestration.domain_checks import check_specs, run_checks
-from sprint_platform.orchestration.failures import told_in_one_line
+from sprint_platform.orchestration.failures import failures_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS, daily_partitions
 from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE
 from sprint_platform.orchestration.resources import Warehouse
@@ -22,7 +22,7 @@ from sprint_platform.telemetry.contracts import Dataset
 
 
 def domain_partitions(domain: Domain) -> dg.PartitionsDefinition:
-    """The domain's days up to today, or all batches that there may be."""
+    """The domain's days up to today, or all batches that are possible."""
     if isinstance(domain.periods, Batches):
         numbers = range(1, domain.periods.last + 1)
         return dg.StaticPartitionsDefinition([str(number) for number in numbers])
@@ -64,7 +64,7 @@ def build_dataset_asset(
         name=f"{domain.name}_{dataset.name}",
         specs=[spec],
         check_specs=check_specs(domain, dataset),
-        # so that a check can be launched without the asset
+        # a check can then be launched without the asset
         can_subset=True,
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -75,7 +75,7 @@ def build_dataset_asset(
         periods = run_periods(context, domain)
         checks = [check.name for check in context.selected_asset_check_keys]
         holder = f"{domain.name}/{dataset.name} of run {context.run.run_id}"
-        with told_in_one_line():
+        with failures_in_one_line():
             made: dict[Period, Manifest] = {}
             if periods and context.selected_asset_keys:
                 require_made(domain, dataset, periods)
@@ -101,8 +101,8 @@ def build_dataset_asset(
 def _made(
     context: dg.AssetExecutionContext, domain: Domain, dataset: Dataset, periods: list[Period]
 ) -> dict[Period, Manifest]:
-    """The partition files of the periods, made here; in a run that reuses them those of the same
-    version stay."""
+    """The partition files of the periods, made here; a run with ``REUSE`` reuses those of the same
+    version."""
     key = dg.AssetKey([domain.name, dataset.name])
     reuse = context.run.tags.get(EXISTING_TAG) == REUSE
     manifests: dict[Period, Manifest] = {}

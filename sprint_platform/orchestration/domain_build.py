@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Built:
-    """What a dbt run did; ``failure`` says in one line what went wrong, where something did, and
-    ``wrong_rows`` which rows a failed test found, for example."""
+    """What a dbt run did. ``failure`` is one line, None where nothing failed; ``wrong_rows`` are
+    examples of the rows that failed tests found."""
 
     models: int
     tests: int
@@ -53,7 +53,7 @@ def build_models(
         *project_arguments(
             domain if target == "duckdb" else f"{domain}_{target}", translator.project
         ),
-        # its own lines would tell a failure twice
+        # dbt's own lines would repeat a failure
         *("--log-level", "none", "--log-level-file", "info"),
         *("--no-write-json", "--no-use-colors", "--cache-selected-only"),
         *("--select", f"tag:{domain}", "--exclude-resource-type", "unit_test"),
@@ -62,14 +62,14 @@ def build_models(
         arguments += ["--target", target]
     wrong_rows: list[str] = []
 
-    def hear(event: EventMsg) -> None:
-        # what macros/test_materialization.sql says
+    def on_event(event: EventMsg) -> None:
+        # a line of macros/test_materialization.sql
         if event.info.name == "JinjaLogInfo":
             wrong_rows.append(event.data.msg)
 
     if target == "duckdb":
         with hold(warehouse_lock(), f"sprint {domain} build"):
-            result = dbt_result_in_duckdb(arguments, environment, [hear])
+            result = dbt_result_in_duckdb(arguments, environment, [on_event])
             failure = failure_line(domain, result)
             if stray := stray_relations(translator.schemas, result):
                 failure = f"dbt built {', '.join(stray)}: outside the schemas of {domain}"
@@ -78,7 +78,7 @@ def build_models(
                     translator.ledger.forget_others(con, translator.models(manifest))
                     publish(con, translator.ledger, translator.marts(manifest))
     else:
-        result = dbt_result(arguments, environment, [hear])
+        result = dbt_result(arguments, environment, [on_event])
         failure = failure_line(domain, result)
     done = node_results(result)
     return Built(

@@ -1,5 +1,5 @@
-"""Asset checks on the datasets of a domain from outside: what its contract says, held against rows
-and files. They belong to the asset's own step, as those of a title do (checks.py)."""
+"""Asset checks on the datasets of a domain from outside: they compare rows and files with its
+contract. They belong to the asset's own step, as those of a title do (checks.py)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sprint_platform.telemetry.contracts import Dataset
 
 
 def checks_of(domain: Domain, dataset: Dataset) -> dict[str, str]:
-    """The dataset's checks: what each asks, by name."""
+    """What each of the dataset's checks asks, by name."""
     found = {
         "rows_match_manifest": ROWS_MATCH_MANIFEST,
         "key_is_unique": f"No two rows have the same {', '.join(dataset.key)}.",
@@ -29,7 +29,7 @@ def checks_of(domain: Domain, dataset: Dataset) -> dict[str, str]:
 
 
 def check_specs(domain: Domain, dataset: Dataset) -> list[dg.AssetCheckSpec]:
-    """The dataset's checks; each blocks what is downstream."""
+    """The dataset's checks; each blocks the assets downstream."""
     key = dg.AssetKey([domain.name, dataset.name])
     return [
         dg.AssetCheckSpec(name, asset=key, description=description, blocking=True)

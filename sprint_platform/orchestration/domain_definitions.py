@@ -28,8 +28,8 @@ from sprint_platform.transform.dbt_runner import (
 
 
 def build_domain_definitions(domain: Domain) -> dg.Definitions:
-    """Everything that the graph has of the domain: an asset per dataset, its models in one step, a
-    job, and for a domain of days a schedule.
+    """The domain's part of the graph: an asset per dataset, its models in one step, a job, and for
+    a domain of days a schedule.
 
     Raises ManifestError with dbt's own words where its project is wrong.
     """

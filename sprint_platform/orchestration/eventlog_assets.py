@@ -15,7 +15,7 @@ from sprint_platform.eventlog.contracts import DOMAIN, RAW_TABLES
 from sprint_platform.eventlog.duckdb_target import DuckDBTarget
 from sprint_platform.eventlog.load import Mode, load
 from sprint_platform.eventlog.settings import LAST_BATCH, BatchSettings
-from sprint_platform.orchestration.failures import ClearFailure, told_in_one_line
+from sprint_platform.orchestration.failures import ClearFailure, failures_in_one_line
 from sprint_platform.orchestration.policies import OWNERS
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_window import run_batches
@@ -23,7 +23,7 @@ from sprint_platform.orchestration.run_window import run_batches
 if TYPE_CHECKING:
     from sprint_platform.eventlog.files import BatchFile
 
-# Static, so that any batch can be asked for in a project that has never seen one.
+# Static: any batch can be asked for, also in a project that has no batch yet.
 BATCHES = dg.StaticPartitionsDefinition([str(batch) for batch in range(1, LAST_BATCH + 1)])
 # What each table is made from.
 MADE_FROM = {
@@ -111,7 +111,7 @@ def _raw_table(table: str) -> Callable[..., Any]:
 
 
 def upstream(table: str, batch: int) -> BatchSettings:
-    """The settings with which the tables that this one is made from were made. Raises ClearFailure
+    """The settings that the tables that this one is made from were made with. Raises ClearFailure
     where one is missing, or made with others."""
     from sprint_platform.eventlog.files import BatchFileError, batch_dir, read_table_file
 
@@ -140,17 +140,17 @@ def _make(
     table: str,
     settings_of: Callable[[int], BatchSettings],
 ) -> dg.MaterializeResult:
-    """Writes the table's files of the run's batches, and loads them in place of what was there."""
+    """Writes the table's files of the run's batches, and replaces those batches in the table."""
     # polars and the generation: only when something is generated
     from sprint_platform.eventlog.files import batch_dir, batch_lock, write_table
 
     rows = 0
     began = time.perf_counter()
     holder = f"eventlog/{table} of run {context.run.run_id}"
-    with told_in_one_line(), ExitStack() as folders:
+    with failures_in_one_line(), ExitStack() as folders:
         files = {}
         for batch in run_batches(context):
-            # until it is loaded: another run of this batch would change what is loaded here
+            # held until it is loaded: another run of this batch would change what is loaded here
             folders.enter_context(hold(batch_lock(batch_dir(batch)), holder))
             settings = settings_of(batch)
             context.log.info(

@@ -26,7 +26,7 @@ def eventlog_translator() -> DomainTranslator:
 
 
 def eventlog_environment(batches: Collection[int], as_of: date | None) -> dict[str, str]:
-    """The environment of a dbt run for these batches; for all of them where none is named."""
+    """The environment of a dbt run for these batches; without any for all of them."""
     day = {"SPRINT_AS_OF": as_of.isoformat()} if as_of is not None else {}
     return {**project_environment(), **batches_environment(batches), **day}
 
@@ -40,7 +40,7 @@ def build_eventlog_models(manifest: Node) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, con: duckdb.DuckDBPyConnection, nodes: list[Node]
     ) -> dict[str, str]:
         read = {source["identifier"] for node in nodes for source in sources_of(manifest, node)}
-        # a check that is launched alone is about everything
+        # a check that is launched alone covers everything
         asked = set(run_batches(context))
         target = DuckDBTarget(con)
         require_batches(target, read, asked)
@@ -54,9 +54,9 @@ def build_eventlog_models(manifest: Node) -> dg.AssetsDefinition:
 
 
 def require_loaded(target: DuckDBTarget, tables: Collection[str], batches: Collection[int]) -> None:
-    """Raises LoadError where a raw table was not loaded from Dagster's file of a batch: a run that
-    was killed between writing and loading would else build models of old rows. A batch that was
-    loaded from the command line has no such file."""
+    """Raises LoadError where a raw table was not loaded from Dagster's file of a batch: after a run
+    that was killed between writing and loading, models would be built from old rows. A batch that
+    was loaded from the command line has no such file."""
     from sprint_platform.eventlog.files import batch_dir, csv_path, manifest_path, read_table_file
 
     target.ensure_ledger()
@@ -72,7 +72,7 @@ def require_loaded(target: DuckDBTarget, tables: Collection[str], batches: Colle
             if not manifest_path(csv_path(folder, table)).exists():
                 continue
             file = read_table_file(folder, table)
-            # the version before noted no digest: a batch that it loaded is known by its rows
+            # the version before noted no digest, but the number of rows
             if loaded.get((table, batch)) not in (
                 loaded_digest(file.sha256),
                 f"{file.rows} rows",

@@ -15,10 +15,10 @@ from sprint_platform.engines.duckdb_file import disk_full
 
 
 class ClearFailure(dg.Failure, DagsterUserCodeProcessError):
-    """A failure that a person can act on, said in one line.
+    """A failure that a person can act on, in one line.
 
-    Dagster writes twenty lines of its own frames under a plain ``Failure``, twice. An error from
-    another process it writes as that process told it: so this one brings its line along.
+    Dagster writes twenty lines of its own frames under a plain ``Failure``, twice. It writes an
+    error from another process without them: so this one looks like such an error.
     """
 
     def __init__(self, line: str) -> None:
@@ -35,10 +35,10 @@ class ClearFailure(dg.Failure, DagsterUserCodeProcessError):
 
 
 @contextmanager
-def told_in_one_line() -> Iterator[None]:
-    """Turns the errors that tell a person what to do into a failure of that line.
+def failures_in_one_line() -> Iterator[None]:
+    """Turns errors with a message for a person into a failure of one line.
 
-    Anything else stays as it is: a bug deserves its stack trace.
+    Anything else stays as it is: a bug needs its stack trace.
     """
     try:
         yield

@@ -16,16 +16,16 @@ import duckdb
 from sprint_platform.operations.pictures import Picture
 
 ROWS = 5
-# More do not fit beside each other on an asset's page.
+# More letters do not fit in a row on an asset's page.
 LETTERS = 72
-# The first digits of an id tell five rows apart.
+# The first digits of an id distinguish five rows.
 ID_DIGITS = 8
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was read: how many rows there are, some of them, and the picture's points. Nothing is
-    drawn yet."""
+    """What was read: the number of rows, some of them, and the picture's points. Nothing is drawn
+    yet."""
 
     count: int
     columns: tuple[str, ...]
@@ -36,9 +36,9 @@ class Seen:
 
 @dataclass(frozen=True)
 class Glance:
-    """What is looked at: a relation that is cut in periods (``day``, ``week``, ``month``) by a
-    column that holds their first days; the picture, where there is one; and whether its rows are so
-    few that they can be put in order before the first are shown."""
+    """What is shown: a relation that is cut in periods (``day``, ``week``, ``month``) by a column
+    with their first days; the picture, where there is one; and whether its rows are few enough to
+    be sorted before the first are shown."""
 
     relation: str
     column: str
@@ -47,7 +47,7 @@ class Glance:
     in_order: bool = True
 
     def read(self, con: duckdb.DuckDBPyConnection, day: date) -> Seen | None:
-        """What there is to see of the day's period; None where that has no rows."""
+        """The rows and points of the day's period; None where that has no rows."""
         last = period_of(day, self.period)
         shown = f"from {self.relation} where {self.column} = date '{last}'"
         [(count,)] = con.execute(f"select count(*) {shown}").fetchall()
@@ -66,14 +66,15 @@ class Glance:
         )
 
     def metadata(self, seen: Seen, day: date) -> dict[str, dg.MetadataValue]:
-        """For the day's materialization: how many rows its period has, a picture and a sample."""
-        told: dict[str, dg.MetadataValue] = {
+        """The metadata of the day's materialization: the number of rows of its period, a picture
+        and a sample."""
+        metadata: dict[str, dg.MetadataValue] = {
             "dagster/partition_row_count": dg.MetadataValue.int(seen.count)
         }
         if self.picture and (drawn := self.picture.drawn(seen.points, self._when(day))):
-            told["picture"] = dg.MetadataValue.md(drawn)
-        told["sample"] = sample(seen)
-        return told
+            metadata["picture"] = dg.MetadataValue.md(drawn)
+        metadata["sample"] = sample(seen)
+        return metadata
 
     def _when(self, day: date) -> str:
         last = period_of(day, self.period)
@@ -82,9 +83,9 @@ class Glance:
 
 
 def model_glance(relation: str, node: Mapping[str, Any]) -> Glance | None:
-    """How a model of dbt is looked at: by the period and ``picture`` that its ``meta`` tells, or by
-    the last days of its spans; None for a model that has neither. Raises ValueError for a
-    ``picture`` that is none."""
+    """The glance of a dbt model: by the period and ``picture`` in its ``meta``, or by the last days
+    of its spans; None for a model that has neither. Raises ValueError for a ``picture`` that is not
+    valid."""
     meta = node["config"]["meta"]
     column = meta.get("period_column") or meta.get("span_end")
     if column is None:
@@ -98,9 +99,9 @@ def model_glance(relation: str, node: Mapping[str, Any]) -> Glance | None:
 
 
 def sample(seen: Seen) -> dg.MetadataValue:
-    """The rows as a table: ids short, times as text. What is wider than a page is laid on its side:
-    a line is a column then."""
-    names, rows = seen.columns, [tuple(map(_told, row)) for row in seen.rows]
+    """The rows as a table: ids short, times as text. A table that is wider than a page is
+    transposed: a line is then a column."""
+    names, rows = seen.columns, [tuple(map(_cell, row)) for row in seen.rows]
     width = sum(max(len(str(cell)) for cell in column) for column in zip(names, *rows, strict=True))
     if width <= LETTERS:
         columns = [dg.TableColumn(*column) for column in zip(names, seen.types, strict=True)]
@@ -116,7 +117,7 @@ def sample(seen: Seen) -> dg.MetadataValue:
     return dg.MetadataValue.table(records, dg.TableSchema(columns))
 
 
-def _told(value: Any) -> str | int | float | bool | None:
+def _cell(value: Any) -> str | int | float | bool | None:
     if isinstance(value, UUID):
         return f"{value.hex[:ID_DIGITS]}…"
     if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""What Dagster remembers: a domain's last runs, and the latest result of each of its checks.
+"""Dagster's history: a domain's last runs, and the latest result of each of its checks.
 
 A domain is a title, or another one whose assets' keys begin with its name. Read from the instance
 that DAGSTER_HOME names; nothing is written, and no definitions are loaded.
@@ -19,7 +19,7 @@ from dagster._core.storage.tags import (
 
 from sprint_platform.orchestration.run_tags import DOMAIN_TAG, TITLE_TAG, domain_tags, title_tags
 
-# How many runs of a domain are looked through: a check that none of them asked is not reported.
+# So many runs of a domain are read: a check that is in none of them is not reported.
 RUNS_READ = 60
 
 
@@ -27,7 +27,7 @@ RUNS_READ = 60
 class PastRun:
     """A run: its id, its status in lower case (success, failure, started …), when it started and
     ended (UTC; None where it did not), its first and last partition (None where it has none), and
-    of a failed one the first line that says why."""
+    the first line of the error of a failed one."""
 
     run_id: str
     status: str
@@ -40,9 +40,9 @@ class PastRun:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The latest result of a check: of which asset (``sprint/sessions``), whether it passed, its
-    severity (``error`` where a failure stops what is below, or ``warn``), when (UTC), in which run,
-    and what was wrong (None where nothing was, or nothing is told)."""
+    """The latest result of a check: its asset (``sprint/sessions``), whether it passed, its
+    severity (``error`` where a failure stops what is downstream, or ``warn``), when (UTC), in which
+    run, and what was wrong (None where nothing was, or the check does not say)."""
 
     asset: str
     check: str
@@ -78,21 +78,21 @@ def last_runs(domain: str, limit: int = 10) -> list[PastRun]:
 
 
 def latest_checks(domain: str) -> list[CheckResult]:
-    """The latest result of each of the domain's checks, by asset and check. Empty where none was
-    asked yet."""
+    """The latest result of each of the domain's checks, by asset and check. Empty where none has
+    run yet."""
     latest: dict[tuple[str, str], CheckResult] = {}
     with dg.DagsterInstance.get() as instance:
         for record in _records(instance, domain):
-            for told in _evaluations(instance, record.dagster_run.run_id, domain):
-                known = latest.get((told.asset, told.check))
-                if known is None or known.at < told.at:
-                    latest[told.asset, told.check] = told
+            for result in _evaluations(instance, record.dagster_run.run_id, domain):
+                known = latest.get((result.asset, result.check))
+                if known is None or known.at < result.at:
+                    latest[result.asset, result.check] = result
     return [latest[key] for key in sorted(latest)]
 
 
 def _records(instance: dg.DagsterInstance, domain: str) -> list[dg.RunRecord]:
     """The domain's latest runs, the last first: those with its tag, and those among the latest of
-    all domains that have no such tag: of any selection, started from the UI's asset graph or by
+    all domains without such a tag: of any selection, started from the UI's asset graph or by
     `dagster asset materialize`."""
     tagged = [
         record
@@ -109,14 +109,14 @@ def _records(instance: dg.DagsterInstance, domain: str) -> list[dg.RunRecord]:
 
 
 def _domains(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[str]:
-    """The domains of the assets that the run set out to make."""
+    """The domains of the assets that the run was to make."""
     if run.asset_selection:
         return {key.path[0] for key in run.asset_selection}
     if run.execution_plan_snapshot_id is None:
         return set()
     plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
     outputs = [output.properties for step in plan.steps for output in step.outputs]
-    return {told.asset_key.path[0] for told in outputs if told and told.asset_key}
+    return {output.asset_key.path[0] for output in outputs if output and output.asset_key}
 
 
 def _evaluations(instance: dg.DagsterInstance, run_id: str, domain: str) -> Iterator[CheckResult]:
@@ -127,24 +127,24 @@ def _evaluations(instance: dg.DagsterInstance, run_id: str, domain: str) -> Iter
         event = entry.dagster_event
         if event is None or event.asset_check_evaluation_data.asset_key.path[0] != domain:
             continue
-        told = event.asset_check_evaluation_data
+        evaluation = event.asset_check_evaluation_data
         yield CheckResult(
-            asset=told.asset_key.to_user_string(),
-            check=told.check_name,
-            passed=told.passed,
-            severity=told.severity.value.lower(),
+            asset=evaluation.asset_key.to_user_string(),
+            check=evaluation.check_name,
+            passed=evaluation.passed,
+            severity=evaluation.severity.value.lower(),
             at=datetime.fromtimestamp(entry.timestamp, UTC),
             run_id=run_id,
-            wrong=None if told.passed else _wrong(told),
+            wrong=None if evaluation.passed else _wrong(evaluation),
         )
 
 
-def _wrong(told: dg.AssetCheckEvaluation) -> str | None:
-    """What a failed check says was wrong: its description, or its metadata in short."""
-    if told.description:
-        return told.description
-    said = [f"{name} {value.value}" for name, value in told.metadata.items()]
-    return ", ".join(said)[:300] or None
+def _wrong(evaluation: dg.AssetCheckEvaluation) -> str | None:
+    """What was wrong, as a failed check says: its description, or its metadata in short."""
+    if evaluation.description:
+        return evaluation.description
+    texts = [f"{name} {value.value}" for name, value in evaluation.metadata.items()]
+    return ", ".join(texts)[:300] or None
 
 
 def _failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:

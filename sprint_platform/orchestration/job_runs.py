@@ -1,4 +1,4 @@
-"""A job's runs over days: whether one is unfinished, which failed, and how one is asked for."""
+"""A job's runs over days: whether one is unfinished, which failed, and the request for one."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-# a run that somebody cancelled says nothing of its days
+# a cancelled run says nothing about its days
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
-# How many of a job's runs are looked through: each day of a long gap may have had its own, thrice.
+# So many of a job's runs are read: each day of a long gap may have had its own, three times.
 RUNS_READ = 2000
 
 
@@ -51,8 +51,8 @@ def ended_runs(instance: dg.DagsterInstance, job_name: str) -> Iterator[EndedRun
 def request(
     job_name: str, window: Window, key: str, tags: Mapping[str, str] | None = None
 ) -> dg.RunRequest:
-    """Asks for a run of the job over the window: of one day for its partition, of more for their
-    range. Whoever asks twice with the same ``key`` gets one run of these days."""
+    """The request for a run of the job over the window: of one day for its partition, of more for
+    their range. Two requests with the same ``key`` give one run of these days."""
     first, last = window.days[0].isoformat(), window.days[-1].isoformat()
     run_key = f"{key}-{first}-{last}"
     alone = first == last

@@ -14,7 +14,7 @@ def build_daily_job(
     title: Title, assets: Iterable[dg.AssetsDefinition]
 ) -> dg.UnresolvedAssetJobDefinition:
     """One day of everything that is daily: datasets, models, marts and their checks. The seeds are
-    not in it: they change when somebody changes them."""
+    not in it: they change by hand only."""
     description = f"One day of {title.name}: every dataset, model and check."
     return _job(f"{title.name}_daily", title_tags(title.name), assets, description)
 
@@ -22,7 +22,7 @@ def build_daily_job(
 def build_landing_job(
     title: Title, assets: Iterable[dg.AssetsDefinition]
 ) -> dg.UnresolvedAssetJobDefinition:
-    """What a landed title has without days: its files and products."""
+    """The assets of a landed title that have no days: its files and products."""
     description = f"Lands the new files of {title.name}; the days that change are built apart."
     return _job(f"{title.name}_land", title_tags(title.name), assets, description)
 
@@ -30,7 +30,7 @@ def build_landing_job(
 def build_reopened_job(
     title: Title, assets: Iterable[dg.AssetsDefinition]
 ) -> dg.UnresolvedAssetJobDefinition:
-    """Days of a dirtied title that a later day's files changed: nothing is delivered for them."""
+    """Days of a dirtied title that a later day's files changed; nothing is delivered for them."""
     description = f"Days of {title.name} that late files changed: every dataset and model."
     return _job(f"{title.name}_reopened", title_tags(title.name), assets, description)
 
@@ -38,8 +38,7 @@ def build_reopened_job(
 def build_domain_job(
     domain: str, period: str, assets: Iterable[dg.AssetsDefinition], description: str
 ) -> dg.UnresolvedAssetJobDefinition:
-    """One period (``daily``, ``batch``) of everything that a domain has. Batches come when they
-    come: they have no schedule."""
+    """One period (``daily``, ``batch``) of all assets of a domain. Batches have no schedule."""
     return _job(f"{domain}_{period}", domain_tags(domain), assets, description)
 
 

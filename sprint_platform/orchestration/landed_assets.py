@@ -1,4 +1,5 @@
-"""The door of a landed title in the graph: its files, and its products, which have no days."""
+"""The assets through which a landed title's records come in: its files, and its products, which
+have no days."""
 
 # no `from __future__ import annotations`: Dagster reads the annotations of an asset's parameters
 
@@ -10,7 +11,7 @@ import dagster as dg
 from sprint_platform.core.locks import hold
 from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.orchestration.catalogue import PRODUCTS_KEY
-from sprint_platform.orchestration.failures import told_in_one_line
+from sprint_platform.orchestration.failures import failures_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
 from sprint_platform.orchestration.raw_assets import landed_files_key
 from sprint_platform.orchestration.resources import Warehouse
@@ -23,21 +24,22 @@ from sprint_platform.title import Title
 if TYPE_CHECKING:
     from sprint_platform.landing.land import FileReport, LandReport, PartitionChange
 
-# Hears what a landing did.
-Landed = Callable[["LandReport"], None]
-# A person reads the worst; the tables in the warehouse have them all.
-LINES_TOLD = 50
+# Called with what a landing did.
+OnLanded = Callable[["LandReport"], None]
+# Only the worst are shown; the tables in the warehouse have all.
+LINES_SHOWN = 50
 
 
 def build_landed_assets(
     title: Title,
     partitions: dg.PartitionsDefinition,
     watch: Watch | None = None,
-    landed: Landed | None = None,
+    on_landed: OnLanded | None = None,
 ) -> list[dg.AssetsDefinition]:
-    """``<title>/landed_files``; for files of a studio ``<title>/dim_products``, for files that are
-    dirtied on purpose ``<title>/deliveries``. ``landed`` hears of each landing."""
-    files = _landed_files(title, watch, landed)
+    """``<title>/landed_files``; for files of a studio also ``<title>/dim_products``, for files that
+    are dirtied on purpose ``<title>/deliveries``. ``on_landed`` is called with each landing's
+    report."""
+    files = _landed_files(title, watch, on_landed)
     if title.faults is not None:
         return [_deliveries(title, partitions), files]
     return [files, _landed_products(title)]
@@ -48,7 +50,9 @@ def deliveries_key(title: Title) -> dg.AssetKey:
     return dg.AssetKey([title.name, "deliveries"])
 
 
-def _landed_files(title: Title, watch: Watch | None, landed: Landed | None) -> dg.AssetsDefinition:
+def _landed_files(
+    title: Title, watch: Watch | None, on_landed: OnLanded | None
+) -> dg.AssetsDefinition:
     spec = dg.AssetSpec(
         landed_files_key(title),
         deps=[deliveries_key(title)] if title.faults is not None else [],
@@ -82,13 +86,13 @@ def _landed_files(title: Title, watch: Watch | None, landed: Landed | None) -> d
             if watch:
                 watch(f"{title.name}/landed_files", title.launch_date, rows)
 
-        with told_in_one_line():
+        with failures_in_one_line():
             report = land(title, watch=progress)
-            if landed:
-                landed(report)
+            if on_landed:
+                on_landed(report)
             holder = f"{title.name}/landed_files of run {context.run.run_id}"
-            # also when nothing is new: an earlier run may have been killed before it got here
-            # the landing's lock first: whoever waits for it must not hold the warehouse
+            # also when nothing is new: an earlier run may have been killed before it got here. The
+            # landing's lock first: a process that waits for it must not hold the warehouse
             with (
                 hold(landing_lock(title.name), holder),
                 warehouse.get_connection(holder) as con,
@@ -96,32 +100,33 @@ def _landed_files(title: Title, watch: Watch | None, landed: Landed | None) -> d
                 ensure_title_schemas(con, title.name)
                 load_landed(con, title)
                 publish(con, title_ledger(title.name), landed_marts(title.name))
-        return dg.MaterializeResult(asset_key=spec.key, metadata=told_landing(report))
+        return dg.MaterializeResult(asset_key=spec.key, metadata=_landing_metadata(report))
 
     return landed_files
 
 
-def told_landing(report: "LandReport") -> dict[str, Any]:
-    """A landing as metadata: rows read are those accepted, rejected, waiting, and dropped as exact
-    duplicates; then the files, the worst first, and the partitions that changed."""
-    told: dict[str, Any] = {
+def _landing_metadata(report: "LandReport") -> dict[str, Any]:
+    """A landing as metadata: rows read are the sum of those accepted, rejected, waiting, and
+    dropped as exact duplicates; then the files, the worst first, and the partitions that
+    changed."""
+    metadata: dict[str, Any] = {
         "landing": report.number,
         "files_read": sum(file.status in ("new", "changed") for file in report.files),
         "files_refused": sum(file.status == "refused" for file in report.files),
     }
     for count in ("rows_read", "accepted", "rejected", "waiting", "duplicates"):
-        told[count] = sum(getattr(file, count) for file in report.files)
-    told["partitions_changed"] = len(report.changes)
-    told["seconds"] = round(report.seconds, 3)
+        metadata[count] = sum(getattr(file, count) for file in report.files)
+    metadata["partitions_changed"] = len(report.changes)
+    metadata["seconds"] = round(report.seconds, 3)
     if report.files:
-        told["files"] = dg.MetadataValue.md(_file_table(report.files))
+        metadata["files"] = dg.MetadataValue.md(_file_table(report.files))
     if report.changes:
-        told["changes"] = dg.MetadataValue.md(_change_table(report.changes))
-    return told
+        metadata["changes"] = dg.MetadataValue.md(_change_table(report.changes))
+    return metadata
 
 
 def worst_first(files: Iterable["FileReport"]) -> list["FileReport"]:
-    """Refused files, then those with most rejected and then waiting rows."""
+    """The files, refused ones first, then by most rejected and most waiting rows."""
     return sorted(
         files, key=lambda f: (f.status != "refused", -f.rejected, -f.waiting, f.dataset, f.file)
     )
@@ -148,8 +153,8 @@ def _file_table(files: Iterable["FileReport"]) -> str:
 
 def why_of(file: "FileReport") -> str:
     """Why a file was refused or records of it were rejected, and what was noted about it."""
-    wrong = ": ".join(told for told in (file.reason, file.detail) if told)
-    return "; ".join(told for told in (wrong, file.notes) if told)
+    wrong = ": ".join(text for text in (file.reason, file.detail) if text)
+    return "; ".join(text for text in (wrong, file.notes) if text)
 
 
 def _change_table(changes: Iterable["PartitionChange"]) -> str:
@@ -169,10 +174,10 @@ def _change_table(changes: Iterable["PartitionChange"]) -> str:
 
 
 def _markdown(heading: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    told = [tuple(cell.replace("|", "\\|") for cell in row) for row in rows]
-    lines = [heading, ("---",) * len(heading), *told[:LINES_TOLD]]
+    escaped = [tuple(cell.replace("|", "\\|") for cell in row) for row in rows]
+    lines = [heading, ("---",) * len(heading), *escaped[:LINES_SHOWN]]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    left = len(told) - LINES_TOLD
+    left = len(escaped) - LINES_SHOWN
     return f"{table}\n\nand {left:,} more" if left > 0 else table
 
 
@@ -207,16 +212,16 @@ def _deliveries(title: Title, partitions: dg.PartitionsDefinition) -> dg.AssetsD
 
         window = run_window(context)
         days = window.days if window else []
-        with told_in_one_line():
+        with failures_in_one_line():
             for day in days:
                 delivery = deliver(title, day)
-                told = {
+                metadata = {
                     "files": len(delivery.files),
                     "rows": delivery.rows,
                     "bytes": delivery.bytes,
                     **{f"fault {fault}": count for fault, count in delivery.faults.items()},
                 }
-                context.add_asset_metadata(told, spec.key, partition_key=day.isoformat())
+                context.add_asset_metadata(metadata, spec.key, partition_key=day.isoformat())
             holder = f"{title.name}/deliveries of run {context.run.run_id}"
             with warehouse.get_connection(holder) as con:
                 load_ledger(con, title.name, days)
@@ -251,7 +256,7 @@ def _landed_products(title: Title) -> dg.AssetsDefinition:
 
         columns = ", ".join(column.name for column in contract.columns)
         holder = f"{title.name}/dim_products of run {context.run.run_id}"
-        with told_in_one_line():
+        with failures_in_one_line():
             products = landed_products(title)
             with warehouse.get_connection(holder) as con:
                 ensure_title_schemas(con, title.name)

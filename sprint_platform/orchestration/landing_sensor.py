@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from sprint_platform.landing.land import Landing, PartitionChange
 
 SECONDS_BETWEEN_TICKS = 30
-# How often a folder is tried that cannot be landed; what its rejects hold back is not tried again.
+# A folder that cannot be landed is tried so often; one that is held back for its rejects is not
+# tried again.
 TRIES = 3
 STATE_TAG = "sprint/landing_state"
 
@@ -33,9 +34,9 @@ def build_landing_sensor(
     reopened_job: dg.UnresolvedAssetJobDefinition,
     models: Iterable[dg.AssetKey],
 ) -> dg.SensorDefinition:
-    """Lands when files are new or changed; and builds, with ``reopened_job``, the days of every
-    landing, its own, the command line's or ``daily_job``'s. ``models`` are what those days end in.
-    """
+    """The sensor that lands when files are new or changed, and builds, with ``reopened_job``, the
+    days of every landing: its own, the command line's or ``daily_job``'s. ``models`` are the last
+    models of those days."""
     models = list(models)
 
     @dg.sensor(
@@ -50,7 +51,7 @@ def build_landing_sensor(
         ),
     )
     def landing(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        # what it brings along is for landing titles only
+        # its imports are for landing titles only
         from sprint_platform.landing.land import (
             folder_state,
             is_held_back,
@@ -78,7 +79,7 @@ def build_landing_sensor(
         if seen and landings and _mark(landings[0]) == context.cursor:
             landings = landings[1:]
         elif seen:
-            # what was landed has been thrown away, and its landings count from 1 again
+            # what was landed has been removed, and its landings count from 1 again
             landings = landings_since(title, 0)
         if not landings:
             failed = "these files were not landed: they are tried again when one of them changes"
@@ -103,8 +104,8 @@ def unbuilt(
     changes: Iterable[PartitionChange],
     models: list[dg.AssetKey],
 ) -> list[date]:
-    """The days of these changes, less those that Dagster knows to be built from the partitions as
-    they lie now (by a command, say): a dataset's last materialization has the manifest's digest,
+    """The days of these changes, without those that Dagster knows to be built from the partitions
+    as they are now (by a command, say): a dataset's last materialization has the manifest's digest,
     and every model's came after it."""
     changed = {(change.dataset, change.day) for change in changes if change.dataset in DAILY}
     days = {day for _, day in changed if has_partition(title, day)}
@@ -122,7 +123,7 @@ def unbuilt(
 
 
 def _last_ids(instance: dg.DagsterInstance, key: dg.AssetKey, days: set[date]) -> dict[date, int]:
-    """The number of each day's last materialization; numbers grow with time."""
+    """The storage id of each day's last materialization; ids grow with time."""
     found = instance.event_log_storage.get_latest_storage_id_by_partition(
         key, dg.DagsterEventType.ASSET_MATERIALIZATION, {day.isoformat() for day in days}
     )
@@ -132,7 +133,7 @@ def _last_ids(instance: dg.DagsterInstance, key: dg.AssetKey, days: set[date]) -
 def _materialized(
     instance: dg.DagsterInstance, key: dg.AssetKey, days: set[date]
 ) -> dict[date, tuple[object, int]]:
-    """The digest and number of each day's last materialization."""
+    """The digest and storage id of each day's last materialization."""
     ids = _last_ids(instance, key, days)
     if not ids:
         return {}
@@ -144,15 +145,15 @@ def _materialized(
         materialization = record.asset_materialization
         if materialization is None or materialization.partition is None:
             continue
-        told = materialization.metadata.get("digest")
+        digest = materialization.metadata.get("digest")
         day = date.fromisoformat(materialization.partition)
-        found[day] = (told.value if told else None, record.storage_id)
+        found[day] = (digest.value if digest else None, record.storage_id)
     return found
 
 
 def _tries(instance: dg.DagsterInstance, title: Title, state: str) -> int:
-    """How often a landing of the folder in this state was requested: a run may be killed, or find
-    a full disk."""
+    """How often a landing of the folder in this state was requested: a run may be killed, or find a
+    full disk."""
     tags = {STATE_TAG: _state_of(title, state)}
     return len(instance.get_run_records(dg.RunsFilter(tags=tags), limit=TRIES))
 
@@ -162,8 +163,8 @@ def _state_of(title: Title, state: str) -> str:
 
 
 def _mark(landing: Landing) -> str:
-    """The landing's number and a digest of what it changed: a number alone comes again when what
-    was landed is thrown away."""
+    """The landing's number and a digest of what it changed: the number alone comes again when what
+    was landed is removed."""
     content = hashlib.blake2b(digest_size=4)
     for change in landing.changes:
         content.update(f"{change.dataset} {change.day} {change.digest}\n".encode())

@@ -1,4 +1,4 @@
-"""What holds for every asset with days: who owns it, how its days are cut, when it is stale."""
+"""What every asset with days has: its owners, its daily partitions, and when it is stale."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ FRESHNESS = dg.FreshnessPolicy.time_window(
 def daily_partitions(first: date) -> dg.DailyPartitionsDefinition:
     """UTC days from the first (a title's launch) to today.
 
-    A simulated day needs no waiting, and a landed one is built again whenever more of it comes.
+    A simulated day need not wait, and a landed one is built again whenever more of it comes.
     """
     return dg.DailyPartitionsDefinition(start_date=first.isoformat(), timezone="UTC", end_offset=1)

@@ -23,7 +23,7 @@ from sprint_platform.operations.upstream import (
 )
 from sprint_platform.orchestration.catalogue import PRODUCTS_KEY
 from sprint_platform.orchestration.checks import check_specs, run_checks
-from sprint_platform.orchestration.failures import told_in_one_line
+from sprint_platform.orchestration.failures import failures_in_one_line
 from sprint_platform.orchestration.glances import Glance
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
 from sprint_platform.orchestration.resources import Warehouse
@@ -42,9 +42,10 @@ from sprint_platform.title import Title
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# A run tagged so keeps partitions that are there and come from the same title, and only loads them.
+# A run with this tag reuses partitions that exist and come from the same title, and only loads
+# them.
 EXISTING_TAG, REUSE = "sprint/existing", "reuse"
-# Stands for a partition that was never written; nothing is written for it.
+# For a partition that was never written; nothing is written for it.
 NOTHING_LANDED = Manifest(rows=0, bytes=0, digest=str(Digest()), source="nothing", parts=())
 
 
@@ -80,8 +81,8 @@ def raw_asset_spec(title: Title, dataset: str) -> dg.AssetSpec:
         kinds={"python", "parquet", "duckdb"},
         owners=OWNERS,
         freshness_policy=FRESHNESS,
-        # another YAML, seed or version of the simulation makes other records; and another mapping
-        # or grid reads others from the same files
+        # another YAML, seed or version of the simulation makes other records; another mapping or
+        # grid reads others from the same files
         code_version=title.landing_fingerprint if title.lands else title.fingerprint,
         metadata={
             "dagster/table_name": contract.relation(title.name),
@@ -109,7 +110,7 @@ def _raw_asset(
         name=f"{title.name}_{dataset}",
         specs=[spec],
         check_specs=check_specs(title, dataset),
-        # so that a check can be launched without the asset
+        # a check can then be launched without the asset
         can_subset=True,
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -120,7 +121,7 @@ def _raw_asset(
         window = run_window(context)
         checks = [check.name for check in context.selected_asset_check_keys]
         holder = f"{title.name}/{dataset} of run {context.run.run_id}"
-        with told_in_one_line():
+        with failures_in_one_line():
             made = None
             if window and context.selected_asset_keys:
                 require(title, dataset, upstream_datasets(title, dataset), window)
@@ -138,11 +139,11 @@ def _raw_asset(
                     if report.loaded:
                         ledger = title_ledger(title.name)
                         publish_loaded(con, ledger, views=dataset == "heartbeats")
-                    # earlier sign-up days may have come with it
+                    # earlier sign-up days may have been loaded too
                     window = Window(min([window.start, *report.loaded]), window.end)
                     if not DATASETS[dataset].private:
                         _add_glance(context, con, title, dataset, window.days[-1])
-                    yield dg.MaterializeResult(asset_key=spec.key, metadata=_told_load(report))
+                    yield dg.MaterializeResult(asset_key=spec.key, metadata=_load_metadata(report))
                 yield from run_checks(con, title, dataset, checks, window)
 
     return materialize
@@ -156,8 +157,9 @@ def _partitions(
     earlier: list[date],
     watch: Watch | None,
 ) -> dict[date, Manifest]:
-    """The window's partition files, made here unless they were landed; and what Dagster is to know
-    of each. Players come with the ``earlier`` sign-up days that the warehouse does not hold."""
+    """The window's partition files, made here unless they were landed; adds their metadata to
+    Dagster's events. Players come with the ``earlier`` sign-up days that the warehouse does not
+    hold."""
     key = dg.AssetKey([title.name, dataset])
     if title.lands:
         partitions = _landed(title, dataset, [*earlier, *window.days])
@@ -166,11 +168,11 @@ def _partitions(
     manifests = {}
     for day, manifest, seconds in partitions:
         manifests[day] = manifest
-        metadata = _told(manifest, seconds)
+        metadata = _partition_metadata(manifest, seconds)
         if day < window.start:
             if seconds is None:
                 continue
-            # Dagster itself records the run's own partitions only
+            # Dagster itself records only the run's own partitions
             metadata["made_for"] = f"the run of {window}"
             context.log_event(
                 dg.AssetMaterialization(key, partition=day.isoformat(), metadata=metadata)
@@ -180,16 +182,16 @@ def _partitions(
     return manifests
 
 
-def _told(manifest: Manifest, seconds: float | None) -> dict[str, Any]:
-    told: dict[str, Any] = {
+def _partition_metadata(manifest: Manifest, seconds: float | None) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
         "dagster/partition_row_count": manifest.rows,
         "bytes": manifest.bytes,
         "digest": manifest.digest,
     }
     if seconds is not None:
-        told["seconds"] = round(seconds, 3)
-        told["rows_per_second"] = round(manifest.rows / seconds)
-    return told
+        metadata["seconds"] = round(seconds, 3)
+        metadata["rows_per_second"] = round(manifest.rows / seconds)
+    return metadata
 
 
 def _add_glance(
@@ -199,35 +201,35 @@ def _add_glance(
     dataset: str,
     day: date,
 ) -> None:
-    """A picture and some rows of the run's last day: one picture is small, a year of them is not.
-    Nothing for a day without rows."""
+    """Adds a picture and some rows of the run's last day: one picture is small, a year of them is
+    not. Adds nothing for a day without rows."""
     contract, bars = DATASETS[dataset], DATASETS[dataset].bars
     glance = Glance(
         contract.relation(title.name),
         str(contract.partition_column),
         "day",
         Picture(bars.title, bars.x, bars.y) if bars else None,
-        # a day's heartbeats are too many to be sorted for five
+        # a day's heartbeats are too many to be sorted for five rows
         in_order=False,
     )
     if (seen := glance.read(con, day)) is None:
         return
     metadata = glance.metadata(seen, day)
-    # positions are no bars: they are seen from above
+    # positions are a map, not bars
     if dataset == "heartbeats" and (positions := positions_picture(con, title, day)):
         metadata = {"positions": dg.MetadataValue.md(positions), **metadata}
     key = dg.AssetKey([title.name, dataset])
     context.add_asset_metadata(metadata, key, partition_key=day.isoformat())
 
 
-def _told_load(report: LoadReport) -> dict[str, Any]:
-    """About the whole run's load; days whose digest had not changed were left alone."""
+def _load_metadata(report: LoadReport) -> dict[str, Any]:
+    """The metadata of the whole run's load; days with an unchanged digest are not counted."""
     return {"load_seconds": round(report.seconds, 3), "days_loaded": len(report.loaded)}
 
 
 def _unloaded_players(con: duckdb.DuckDBPyConnection, title: Title, window: Window) -> list[date]:
-    """The earlier sign-up days that the warehouse does not hold as they are made or landed now; of
-    the others nobody has to read a manifest."""
+    """The earlier sign-up days that the warehouse does not hold as they are made or landed now; the
+    manifests of the others need not be read."""
     from sprint_platform.operations.landed import landed_digests
 
     ensure_title_schemas(con, title.name)
@@ -257,9 +259,9 @@ def _simulated(
         # made, but never loaded: a run was killed in between, or the database is new
         if manifest := read_manifest(title.name, dataset, day):
             yield day, manifest, None
-    keep = context.run.tags.get(EXISTING_TAG) == REUSE
+    reuse = context.run.tags.get(EXISTING_TAG) == REUSE
     for day in with_progress(context, [*missing, *window.days]):
-        existing = read_manifest(title.name, dataset, day) if keep else None
+        existing = read_manifest(title.name, dataset, day) if reuse else None
         if existing and existing.source == source:
             yield day, existing, None
             continue
@@ -283,7 +285,7 @@ def _watched(
 def _landed(
     title: Title, dataset: str, days: Iterable[date]
 ) -> Iterator[tuple[date, Manifest, float | None]]:
-    """What lies ready. A day of which nothing was landed is an empty one: its table's day is
-    emptied."""
+    """The landed partitions. A day of which nothing was landed is an empty one: the load empties
+    it."""
     for day in days:
         yield day, read_manifest(title.name, dataset, day) or NOTHING_LANDED, None

@@ -29,8 +29,8 @@ class Warehouse(dg.ConfigurableResource):
 
     @contextmanager
     def leased(self, holder: str) -> Iterator[None]:
-        """Keeps every other process out of the file; nothing is opened. For dbt, which opens it
-        itself. ``holder`` says who it is, for whoever waits."""
+        """Holds the lease without opening the file: for dbt, which opens it itself. ``holder``
+        names the holder to those who wait."""
         with hold(warehouse_lock(), holder, self.lease_timeout_seconds):
             yield
 

@@ -1,4 +1,4 @@
-"""The tags by which a person, and the dashboard, finds the runs of a title or another domain."""
+"""The tags by which people and the dashboard find the runs of a title or another domain."""
 
 from __future__ import annotations
 

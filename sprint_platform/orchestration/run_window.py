@@ -1,4 +1,4 @@
-"""The days that a run of Dagster is about."""
+"""The days of a run of Dagster."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sprint_platform.orchestration.failures import ClearFailure
 from sprint_platform.storage.partitions import P
 
 SECONDS_BETWEEN_PROGRESS = 10.0
-# Is called with every chunk of rows that is made, and every result of dbt's: (asset, day, number).
+# Called with every chunk of rows that is made, and every result of dbt's: (asset, day, number).
 Watch = Callable[[str, date, int], None]
 
 
@@ -31,7 +31,7 @@ def run_window(context: dg.AssetExecutionContext) -> Window | None:
 
 def run_batches(context: dg.AssetExecutionContext) -> list[int]:
     """The run's batches; none for a run without partitions (a check launched alone). Raises
-    ClearFailure for a range that runs backwards: Dagster would have it mean no batch."""
+    ClearFailure for a range that runs backwards, which for Dagster is no batch at all."""
     if not (context.has_partition_key or context.has_partition_key_range):
         return []
     first, last = (int(key) for key in context.partition_key_range)
@@ -41,19 +41,19 @@ def run_batches(context: dg.AssetExecutionContext) -> list[int]:
 
 
 def runs_backwards(first: object, last: object) -> ClearFailure:
-    """What to say of a partition range whose first partition comes after its last one. Dagster
-    lets it through: of days it would be a window that ends before it starts, of batches none."""
+    """The failure of a partition range whose first partition comes after its last one. Dagster
+    accepts it: of days it would be a window that ends before it starts, of batches none."""
     return ClearFailure(f"the range {first}...{last} runs backwards: give {last}...{first}")
 
 
 def with_progress(context: dg.AssetExecutionContext, days: Sequence[P]) -> Iterator[P]:
-    """The days or batches, one by one; now and then the log says how far it is. Every line costs as
-    much as some thousand rows, so not at every day."""
-    began = told = time.monotonic()
+    """The days or batches, one by one, with a line of progress in the log now and then. A line
+    costs as much as some thousand rows, so there is not one for every day."""
+    began = logged = time.monotonic()
     for done, day in enumerate(days):
         now = time.monotonic()
-        if now - told >= SECONDS_BETWEEN_PROGRESS:
+        if now - logged >= SECONDS_BETWEEN_PROGRESS:
             left = timedelta(seconds=round((now - began) / done * (len(days) - done)))
             context.log.info(f"{done} of {len(days)} days made, about {left} left")
-            told = now
+            logged = now
         yield day

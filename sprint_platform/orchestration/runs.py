@@ -16,7 +16,6 @@ from sprint_platform.core.signals import raise_if_stopped
 from sprint_platform.core.window import Window
 from sprint_platform.operations.catalogue import read_catalogue
 from sprint_platform.orchestration.build import build_definitions
-from sprint_platform.orchestration.landed_assets import Landed
 from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE, landed_files_key
 from sprint_platform.orchestration.run_tags import range_tags, title_tags
 from sprint_platform.orchestration.run_window import Watch
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class GraphRun:
     """How a run ended. ``failures`` has a line per failed step; ``failed_checks`` names checks;
-    ``seconds_of`` has the seconds of each asset's step, and for a dbt model its own."""
+    ``seconds_of`` has the seconds of each asset's step, or of the dbt model itself."""
 
     run_id: str
     success: bool
@@ -43,8 +42,8 @@ class GraphRun:
 
 
 def selection_for(title: str, entrypoint: str) -> dg.AssetSelection:
-    """The entrypoint's asset and what is downstream of it; everything for ``all``, except a
-    catalogue that somebody has edited or made longer: it serves every title."""
+    """The entrypoint's asset and what is downstream of it; for ``all`` everything, except a
+    catalogue that was edited or made longer: it serves every title."""
     title_assets = dg.AssetSelection.key_prefixes([title])
     if entrypoint == "all":
         edited = catalogue_path().exists() and not read_catalogue().equals(catalogue())
@@ -57,8 +56,8 @@ def selection_for(title: str, entrypoint: str) -> dg.AssetSelection:
 
 
 def _selection(title: Title, entrypoint: str) -> dg.AssetSelection:
-    """As ``selection_for``; of a title whose files a studio delivers what is landed is built, and
-    landing is left to its own command: it opens other days, too."""
+    """As ``selection_for``, but of a title whose files a studio delivers only what is built from
+    landed partitions: landing has its own command, as it changes other days too."""
     if title.source == "simulated":
         return selection_for(title.name, entrypoint)
     door = dg.AssetSelection.assets(landed_files_key(title))
@@ -70,7 +69,7 @@ def _selection(title: Title, entrypoint: str) -> dg.AssetSelection:
 
 
 def _days_selection(title: Title) -> dg.AssetSelection:
-    """The datasets and models of a day, whatever delivers its records."""
+    """The datasets and models of a day, but not what delivers its records."""
     datasets = [dg.AssetKey([title.name, dataset]) for dataset in DAILY]
     return dg.AssetSelection.assets(*datasets) | _models_selection(title)
 
@@ -90,9 +89,9 @@ def run_graph(
 ) -> GraphRun:
     """Runs the days ``first`` to ``last`` (inclusive) in one run, and returns how it ended.
 
-    With ``reuse`` partitions that exist and come from the same title are kept and only loaded.
-    ``watch`` hears of each chunk of rows made: (asset, day, rows). History goes to the Dagster
-    instance that DAGSTER_HOME names.
+    With ``reuse`` partitions that exist and come from the same title are reused, and only loaded.
+    ``watch`` is called with each chunk of rows made: (asset, day, rows). History goes to the
+    Dagster instance that DAGSTER_HOME names.
     """
     definitions = build_definitions([title], watch=watch)
     tags = {
@@ -113,11 +112,10 @@ def run_windows(
 
 
 def land_files(title: Title, watch: Watch | None = None) -> tuple[GraphRun, LandReport | None]:
-    """Lands what lies in the title's folder, in a run of its own; returns how the run ended, and
-    what the landing did (None where it failed). No day is built."""
+    """Lands the files in the title's folder, in a run of its own; returns how the run ended, and
+    the landing's report (None where it failed). No day is built."""
     reports: list[LandReport] = []
-    hear: Landed = reports.append
-    definitions = build_definitions([title], watch=watch, landed=hear)
+    definitions = build_definitions([title], watch=watch, on_landed=reports.append)
     keys = [landed_files_key(title)]
     if title.source == "landing":
         keys.append(dg.AssetKey([title.name, "dim_products"]))
@@ -129,8 +127,8 @@ def land_files(title: Title, watch: Watch | None = None) -> tuple[GraphRun, Land
 def build_landed(
     title: Title, windows: Iterable[Window], watch: Watch | None = None
 ) -> Iterator[GraphRun]:
-    """Builds these days of a landed title, a run per window: loads what lies ready, and builds and
-    tests every model. Nothing is delivered or landed."""
+    """Builds these days of a landed title, a run per window: loads the landed partitions, and
+    builds and tests every model. Nothing is delivered or landed."""
     definitions = build_definitions([title], watch=watch)
     for window in windows:
         tags = _tags(title, window)
@@ -159,9 +157,9 @@ def materialize(
 ) -> GraphRun:
     """Materializes the selection in this process, in a run with these tags; returns how that
     ended."""
-    # as dg.materialize does, whose job has a name that says nothing. The name is none of a job that
-    # a schedule or sensor starts: they wait while such a run is unfinished, as the run of a command
-    # that was killed is for ever
+    # as dg.materialize does, whose job has a name that says nothing. No schedule or sensor has a
+    # job of this name: they wait while one of their runs is unfinished, and the run of a killed
+    # command is so for ever
     job = dg.define_asset_job(job_name, selection=selection)
     assets = [a for a in definitions.assets or [] if isinstance(a, dg.AssetsDefinition)]
     began = time.perf_counter()
@@ -191,7 +189,7 @@ def materialize(
 
 @contextmanager
 def _silent_dbt() -> Iterator[None]:
-    """dbt's results come as events: its lines on the console would tear the progress bars."""
+    """Silences dbt's log, which would tear the progress bars: its results come as events."""
     before = os.environ.get("DBT_LOG_LEVEL")
     os.environ["DBT_LOG_LEVEL"] = before or "none"
     try:
@@ -202,7 +200,7 @@ def _silent_dbt() -> Iterator[None]:
 
 
 def _seconds(result: dg.ExecuteInProcessResult) -> dict[str, float]:
-    """By asset ("sprint/heartbeats"): dbt says how long a model took, Dagster how long a step."""
+    """The seconds by asset ("sprint/heartbeats"): for a model by dbt, for a step by Dagster."""
     steps = {
         event.step_key: event.step_success_data.duration_ms / 1000
         for event in result.all_events
@@ -210,14 +208,14 @@ def _seconds(result: dg.ExecuteInProcessResult) -> dict[str, float]:
     }
     seconds = {}
     for event in result.get_asset_materialization_events():
-        told = event.materialization.metadata.get("Execution Duration")
-        took = told.value if told is not None else steps.get(event.step_key or "", 0.0)
+        duration = event.materialization.metadata.get("Execution Duration")
+        took = duration.value if duration is not None else steps.get(event.step_key or "", 0.0)
         seconds[event.materialization.asset_key.to_user_string()] = float(str(took))
     return seconds
 
 
 def _failure(event: dg.DagsterEvent) -> str:
-    """The failure's first telling line."""
+    """The failure's step and the first line of its first cause."""
     error = event.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause

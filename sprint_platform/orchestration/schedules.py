@@ -1,4 +1,4 @@
-"""The schedules of the daily jobs: every night what is missing up to yesterday."""
+"""The schedules of the daily jobs: every night the days that are missing up to yesterday."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ CRON = "0 2 * * *"
 def build_title_schedule(
     title: Title, job: dg.UnresolvedAssetJobDefinition, models: Callable[[], list[Model]]
 ) -> dg.ScheduleDefinition:
-    """Makes the days of a title that are missing up to yesterday; ``models`` are what a day is
-    built into."""
+    """Makes the days of a title that are missing up to yesterday; ``models`` are the models of a
+    day."""
 
     def missing(last: date) -> list[date]:
         standing = title_ledger(title.name).published_standing(models())
@@ -62,7 +62,7 @@ def build_storefront_schedule(
             loaded = sorted(map(date.fromisoformat, [*standing.built, *standing.unbuilt]))
             built = set(map(date.fromisoformat, standing.built))
         else:
-            # nothing was published by this version: what was made counts
+            # nothing was published by this version: days count that were made
             built = set.intersection(*(made_days(STORE, table) for table in BRONZE_TABLES))
             loaded = sorted(built)
         first = max([opening_day, *loaded[:1]])
@@ -90,8 +90,8 @@ def build_daily_schedule(
     by_hand: Callable[[list[date]], str],
     busy: Callable[[], str | None] = lambda: None,
 ) -> dg.ScheduleDefinition:
-    """``missing`` are the days that are, up to a last one, and ``by_hand`` the command that makes
-    them; ``busy`` says who does so now."""
+    """``missing`` returns the days that are missing up to a last one, ``by_hand`` the command that
+    makes days; ``busy`` says which command does so now."""
 
     @dg.schedule(
         job=job,
@@ -126,8 +126,8 @@ def build_daily_schedule(
         if not ask.windows:
             return dg.SkipReason(given_up)
         return [
-            # the files of days that were made are taken as they are; a day that comes alone is made
-            # anew: it may have failed for what is in them
+            # days that were made are reused; a day in a run of its own is made again: it may have
+            # failed for what is in its files
             request(
                 job.name, w, f"{now:%Y-%m-%d}", {EXISTING_TAG: REUSE} if len(w.days) > 1 else {}
             )

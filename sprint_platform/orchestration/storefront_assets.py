@@ -10,7 +10,7 @@ from datetime import date
 import dagster as dg
 
 from sprint_platform.core.settings import SettingsError, settings
-from sprint_platform.orchestration.failures import told_in_one_line
+from sprint_platform.orchestration.failures import failures_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS, daily_partitions
 from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE
 from sprint_platform.orchestration.resources import Warehouse
@@ -21,8 +21,8 @@ from sprint_platform.storefront.settings import FIRST_DAY
 
 
 def opening_day() -> date:
-    """The day on which a store of the project's settings opens. A wrong one is for the run to
-    refuse: it must not take the games' graph along."""
+    """The day on which a store of the project's settings opens. A wrong setting fails the run, but
+    not the games' graph."""
     try:
         return settings().store_start or FIRST_DAY
     except SettingsError:
@@ -38,7 +38,7 @@ def table_key(table: str) -> dg.AssetKey:
 
 
 def build_storefront_assets() -> dg.AssetsDefinition:
-    """The seven tables in one step, so that a day's orders are made once for all of them, and one
+    """The seven tables in one step: a day's orders are made once for all of them, and one
     transaction loads what the run selected."""
 
     @dg.multi_asset(
@@ -62,11 +62,11 @@ def build_storefront_assets() -> dg.AssetsDefinition:
         tables = [t for t in BRONZE_TABLES if table_key(t) in context.selected_asset_keys]
         rows: Counter[str] = Counter()
         seconds = dict.fromkeys(tables, 0.0)
-        with told_in_one_line():
+        with failures_in_one_line():
             holder = f"{DOMAIN} of run {context.run.run_id}"
             with warehouse.get_connection(holder) as con:
                 store = Store(choose_settings(held_store(con), {}))
-                # before the files of the store that is loaded are written over
+                # before the files of the loaded store are written over
                 refuse_others(con, store)
             refuse_other_files(store.source, tables, window.days)
             made = store.settings
@@ -74,11 +74,11 @@ def build_storefront_assets() -> dg.AssetsDefinition:
                 f"a store of {made.customers:,} customers, {made.products:,} products and"
                 f" {made.orders:,} orders in its first {made.days} days, seed {made.seed}"
             )
-            keep = context.run.tags.get(EXISTING_TAG) == REUSE
+            reuse = context.run.tags.get(EXISTING_TAG) == REUSE
             for day in with_progress(context, window.days):
                 for table in tables:
                     began = time.perf_counter()
-                    there = read_manifest(DOMAIN, table, day) if keep else None
+                    there = read_manifest(DOMAIN, table, day) if reuse else None
                     if there is None or there.source != store.source:
                         there = write_day(store, table, day)
                     manifest = there
@@ -120,7 +120,7 @@ def _spec(table: str) -> dg.AssetSpec:
         kinds={"python", "parquet", "duckdb"},
         owners=OWNERS,
         freshness_policy=FRESHNESS,
-        # with can_subset, an asset that is not selected makes none of its own
+        # with can_subset, an asset that is not selected makes no result
         skippable=True,
         metadata={
             "dagster/table_name": contract.relation(DOMAIN),

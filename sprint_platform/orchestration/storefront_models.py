@@ -31,13 +31,13 @@ class StorefrontTranslator(DomainTranslator):
 
     def __init__(self) -> None:
         super().__init__(LEDGER)
-        # not checked: a wrong setting of the store must not take the games' graph along
+        # not checked: a wrong setting of the store must not stop the games' graph
         chosen = settings().store_title
         game = StoreSettings.model_fields["title"].default if chosen is None else chosen
         self._game = game if game in title_names() else None
 
     def get_asset_key(self, dbt_resource_props: Node) -> dg.AssetKey:
-        """``storefront/raw_orders``, ``storefront/daily_sales``; and the title's dataset, where a
+        """``storefront/raw_orders``, ``storefront/daily_sales``; or the title's dataset, where a
         model reads what players buy in the game."""
         if _is_of_the_game(dbt_resource_props):
             return dg.AssetKey([self._game or "sprint", dataset_of(dbt_resource_props)])
@@ -46,8 +46,8 @@ class StorefrontTranslator(DomainTranslator):
     def get_partition_mapping(
         self, dbt_resource_props: Node, dbt_parent_resource_props: Node
     ) -> dg.PartitionMapping | None:
-        """What a player has spent in the game is counted over all its days; and the game may have
-        been launched after the store was opened."""
+        """All days of the game for each of the store: a player's spending counts over all of them,
+        and the game may have been launched after the store was opened."""
         if _is_of_the_game(dbt_parent_resource_props):
             return dg.AllPartitionMapping()
         return None
@@ -82,15 +82,15 @@ def build_storefront_models(manifest: Node) -> dg.AssetsDefinition:
 
 
 def storefront_environment(con: duckdb.DuckDBPyConnection, window: Window | None) -> dict[str, str]:
-    """The environment of a dbt run for these days, or for all that is loaded, over the warehouse
-    that ``con`` is."""
-    # that of the store which was loaded, whatever the settings say now
+    """The environment of a dbt run for these days, or for all that is loaded in the warehouse
+    ``con``."""
+    # the title of the loaded store, whatever the settings say now
     title = {"SPRINT_STORE_TITLE": loaded_title(con)}
     return {**project_environment(), **window_environment(window), **title}
 
 
 def require_any(con: duckdb.DuckDBPyConnection) -> None:
-    """Raises StorefrontError where bronze holds no day."""
+    """Raises StorefrontError where bronze has no day."""
     ensure_bronze(con)
     if con.execute(f"select 1 from {LEDGER.loaded_table} limit 1").fetchone() is None:
         raise StorefrontError(
@@ -101,8 +101,8 @@ def require_any(con: duckdb.DuckDBPyConnection) -> None:
 def require_loaded(
     con: duckdb.DuckDBPyConnection, tables: Collection[str], days: Iterable[date]
 ) -> None:
-    """Raises StorefrontError where a table does not hold a day, or holds another than its file
-    says: a run that was killed between writing and loading would build models of old rows."""
+    """Raises StorefrontError where a table does not hold a day as its file has it: after a run that
+    was killed between writing and loading, models would be built from old rows."""
     ensure_bronze(con)
     days = sorted(days)
     for table in (name for name in BRONZE_TABLES if name in tables):

@@ -47,8 +47,8 @@ def build_title_models(
 
 
 def build_seed_assets(title: Title, manifest: Node) -> dg.AssetsDefinition:
-    """The title's seeds. They change when somebody changes them, so no day and no job has them.
-    A landed title's products are landed: the catalogue is no seed of it."""
+    """The title's seeds. They change by hand only, so they have no day and no job. A landed title's
+    products are landed: it has no seed for the catalogue."""
     translator = TitleTranslator(title)
     excluded = "dim_products" if title.source == "landing" else ""
     prepare = partial(_prepare, manifest, translator)
@@ -80,7 +80,7 @@ def missing_parents(
     con: duckdb.DuckDBPyConnection, manifest: Node, translator: TitleTranslator, nodes: list[Node]
 ) -> list[Node]:
     """The seeds that the nodes read, do not build, and that were never built. Raises ClearFailure
-    where it is a model: which days of it are wanted is for a person to say."""
+    where a model is missing: its days are a person's choice."""
     built = existing_relations(con)
     selected = {node["unique_id"] for node in nodes}
     seeds: dict[str, Node] = {}
@@ -108,8 +108,8 @@ def _build_seeds(
     translator: TitleTranslator,
     seeds: list[Node],
 ) -> None:
-    """Builds seeds that a title's first daily run stands on: they are in no daily job, and the
-    schedule of a new title must not fail for it. The caller has the warehouse open."""
+    """Builds seeds that a title's first daily run needs: they are in no daily job, and the schedule
+    of a new title must not fail for them. The caller has the warehouse open."""
     title = translator.title
     arguments = build_arguments(title.name, manifest, seeds)
     result = dbt_result(arguments, dbt_environment(title, None))

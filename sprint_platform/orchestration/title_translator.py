@@ -80,9 +80,9 @@ class TitleTranslator(ModelTranslator):
 
 
 def _tested_with(manifest: Node, model: Node) -> Iterator[Node]:
-    """What must be there before the model's step for the tests that run in it: the seeds that tests
-    of the model, or of its sources, read; and datasets that no model reads, but that its own are
-    made from."""
+    """The nodes that must exist before the model's step for the tests that run in it: the seeds
+    that tests of the model, or of its sources, read; and the datasets that no model reads, but that
+    its own are made from."""
     sources = [parent for parent in manifest["parent_map"][model["unique_id"]] if is_source(parent)]
     for tested in [model["unique_id"], *sources]:
         for test in tests_of(manifest, tested):

@@ -1,5 +1,5 @@
-"""`sprint verify`: is what lies in files and warehouse what the title's seed, or what was landed,
-says?"""
+"""`sprint verify`: whether files and warehouse hold what the title's seed, or what was landed,
+says."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from sprint_platform.transform.dbt_runner import (
 
 
 def verify_days(title: Title, days: list[date]) -> Iterator[tuple[date, list[str]]]:
-    """For each day, one line per partition that is not what the simulation makes now, or not what
-    is loaded (``operations.verify.unlike_made``)."""
+    """For each day, one line per partition that differs from what the simulation makes now, or from
+    what is loaded (``operations.verify.unlike_made``)."""
     datasets = [dataset for dataset in DATASETS.values() if dataset.partition_column]
     with hold(warehouse_lock(), f"sprint verify of {title.name}"), connect() as con:
         ensure_title_schemas(con, title.name)
@@ -45,8 +45,9 @@ def verify_days(title: Title, days: list[date]) -> Iterator[tuple[date, list[str
 
 
 def verify_built(title: Title, days: list[date]) -> list[Finding]:
-    """Whether the models of these days were built from what is loaded, by today's definitions, and
-    are published as they were built. Nothing is built again: ``verify_models`` asks dbt's tests."""
+    """What is wrong with these days' models: not built from what is loaded, not by today's
+    definitions, or not published as they were built. Nothing is built again: ``verify_models`` runs
+    dbt's tests."""
     translator, manifest = TitleTranslator(title), graph_manifest()
     run = f"sprint run --title {title.name}"
     found = []
@@ -60,7 +61,8 @@ def verify_built(title: Title, days: list[date]) -> list[Finding]:
         standing = translator.ledger.standing(con, translator.models(manifest), asked)
         unbuilt = [date.fromisoformat(day) for day in standing.unbuilt]
         if not title.lands:
-            # players are made for every day since the launch, also of days that nobody wants yet
+            # players are made for every day since the launch, also for days that nobody has asked
+            # for yet
             made = translator.ledger.loaded_digests(con, "signons", *asked)
             unbuilt = [day for day in unbuilt if day in made]
         stale = [date.fromisoformat(day) for day in standing.stale]
@@ -72,7 +74,8 @@ def verify_built(title: Title, days: list[date]) -> list[Finding]:
             found.append(stale_finding(title.name, standing, described(stale), f"{run} --stale"))
         marts = [*translator.marts(manifest), *(landed_marts(title.name) if title.lands else [])]
         for line, first, last in unpublished(con, translator.ledger, marts, min(days), max(days)):
-            # a run publishes whatever is not; what differs is built, and so published, anew
+            # a run publishes whatever is unpublished; what differs is built, and so published,
+            # again
             begin = max(first or str(days[-1]), str(title.launch_date))
             end = min(last or str(days[-1]), str(days[-1]))
             reuse = "" if title.lands else " --reuse"
