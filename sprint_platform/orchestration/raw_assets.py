@@ -162,9 +162,9 @@ def _partitions(
     hold."""
     key = dg.AssetKey([title.name, dataset])
     if title.lands:
-        partitions = _landed(title, dataset, [*earlier, *window.days])
+        partitions = _landed_partitions(title, dataset, [*earlier, *window.days])
     else:
-        partitions = _simulated(context, title, dataset, window, earlier, watch)
+        partitions = _simulated_partitions(context, title, dataset, window, earlier, watch)
     manifests = {}
     for day, manifest, seconds in partitions:
         manifests[day] = manifest
@@ -240,7 +240,7 @@ def _unloaded_players(con: duckdb.DuckDBPyConnection, title: Title, window: Wind
     return unloaded_players(con, title, window.start)
 
 
-def _simulated(
+def _simulated_partitions(
     context: dg.AssetExecutionContext,
     title: Title,
     dataset: str,
@@ -282,7 +282,7 @@ def _watched(
         watch(asset, day, table.num_rows)
 
 
-def _landed(
+def _landed_partitions(
     title: Title, dataset: str, days: Iterable[date]
 ) -> Iterator[tuple[date, Manifest, float | None]]:
     """The landed partitions. A day of which nothing was landed is an empty one: the load empties

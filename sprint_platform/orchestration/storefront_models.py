@@ -46,8 +46,8 @@ class StorefrontTranslator(DomainTranslator):
     def get_partition_mapping(
         self, dbt_resource_props: Node, dbt_parent_resource_props: Node
     ) -> dg.PartitionMapping | None:
-        """All days of the game for each of the store: a player's spending counts over all of them,
-        and the game may have been launched after the store was opened."""
+        """All days for a dataset of the game: a player's spending counts over all of them, and the
+        game may have been launched after the store was opened."""
         if _is_of_the_game(dbt_parent_resource_props):
             return dg.AllPartitionMapping()
         return None
