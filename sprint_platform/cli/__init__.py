@@ -19,8 +19,8 @@ from sprint_platform.places import dagster_home
 
 
 def main() -> None:
-    """The console script: one clear line, not a stack trace, for what a person can mend, and when
-    somebody stops it."""
+    """The console script. Prints one line, not a stack trace, for a SprintError, a full disk, and a
+    command that is stopped."""
     try:
         with stopped_by_signals():
             _run()
@@ -36,7 +36,7 @@ def _run() -> None:
     except SprintError as error:
         _end(str(error))
     logging.getLogger("sprint_platform").addHandler(Problems())
-    # numpy comes with these, and reads the environment once
+    # after prepare_environment: these import numpy, which reads the environment once
     import duckdb
 
     from sprint_platform.cli.app import app
@@ -59,7 +59,8 @@ def _end(line: str) -> NoReturn:
 
 
 def prepare_environment() -> None:
-    """What Dagster and numpy read from the environment themselves: the settings that are theirs."""
+    """Exports the settings that Dagster and numpy read from the environment, and makes Dagster's
+    home. Raises SettingsError."""
     limit_matrix_threads()
     home = dagster_home()
     os.environ[variable("dagster_home")] = str(home)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import typer
 
 from sprint_platform.cli import domain, eventlog, storefront
-from sprint_platform.cli.about import doctor, titles, ui
-from sprint_platform.cli.asking import ask
+from sprint_platform.cli.ask import ask
+from sprint_platform.cli.dashboard import dashboard
+from sprint_platform.cli.demo import demo
 from sprint_platform.cli.docs import docs
-from sprint_platform.cli.exporting import export
-from sprint_platform.cli.landing import land
-from sprint_platform.cli.planning import plan, verify
-from sprint_platform.cli.running import demo, run
-from sprint_platform.cli.scoring import score
-from sprint_platform.cli.showing import dashboard
+from sprint_platform.cli.doctor import doctor
+from sprint_platform.cli.export import export
+from sprint_platform.cli.land import land
+from sprint_platform.cli.plan import plan
+from sprint_platform.cli.run import run
+from sprint_platform.cli.score import score
+from sprint_platform.cli.titles import titles
+from sprint_platform.cli.ui import ui
+from sprint_platform.cli.verify import verify
 
 app = typer.Typer(
     no_args_is_help=True,

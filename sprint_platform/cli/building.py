@@ -1,4 +1,4 @@
-"""Building the days that are behind what was landed."""
+"""Building the days of a title that are not built, or not by today's definition."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from sprint_platform.cli.progress import progress_bars
-from sprint_platform.cli.run_report import built_table, tell_failures
+from sprint_platform.cli.run_report import built_table, print_failures
 from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.core.signals import what_is_left
 from sprint_platform.storage.ledger import title_ledger
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 
 
 def build_unbuilt_days(game: Title, asked: list[date] | None = None) -> None:
-    """Builds every day (of those ``asked`` for, where any are) that is behind what was landed, by
-    whichever landing, and says what was built; and which days were built by another definition than
-    today's."""
+    """Builds every day that is not built from what is landed now, of those ``asked`` for where any
+    are. Prints what was built, and which days were built by another definition than today's."""
     from sprint_platform.core.window import ranges
     from sprint_platform.operations.days_to_build import stale_days, unbuilt_days
     from sprint_platform.orchestration.runs import build_landed
@@ -58,9 +57,9 @@ def build_unbuilt_days(game: Title, asked: list[date] | None = None) -> None:
 
 
 def build_missing_days(game: Title, asked: list[date]) -> None:
-    """Runs those of the days that are not built, in runs that are no longer than the schedule's,
-    and says what was built. Of a landed title it builds the days that are behind what was landed;
-    of one with faults also the days that late records of these opened again."""
+    """Runs those of the days that are not built, in runs no longer than the schedule's, and prints
+    what was built. For a landed title it builds the landed days that are not built; for one with
+    faults also the days that late records change."""
     from sprint_platform.operations.catch_up import runs_of
     from sprint_platform.operations.days_to_build import missing_days
     from sprint_platform.orchestration.runs import run_windows
@@ -81,13 +80,13 @@ def build_missing_days(game: Title, asked: list[date]) -> None:
     windows = runs_of(days, lambda part, runs: run_seconds(estimate(game, part), len(part), runs))
     _build(game, windows, run_windows, f"sprint run --title {game.name} --missing")
     if game.faults is not None:
-        # late records of other days came with these
+        # these days delivered late records of other days
         build_unbuilt_days(game)
 
 
 def build_stale_days(game: Title, asked: list[date] | None) -> None:
-    """Builds the models of every day that was built by another definition than today's (of those
-    that are ``asked`` for, where any are), and says what was built. No partition is made."""
+    """Builds the models of every day that was built by another definition than today's, of those
+    ``asked`` for where any are, and prints what was built. No partition is made."""
     from sprint_platform.core.window import ranges
     from sprint_platform.operations.days_to_build import stale_days
     from sprint_platform.orchestration.runs import build_models
@@ -104,7 +103,7 @@ def build_stale_days(game: Title, asked: list[date] | None) -> None:
 
 @contextmanager
 def _ledger(game: Title) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Model]]]:
-    """The warehouse and the title's models, for a question about how its days stand."""
+    """A connection to the warehouse and the title's models; the lease is held."""
     from sprint_platform.core.locks import hold
     from sprint_platform.engines.duckdb_file import connect, warehouse_lock
     from sprint_platform.engines.load import ensure_title_schemas
@@ -118,13 +117,14 @@ def _ledger(game: Title) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Model
 
 
 def _build(game: Title, windows: list[Window], build: Build, again: str) -> None:
-    """Builds the windows, a run each; ``again`` is the command that tries again what failed."""
+    """Builds the windows, one run each. Raises Stop, which names the command ``again``, where runs
+    failed."""
     failed: list[str] = []
     seconds: Counter[str] = Counter()
     days = [day for window in windows for day in window.days]
     with what_is_left(f"{again} builds the rest"), progress_bars(game, days) as watch:
         for window, run in zip(windows, build(game, windows, watch), strict=True):
-            tell_failures(run)
+            print_failures(run)
             seconds.update({"": run.seconds, **run.seconds_of})
             if run.success:
                 out.print(f"{game.name}, {window}: built in {run.seconds:.1f} s", highlight=False)

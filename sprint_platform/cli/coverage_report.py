@@ -1,6 +1,6 @@
-"""What `sprint doctor` says of built days and batches: how many are missing, and what builds them.
+"""How many days and batches are built and missing, and what builds them, for `sprint doctor`.
 
-All of it is in the ledgers' published copies: nothing is parsed, and no database is opened."""
+It is read from the ledgers' published copies: nothing is parsed, and no database is opened."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ from sprint_platform.title import Title
 
 
 def coverage_rows(games: Iterable[Title]) -> Iterator[tuple[str, str]]:
-    """A row for each title, the store, the event log and each domain from outside, of which this
-    version published anything:
-    whose days or batches they are, and what is said of them, a line for each thing to do."""
+    """A row for each title, the store, the event log and each domain from outside that this version
+    has published: a name, and lines that say what is built, missing and stale."""
     from sprint_platform.eventlog.duckdb_target import LEDGER as EVENTLOG
     from sprint_platform.orchestration.dbt_translator import ModelTranslator
     from sprint_platform.orchestration.domain_translator import OutsideTranslator

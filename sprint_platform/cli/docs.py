@@ -1,4 +1,4 @@
-"""`make docs`: the models, the guides and the notebooks as static pages."""
+"""`sprint docs`: the models, the guides and the notebooks as static pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sprint_platform.cli.terminal import out
 from sprint_platform.core.checkout import project_root
 from sprint_platform.title import Title
 
-# Where the pages lie in the site.
+# Paths in the site.
 FRONT, MODELS = Path("index.html"), Path("dbt", "index.html")
 
 
@@ -27,7 +27,7 @@ def docs(title: TitleOption = "sprint") -> None:
     unfinished = site.with_name(".docs-site")
     shutil.rmtree(unfinished, ignore_errors=True)
     write_site(unfinished, Title.load(title))
-    # only when all of it is there
+    # the old site stays until the new one is complete
     shutil.rmtree(site, ignore_errors=True)
     unfinished.rename(site)
     out.print(
@@ -39,9 +39,9 @@ def docs(title: TitleOption = "sprint") -> None:
 
 
 def write_site(folder: Path, title: Title) -> None:
-    """Writes the site into the folder: dbt's page of the project, with the title's names of tables;
-    a page for each guide and notebook; and one in front of them. Raises DocsError where the dbt
-    project is wrong, Stop where a guide shows a picture that is not there."""
+    """Writes the site into the folder: dbt's page of the project with the title's table names, a
+    page for each guide and notebook, and a front page. Raises DocsError where the dbt project is
+    wrong, Stop where a picture is missing."""
     from sprint_platform.cli.docs_pages import (
         Page,
         front_page,

@@ -1,7 +1,6 @@
-"""The project's Markdown and notebooks as pages that open without a server and without a network.
+"""The project's Markdown and notebooks as HTML pages that need no server and no network.
 
-A page lies where its source lies in the project, so that links between pages stay as they are but
-for their suffix.
+A page has the path of its source in the project, so that in links only the suffix changes.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ summary { cursor: pointer; opacity: .7; }
 
 @dataclass(frozen=True)
 class Page:
-    """A page of the site: where it lies in it, what it is called, its first paragraph, and its body
-    as HTML; ``images`` are the files that it shows, below the project."""
+    """A page of the site: its path, its name, its first paragraph, and its body as HTML; ``images``
+    are the paths of its pictures, relative to the project."""
 
     path: Path
     name: str
@@ -52,7 +51,7 @@ class Page:
 
 @dataclass(frozen=True)
 class _Text:
-    """What is written in a file or a cell: as HTML, and its first heading and paragraph."""
+    """The text of a file or a cell as HTML, its first heading, and its first paragraph."""
 
     body: str
     name: str
@@ -61,14 +60,14 @@ class _Text:
 
 def read_page(source: Path, root: Path) -> Page:
     """The page of a Markdown file or a notebook below ``root``. Raises OSError where it cannot be
-    read, ValueError where a notebook is none, Stop where a picture is missing."""
+    read, ValueError where a notebook is not JSON, Stop where a picture is missing."""
     images: set[Path] = set()
 
     def rendered(text: str) -> _Text:
         return _markdown(text, source.parent, root, images)
 
-    told = source.read_text(encoding="utf-8")
-    text = rendered(told) if source.suffix == ".md" else _notebook(json.loads(told), rendered)
+    content = source.read_text(encoding="utf-8")
+    text = rendered(content) if source.suffix == ".md" else _notebook(json.loads(content), rendered)
     path = source.relative_to(root).with_suffix(".html")
     for image in images:
         if not (root / image).is_file():
@@ -77,14 +76,14 @@ def read_page(source: Path, root: Path) -> Page:
 
 
 def whole_page(page: Page, links: Iterable[tuple[str, Path]]) -> str:
-    """The page with its frame: a head, and ``links`` (a name and a page's place) above."""
+    """The page as an HTML document, with ``links`` (name, path of a page) above."""
     there = (
         f'<a href="{_relative(place, page.path)}">{html.escape(name)}</a>' for name, place in links
     )
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        # a browser asks for an icon that no page names
+        # without it a browser asks for favicon.ico
         '<link rel="icon" href="data:,">\n'
         f"<title>{html.escape(page.name)}</title>\n<style>{STYLE}</style>\n"
         f"<nav>{' '.join(there)}</nav>\n<main>\n{page.body}\n</main>\n</html>\n"
@@ -92,8 +91,8 @@ def whole_page(page: Page, links: Iterable[tuple[str, Path]]) -> str:
 
 
 def front_page(readme: Page, lists: Sequence[tuple[str, Sequence[Page]]]) -> Page:
-    """The page that the site opens with: what the project is, and titled lists of pages, each with
-    what it is about."""
+    """The front page: the README's heading and summary, and titled lists of pages with their
+    summaries."""
     parts = [
         f"<h1>{html.escape(readme.name)}</h1>",
         f'<p>{readme.summary}</p>\n<p><a href="{readme.path.as_posix()}">Read on</a></p>',
@@ -125,17 +124,19 @@ def _markdown(text: str, folder: Path, root: Path, images: set[Path]) -> _Text:
             before.attrSet("id", _slug(words))
             name = name or words
         elif before.type == "paragraph_open" and not summary:
-            # without its links: the front page lies elsewhere
-            told = [t for t in token.children if t.type not in ("link_open", "link_close", "image")]
+            # without its links: the front page has another path
+            plain = [
+                t for t in token.children if t.type not in ("link_open", "link_close", "image")
+            ]
             summary = parser.renderer.render(
-                [Token("inline", "", 0, children=told)], parser.options, {}
+                [Token("inline", "", 0, children=plain)], parser.options, {}
             )
     return _Text(parser.renderer.render(tokens, parser.options, {}), name, summary)
 
 
 def _linked(tokens: list[Token], folder: Path, root: Path, images: set[Path]) -> Iterable[Token]:
-    """The tokens of a line, with links that lead within the site. A link to a file that is no page
-    is left as its text."""
+    """The tokens of a line, with links to pages of the site. A link to a file without a page
+    becomes plain text. Adds the line's pictures to ``images``."""
     dropped = False
     for token in tokens:
         if token.type == "link_open":
@@ -153,7 +154,7 @@ def _linked(tokens: list[Token], folder: Path, root: Path, images: set[Path]) ->
 
 
 def _target(href: str, folder: Path, root: Path) -> str | None:
-    """Where a link leads in the site; None for a file of the project that is no page of it."""
+    """The link's target in the site; None for a file of the project without a page."""
     parts = urlsplit(href)
     if parts.scheme or parts.netloc or not parts.path:
         return href
@@ -164,7 +165,7 @@ def _target(href: str, folder: Path, root: Path) -> str | None:
 
 
 def site_sources(root: Path) -> list[Path]:
-    """What has a page: the README, then the guides, then the notebooks, by name."""
+    """The files that have a page: the README, the guides by name, the notebooks by name."""
     return [
         root / "README.md",
         *sorted((root / "docs").glob("*.md")),
@@ -173,12 +174,12 @@ def site_sources(root: Path) -> list[Path]:
 
 
 def _slug(words: str) -> str:
-    """A heading's id, as GitHub makes it: links to parts of a page work in both places."""
+    """A heading's id, made as GitHub makes it, so that links to headings work in both places."""
     return re.sub(r"[^\w\- ]", "", words.lower()).strip().replace(" ", "-")
 
 
 def _notebook(notebook: dict[str, Any], rendered: Callable[[str], _Text]) -> _Text:
-    """A notebook's text, and what its cells showed; code is folded."""
+    """A notebook's text and its cells' outputs; code is folded."""
     parts: list[str] = []
     texts: list[_Text] = []
     for cell in notebook["cells"]:

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sprint_platform.cli.options import read_day
-from sprint_platform.cli.run_report import built_table, tell_failures
+from sprint_platform.cli.run_report import built_table, print_failures
 from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.core.signals import what_is_left
 from sprint_platform.domain import Batches, Days, Domain, outside_domain, outside_domains
@@ -101,7 +101,7 @@ def run(
     left = f"sprint domain run {domain.name} --missing builds the rest"
     with what_is_left(left):
         for report in run_domain(domain, periods, models_only=stale, reuse=reuse):
-            tell_failures(report)
+            print_failures(report)
             if not report.success:
                 raise Stop(f"the run {report.run_id} failed; its log is in the UI: sprint ui")
     out.print(built_table(domain.name, domain.datasets, report.seconds, report.seconds_of))
@@ -185,7 +185,7 @@ def verify(name: NameArgument, first: FromOption = None, last: ToOption = None) 
 
 @contextmanager
 def _ledger(domain: Domain) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Model]]]:
-    """The warehouse and the domain's models, for a question about how its periods stand."""
+    """A connection to the warehouse and the domain's models; the lease is held."""
     from sprint_platform.core.locks import hold
     from sprint_platform.engines.duckdb_file import connect, warehouse_lock
     from sprint_platform.engines.load import ensure_tables
@@ -207,14 +207,14 @@ def _missing(domain: Domain, standing: Standing | None) -> list[Period]:
 
 
 def _read(domain: Domain, periods: tuple[str, ...]) -> list[Period]:
-    """The ledger's periods, as days or numbers."""
+    """The ledger's periods as days, or as numbers of batches."""
     if isinstance(domain.periods, Batches):
         return [int(period) for period in periods]
     return [date.fromisoformat(period) for period in periods]
 
 
 def _asked(domain: Domain, first: str | None, last: str | None) -> list[Period]:
-    """The days or batches of a range, checked against those that the domain has."""
+    """The days or batches of a range. Raises Stop where the domain does not have them."""
     from sprint_platform.core.window import Window
 
     if isinstance(domain.periods, Batches):
@@ -233,7 +233,7 @@ def _asked(domain: Domain, first: str | None, last: str | None) -> list[Period]:
     return [*Window.of(since, until).days]
 
 
-def _number(option: str, written: str) -> int:
-    if not written.isdecimal():
-        raise Stop(f"{option} is the number of a batch, not '{written}'")
-    return int(written)
+def _number(option: str, value: str) -> int:
+    if not value.isdecimal():
+        raise Stop(f"{option} is the number of a batch, not '{value}'")
+    return int(value)

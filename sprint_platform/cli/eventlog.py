@@ -15,7 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from sprint_platform.cli.options import read_day
-from sprint_platform.cli.run_report import tell_build
+from sprint_platform.cli.run_report import print_build
 from sprint_platform.cli.terminal import Stop, out
 from sprint_platform.core.locks import hold
 from sprint_platform.eventlog.contracts import RAW_TABLES
@@ -95,7 +95,7 @@ def generate(
     if go_on and (batch is not None or start is not None):
         raise Stop("--continue chooses the batch and its first day: leave --batch and --start out")
     given = {
-        # it is the warehouse that says which batch is next
+        # the warehouse says which batch is next
         "batch": 1 if go_on else batch,
         "players": players,
         "max_sessions": max_sessions,
@@ -106,7 +106,7 @@ def generate(
     last = read_day("--end", end) if end else None
     settings = BatchSettings.read(given if go_on else {**given, "end": last})
     if ingest and to is Warehouse.snowflake:
-        # before the last batch's files are written over
+        # before the files of the last batch are overwritten
         _snowflake_credentials()
     with hold(batch_lock(eventlog_dir()), "sprint eventlog generate"):
         if go_on:
@@ -119,11 +119,11 @@ def generate(
         )
         with _row_counts() as watch:
             files = write_batch(settings, eventlog_dir(), watch)
-        _tell_files(files)
+        _print_files(files)
         if ingest:
             paths = {table: file.path for table, file in files.items()}
             with _opened(to, f"generate of batch {settings.batch}") as target:
-                _tell_load(target, load(target, paths, Mode.REPLACE, settings.batch))
+                _print_load(target, load(target, paths, Mode.REPLACE, settings.batch))
     if ingest:
         out.print(f"Next: [bold]sprint eventlog build --batch {settings.batch}{_to(to)}[/]")
     else:
@@ -149,7 +149,7 @@ def load_files(
         files = read_batch(eventlog_dir())
         chosen = mode or _ask_mode()
         with _opened(to, f"load --mode {chosen.value}") as target:
-            _tell_load(target, load(target, files, Mode(chosen.value)))
+            _print_load(target, load(target, files, Mode(chosen.value)))
     out.print(f"Next: [bold]sprint eventlog build{_to(to)}[/]")
 
 
@@ -187,10 +187,10 @@ def build(
     with _opened(to, "build") as target:
         batches, also = to_build(target, models, batch or [], day)
     if also:
-        told = ", ".join(str(number) for number in also)
-        out.print(f"also batch {told}: {BEHIND}", highlight=False)
+        numbers = ", ".join(str(number) for number in also)
+        out.print(f"also batch {numbers}: {BEHIND}", highlight=False)
     environment = {**eventlog_environment(batches, day), **secrets}
-    tell_build(build_models(translator, environment, to.value))
+    print_build(build_models(translator, environment, to.value))
 
 
 def _ask_mode() -> LoadMode:
@@ -226,7 +226,7 @@ def _snowflake_credentials() -> SnowflakeCredentials:
 
 @contextmanager
 def _row_counts() -> Iterator[Callable[[str, int], None]]:
-    """A line per table while it is written: its rows so far."""
+    """A progress line per table, with its rows so far. Yields a callback of a table and rows."""
     lines = Progress(
         SpinnerColumn(),
         TextColumn("{task.description:<16}"),
@@ -244,28 +244,28 @@ def _row_counts() -> Iterator[Callable[[str, int], None]]:
         yield watch
 
 
-def _tell_files(files: Mapping[str, BatchFile]) -> None:
-    told = Table()
+def _print_files(files: Mapping[str, BatchFile]) -> None:
+    table = Table()
     for heading in ("file", "rows", "size", "sha256"):
-        told.add_column(heading, justify="right" if heading in ("rows", "size") else "left")
+        table.add_column(heading, justify="right" if heading in ("rows", "size") else "left")
     for file in files.values():
-        told.add_row(file.path.name, f"{file.rows:,}", bytes_as_text(file.bytes), file.sha256[:16])
-    out.print(told)
+        table.add_row(file.path.name, f"{file.rows:,}", bytes_as_text(file.bytes), file.sha256[:16])
+    out.print(table)
     folder = next(iter(files.values())).path.parent
     out.print(f"written to {escape(str(folder))}", highlight=False, soft_wrap=True)
 
 
-def _tell_load(target: Target, report: LoadReport) -> None:
-    told = Table()
+def _print_load(target: Target, report: LoadReport) -> None:
+    counts = Table()
     for heading in ("table", "added", "there already", "removed"):
-        told.add_column(heading, justify="left" if heading == "table" else "right")
+        counts.add_column(heading, justify="left" if heading == "table" else "right")
     for table in report.tables:
-        told.add_row(
+        counts.add_row(
             target.relation(RAW_TABLES[table.table]),
             f"{table.added:,}",
             f"{table.there_already:,}",
             f"{table.removed:,}",
         )
-    out.print(told)
+    out.print(counts)
     where = f"loaded into {target.described} in {report.seconds:.1f} s"
     out.print(escape(where), highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The bars of a run that goes on."""
+"""Progress bars of a run under way."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from sprint_platform.title import Title
 
 @contextmanager
 def progress_bars(game: Title, days: list[date]) -> Iterator[Callable[[str, date, int], None]]:
-    """A bar per dataset, with rows/s and the time that is left, and one for dbt."""
+    """A bar per dataset, with rows/s and the time that is left, and one for dbt. Yields a callback
+    of an asset, a day and a number of rows."""
     from sprint_platform.simulation.estimates import estimate
 
     expected = {}

@@ -1,4 +1,4 @@
-"""What is told of a run that ended: what failed, and what is in the warehouse now."""
+"""The report of a run that ended: what failed, and what is in the warehouse now."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from sprint_platform.orchestration.domain_build import Built
     from sprint_platform.orchestration.runs import GraphRun
 
-# Tables about other tables, which nobody counts.
+# Tables about other tables: left out of the report.
 BOOKKEEPING = {
     "loaded_partitions", "landed_partitions", "built_from", "built_periods", "built_partitions",
     "loaded_batches",
 }  # fmt: skip
 
 
-def tell_failures(report: GraphRun) -> None:
-    """Failed steps, and the checks: those of a run that went on are warnings."""
+def print_failures(report: GraphRun) -> None:
+    """Prints the failed steps and checks; failed checks of a successful run are warnings."""
     for line in report.failures:
         problems.print(f"[red]failed[/] {escape(line)}", highlight=False, soft_wrap=True)
     colour = "yellow" if report.success else "red"
@@ -35,12 +35,12 @@ def tell_failures(report: GraphRun) -> None:
 def built_table(
     name: str, contracts: Iterable[Dataset], seconds: float, seconds_of: Mapping[str, float]
 ) -> Table:
-    """What is in the warehouse of a title or domain now: rows per table, and the seconds that its
+    """The tables of a title or domain in the warehouse: rows per table, and the seconds that its
     asset took."""
     from sprint_platform.core.locks import hold
     from sprint_platform.engines.duckdb_file import connect, warehouse_lock
 
-    # the catalogue's table, which has no days, is made by the dbt seed of that name
+    # the catalogue's table has no days: the dbt seed of that name makes it
     asset_of: dict[tuple[str, str], str] = {
         (contract.schema, contract.table): contract.name
         for contract in contracts
@@ -69,8 +69,8 @@ def built_table(
     return table
 
 
-def tell_build(built: Built) -> None:
-    """Tells what a domain's dbt run did. Raises Stop where it failed."""
+def print_build(built: Built) -> None:
+    """Prints the result of a domain's dbt run. Raises Stop where it failed."""
     for line in built.wrong_rows:
         problems.print(f"[yellow]wrong[/] {escape(line)}", highlight=False, soft_wrap=True)
     if built.failure:

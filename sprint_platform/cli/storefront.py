@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from sprint_platform.cli.options import read_day
-from sprint_platform.cli.run_report import tell_build
+from sprint_platform.cli.run_report import print_build
 from sprint_platform.cli.terminal import Stop, out
 from sprint_platform.places import data_dir, database_path
 from sprint_platform.storefront.contracts import BRONZE, DOMAIN
@@ -137,17 +137,17 @@ def generate(
     settings = choose_settings(held, given, preset)
     wanted = _read_days(settings, first, last)
     store = Store(settings)
-    # before an hour of work, and before another store's files are written over
+    # before an hour of work, and before another store's files are overwritten
     if load and not replace:
         refuse_other(held, store.source, settings)
     if not replace:
         _refuse_other_files(store, held)
-    _tell_settings(settings, wanted)
+    _print_settings(settings, wanted)
     if replace and (removed := remove_others(store.source)):
         out.print(f"removed {removed:,} partitions of a store with other settings", highlight=False)
     with _days_bar("writing", wanted) as watch:
         written = write_days(store, wanted, watch)
-    _tell_files(written)
+    _print_files(written)
     if load:
         _load(store, wanted, target, replace)
 
@@ -203,14 +203,15 @@ def build() -> None:
     with hold(warehouse_lock(), f"sprint {DOMAIN} build"), connect() as con:
         require_any(con)
         environment = storefront_environment(con, None)
-    tell_build(build_models(StorefrontTranslator(), environment))
+    print_build(build_models(StorefrontTranslator(), environment))
 
 
 def _read_to(
     given: list[str] | None, warehouse: Warehouse | None
 ) -> tuple[Warehouse | None, str | None]:
-    """The warehouse and the last day that ``--to`` and ``--warehouse`` say, None where they do not.
-    ``--to`` named the warehouse before there were days to name, and still does."""
+    """The warehouse and the last day from ``--to`` and ``--warehouse``, None where not given.
+    ``--to`` also takes a warehouse, as it did before the store had days. Raises Stop where they
+    contradict each other."""
     names = {place.value: place for place in Warehouse}
     places = {names[value] for value in given or [] if value in names}
     days = [value for value in given or [] if value not in names]
@@ -262,7 +263,8 @@ def _postgres_url() -> str:
 
 
 def _held_store(target: Warehouse | None) -> HeldStore | None:
-    """The store that the warehouse holds. Waits for whoever is writing DuckDB's file."""
+    """The store that the warehouse holds, None where it holds none. Waits for the lease of DuckDB's
+    file."""
     if target is Warehouse.postgres:
         from sprint_platform.storefront import postgres
 
@@ -278,7 +280,7 @@ def _held_store(target: Warehouse | None) -> HeldStore | None:
 
 
 def _refuse_other_files(store: Store, held: HeldStore | None) -> None:
-    """A store's files are another one's days under the same names: none is written over unasked."""
+    """Raises Stop where another store's files would be overwritten: stores share file names."""
     from sprint_platform.storefront.files import other_files
     from sprint_platform.storefront.held import described_sources
 
@@ -298,11 +300,13 @@ def _load(store: Store, days: list[date], target: Warehouse | None, replace: boo
             loaded = load_into_postgres(
                 _postgres_url(), days, store.source, store.settings, replace, watch
             )
-        told = _counts("added", "there already")
+        counts = _counts("added", "there already")
         for table in loaded.tables:
-            told.add_row(f"{BRONZE}.{table.table}", f"{table.added:,}", f"{table.there_already:,}")
-        out.print(told)
-        _tell_seconds(loaded.described, loaded.days, loaded.seconds)
+            counts.add_row(
+                f"{BRONZE}.{table.table}", f"{table.added:,}", f"{table.there_already:,}"
+            )
+        out.print(counts)
+        _print_seconds(loaded.described, loaded.days, loaded.seconds)
         return
     from sprint_platform.core.locks import hold
     from sprint_platform.engines.duckdb_file import connect, warehouse_lock
@@ -311,22 +315,22 @@ def _load(store: Store, days: list[date], target: Warehouse | None, replace: boo
 
     with hold(warehouse_lock(), f"sprint {DOMAIN} load"), connect() as con:
         report = load_days(con, list(BRONZE_TABLES), days, store, replace)
-    told = _counts("rows loaded", "days loaded", "days unchanged")
+    counts = _counts("rows loaded", "days loaded", "days unchanged")
     for load in report.tables:
-        told.add_row(
+        counts.add_row(
             f"{BRONZE}.{load.table}",
             f"{load.rows:,}",
             f"{load.days_loaded:,}",
             f"{load.days_unchanged:,}",
         )
-    out.print(told)
-    _tell_seconds(str(database_path()), len(days), report.seconds)
+    out.print(counts)
+    _print_seconds(str(database_path()), len(days), report.seconds)
     out.print(f"Next: [bold]sprint {DOMAIN} build[/]")
 
 
 @contextmanager
 def _days_bar(what: str, days: list[date]) -> Iterator[Callable[[date, int], None]]:
-    """A bar over the days, with the rows so far."""
+    """A bar over the days, with the rows so far. Yields a callback of a day and its rows."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -345,7 +349,7 @@ def _days_bar(what: str, days: list[date]) -> Iterator[Callable[[date, int], Non
         yield watch
 
 
-def _tell_settings(settings: StoreSettings, days: list[date]) -> None:
+def _print_settings(settings: StoreSettings, days: list[date]) -> None:
     out.print(
         f"a store of {settings.customers:,} customers, {settings.products:,} products and"
         f" {settings.orders:,} orders, {settings.start} to {settings.first_days[-1]}, seed"
@@ -356,25 +360,25 @@ def _tell_settings(settings: StoreSettings, days: list[date]) -> None:
         out.print(f"its days {days[0]} to {days[-1]}", highlight=False)
 
 
-def _tell_files(written: list[Written]) -> None:
-    told = _counts("rows", "size")
+def _print_files(written: list[Written]) -> None:
+    counts = _counts("rows", "size")
     for table in written:
-        told.add_row(table.table, f"{table.rows:,}", bytes_as_text(table.bytes))
+        counts.add_row(table.table, f"{table.rows:,}", bytes_as_text(table.bytes))
     rows, size = sum(t.rows for t in written), sum(t.bytes for t in written)
-    told.add_row("all", f"{rows:,}", bytes_as_text(size))
-    out.print(told)
+    counts.add_row("all", f"{rows:,}", bytes_as_text(size))
+    out.print(counts)
     where = f"written to {data_dir() / 'raw' / DOMAIN}"
-    # a path may hold what rich takes for markup
+    # a path may look like markup
     out.print(where, highlight=False, soft_wrap=True, markup=False)
 
 
-def _tell_seconds(where: str, days: int, seconds: float) -> None:
+def _print_seconds(where: str, days: int, seconds: float) -> None:
     line = f"{days:,} days loaded into {where} in {seconds:.1f} s"
     out.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def _counts(*headings: str) -> Table:
-    told = Table("table")
+    counts = Table("table")
     for heading in headings:
-        told.add_column(heading, justify="right")
-    return told
+        counts.add_column(heading, justify="right")
+    return counts

@@ -1,4 +1,4 @@
-"""Where commands write, and how one ends that cannot go on."""
+"""The consoles of commands, and the error that ends one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ problems = Console(stderr=True)
 
 
 class Problems(logging.Handler):
-    """Writes what modules log, as that a lock is waited for, where a person sees it."""
+    """Prints log messages, such as that a lock is waited for, to stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         problems.print(f"[yellow]{escape(record.getMessage())}[/]", highlight=False, soft_wrap=True)

@@ -1,33 +1,27 @@
-"""`sprint run` and `sprint demo`: simulate days, load them, build and test what is below."""
+"""`sprint run`: simulate days, load them, build and test the models."""
 
 from __future__ import annotations
 
 import sys
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from sprint_platform.cli.building import build_missing_days, build_stale_days, build_unbuilt_days
 from sprint_platform.cli.options import FromOption, TitleOption, ToOption, read_days
 from sprint_platform.cli.progress import progress_bars
-from sprint_platform.cli.run_report import built_table, tell_failures
+from sprint_platform.cli.run_report import built_table, print_failures
 from sprint_platform.cli.terminal import Stop, out
 from sprint_platform.core.signals import what_is_left
-from sprint_platform.places import database_path, published_dir
 from sprint_platform.publish.coverage import yesterday
 from sprint_platform.telemetry.contracts import DAILY, DATASETS, ENTRYPOINTS
 from sprint_platform.title import Title
 
-if TYPE_CHECKING:
-    from sprint_platform.orchestration.runs import GraphRun
-
 
 class Entrypoint(StrEnum):
-    """Where a run starts: at a dataset, or at all that there are."""
+    """Where a run starts: at one dataset, or at all of them."""
 
     vars().update({name: name for name in ENTRYPOINTS})
     all = "all"
@@ -91,14 +85,14 @@ def run(
     days = _not_in_the_future(read_days(game, first, last))
     if game.lands:
         with hold(title_lock(game), "sprint run"):
-            _run_and_tell(game, days, entrypoint, reuse=False)
+            run_days(game, days, entrypoint, reuse=False)
             if game.faults is not None and entrypoint is Entrypoint.all:
-                # late records of these days came with later ones
+                # later days delivered late records of these
                 build_unbuilt_days(game)
         return
     if reuse is None:
         reuse = _ask_about_existing(game, days, entrypoint)
-    _run_and_tell(game, days, entrypoint, reuse)
+    run_days(game, days, entrypoint, reuse)
 
 
 def _not_in_the_future(days: list[date]) -> list[date]:
@@ -112,14 +106,14 @@ def _ask_about_existing(game: Title, days: list[date], entrypoint: Entrypoint) -
     existing = _existing(game, days, entrypoint)
     if not existing:
         return False
-    told = f"{existing} partitions of {game.name} exist already for these days"
+    found = f"{existing} partitions of {game.name} exist already for these days"
     if not sys.stdin.isatty():
-        raise Stop(f"{told}: say --reuse to keep them, or --regenerate to make them anew")
-    return not typer.confirm(f"{told}. Make them anew? (no keeps them)", default=False)
+        raise Stop(f"{found}: say --reuse to keep them, or --regenerate to make them anew")
+    return not typer.confirm(f"{found}. Make them anew? (no keeps them)", default=False)
 
 
 def _existing(game: Title, days: list[date], entrypoint: Entrypoint) -> int:
-    """How many partitions that the run would make are there already."""
+    """The number of partitions of the run that exist already."""
     from sprint_platform.operations.upstream import with_downstream
     from sprint_platform.storage.partitions import read_manifest
 
@@ -132,7 +126,8 @@ def _existing(game: Title, days: list[date], entrypoint: Entrypoint) -> int:
     )
 
 
-def _run_and_tell(game: Title, days: list[date], entrypoint: Entrypoint, reuse: bool) -> GraphRun:
+def run_days(game: Title, days: list[date], entrypoint: Entrypoint, reuse: bool) -> None:
+    """Runs the days in one run and prints what was built. Raises Stop where the run failed."""
     from sprint_platform.orchestration.runs import run_graph
 
     span = f"{days[0]} to {days[-1]}" if len(days) > 1 else str(days[0])
@@ -144,62 +139,10 @@ def _run_and_tell(game: Title, days: list[date], entrypoint: Entrypoint, reuse: 
         report = run_graph(
             game, days[0], days[-1], entrypoint=entrypoint.value, reuse=reuse, watch=watch
         )
-    tell_failures(report)
+    print_failures(report)
     if not report.success:
         raise Stop(
             f"the run {report.run_id} failed after {report.seconds:.1f} s; its log is in the UI:"
             " sprint ui"
         )
     out.print(built_table(game.name, DATASETS.values(), report.seconds, report.seconds_of))
-    return report
-
-
-def demo() -> None:
-    """Seven days of sprint from its launch: every dataset, model and test, and three answers."""
-    game = Title.load("sprint")
-    days = read_days(game, None, None)
-    _run_and_tell(game, days, Entrypoint.all, reuse=False)
-    _answers(game)
-    out.print("\nThese seven days in the browser:                [bold]make dashboard[/]")
-    out.print("The Dagster UI, with this run and its lineage:  [bold]make ui[/]")
-    for what, where in (
-        ("The warehouse (DuckDB):                         ", database_path()),
-        ("For notebooks and BI tools:                     ", published_dir()),
-    ):
-        out.print(f"{what}[bold]{escape(str(where))}[/]", highlight=False, soft_wrap=True)
-
-
-ANSWERS = (
-    (
-        "Where is the game played most?",
-        "select country, round(sum(total_play_time_seconds) / 3600) as hours_played"
-        " from {title}_mart.country_monthly_playtime group by country order by 2 desc limit 3",
-    ),
-    (
-        "How often do teams meet?",
-        "select calendar_day as day, count(*) as sessions,"
-        " round(avg(close_encounter_count), 2) as encounters_per_session"
-        " from {title}_mart.session_close_encounters_daily group by 1 order by 1 limit 3",
-    ),
-    (
-        "How many days in a row do players play?",
-        "select max_consecutive_days_played as longest_streak_in_days, count(*) as players"
-        " from {title}_mart.player_consecutive_days_monthly group by 1 order by 1 desc limit 3",
-    ),
-)
-
-
-def _answers(game: Title) -> None:
-    """Three answers, read from what is published: as a notebook would, without the lease."""
-    import duckdb
-
-    with duckdb.connect(str(published_dir() / "sprint.duckdb"), read_only=True) as con:
-        for question, query in ANSWERS:
-            result = con.execute(query.format(title=game.name))
-            answer = Table(title=question, title_justify="left", title_style="bold")
-            for column in result.description:
-                answer.add_column(column[0].replace("_", " "), justify="right")
-            for row in result.fetchall():
-                answer.add_row(*(f"{v:,g}" if isinstance(v, float) else str(v) for v in row))
-            out.print()
-            out.print(answer)

@@ -72,7 +72,8 @@ def export(
 def _export_days(
     game: Title, dataset: str, days: list[date], file_format: str, target: Path
 ) -> list[Exported]:
-    """Exports the days that have a partition, and tells which have none."""
+    """Exports the days that have a partition, and prints which have none. Raises Stop where none
+    has one."""
     from sprint_platform.operations.export import export_day
     from sprint_platform.storage.partitions import read_manifest
 

@@ -46,8 +46,8 @@ def ask(
     if number not in asked:
         raise Stop(f"there is no question {number}: sprint ask lists the {len(asked)}")
     question = asked[number]
-    for need, told in (("player", player), ("date", day), ("month", month)):
-        if told is not None and need not in question.needs:
+    for need, given in (("player", player), ("date", day), ("month", month)):
+        if given is not None and need not in question.needs:
             raise Stop(f"question {number} is about no {need}: leave --{need} out")
     answer = answer_to(
         game,
@@ -56,7 +56,7 @@ def ask(
         read_day("--date", day) if day is not None else None,
         _read_month(month) if month is not None else None,
     )
-    _tell(game, question, answer, with_sql=sql)
+    _print_answer(game, question, answer, with_sql=sql)
 
 
 def _list(asked: list[Question]) -> None:
@@ -76,7 +76,7 @@ def _list(asked: list[Question]) -> None:
     )
 
 
-def _tell(game: Title, question: Question, answer: Answer, with_sql: bool) -> None:
+def _print_answer(game: Title, question: Question, answer: Answer, with_sql: bool) -> None:
     out.print(f"[bold]{question.number}. {question.text}[/]", highlight=False, soft_wrap=True)
     asked_with = [f"title {game.name}"]
     for need, value in answer.values.items():
@@ -84,7 +84,7 @@ def _tell(game: Title, question: Question, answer: Answer, with_sql: bool) -> No
         asked_with.append(f"{need} {value}{why}")
     out.print(", ".join(asked_with), highlight=False, soft_wrap=True)
     if with_sql:
-        # to be pasted into a shell on the published file: no colours, and no line is broken
+        # without colours and line breaks: to be pasted into a shell
         out.print(f"\n{answer.sql}\n", markup=False, highlight=False, soft_wrap=True)
     table = Table()
     for column in answer.columns:
@@ -100,25 +100,25 @@ def _cell(column: str, value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, date):
-        # a month is told by its first day
+        # a month is stored as its first day
         return str(value)[:7] if column == "year_month" else str(value)
     if isinstance(value, float | Decimal):
         return f"{value:,.2f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _read_player(told: str) -> UUID:
+def _read_player(value: str) -> UUID:
     try:
-        return UUID(told)
+        return UUID(value)
     except ValueError as error:
         raise Stop(
-            f"--player is a UUID such as 01234567-89ab-8def-8123-456789abcdef, not '{told}'"
+            f"--player is a UUID such as 01234567-89ab-8def-8123-456789abcdef, not '{value}'"
         ) from error
 
 
-def _read_month(told: str) -> date:
+def _read_month(value: str) -> date:
     """The month's first day."""
     try:
-        return date.fromisoformat(f"{told}-01")
+        return date.fromisoformat(f"{value}-01")
     except ValueError as error:
-        raise Stop(f"--month is a month such as 2025-01, not '{told}'") from error
+        raise Stop(f"--month is a month such as 2025-01, not '{value}'") from error

@@ -1,4 +1,4 @@
-"""`sprint score`: what was found, held against the ledger of a title's faults."""
+"""`sprint score`: what landing found, compared with the ledger of a title's faults."""
 
 from __future__ import annotations
 
@@ -54,5 +54,5 @@ def score(
 
 
 def _share(share: float | None) -> str:
-    # cut, not rounded: 1.000 is all of them
+    # rounded down: 1.000 is all of them
     return "-" if share is None else f"{math.floor(share * 1000) / 1000:.3f}"

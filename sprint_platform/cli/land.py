@@ -12,7 +12,7 @@ from rich.table import Table
 from sprint_platform.cli.building import build_unbuilt_days
 from sprint_platform.cli.options import TitleOption
 from sprint_platform.cli.progress import progress_bars
-from sprint_platform.cli.run_report import tell_failures
+from sprint_platform.cli.run_report import print_failures
 from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.core.signals import what_is_left
 from sprint_platform.title import Title
@@ -20,8 +20,8 @@ from sprint_platform.title import Title
 if TYPE_CHECKING:
     from sprint_platform.landing.land import LandReport
 
-# Of a landing a person reads the worst; the tables in the warehouse have it all.
-LINES_TOLD = 50
+# The worst files and the first changes; the tables in the warehouse have all of them.
+LINES_PRINTED = 50
 
 
 def land(
@@ -41,32 +41,31 @@ def land(
         raise Stop(f"title {title} is simulated: nothing is landed for it (sprint run makes days)")
     if dry_run:
         planned = landing.land(game, dry_run=True)
-        _tell_landing(game, planned, "would be landed")
+        _print_landing(game, planned, "would be landed")
         return
     left = f"sprint land --title {title} lands and builds the rest"
     with what_is_left(left), hold(title_lock(game), "sprint land"):
         with progress_bars(game, []) as watch:
             run, report = land_files(game, watch)
         if report is not None:
-            _tell_landing(game, report, "landed")
-        tell_failures(run)
+            _print_landing(game, report, "landed")
+        print_failures(run)
         if not run.success:
             raise Stop(f"{title} was not landed")
         build_unbuilt_days(game)
 
 
-def _tell_landing(game: Title, report: LandReport, what: str) -> None:
-    """The files that were read or refused and those whose counts changed, and the partitions that
-    change and why."""
+def _print_landing(game: Title, report: LandReport, what: str) -> None:
+    """Prints the files that were read or refused or whose counts changed, and the partitions that
+    change, with reasons."""
     from sprint_platform.landing.files import discover, landing_dir
     from sprint_platform.operations.days_to_build import has_partition
     from sprint_platform.orchestration.landed_assets import why_of, worst_first
 
     if not report.files and not report.changes:
-        lies = any(discover(game))
-        told = "no file is new or changed" if lies else "there are no files"
+        state = "no file is new or changed" if any(discover(game)) else "there are no files"
         out.print(
-            f"{game.name}: {told} in {escape(str(landing_dir(game.name)))}",
+            f"{game.name}: {state} in {escape(str(landing_dir(game.name)))}",
             highlight=False,
             soft_wrap=True,
         )
@@ -76,25 +75,25 @@ def _tell_landing(game: Title, report: LandReport, what: str) -> None:
     files.add_column("")
     for heading in ("read", "accepted", "rejected", "waiting", "duplicates"):
         files.add_column(heading, justify="right")
-    worst = worst_first(report.files)[:LINES_TOLD]
+    worst = worst_first(report.files)[:LINES_PRINTED]
     for file in worst:
         counts = (file.rows_read, file.accepted, file.rejected, file.waiting, file.duplicates)
-        # text, not markup: a file's name is anybody's
+        # a file's name may look like markup
         files.add_row(escape(file.file), file.status, *(f"{n:,}" for n in counts))
     out.print(files)
     for file in worst:
         if why := why_of(file):
             line = f"[yellow]{file.status}[/] {escape(file.file)}: {escape(why)}"
             out.print(line, highlight=False, soft_wrap=True)
-    if len(report.files) > LINES_TOLD:
-        out.print(f"and {len(report.files) - LINES_TOLD:,} more files")
+    if len(report.files) > LINES_PRINTED:
+        out.print(f"and {len(report.files) - LINES_PRINTED:,} more files")
     if not report.changes:
         out.print(f"{game.name}: no partition changes.", highlight=False)
         return
     changes = Table(title=f"{game.name}: partitions that change", box=SIMPLE_HEAD)
     for heading in ("dataset", "day", "rows before", "rows now", "why"):
         changes.add_column(heading, justify="right" if "rows" in heading else "left")
-    for change in report.changes[:LINES_TOLD]:
+    for change in report.changes[:LINES_PRINTED]:
         before, after = change.rows_before, change.rows_after
         changes.add_row(
             change.dataset,
@@ -104,9 +103,9 @@ def _tell_landing(game: Title, report: LandReport, what: str) -> None:
             escape(change.why),
         )
     out.print(changes)
-    if len(report.changes) > LINES_TOLD:
-        out.print(f"and {len(report.changes) - LINES_TOLD:,} more partitions")
-    # products have no day, and players of before the launch come with the launch day
+    if len(report.changes) > LINES_PRINTED:
+        out.print(f"and {len(report.changes) - LINES_PRINTED:,} more partitions")
+    # products have no day; players from before the launch are in the launch day's partition
     daily = [c.day for c in report.changes if c.dataset not in ("products", "dim_players")]
     outside = sorted({day for day in daily if not has_partition(game, day)})
     if outside:

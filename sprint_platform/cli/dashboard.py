@@ -31,7 +31,7 @@ def dashboard(
             f"the dashboard needs {error.name}, which is not installed: make setup, or"
             " pip install --editable '.[dashboard]'"
         ) from error
-    # a page asks for more files at once than there are threads, and waits for none of them long
+    # a page requests more files at once than there are threads; each is served quickly
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     try:
         server = create_server(

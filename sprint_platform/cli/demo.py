@@ -1,0 +1,62 @@
+"""`sprint demo`: seven days of sprint, and three answers."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+from rich.table import Table
+
+from sprint_platform.cli.options import read_days
+from sprint_platform.cli.run import Entrypoint, run_days
+from sprint_platform.cli.terminal import out
+from sprint_platform.places import database_path, published_dir
+from sprint_platform.title import Title
+
+ANSWERS = (
+    (
+        "Where is the game played most?",
+        "select country, round(sum(total_play_time_seconds) / 3600) as hours_played"
+        " from {title}_mart.country_monthly_playtime group by country order by 2 desc limit 3",
+    ),
+    (
+        "How often do teams meet?",
+        "select calendar_day as day, count(*) as sessions,"
+        " round(avg(close_encounter_count), 2) as encounters_per_session"
+        " from {title}_mart.session_close_encounters_daily group by 1 order by 1 limit 3",
+    ),
+    (
+        "How many days in a row do players play?",
+        "select max_consecutive_days_played as longest_streak_in_days, count(*) as players"
+        " from {title}_mart.player_consecutive_days_monthly group by 1 order by 1 desc limit 3",
+    ),
+)
+
+
+def demo() -> None:
+    """Seven days of sprint from its launch: every dataset, model and test, and three answers."""
+    game = Title.load("sprint")
+    days = read_days(game, None, None)
+    run_days(game, days, Entrypoint.all, reuse=False)
+    _print_answers(game)
+    out.print("\nThese seven days in the browser:                [bold]make dashboard[/]")
+    out.print("The Dagster UI, with this run and its lineage:  [bold]make ui[/]")
+    for what, where in (
+        ("The warehouse (DuckDB):                         ", database_path()),
+        ("For notebooks and BI tools:                     ", published_dir()),
+    ):
+        out.print(f"{what}[bold]{escape(str(where))}[/]", highlight=False, soft_wrap=True)
+
+
+def _print_answers(game: Title) -> None:
+    """Prints three answers from the published file, which is read without the lease."""
+    import duckdb
+
+    with duckdb.connect(str(published_dir() / "sprint.duckdb"), read_only=True) as con:
+        for question, query in ANSWERS:
+            result = con.execute(query.format(title=game.name))
+            answer = Table(title=question, title_justify="left", title_style="bold")
+            for column in result.description:
+                answer.add_column(column[0].replace("_", " "), justify="right")
+            for row in result.fetchall():
+                answer.add_row(*(f"{v:,g}" if isinstance(v, float) else str(v) for v in row))
+            out.print()
+            out.print(answer)

@@ -1,0 +1,56 @@
+"""`sprint titles`: the titles that there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from sprint_platform.cli.terminal import out, problems
+from sprint_platform.core.checkout import project_root
+from sprint_platform.places import title_dirs
+from sprint_platform.title import Title, TitleError, title_names
+
+
+def titles() -> None:
+    """List the titles, their launch and where their data comes from."""
+    table = Table()
+    for heading in ("title", "launch", "source", "growth", "encounters", "file"):
+        table.add_column(heading)
+    wrong = []
+    for name in title_names():
+        try:
+            game = Title.load(name)
+        except TitleError as error:
+            wrong.append(str(error))
+            continue
+        growth = "-"
+        if game.simulation is not None:
+            plan = game.simulation.growth
+            growth = (
+                f"{plan.players:,} players in {plan.days} days"
+                if plan.kind == "target"
+                else f"{plan.starting_players:,} players,"
+                f" {plan.daily_growth - plan.daily_decay:+.2%} a day"
+            )
+        near = game.encounters
+        table.add_row(
+            name,
+            str(game.launch_date),
+            f"{game.source}, with faults" if game.faults is not None else game.source,
+            growth,
+            f"{near.word}s: {near.distance:g} units, {near.gap_seconds} s",
+            escape(str(_title_file(name))),
+        )
+    out.print(table)
+    for line in wrong:
+        problems.print(f"[yellow]left out[/] {line}", highlight=False, soft_wrap=True)
+
+
+def _title_file(name: str) -> Path:
+    found = [
+        path for folder in title_dirs() for path in folder.glob("*.y*ml") if path.stem == name
+    ][-1]
+    root = project_root()
+    return found.relative_to(root) if found.is_relative_to(root) else found
