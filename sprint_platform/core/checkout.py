@@ -8,5 +8,5 @@ from pathlib import Path
 
 @cache
 def project_root() -> Path:
-    """The checkout's folder, an absolute path without symbolic links."""
+    """The checkout's folder: an absolute path without symbolic links."""
     return Path(__file__).resolve().parents[2]

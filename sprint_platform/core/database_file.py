@@ -1,6 +1,6 @@
 """Waiting for a DuckDB file that another program has open: a shell, or a BI tool.
 
-Such a program takes no lock of ours, and DuckDB refuses everybody else at once.
+Such a program takes none of our locks, and DuckDB refuses to open its file at once.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from sprint_platform.core.locks import wait_until
 
 T = TypeVar("T")
 
-# Long enough for somebody to close a shell; whoever waits makes others wait.
+# Long enough for a person to close a shell; the waiting process makes others wait.
 DEADLINE_SECONDS = 120.0
-# "Conflicting lock is held in /usr/bin/duckdb (PID 4711) by user ...", where DuckDB can tell.
+# "Conflicting lock is held in /usr/bin/duckdb (PID 4711) by user ...", where DuckDB knows.
 _CULPRIT = re.compile(r"lock is held in (?:(\S.*?) )?\((PID \d+)\)")
 
 
 def when_free(path: Path, opened: Callable[[], T], instead: str) -> T:
-    """What ``opened`` returns, which opens the file, once no other program shuts it out.
+    """The result of ``opened``, which opens the file, once no other program has it open.
 
-    Who waits says so, as for a lock. Raises LockError after some time, in one line that names the
-    other program and ends with what to do ``instead`` of opening the file there; any other error of
-    DuckDB's is raised at once.
+    A wait is logged, as for a lock. Raises LockError after ``DEADLINE_SECONDS``, in one line that
+    names the other program and ends with what to do ``instead`` of opening the file there; any
+    other error of DuckDB's is raised at once.
     """
     refusal = ""
 

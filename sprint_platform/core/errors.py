@@ -1,4 +1,4 @@
-"""The root of every error that a person can mend."""
+"""The base class of errors that a person can fix."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class SprintError(Exception):
 
 
 def driver_line(message: str) -> str:
-    """A database driver's message in one line, at most 400 characters long. One that quotes a
-    connection string is left out whole: to look for the password in a finished text shows where it
-    is, and garbles the text where it is a word or a number that messages have."""
+    """A database driver's message in one line of at most 400 characters. A message that quotes a
+    connection string is left out whole: masking the password in it would show where it is, and
+    garble messages where it is a common word or number."""
     if CONNECTION_STRING.search(message):
         return "the driver's message quotes how to get in, and is left out"
     return " ".join(message.split())[:400]

@@ -1,11 +1,10 @@
-"""Locks between processes: who holds one, how long a wait may last, and in which order they go.
+"""Locks between processes: their holders, how long a wait may last, and the order of locks.
 
-A lock is the operating system's advisory lock on a file, so a holder that dies (killed, out of
-memory, power cut) frees it without anybody's help. Beside the lock's file lies, while it is held, a
-small JSON file that says who holds it; it is only read while the lock is not free, and not believed
-of a process that is gone.
+A lock is the operating system's advisory lock on a file, so the system frees it when its holder
+dies (killed, out of memory, power cut). While a lock is held, a small JSON file beside it names the
+holder; it is read only while the lock is not free, and ignored when its process is gone.
 
-Whoever holds one lock and needs another takes them in this order:
+Several locks are taken in this order:
 
 1. ``TITLE``: one command at a time lands and builds a title. ``data/raw/<title>/.building.lock``
 2. ``LANDING``: a title's register is written, or copied. ``data/landed/<title>/landing.lock``
@@ -14,10 +13,10 @@ Whoever holds one lock and needs another takes them in this order:
 5. ``WAREHOUSE``: the lease, the right to open the one DuckDB file. ``data/sprint.duckdb.lock``
 6. ``DBT_MANIFEST``: dbt's project is parsed for the graph. ``data/dbt/graph/.lock``
 
-Of two locks of one kind the one with the shorter path goes first, then the alphabet decides: so
-numbered folders go by their number. A thread that takes an earlier lock than it holds gets a
-LockOrderError at once, also where nobody else wants either: it is a bug, which would show as two
-processes that wait for each other only once in a while.
+Locks of one kind are taken by the length of their path, then by the path: numbered folders go by
+their number. A thread that takes an earlier lock than one that it holds gets a LockOrderError at
+once, also where no other process wants either: it is a bug, which would otherwise show only
+sometimes, as two processes that wait for each other.
 """
 
 from __future__ import annotations
@@ -54,10 +53,10 @@ class Kind(IntEnum):
     DBT_MANIFEST = 6
 
 
-# Longer than the longest load or dbt step that was measured: a wait beyond it is a stuck holder.
-# Who holds a landing or a batch may wait for the warehouse first, and then needs it for a while.
+# Longer than the longest load or dbt step that was measured: after that the holder is stuck.
+# The holder of a landing or a batch may wait for the warehouse first, and then use it for a while.
 DEADLINE_SECONDS = {
-    # a second command need not wait to do what the first one does; a sensor only looks
+    # a second command would repeat what the first one does; a sensor only tries
     Kind.TITLE: 2.0,
     Kind.LANDING: 3600.0,
     Kind.BATCH: 3600.0,
@@ -66,19 +65,19 @@ DEADLINE_SECONDS = {
     # a parse takes seconds
     Kind.DBT_MANIFEST: 300.0,
 }
-# When somebody who waits says so: first, and then again and again.
+# When a wait is logged: first, and from then on at intervals.
 FIRST_LINE_SECONDS = 2.0
 NEXT_LINE_SECONDS = 30.0
-# From one look to the next: at first, and after some.
+# Seconds between two attempts: at first, and after some.
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 0.2
 
-# The command line writes its lines to stderr, a run of Dagster's into its log.
+# The command line prints these lines to stderr, Dagster writes them to the run's log.
 _log = logging.getLogger(__name__)
 _of_thread = threading.local()
 
 
 class LockError(SprintError):
-    """What is waited for was not free in time. The message is one line that names the holder."""
+    """A lock or a file was not free in time. The message is one line that names the holder."""
 
 
 class LockOrderError(RuntimeError):
@@ -87,7 +86,7 @@ class LockOrderError(RuntimeError):
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock file; ``what`` is what it keeps others from, as in "<what> is in use by"."""
+    """A lock file; ``what`` names what it locks, as in "<what> is in use by"."""
 
     kind: Kind
     path: Path
@@ -95,8 +94,8 @@ class Lock:
 
     @property
     def holder_path(self) -> Path:
-        """The file that says who holds the lock: beside it, because Windows does not let others
-        read a locked file."""
+        """The file that names the holder: beside the lock, because Windows does not let other
+        processes read a locked file."""
         return self.path.with_name(self.path.name + ".holder.json")
 
     @property
@@ -107,15 +106,15 @@ class Lock:
 
 @contextmanager
 def hold(lock: Lock, holder: str, seconds: float | None = None) -> Iterator[None]:
-    """Holds the lock while the block runs. ``holder`` says who it is, for whoever waits.
+    """Holds the lock while the block runs. ``holder`` names the holder to processes that wait.
 
-    Waits for at most ``seconds``, or as long as the lock's kind says. Raises LockError then, and
-    LockOrderError where this thread holds a lock that goes after this one, or this one.
+    Waits for at most ``seconds``, or the deadline of the lock's kind, and then raises LockError.
+    Raises LockOrderError where this thread holds this lock, or one that goes after it.
     """
     held = _held_by_this_thread()
     _check_order(lock, held)
     lock.path.parent.mkdir(parents=True, exist_ok=True)
-    # whichever thread ends the block: a generator may be closed by another
+    # not thread-local: another thread may close a generator and so end the block
     file = FileLock(lock.path, thread_local=False)
     wait_until(
         lambda: _taken(file) or None,
@@ -134,7 +133,7 @@ def hold(lock: Lock, holder: str, seconds: float | None = None) -> Iterator[None
 
 
 def holder_of(lock: Lock) -> str | None:
-    """Who holds the lock, in words; None where nobody does."""
+    """The lock's holder, in words; None where it is free."""
     if not lock.path.exists():
         return None
     file = FileLock(lock.path, thread_local=False)
@@ -147,15 +146,15 @@ def holder_of(lock: Lock) -> str | None:
 def wait_until(
     attempt: Callable[[], T | None], state: Callable[[], str], seconds: float, remedy: str
 ) -> T:
-    """Calls ``attempt`` until it returns something, and returns that.
+    """The first result of ``attempt`` that is not None; it is called until it returns one.
 
-    ``state`` says what is waited for and who has it ("... is in use by ..."). It is logged when the
-    wait has lasted some seconds, and then at intervals. Raises LockError after ``seconds``, with
-    ``state`` and the ``remedy``.
+    ``state`` returns what is waited for and who has it ("... is in use by ..."). It is logged after
+    ``FIRST_LINE_SECONDS`` and then at intervals. Raises LockError after ``seconds``, with ``state``
+    and the ``remedy``.
     """
     began = time.monotonic()
     pause, next_line = _SHORTEST_PAUSE, FIRST_LINE_SECONDS
-    while (got := attempt()) is None:
+    while (result := attempt()) is None:
         waited = time.monotonic() - began
         if waited >= seconds:
             raise LockError(f"{state()}; waited {seconds:g} s: {remedy}")
@@ -164,7 +163,7 @@ def wait_until(
             next_line += NEXT_LINE_SECONDS
         time.sleep(min(pause, seconds - waited))
         pause = min(pause * 1.5, _LONGEST_PAUSE)
-    return got
+    return result
 
 
 def _taken(file: FileLock) -> bool:
@@ -193,23 +192,23 @@ def _check_order(lock: Lock, held: list[Lock]) -> None:
 
 
 def _write_holder(lock: Lock, holder: str) -> None:
-    said = {
+    record = {
         "holder": holder,
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     temporary = lock.holder_path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(said), encoding="utf-8")
+    temporary.write_text(json.dumps(record), encoding="utf-8")
     os.replace(temporary, lock.holder_path)
 
 
 def _described(lock: Lock) -> str:
-    """Who says that it holds the lock, which is not free. A file that a dead process left says
-    nothing: another holds the lock now, and is about to write its own."""
+    """The holder that the file names, for a lock that is not free. The file of a dead process is
+    ignored: another process holds the lock now, and is about to write its own."""
     try:
-        said = json.loads(lock.holder_path.read_text(encoding="utf-8"))
-        holder, pid, host, since = (said[key] for key in ("holder", "pid", "host", "since"))
+        record = json.loads(lock.holder_path.read_text(encoding="utf-8"))
+        holder, pid, host, since = (record[key] for key in ("holder", "pid", "host", "since"))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return "another process"
     if host == socket.gethostname() and not _is_alive(pid):
@@ -219,7 +218,7 @@ def _described(lock: Lock) -> str:
 
 def _is_alive(pid: int) -> bool:
     if os.name != "posix":
-        return True  # elsewhere signal 0 is not a question
+        return True  # elsewhere signal 0 is no test
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""How many threads numpy's matrix products take."""
+"""The number of threads of numpy's matrix products."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from sprint_platform.core.settings import settings, variable
 
 
 def limit_matrix_threads() -> None:
-    """Exports ``OPENBLAS_NUM_THREADS`` as the settings have it. For whoever has not imported numpy
-    yet: OpenBLAS reads it once. Raises SettingsError."""
+    """Exports ``OPENBLAS_NUM_THREADS`` from the settings. To be called before numpy is imported:
+    OpenBLAS reads it once. Raises SettingsError."""
     os.environ[variable("openblas_num_threads")] = str(settings().openblas_num_threads)

@@ -1,8 +1,8 @@
 """Every setting of the project, and where its value comes from.
 
-A flag wins over the environment, that over ``.env`` in the project's root, that over the default.
-A variable that is set to nothing is not set. What ``.env`` says is read and never exported: a
-password in it is not for every child process.
+A flag wins over the environment, the environment over ``.env`` in the project's root, ``.env``
+over the default. An empty variable is not set. ``.env`` is read and never exported: child processes
+do not get its passwords.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class SettingsError(SprintError):
 
 @dataclass(frozen=True)
 class Refused:
-    """Stands in for a value that a setting cannot have; ``reason`` is a line for people."""
+    """In place of a value that a setting cannot have; ``reason`` is the message of the error."""
 
     reason: str
 
@@ -66,10 +66,10 @@ Word = Annotated[str, StringConstraints(strip_whitespace=True)]
 class Settings(BaseSettings):
     """The settings, by field; a field's alias is its variable in the environment and in ``.env``.
 
-    Paths are as somebody wrote them: see ``places``. None is a setting that nobody has given, with
-    a default that depends on others: the fields ``store_*``, ``eventlog_*`` and ``snowflake_*``
-    are what ``filled_in`` makes a store, a batch and a connection from, which have more to say
-    about their values. Reading a field that has a wrong value raises SettingsError.
+    Paths are as they were written: ``places`` makes them absolute. None is a setting that is not
+    given and whose default depends on others: ``filled_in`` makes a store, a batch and a connection
+    from the fields ``store_*``, ``eventlog_*`` and ``snowflake_*`` and checks their values further.
+    Reading a field that has a wrong value raises SettingsError.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
@@ -84,10 +84,10 @@ class Settings(BaseSettings):
         default="700MiB", alias="SPRINT_DUCKDB_MEMORY"
     )
     duckdb_temp: Path | None = Field(default=None, alias="SPRINT_DUCKDB_TEMP")
-    # the most days that the schedule catches up in one run
+    # the most days that one run of the schedule catches up
     catch_up_days: int = Field(default=400, ge=1, alias="SPRINT_CATCH_UP_DAYS")
     dagster_home: Path = Field(default=Path(".dagster"), alias="DAGSTER_HOME")
-    # the simulator's matrix products are small: more threads than one only cost
+    # the simulator's matrix products are small: more threads make them slower
     openblas_num_threads: int = Field(default=1, ge=0, alias="OPENBLAS_NUM_THREADS")
 
     store_preset: str | None = Field(default=None, alias="SPRINT_STORE_PRESET")
@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     eventlog_seed: int | None = Field(default=None, alias="GAME_DATA_SEED")
     eventlog_batch: int | None = Field(default=None, alias="LOAD_BATCH_ID")
 
-    # not in repr: whatever somebody writes into the wrong one of these is never shown
+    # not in repr: a password in the wrong one of these is not shown either
     postgres_url: SecretStr | None = Field(default=None, alias="SPRINT_POSTGRES_URL", repr=False)
     snowflake_account: Word | None = Field(default=None, alias="SNOWFLAKE_ACCOUNT", repr=False)
     snowflake_user: Word | None = Field(default=None, alias="SNOWFLAKE_USER", repr=False)
@@ -126,14 +126,14 @@ class Settings(BaseSettings):
     def _refused_when_it_is_read(
         cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
     ) -> Any:
-        # a wrong setting of the store must not take the games' graph along
+        # a wrong setting of the store must not stop the games' graph
         try:
             return handler(value)
         except ValidationError as error:
             assert info.field_name is not None
             return Refused(_refusal(info.field_name, value, _reason(error.errors()[0]["msg"])))
 
-    if not TYPE_CHECKING:  # where it would hide that a field does not exist
+    if not TYPE_CHECKING:  # it would hide from mypy that a field does not exist
 
         def __getattribute__(self, name: str) -> Any:
             value = super().__getattribute__(name)
@@ -145,16 +145,16 @@ class Settings(BaseSettings):
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], *_: Any, **sources: PydanticBaseSettingsSource
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment, and then ``.env``."""
+        """The sources in their order: the environment, then ``.env``."""
         return _Variables(settings_cls, os.environ), _Variables(settings_cls, read_env_file())
 
     def refusals(self) -> list[str]:
-        """A line for every setting that has a wrong value by itself."""
+        """An error message for every setting that has a wrong value by itself."""
         return [value.reason for value in self.__dict__.values() if isinstance(value, Refused)]
 
 
 class _Variables(PydanticBaseSettingsSource):
-    """The settings that a mapping of variables gives."""
+    """Settings from a mapping of variables."""
 
     def __init__(
         self, settings_cls: type[BaseSettings], variables: Mapping[str, str | None]
@@ -164,29 +164,29 @@ class _Variables(PydanticBaseSettingsSource):
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         value = self._variables.get(str(field.alias))
-        # a store without a title is one that knows no game's players: nothing is a value there
+        # an empty title is a value: that of a store without a game's players
         if value is not None and not value.strip() and field_name != "store_title":
             value = None
         return value, str(field.alias), False
 
     def __call__(self) -> dict[str, Any]:
-        found = {}
+        values = {}
         for name, field in self.settings_cls.model_fields.items():
             value, variable, _ = self.get_field_value(field, name)
             if value is not None:
-                found[variable] = value
-        return found
+                values[variable] = value
+        return values
 
 
 @cache
 def env_file() -> Path:
-    """The project's ``.env``, which need not be there."""
+    """The path of the project's ``.env``; the file may not exist."""
     return project_root() / ".env"
 
 
 def read_env_file() -> dict[str, str]:
-    """What ``.env`` gives, with ``${NAME:-value}`` filled in from the environment. Raises
-    SettingsError where it cannot be read."""
+    """The variables in ``.env``, with ``${NAME:-value}`` filled in from the environment. Raises
+    SettingsError where the file cannot be read."""
     try:
         written = dotenv_values(env_file())
     except (OSError, UnicodeDecodeError) as error:
@@ -195,16 +195,16 @@ def read_env_file() -> dict[str, str]:
 
 
 def winning_over_exported() -> list[str]:
-    """The variables to which ``.env`` gives another value than the environment does. Dagster's own
-    commands, started beside the file, take that of ``.env``; the settings take the exported one."""
+    """The variables whose value in ``.env`` differs from the environment's. Dagster's own commands,
+    started beside the file, use the value in ``.env``; the settings use the exported one."""
     return [
         name
         for name, value in read_env_file().items()
-        if os.environ.get(name) and not _means(name, os.environ[name], value)
+        if os.environ.get(name) and not _same_value(name, os.environ[name], value)
     ]
 
 
-def _means(name: str, exported: str, written: str) -> bool:
+def _same_value(name: str, exported: str, written: str) -> bool:
     # `sprint` exports Dagster's home itself, as an absolute path
     if name == variable("dagster_home"):
         return (project_root() / Path(written).expanduser()).resolve() == Path(exported).resolve()
@@ -215,7 +215,7 @@ _last: tuple[Any, Mapping[Any, Any], Settings] | None = None
 
 
 def settings() -> Settings:
-    """The settings as they are now: a change of the environment or of ``.env`` is noticed.
+    """The current settings; they are read again when the environment or ``.env`` has changed.
 
     Raises SettingsError where ``.env`` cannot be read.
     """
@@ -225,20 +225,20 @@ def settings() -> Settings:
         file = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
     except OSError:
         file = None
-    # Every partition's path asks. os.environ itself decodes each variable in a comparison, which
-    # takes longer than all else; what it wraps takes half a microsecond.
+    # Every partition's path calls this. Comparing os.environ decodes each variable, which takes
+    # longer than all else; comparing the dictionary in it takes half a microsecond.
     environment = os.environ._data  # type: ignore[attr-defined]
     if _last is not None and _last[0] == file and _last[1] == environment:
         return _last[2]
-    # copied first: what changes while it is read is read again by whoever asks next
+    # copied first: the next call reads again what changes during this one
     environment = dict(environment)
-    found = Settings()
-    _last = file, environment, found
-    return found
+    current = Settings()
+    _last = file, environment, current
+    return current
 
 
 def variable(field: str) -> str:
-    """The variable of a field of ``Settings``."""
+    """The environment variable of a field of ``Settings``."""
     return str(Settings.model_fields[field].alias)
 
 
@@ -248,11 +248,11 @@ def filled_in(
     given: Mapping[str, Any],
     otherwise: Mapping[str, Any] | None = None,
 ) -> Model:
-    """The model, from the values that are given (None is not one), then from the settings that
-    begin with ``group`` (``store_orders`` is field ``orders`` of a store), then from ``otherwise``.
+    """The model from the ``given`` values that are not None, then from the settings that begin with
+    ``group`` (``store_orders`` is field ``orders`` of a store), then from ``otherwise``.
 
-    Raises SettingsError, which names each wrong or missing value and says where it comes from. A
-    wrong setting is none where a value is given.
+    Raises SettingsError, which names each wrong or missing value and its source. A wrong setting is
+    no error where a value is given.
     """
     values = {name: value for name, value in given.items() if value is not None}
     chosen, of_settings = settings(), {}

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C end a command as an error would: what it holds is let go on the way out."""
+"""SIGTERM and Ctrl-C end a command as an error does: its locks and files are released."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(SystemExit):
-    """The process was asked to end. Its exit code is a shell's: 143 after SIGTERM, 130 after
-    Ctrl-C; ``left`` says what is left to do."""
+    """A signal stopped the process. The exit code is a shell's: 143 after SIGTERM, 130 after
+    Ctrl-C; ``left`` is a line on what is left to do."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
         self.left = ""
 
 
-# Where the interpreter writes the number of each signal, also of those that a library handles.
+# The interpreter writes the number of each signal here, also of those that a library handles.
 _numbers: socket.socket | None = None
-_calls: list[Callable[[], None]] = []
+_callbacks: list[Callable[[], None]] = []
 
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
     """While the block runs, SIGTERM and Ctrl-C raise Stopped in the main thread, or at the end of
-    the block where a library took the signal for its own. A second one ends the process at once."""
+    the block where a library handled the signal. A second signal ends the process at once."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     with _listening():
         try:
@@ -39,7 +39,7 @@ def stopped_by_signals() -> Iterator[None]:
             try:
                 yield
             except SystemExit as end:
-                # so ends a command, also one whose server took the signal for its own
+                # a command ends with SystemExit, also one whose server handled the signal
                 if not isinstance(end, Stopped):
                     raise_if_stopped()
                 raise
@@ -50,8 +50,8 @@ def stopped_by_signals() -> Iterator[None]:
 
 
 def raise_if_stopped() -> None:
-    """Raises Stopped where a signal came that a library took for its own: Dagster fails the run
-    that is under way, and returns."""
+    """Raises Stopped where a signal came that a library handled: Dagster fails the run under way,
+    and returns."""
     if _numbers is not None and select.select([_numbers], [], [], 0)[0]:
         for number in _numbers.recv(4096, socket.MSG_PEEK):
             if number in SIGNALS:
@@ -59,20 +59,20 @@ def raise_if_stopped() -> None:
 
 
 @contextmanager
-def when_stopped(call: Callable[[], None]) -> Iterator[None]:
-    """While the block runs, one of the signals also makes this call, in another thread and whoever
-    handles the signal: it ends work of other threads that the main one does not see to just now."""
+def when_stopped(callback: Callable[[], None]) -> Iterator[None]:
+    """While the block runs, a signal also calls ``callback`` in another thread, whichever library
+    handles the signal. It stops work that the main thread waits for."""
     with _listening():
-        _calls.append(call)
+        _callbacks.append(callback)
         try:
             yield
         finally:
-            _calls.remove(call)
+            _callbacks.remove(callback)
 
 
 @contextmanager
 def what_is_left(line: str) -> Iterator[None]:
-    """Says what is left to do when the block is stopped."""
+    """Sets ``left`` to ``line`` on a Stopped that leaves the block, unless it is set."""
     try:
         yield
     except Stopped as stopped:
@@ -81,7 +81,7 @@ def what_is_left(line: str) -> Iterator[None]:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    # the way out may take long: whoever asks again does not want to wait for it
+    # releasing may take long: a second signal ends the process at once
     for each in SIGNALS:
         signal.signal(each, signal.SIG_DFL)
     raise Stopped(number)
@@ -90,7 +90,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 @contextmanager
 def _listening() -> Iterator[None]:
     global _numbers
-    # signals are the main thread's; there may be a block around this one that listens
+    # only the main thread gets signals; a block around this one may listen already
     if _numbers is not None or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -110,10 +110,10 @@ def _listening() -> Iterator[None]:
 
 
 def _listen(numbers: socket.socket) -> None:
-    # the first signal to end the process stays, for raise_if_stopped; others are dropped
+    # the first of SIGNALS stays in the socket, for raise_if_stopped; others are dropped
     while read := numbers.recv(1, socket.MSG_PEEK):
         if read[0] in SIGNALS:
-            for call in tuple(_calls):
-                call()
+            for callback in tuple(_callbacks):
+                callback()
             return
         numbers.recv(1)

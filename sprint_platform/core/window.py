@@ -8,14 +8,14 @@ from datetime import date, timedelta
 
 @dataclass(frozen=True)
 class Window:
-    """Days from ``start`` up to, and without, ``end``."""
+    """Days from ``start`` to ``end``, without ``end``."""
 
     start: date
     end: date
 
     @classmethod
     def of(cls, first: date, last: date) -> Window:
-        """From the ``first`` day to the ``last``, with it."""
+        """The window from the ``first`` day to the ``last``, both included."""
         return cls(first, last + timedelta(days=1))
 
     @property
@@ -28,19 +28,19 @@ class Window:
 
 
 def ranges(days: list[date]) -> list[Window]:
-    """The days (ascending) as windows without gaps: each is one run."""
-    found: list[Window] = []
+    """The days (ascending) as windows without gaps, each for one run."""
+    windows: list[Window] = []
     for day in days:
         end = day + timedelta(days=1)
-        if found and found[-1].end == day:
-            found[-1] = Window(found[-1].start, end)
+        if windows and windows[-1].end == day:
+            windows[-1] = Window(windows[-1].start, end)
         else:
-            found.append(Window(day, end))
-    return found
+            windows.append(Window(day, end))
+    return windows
 
 
 def described(days: list[date]) -> str:
-    """Days in words, short however many there are."""
+    """The days in words: the first, how many more, and the last."""
     if len(days) == 1:
         return str(days[0])
     return f"{days[0]} (and {len(days) - 1} more, up to {days[-1]})"
