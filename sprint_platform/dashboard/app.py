@@ -1,4 +1,4 @@
-"""The application: one address, one page at a time, and the data as it is at that moment."""
+"""The Dash application: its pages, its callbacks, and the published data at each request."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from sprint_platform.dashboard.view import View, address, read_view
 from sprint_platform.places import published_dir
 
 HERE = Path(__file__).resolve().parent
-# How often an open page asks whether something new was published.
-LOOK_AGAIN_MILLISECONDS = 4000
+# How often an open page asks for a new edition.
+POLL_MILLISECONDS = 4000
 PERIODS = ((7, "7 days"), (28, "28 days"), (90, "90 days"), (365, "a year"))
 
 
 @dataclass(frozen=True)
 class Page:
-    """A tab: its address, its name (``{word}`` stands for encounter or conflict), what draws it,
-    and which switches besides the title it heeds."""
+    """A tab: its address, its name (``{word}`` stands for encounter or conflict), the function that
+    draws it, and the switches that it uses besides the title."""
 
     path: str
     name: str
@@ -61,9 +61,8 @@ PAGES = (
 
 
 def build_app() -> Dash:
-    """The dashboard's Dash application; ``.server`` is what a WSGI server takes. It reads what
-    SPRINT_DATA_DIR holds when a page is asked for, and nothing else: no network, no font, no
-    telemetry."""
+    """The dashboard's Dash application; ``.server`` is its WSGI application. At each request it
+    reads SPRINT_DATA_DIR, and nothing else: no network, no font, no telemetry."""
     app = Dash(
         __name__,
         assets_folder=str(HERE / "assets"),
@@ -81,7 +80,7 @@ def build_app() -> Dash:
             dcc.Store(id="edition", data=edition()),
             dcc.Store(id="drawn"),
             dcc.Store(id="switch-state"),
-            dcc.Interval(id="look-again", interval=LOOK_AGAIN_MILLISECONDS),
+            dcc.Interval(id="look-again", interval=POLL_MILLISECONDS),
             html.Nav(id="tabs", **parts.aria(label="Pages")),
             html.Main(id="page", tabIndex=-1),
         ]
@@ -91,7 +90,7 @@ def build_app() -> Dash:
         Input("look-again", "n_intervals"),
         State("edition", "data"),
         prevent_initial_call=True,
-    )(_look_again)
+    )(_poll_edition)
     app.callback(
         Output("page", "children"),
         Output("tabs", "children"),
@@ -104,13 +103,13 @@ def build_app() -> Dash:
         on_error=_not_drawn,
     )(draw)
     app.clientside_callback(ClientsideFunction("switches", "show"), Input("switch-state", "data"))
-    _fill_in(app)
-    _keep_to_itself(app)
+    _add_replay_and_history(app)
+    _add_security_headers(app)
     return app
 
 
-def _fill_in(app: Dash) -> None:
-    """What pages leave to a second look: the replay, and what Dagster remembers."""
+def _add_replay_and_history(app: Dash) -> None:
+    """Adds the callbacks of the replay and of Dagster's history, which load after their page."""
     app.callback(
         Output("replay", "children"), Input("address", "search"), on_error=_no_replay_drawn
     )(draw_replay)
@@ -147,7 +146,7 @@ def _fill_in(app: Dash) -> None:
     )
 
 
-def _look_again(_: int, seen: str) -> str:
+def _poll_edition(_: int, seen: str) -> str:
     now = edition()
     if now == seen:
         raise PreventUpdate
@@ -157,8 +156,8 @@ def _look_again(_: int, seen: str) -> str:
 def draw(
     pathname: str | None, search: str | None, published_now: str, drawn: str | None
 ) -> tuple[Any, Any, Any, Any]:
-    """The page at the address, the tabs, the switches' state, and a text that says what is drawn: a
-    page is not drawn anew for a replay's day and session."""
+    """The page at the address, the tabs, the switches' state, and a text that identifies the drawn
+    page. All are ``no_update`` where it is drawn, whatever the day and session of the replay."""
     page = next((page for page in PAGES if page.path == pathname), None)
     wanted = f"{pathname}{address(search, day=None, session=None)}@{published_now}"
     if wanted == drawn:
@@ -176,8 +175,8 @@ def draw(
         except NothingPublished as error:
             return [_unpublished(error)], tabs(page.path, search, "encounter"), None, wanted
         except duckdb.Error as error:
-            # a file went away between being listed and being read: a run publishes right now; or
-            # what is published was made before one of its columns
+            # a run publishes right now, and removed a file between listing and reading; or an
+            # older version published, without one of the columns
             if attempt == 2:
                 logging.getLogger(__name__).warning("%s", error)
                 return [_unreadable(error)], tabs(page.path, search, "encounter"), None, None
@@ -185,7 +184,7 @@ def draw(
 
 
 def draw_replay(search: str | None) -> list[Any]:
-    """The inside of the replay that the address's day and session ask for."""
+    """The contents of the replay, for the day and session in the address."""
     try:
         with published() as con:
             return encounters.replay(con, read_view(con, search))
@@ -194,19 +193,19 @@ def draw_replay(search: str | None) -> list[Any]:
 
 
 def _not_drawn(error: Exception) -> tuple[Any, Any, Any, Any]:
-    """What ``draw`` returns where it fails: not the page that stood there before, which would have
-    another address. Nothing counts as drawn, so that the page may be asked for again."""
+    """The outputs of ``draw`` where it fails: an error in place of the page before, which has
+    another address. Nothing counts as drawn, so that the next request draws again."""
     _log(error)
     pathname, search = (ctx.inputs.get(f"address.{part}") for part in ("pathname", "search"))
-    told = f"{wording.failure(error)}; the server's log says more."
-    shown = parts.empty("Something went wrong", f"This page could not be drawn: {told}")
+    reason = f"{wording.failure(error)}; the server's log says more."
+    shown = parts.empty("Something went wrong", f"This page could not be drawn: {reason}")
     return [shown], tabs(pathname or "", search, "encounter"), None, None
 
 
 def _no_replay_drawn(error: Exception) -> list[Any]:
     _log(error)
-    told = f"{wording.failure(error)}; the server's log says more."
-    return _no_replay(f"This session could not be drawn: {told}")
+    reason = f"{wording.failure(error)}; the server's log says more."
+    return _no_replay(f"This session could not be drawn: {reason}")
 
 
 def _no_replay(why: str) -> list[Any]:
@@ -223,7 +222,7 @@ def _log(error: Exception) -> None:
 
 
 def tabs(current: str, search: str | None, word: str) -> list[Any]:
-    """The links to the pages, which keep what the switches say."""
+    """The links to the pages, with the values of the switches."""
     return [
         html.A(
             page.called(word),
@@ -238,10 +237,10 @@ def tabs(current: str, search: str | None, word: str) -> list[Any]:
 
 def _heading(page: Page, view: View, search: str | None) -> html.Div:
     title = view.title
-    told: list[Any] = [html.H1(page.called(title.word))]
+    lines: list[Any] = [html.H1(page.called(title.word))]
     if "dates" in page.uses:
         where = view.country if view.country and "country" in page.uses else "all countries"
-        told.append(
+        lines.append(
             html.P(
                 f"{title.name}, {wording.span(view.first, view.last)}, {where}"
                 if "country" in page.uses
@@ -250,15 +249,15 @@ def _heading(page: Page, view: View, search: str | None) -> html.Div:
                 id="about",
             )
         )
-        told.append(_periods(page, view, search))
+        lines.append(_periods(page, view, search))
     else:
-        told.append(html.P(title.name, className="about", id="about"))
-    told += [html.P(note, className="warning", role="status") for note in view.notes]
-    return html.Div(told, className="heading")
+        lines.append(html.P(title.name, className="about", id="about"))
+    lines += [html.P(note, className="warning", role="status") for note in view.notes]
+    return html.Div(lines, className="heading")
 
 
 def _periods(page: Page, view: View, search: str | None) -> html.P:
-    """Links to the latest days, and to all."""
+    """Links to the latest days, and to all days."""
     first, last = view.title.first, view.title.last
     if first is None or last is None:
         return html.P([])
@@ -287,7 +286,7 @@ def _periods(page: Page, view: View, search: str | None) -> html.P:
 
 
 def _switch_state(con: duckdb.DuckDBPyConnection, page: Page, view: View) -> dict[str, Any]:
-    """What the form above the page shows (assets/switches.js)."""
+    """The state of the form above the page, for assets/switches.js."""
     return {
         "page": page.called(view.title.word),
         "titles": list(view.titles),
@@ -319,8 +318,8 @@ def _unreadable(error: duckdb.Error) -> html.Section:
     )
 
 
-def _keep_to_itself(app: Dash) -> None:
-    """Tells the browser to ask nobody but this server, whatever a library would like."""
+def _add_security_headers(app: Dash) -> None:
+    """Adds headers that restrict the browser to this server, also where a library loads more."""
     scripts = " ".join(app.csp_hashes())
     policy = (
         f"default-src 'self'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline';"

@@ -1,4 +1,4 @@
-"""Figures, as the plain dictionaries that plotly.js draws, and the colours of all of them."""
+"""Figures as dictionaries for plotly.js, and their colours."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ GRID = "#e2e7ed"
 PAPER = "#ffffff"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
-# Okabe and Ito's colours, which people with any colour vision tell apart; the green and the purple
-# are darker than theirs, so that a line of each stands out from white by 3:1. Lines differ in their
-# dashes, and marks in their shape, too.
+# Okabe and Ito's colours, which people with any colour vision can distinguish; the green and the
+# purple are darker than theirs, for a contrast of 3:1 on white. Lines also differ in their dashes,
+# and marks in their shape.
 SERIES = ("#0072b2", "#c44e00", "#00795a", "#a3478a", "#3f4a55")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
 DAY_MILLISECONDS = 24 * 3600 * 1000
-# Of so many days each has a tick of its own.
+# Up to so many days, each has a tick of its own.
 DAYS_WITH_A_TICK = 7
-# light to dark in one hue: it reads in grey as well
+# light to dark in one hue, so that it is readable in grey too
 SCALE = ("#f1f6fb", "#c9dff0", "#8dbfe0", "#4795c7", "#0b6aa6", "#084a77", "#06304e")
 
 
@@ -37,14 +37,14 @@ def figure(
     x_type: str = "date",
     **layout: Any,
 ) -> Figure:
-    """The traces in the house's style. ``layout`` goes to plotly's, over the style's own."""
-    told = len(traces) > 1
+    """A figure of the traces in the dashboard's style. ``layout`` overrides the style's layout."""
+    legend = len(traces) > 1
     style: dict[str, Any] = {
         "font": {"family": FONT, "size": 13, "color": INK},
         "paper_bgcolor": PAPER,
         "plot_bgcolor": PAPER,
-        "margin": {"l": 56, "r": 12, "t": 34 if told else 12, "b": 34},
-        "showlegend": told,
+        "margin": {"l": 56, "r": 12, "t": 34 if legend else 12, "b": 34},
+        "showlegend": legend,
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
         "hovermode": "x unified",
         "hoverlabel": {"bgcolor": PAPER, "bordercolor": GRID, "font": {"color": INK}},
@@ -65,8 +65,8 @@ def figure(
 
 
 def _few_days(traces: Sequence[Trace]) -> dict[str, Any]:
-    """A tick for each of a few days: plotly would put some at hours between them, and of one day at
-    parts of a second."""
+    """A tick for each of a few days: plotly would also put ticks at hours between them, and for a
+    single day at parts of a second."""
     days = sorted({at for trace in traces for at in trace["x"] if isinstance(at, date)})
     if not days or (days[-1] - days[0]).days >= DAYS_WITH_A_TICK:
         return {}
@@ -80,8 +80,8 @@ def _few_days(traces: Sequence[Trace]) -> dict[str, Any]:
     }
 
 
-def axis(title: str = "", **told: Any) -> dict[str, Any]:
-    """An axis that nobody drags, with quiet lines."""
+def axis(title: str = "", **properties: Any) -> dict[str, Any]:
+    """An axis that cannot be dragged, with light lines."""
     named = {"title": {"text": title, "font": {"size": 12, "color": MUTED}, "standoff": 6}}
     return {
         **(named if title else {}),
@@ -90,17 +90,17 @@ def axis(title: str = "", **told: Any) -> dict[str, Any]:
         "linecolor": "#9aa5b1",
         "tickfont": {"size": 12, "color": MUTED},
         "automargin": True,
-        **told,
+        **properties,
     }
 
 
-def line(name: str, x: Sequence[Any], y: Sequence[Any], nth: int = 0, **told: Any) -> Trace:
-    """A line, in the colour and dashes of its place among the others. It breaks where days are
-    missing; a day without neighbours is a mark."""
+def line(name: str, x: Sequence[Any], y: Sequence[Any], nth: int = 0, **properties: Any) -> Trace:
+    """A line in the ``nth`` colour and dashes. It breaks where days are missing; a day without
+    neighbours is a mark."""
     points = _with_gaps(list(zip(x, y, strict=True)))
     known = [False, *(value is not None for _, value in points), False]
     alone = [known[n] and not (known[n - 1] or known[n + 1]) for n in range(1, len(known) - 1)]
-    sizes = 8 if "mode" in told else [8 if one else 0 for one in alone]
+    sizes = 8 if "mode" in properties else [8 if one else 0 for one in alone]
     return {
         "type": "scatter",
         "mode": "lines+markers" if any(alone) else "lines",
@@ -109,12 +109,12 @@ def line(name: str, x: Sequence[Any], y: Sequence[Any], nth: int = 0, **told: An
         "y": [value for _, value in points],
         "line": {"color": SERIES[nth % len(SERIES)], "dash": DASHES[nth % len(DASHES)], "width": 2},
         "marker": {"color": SERIES[nth % len(SERIES)], "size": sizes, "opacity": 1},
-        **told,
+        **properties,
     }
 
 
 def _with_gaps(points: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-    """The points with one of no value wherever days lie between two of them."""
+    """The points, with a point without value where days are missing between two of them."""
     found: list[tuple[Any, Any]] = []
     for at, value in points:
         if found and isinstance(at, date) and (at - found[-1][0]).days > 1:
@@ -123,9 +123,9 @@ def _with_gaps(points: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
     return found
 
 
-def bars(name: str, x: Sequence[Any], y: Sequence[Any], nth: int = 0, **told: Any) -> Trace:
-    """Bars, in the colour of their place among the others. Those of days are nearly a day wide:
-    plotly goes by the nearest two, and of one day would draw none that anybody sees."""
+def bars(name: str, x: Sequence[Any], y: Sequence[Any], nth: int = 0, **properties: Any) -> Trace:
+    """Bars in the ``nth`` colour. Bars of days are nearly a day wide: plotly takes the width from
+    the nearest two, and a single day's bar would be too thin to see."""
     of_days = bool(x) and isinstance(x[0], date)
     return {
         "type": "bar",
@@ -134,12 +134,12 @@ def bars(name: str, x: Sequence[Any], y: Sequence[Any], nth: int = 0, **told: An
         "x": list(x),
         "y": list(y),
         "marker": {"color": SERIES[nth % len(SERIES)], "line": {"width": 0}},
-        **told,
+        **properties,
     }
 
 
 def colour_of(part: float) -> str:
-    """The colour of a part of 1 on the scale."""
+    """The colour on the scale of a part of 1, as #rrggbb."""
     place = min(max(part, 0.0), 1.0) * (len(SCALE) - 1)
     low = min(int(place), len(SCALE) - 2)
     pairs = zip(_channels(SCALE[low]), _channels(SCALE[low + 1]), strict=True)
@@ -147,8 +147,8 @@ def colour_of(part: float) -> str:
 
 
 def ink_on(colour: str) -> str:
-    """Black or white, whichever is read better: on any colour that is 4.5:1 at least. (The house's
-    ink is lighter than black, and there are colours between on which neither it nor white is.)"""
+    """Black or white, whichever has more contrast on the colour: at least 4.5:1 on any colour.
+    (``INK`` is lighter than black: on some colours neither it nor white reaches that.)"""
     return max("#000000", PAPER, key=lambda ink: contrast(ink, colour))
 
 
@@ -159,7 +159,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def colour_scale() -> list[list[Any]]:
-    """The scale as plotly takes it."""
+    """The scale in plotly's format: pairs of a part of 1 and a colour."""
     return [[place / (len(SCALE) - 1), colour] for place, colour in enumerate(SCALE)]
 
 

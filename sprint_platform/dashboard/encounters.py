@@ -31,15 +31,15 @@ from sprint_platform.dashboard.replay import Beat, Meeting, beats_of, meetings_o
 from sprint_platform.dashboard.view import View
 from sprint_platform.title import Title, TitleError
 
-# A list of more sessions than this is not read; those with the most encounters come first.
+# The list has the sessions with the most encounters; nobody reads more than these.
 SESSIONS_LISTED = 200
-# How long a beat is shown while a session plays.
+# How long each beat is shown while a session plays.
 BEAT_MILLISECONDS = 350
 
 
 def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
-    """The replay, encounter rates by day, and where players were. What the replay shows is filled
-    in by ``replay``, which the address's day and session ask for."""
+    """The replay, encounter rates by day, and where players were. ``replay`` fills in the replay
+    for the day and session in the address."""
     return [
         html.Section(
             [html.H2("Session replay", id="replay-name"), html.P("…", className="summary")],
@@ -174,28 +174,28 @@ def _heat(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
 
 
 def _onto_the_map(cells: Columns, title: str) -> None:
-    """Counts what lies exactly on the far walls, which begins a cell of its own, with the last
-    cells within them."""
+    """Adds cells beyond the map's far walls, which hold positions exactly on them, to the last
+    cells within."""
     try:
         grid = Title.load(title).grid
     except TitleError:
-        # somebody took the title's YAML away: its map is as large as its cells
+        # the title's YAML is gone: its map is as large as its cells
         return
-    counted: dict[tuple[float, float], float] = {}
+    totals: dict[tuple[float, float], float] = {}
     for x, y, side, heartbeats in zip(*cells.values(), strict=True):
         within = (
             x - side if x - side / 2 >= grid.x[1] else x,
             y - side if y - side / 2 >= grid.y[1] else y,
         )
-        counted[within] = counted.get(within, 0) + heartbeats
-    cells["x"] = [x for x, _ in counted]
-    cells["y"] = [y for _, y in counted]
-    cells["heartbeats"] = list(counted.values())
-    cells["side"] = cells["side"][: len(counted)]
+        totals[within] = totals.get(within, 0) + heartbeats
+    cells["x"] = [x for x, _ in totals]
+    cells["y"] = [y for _, y in totals]
+    cells["heartbeats"] = list(totals.values())
+    cells["side"] = cells["side"][: len(totals)]
 
 
 def replay(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
-    """The inside of the replay: the choice of a day and a session, the map, and its controls."""
+    """The contents of the replay: the choice of a day and a session, the map, and its controls."""
     word = view.title.word
     heading = html.H2("Session replay", id="replay-name")
     mart = f"session_close_{word}s_daily"
@@ -230,7 +230,7 @@ def replay(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
             html.P(f"How long its beats are is not known: {error}", className="warning"),
         ]
     if not encounters.has_view(con, f"{name}_stage", f"stage_{word}s"):
-        # a version before did not publish them; a run of any day publishes all that is built
+        # an older version did not publish it; a run of any day publishes all built tables
         again = f"sprint run --title {name} --from {day} --to {day}"
         again += "" if game.lands else " --reuse"
         missing = f"{name}_stage.stage_{word}s is not published yet; this publishes it: {again}"
@@ -239,8 +239,8 @@ def replay(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
     heartbeats = encounters.heartbeats(con, view.title, day, session)
     beats = beats_of(heartbeats, met, game.heartbeat_seconds)
     if not beats:
-        told = f"The session {session} has no heartbeats on {wording.day(day)}: choose another."
-        return [*shown, html.P(told, className="none")]
+        empty = f"The session {session} has no heartbeats on {wording.day(day)}: choose another."
+        return [*shown, html.P(empty, className="none")]
     labels = encounters.team_labels(con, view.title, day, session)
     names = team_names(sorted({team.number for beat in beats for team in beat.teams}), labels)
     return [*shown, *_player(beats, meetings_of(met, beats), game, names)]
@@ -270,8 +270,8 @@ def _sessions_select(listed: Columns, chosen: UUID, word: str) -> html.Select:
         options.insert(0, (chosen, f"{str(chosen)[-12:]}"))
     return html.Select(
         [
-            html.Option(told, value=str(session), selected=session == chosen)
-            for session, told in options
+            html.Option(text, value=str(session), selected=session == chosen)
+            for session, text in options
         ],
         id="replay-session",
     )
@@ -284,7 +284,7 @@ def _number(count: int, word: str) -> str:
 def _player(
     beats: list[Beat], meetings: list[Meeting], game: Title, names: dict[int, str]
 ) -> list[Any]:
-    """The map, what moves it, and the encounters as a list. ``names`` are of all teams."""
+    """The map, its controls, and the list of encounters. ``names`` are the names of all teams."""
     last, word = len(beats) - 1, game.encounters.word
     begin = beats[0].at
     summary = (
@@ -364,7 +364,7 @@ def _player(
 
 
 def _timeline(meetings: list[Meeting], last: int, word: str, names: dict[int, str]) -> html.Div:
-    """When teams are in an encounter, below the slider: a bar each, as long as it lasts."""
+    """A bar below the slider for each encounter, from its first beat to its last."""
     return html.Div(
         [
             html.Span(
@@ -382,7 +382,7 @@ def _timeline(meetings: list[Meeting], last: int, word: str, names: dict[int, st
 
 
 def _both(meeting: Meeting, names: dict[int, str]) -> str:
-    # a team that lost its heartbeats since the mart was built has its number alone
+    # a team without heartbeats, lost since the mart was built, has only its number
     one, two = (names.get(team, str(team)) for team in meeting.teams)
     return f"{one} and {two}"
 
@@ -442,7 +442,7 @@ def _map(game: Title) -> dict[str, Any]:
 def _replay_data(
     beats: list[Beat], meetings: list[Meeting], game: Title, names: dict[int, str]
 ) -> dict[str, Any]:
-    """What the browser needs to draw any beat: places in units, and who is in an encounter."""
+    """The data from which the browser draws each beat: positions in units, teams and encounters."""
     return {
         "word": game.encounters.word,
         "teams": [

@@ -1,4 +1,4 @@
-"""Overview: how many play, how often, how long, and what it brings."""
+"""Overview: active players, sessions, play time and revenue."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _headlines(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
 def _active(view: View, days: Columns, table: Columns) -> html.Section:
     daily, monthly = days["active_players"], days["monthly_active_players"]
     most = max(range(len(daily)), key=lambda place: daily[place])
-    told = (
+    span = (
         f"{wording.count(daily[0])} players on {wording.day(days['period'][0])}."
         if len(daily) == 1
         else f"Between {wording.count(min(daily))} and {wording.count(max(daily))} players a day,"
@@ -80,7 +80,7 @@ def _active(view: View, days: Columns, table: Columns) -> html.Section:
             ],
             y_title="players",
         ),
-        f"{told} {last}",
+        f"{span} {last}",
         parts.table(
             f"Active players by {view.grain}",
             ["", "daily, on average", "weekly, last day", "monthly, last day"],
@@ -102,7 +102,7 @@ def _active(view: View, days: Columns, table: Columns) -> html.Section:
 
 
 def _not_known(days: Columns) -> str | None:
-    """What is said of days whose weekly or monthly players are not known."""
+    """The note on days whose weekly or monthly players are not known; None without such days."""
     unknown = sum(players is None for players in days["monthly_active_players"])
     if not unknown:
         return None
@@ -190,7 +190,7 @@ def _play_time(view: View, days: Columns, table: Columns) -> html.Section:
 
 
 def _concurrency(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
-    """Players online at once. They are not told apart by country."""
+    """Charts of players online at once, of all countries: the mart has no country."""
     if "concurrency_5_minutes" not in view.title.marts:
         return [
             parts.missing(
@@ -211,8 +211,8 @@ def _concurrency(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Sectio
         range(len(moments["moment"])), key=lambda place: moments["players_online"][place] or 0
     )
     if unknown := sum(peak is None for peak in peaks["peak"]):
-        told = f"Not known on {unknown} of {len(peaks['peak'])} days, whose day before is missing."
-        note = f"{note} {told}" if note else told
+        gaps = f"Not known on {unknown} of {len(peaks['peak'])} days, whose day before is missing."
+        note = f"{note} {gaps}" if note else gaps
     hours = [place for place, moment in enumerate(moments["moment"]) if moment.endswith(":00")]
     return [
         parts.chart(

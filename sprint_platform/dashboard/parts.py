@@ -1,4 +1,4 @@
-"""The parts of a page: headline numbers, charts with their words and tables, and empty states."""
+"""The parts of a page: headline numbers, charts with summaries and tables, and empty states."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sprint_platform.dashboard.charts import Figure
 from sprint_platform.dashboard.published import Columns
 from sprint_platform.dashboard.view import View
 
-# Charts are looked at: they are neither zoomed nor exported, and a finger on one scrolls the page.
+# Charts have no zoom and no export, and a finger on one scrolls the page.
 CONFIG: Any = {
     "displayModeBar": False,
     "displaylogo": False,
@@ -23,28 +23,28 @@ CONFIG: Any = {
 Part = Any
 
 
-def aria(role: str = "", **told: str) -> dict[str, Any]:
-    """Properties for those who do not see the page: a role, and ``aria-`` attributes by name."""
-    named: dict[str, Any] = {f"aria-{name}": value for name, value in told.items()}
+def aria(role: str = "", **attributes: str) -> dict[str, Any]:
+    """Properties for screen readers: a role, and ``aria-`` attributes by name."""
+    named: dict[str, Any] = {f"aria-{name}": value for name, value in attributes.items()}
     return {"role": role, **named} if role else named
 
 
 def headline(key: str, name: str, value: str, change: Part = None, note: str = "") -> html.Div:
     """One number, with its change against the period before."""
-    told: list[Part] = [
+    items: list[Part] = [
         html.Dt(name),
         html.Dd(value, className="value", id=f"headline-{key}"),
     ]
     if change is not None:
-        told.append(html.Dd(change, className="change"))
+        items.append(html.Dd(change, className="change"))
     if note:
-        told.append(html.Dd(note, className="note"))
-    return html.Div(told, className="headline")
+        items.append(html.Dd(note, className="note"))
+    return html.Div(items, className="headline")
 
 
 def change(now: float | None, before: float | None, *, points: bool = False) -> Part:
-    """How a number changed; of a share in percentage points, or else in per cent. None where there
-    is nothing to compare it with."""
+    """The change of a number: in percentage points for a share (``points``), else in per cent. None
+    where there is nothing to compare with."""
     if now is None or before is None or (before == 0 and not points):
         return None
     moved = (now - before) * 100 if points else (now / before - 1) * 100
@@ -73,8 +73,8 @@ def chart(
     height: int | str = 260,
     wide: bool = False,
 ) -> html.Section:
-    """A figure with its name, what it says in a sentence, and the table of its numbers. Its height
-    is in pixels, or as CSS says it."""
+    """A figure with its name, a summary in a sentence, and a table of its numbers. ``height`` is in
+    pixels, or a CSS length."""
     parts: list[Part] = [
         html.H2(name, id=f"{key}-name"),
         html.P(summary, className="summary", id=f"{key}-summary"),
@@ -103,7 +103,7 @@ def chart(
 
 
 def card(key: str, parts: Sequence[Part], *, wide: bool = False) -> html.Section:
-    """A part of a page that has its heading in ``<key>-name``."""
+    """A section of a page; its heading has the id ``<key>-name``."""
     return html.Section(
         list(parts),
         id=key,
@@ -115,13 +115,13 @@ def card(key: str, parts: Sequence[Part], *, wide: bool = False) -> html.Section
 def table(
     caption: str, headings: Sequence[str], rows: Sequence[Sequence[Part]], key: str = ""
 ) -> html.Div:
-    """A table whose first column names its rows; the others hold numbers. It scrolls by itself
-    where it is too wide, also by keyboard."""
+    """A table whose first column names its rows; the others hold numbers. Where it is too wide it
+    scrolls, also by keyboard."""
     body = [
         html.Tr([html.Th(row[0], scope="row"), *(_cell(value) for value in row[1:])])
         for row in rows
     ]
-    told: dict[str, Any] = {"id": key} if key else {}
+    identity: dict[str, Any] = {"id": key} if key else {}
     return html.Div(
         html.Table(
             [
@@ -131,7 +131,7 @@ def table(
                 ),
                 html.Tbody(body),
             ],
-            **told,
+            **identity,
         ),
         className="scrolls",
         tabIndex=0,
@@ -141,7 +141,7 @@ def table(
 
 
 def _column(place: int, heading: str, rows: Sequence[Sequence[Part]]) -> html.Th:
-    """A column's heading, above its words or its numbers as they stand."""
+    """A column's heading, aligned as its words or numbers."""
     first = rows[0][place] if rows else None
     words = isinstance(first, html.Td) and "words" in (getattr(first, "className", "") or "")
     return html.Th(heading, scope="col", className="words" if words else "numbers")
@@ -152,7 +152,7 @@ def _cell(value: Part) -> html.Td:
 
 
 def empty(name: str, why: str, command: str = "") -> html.Section:
-    """What stands in place of a page that has nothing to show: why, and what to run."""
+    """The section in place of a page without data: why, and the command to run."""
     parts: list[Part] = [html.H2(name, id="empty-name"), html.P(why)]
     if command:
         parts += [html.P("To make it, run"), html.Pre(html.Code(command))]
@@ -160,25 +160,25 @@ def empty(name: str, why: str, command: str = "") -> html.Section:
 
 
 def missing(key: str, name: str, marts: Sequence[str], title: str) -> html.Section:
-    """What stands in place of a chart whose mart is not published."""
-    told = wording.joined([f"{title}_mart.{mart}" for mart in marts])
+    """The section in place of a chart whose mart is not published."""
+    names = wording.joined([f"{title}_mart.{mart}" for mart in marts])
     return card(
         key,
         [
             html.H2(name, id=f"{key}-name"),
-            html.P(f"Not published yet: {told}. A run of any day builds and publishes it:"),
+            html.P(f"Not published yet: {names}. A run of any day builds and publishes it:"),
             html.Pre(html.Code(f"sprint run --title {title}")),
         ],
     )
 
 
 def nothing(key: str, name: str, why: str) -> html.Section:
-    """What stands in place of a chart that has no rows for these days and this country."""
+    """The section in place of a chart without rows for these days and this country."""
     return card(key, [html.H2(name, id=f"{key}-name"), html.P(why, className="none")])
 
 
 def no_days(view: View) -> html.Section:
-    """What stands in place of a page's charts where nobody played or bought on its days."""
+    """The section in place of a page's charts where nobody played or bought on its days."""
     title = view.title
     where = f" in {view.country}" if view.country else ""
     parts: list[Part] = [
@@ -199,24 +199,24 @@ def no_days(view: View) -> html.Section:
     return card("empty", [*parts, html.Pre(html.Code(command))], wide=True)
 
 
-# What a headline is called, the column that it shows, how it is told, whether a change of it is in
+# A headline's name, its column, the function that formats it, whether a change of it is in
 # percentage points, and a note.
 Headline = tuple[str, str, Callable[[Any], str], bool, str]
 
 
 def headline_section(
-    view: View, told: Sequence[Headline], now: Mapping[str, Any], before: Mapping[str, Any]
+    view: View, headlines: Sequence[Headline], now: Mapping[str, Any], before: Mapping[str, Any]
 ) -> html.Section:
-    """The headline numbers of a page against those of the period before, which may have none."""
+    """The headline numbers of a page, with their change from ``before``, which may be empty."""
     numbers = [
         headline(
             column.replace("_", "-"),
             name,
-            tell(now[column]),
+            as_text(now[column]),
             change(now[column], before.get(column), points=points),
             note,
         )
-        for name, column, tell, points, note in told
+        for name, column, as_text, points, note in headlines
     ]
     before_these = "day" if view.days == 1 else f"{view.days} days"
     compared = (
@@ -230,7 +230,8 @@ def headline_section(
 
 
 def missing_days(view: View) -> list[Part]:
-    """How many days of the title are missing, and what builds them; nothing where none is."""
+    """The number of missing days of the title and the command that builds them; empty where none
+    is missing."""
     coverage = view.title.coverage
     if coverage is None:
         return []
@@ -250,7 +251,7 @@ def missing_days(view: View) -> list[Part]:
 
 
 def headline_card(numbers: Sequence[html.Div], note: str) -> html.Section:
-    """Headline numbers beside each other, and a note on all of them."""
+    """Headline numbers side by side, and a note on all of them."""
     return html.Section(
         [
             html.H2("In short", className="unseen", id="headlines-name"),
@@ -266,17 +267,20 @@ def headline_card(numbers: Sequence[html.Div], note: str) -> html.Section:
 def period_rows(
     view: View, table: Columns, *columns: tuple[str, Callable[[Any], str]]
 ) -> list[list[str]]:
-    """A table's rows: the period, and each column as it is told."""
+    """A table's rows: the period, and each column as its function formats it."""
     return [
-        [wording.period(period, view.grain), *(tell(table[column][n]) for column, tell in columns)]
+        [
+            wording.period(period, view.grain),
+            *(as_text(table[column][n]) for column, as_text in columns),
+        ]
         for n, period in enumerate(table["period"])
     ]
 
 
-def between(values: Sequence[float | None], tell: Callable[[Any], str], what: str) -> str:
-    """The sentence that says between which values a figure lies."""
+def between(values: Sequence[float | None], as_text: Callable[[Any], str], what: str) -> str:
+    """A sentence with the smallest and the largest of the values that are known."""
     known = [value for value in values if value is not None]
     if not known:
         return "There is none on these days."
-    low, high = tell(min(known)), tell(max(known))
+    low, high = as_text(min(known)), as_text(max(known))
     return f"{low} {what}." if low == high else f"Between {low} and {high} {what}."

@@ -1,7 +1,7 @@
-"""The way to what is published: opened for a request, read-only, and closed with it.
+"""Reading the published database: opened read-only for a request, and closed after it.
 
-Runs replace the small database and the files below it, each in one step. A connection that is kept
-would go on reading yesterday's views, so nobody keeps one.
+Runs replace the small database and the files below it, each in one step. A connection that stays
+open would read old views, so each request opens its own.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from sprint_platform.places import published_dir
 from sprint_platform.publish.coverage import Coverage, title_coverage, yesterday
 from sprint_platform.title import RESERVED_NAMES, Title, TitleError
 
-# One column after the other: what a chart wants.
+# A query's result by column, which is the shape that a chart takes.
 Columns = dict[str, list[Any]]
 
 
 class NothingPublished(Exception):
-    """There is nothing to read yet. The message says what is missing, and where; ``title`` is the
-    one that should be run."""
+    """Nothing is published yet. The message says what is missing, and where; ``title`` is the title
+    to run."""
 
     def __init__(self, message: str, title: str = "sprint") -> None:
         super().__init__(message)
@@ -35,9 +35,9 @@ class NothingPublished(Exception):
 
 @dataclass(frozen=True)
 class PublishedTitle:
-    """A title that has marts: which ones, the first and last day of its key figures and how many
-    days have any (None and 0 where these are not published), and which days are missing (None where
-    that is not known: a version before published it, or the title's YAML is gone)."""
+    """A title that has marts: their names; the first and last day of its key figures and how many
+    days have any (None and 0 where they are not published); and its built and missing days (None
+    where an older version published it, or the title's YAML is gone)."""
 
     name: str
     marts: frozenset[str]
@@ -48,7 +48,7 @@ class PublishedTitle:
 
     @property
     def word(self) -> str:
-        """What the title calls an encounter; its tables say it."""
+        """The title's word for an encounter, from its tables' names."""
         return "conflict" if any("conflict" in mart for mart in self.marts) else "encounter"
 
     @property
@@ -57,7 +57,7 @@ class PublishedTitle:
 
 
 def edition() -> str:
-    """Another text after every publication; an empty one where nothing is published."""
+    """A text that changes with every publication; empty where nothing is published."""
     try:
         stat = (published_dir() / "sprint.duckdb").stat()
     except FileNotFoundError:
@@ -72,8 +72,8 @@ def published() -> Iterator[duckdb.DuckDBPyConnection]:
     path = published_dir() / "sprint.duckdb"
     if not path.exists():
         raise NothingPublished(f"there is no {path}")
-    # attached to a database of its own: DuckDB has one database per path as long as anybody in the
-    # process has it open, also when the file has been replaced meanwhile
+    # attached to a new in-memory database: DuckDB shares one database per path within the process
+    # while it is open anywhere, even after the file has been replaced
     con = duckdb.connect(config=duckdb_options())
     try:
         quoted = str(path).replace("'", "''")
@@ -85,7 +85,7 @@ def published() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def published_titles(con: duckdb.DuckDBPyConnection) -> Mapping[str, frozenset[str]]:
-    """The titles that have marts, by name, with the marts of each."""
+    """The marts of each title that has any, by the title's name in order."""
     found: dict[str, set[str]] = {}
     rows = con.execute(
         "select schema_name, view_name from duckdb_views()"
@@ -102,7 +102,7 @@ def published_titles(con: duckdb.DuckDBPyConnection) -> Mapping[str, frozenset[s
 def published_title(
     con: duckdb.DuckDBPyConnection, name: str, marts: frozenset[str]
 ) -> PublishedTitle:
-    """The title with the days that its key figures span, and those that are missing."""
+    """The title, with the days of its key figures and its missing days."""
     first, last, days = None, None, 0
     if "kpi_daily" in marts:
         first, last, days = con.execute(
@@ -119,7 +119,7 @@ def published_title(
 def read_columns(
     con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, object] | None = None
 ) -> Columns:
-    """The query's columns, by name and in order. Decimals come as floats: charts know no others."""
+    """The query's columns, by name and in order. Decimals become floats, which charts need."""
     result = con.execute(query, dict(parameters or {}))
     names = [column[0] for column in result.description]
     rows = result.fetchall()

@@ -1,4 +1,4 @@
-"""Data quality: what the checks said last, what landing refused, how far what is published goes."""
+"""Data quality: the latest check results, refused records, and the days that are published."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
-    """What is published, and what was refused. Dagster's part is filled in by ``history``: to read
-    it takes seconds, the first time."""
+    """Published days and marts, and refused records. ``history`` fills in the checks and runs: the
+    first read of Dagster's history takes seconds."""
     return [
         html.Div(
             [
@@ -49,21 +49,21 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
 
 
 def _other_domains() -> list[html.Section]:
-    """How far the domains from outside are built, and what builds the rest."""
+    """The built and missing days of the domains from outside, and the commands that build them."""
     rows: list[list[Any]] = []
     for domain in outside_domains():
         command = f"sprint domain run {domain.name}"
         if (standing := domain.ledger.published_standing()) is None:
             rows.append([domain.name, wording.count(0), wording.NONE, html.Code(command)])
         elif found := domain_coverage(domain, yesterday()):
-            mend = html.Code(found.command) if found.missing else wording.NONE
+            rest = html.Code(found.command) if found.missing else wording.NONE
             built, missing = wording.count(len(found.built)), wording.count(found.missing)
-            rows.append([domain.name, f"{built} days", missing, mend])
+            rows.append([domain.name, f"{built} days", missing, rest])
         else:
             behind = f"{command} --from {standing.unbuilt[0]}" if standing.unbuilt else None
             built, missing = (wording.count(len(n)) for n in (standing.built, standing.unbuilt))
-            mend = html.Code(behind) if behind else wording.NONE
-            rows.append([domain.name, f"{built} batches", missing, mend])
+            rest = html.Code(behind) if behind else wording.NONE
+            rows.append([domain.name, f"{built} batches", missing, rest])
     if not rows:
         return []
     headings = ["domain", "built", "missing", "built by"]
@@ -80,23 +80,23 @@ def _other_domains() -> list[html.Section]:
 
 
 def _days(view: View) -> html.Section:
-    """Which of the title's days are built, and which are missing."""
+    """The title's built days, and its missing ones."""
     coverage = view.title.coverage
     if coverage is None:
-        told = "Which days are missing is not known: the next run or landing of the title says it."
+        text = "Which days are missing is not known: the next run or landing of the title says it."
     elif not coverage.built:
-        told = "None is built."
+        text = "None is built."
     else:
         span = wording.span(coverage.built[0], coverage.built[-1])
         number = wording.count(len(coverage.built))
-        told = f"{number} {'is' if number == '1' else 'are'} built, {span}."
+        text = f"{number} {'is' if number == '1' else 'are'} built, {span}."
         if not coverage.missing:
-            told += " None is missing."
+            text += " None is missing."
     return parts.card(
         "days",
         [
             html.H2("Days", id="days-name"),
-            html.P(told, className="summary"),
+            html.P(text, className="summary"),
             *parts.missing_days(view),
         ],
         wide=True,
@@ -104,33 +104,33 @@ def _days(view: View) -> html.Section:
 
 
 def _rejects(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
-    """What landing refused; of a title that is not landed there is nothing to say."""
+    """The records that landing refused; nothing for a title that is not landed."""
     key, name = "rejects", "Records refused by landing"
     if "landing_rejects_daily" not in view.title.marts:
         if not _lands(view.title.name):
             return []
-        told = (
+        missing = (
             f"Not published yet: {view.title.schema}.landing_rejects_daily. A landing publishes it:"
         )
         command = f" sprint land --title {view.title.name}"
-        return [parts.nothing(key, name, told + command)]
+        return [parts.nothing(key, name, missing + command)]
     found = quality.rejects(con, view.title, view.first, view.last)
     if not found["reason"]:
         return [parts.nothing(key, name, "None on these days.")]
     days = quality.rejects_by_day(con, view.title, view.first, view.last)
     without_day = sum(found["without_day"])
     with_day = sum(found["records"]) - without_day
-    told = f"{wording.count(with_day) if with_day else 'None'} on"
-    told += f" {wording.span(view.first, view.last)}"
+    text = f"{wording.count(with_day) if with_day else 'None'} on"
+    text += f" {wording.span(view.first, view.last)}"
     if without_day:
-        told += f", and {wording.count(without_day)} that say no day"
-    told += f"; most often {found['dataset'][0]}: {found['reason'][0]}."
+        text += f", and {wording.count(without_day)} that say no day"
+    text += f"; most often {found['dataset'][0]}: {found['reason'][0]}."
     return [
         parts.chart(
             key,
             name,
             figure([bars("records", days["period"], days["records"], 1)], y_title="records a day"),
-            told,
+            text,
             parts.table(
                 "Refused records by reason",
                 ["dataset", "reason", "records", "days", "last day"],
@@ -166,12 +166,12 @@ def _lands(name: str) -> bool:
 def _freshness(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
     found = quality.freshness(con, view.title)
     latest = view.title.last
-    # pairs of teams that met: it has no rows on a day on which none did
+    # the mart of pairs of teams that met has no rows on a day on which none did
     rare = {f"{view.title.word}_summary_daily": quality.last_day_with_encounters(con, view.title)}
     behind, without_rows = [], False
-    for mart, kept, last in zip(found["mart"], found["kept_by"], found["last"], strict=True):
-        # landing refuses nothing on most days, and may refuse a day that nobody played on
-        if kept != "day" or mart == "landing_rejects_daily":
+    for mart, period, last in zip(found["mart"], found["period"], found["last"], strict=True):
+        # on most days landing refuses nothing; it may refuse records of a day without sessions
+        if period != "day" or mart == "landing_rejects_daily":
             continue
         wanted = rare.get(mart, latest)
         if last is None:
@@ -185,24 +185,24 @@ def _freshness(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
         if without_rows
         else "all of them"
     )
-    told = f"{len(found['mart'])} marts; the daily ones go to {wording.day(latest)}"
+    text = f"{len(found['mart'])} marts; the daily ones go to {wording.day(latest)}"
     return parts.card(
         "freshness",
         [
             html.H2("What is published", id="freshness-name"),
-            html.P(f"{told}, {rest}.", className="summary"),
+            html.P(f"{text}, {rest}.", className="summary"),
             parts.table(
                 f"Marts of {view.title.name}",
                 ["mart", "kept by", "first", "last", "rows"],
                 [
                     [
                         mart,
-                        html.Td(kept or "whole", className="words"),
-                        wording.period(first, kept) if first and kept else wording.NONE,
-                        wording.period(last, kept) if last and kept else wording.NONE,
+                        html.Td(period or "whole", className="words"),
+                        wording.period(first, period) if first and period else wording.NONE,
+                        wording.period(last, period) if last and period else wording.NONE,
                         wording.count(rows),
                     ]
-                    for mart, kept, first, last, rows in zip(*found.values(), strict=True)
+                    for mart, period, first, last, rows in zip(*found.values(), strict=True)
                 ],
                 key="freshness-table",
             ),
@@ -212,15 +212,15 @@ def _freshness(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
 
 
 def history(title: str) -> list[Any]:
-    """The checks' latest results and the last runs, as Dagster's instance has them."""
-    # Dagster takes seconds to import: only whoever opens this page waits for it
+    """The checks' latest results and the last runs, from Dagster's instance."""
+    # importing Dagster takes seconds: only this page waits for it
     from sprint_platform.orchestration.history import last_runs, latest_checks
 
     return [_checks(title, latest_checks(title)), _runs(title, last_runs(title))]
 
 
 def no_history(error: Exception) -> list[Any]:
-    """What stands in place of Dagster's history where it cannot be read."""
+    """The card in place of Dagster's history where it cannot be read."""
     return [
         parts.card(
             "checks",
@@ -260,7 +260,7 @@ def _checks(title: str, checks: list[CheckResult]) -> html.Section:
         ]
         for asset in assets
     ]
-    summary = (
+    text = (
         f"All {len(checks)} checks passed when they were asked last."
         if not failed
         else f"{len(failed)} of {len(checks)} checks failed when they were asked last."
@@ -269,7 +269,7 @@ def _checks(title: str, checks: list[CheckResult]) -> html.Section:
         "checks",
         [
             name,
-            html.P(summary, className="summary", id="checks-summary"),
+            html.P(text, className="summary", id="checks-summary"),
             *(
                 html.P(
                     f"{check.asset}: {check.check} ({check.severity})"

@@ -1,4 +1,4 @@
-"""Regions: the countries side by side."""
+"""Regions: players, play time and revenue by country."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sprint_platform.dashboard.published import Columns
 from sprint_platform.dashboard.queries import regions
 from sprint_platform.dashboard.view import View
 
-# Bars of more countries than this are a list nobody reads; the table has all of them.
+# More bars than this are hard to read; the table has all countries.
 COUNTRIES_DRAWN = 15
-# As many lines as there are colours that anybody tells apart.
+# As many lines as there are colours.
 COUNTRIES_TRACED = len(SERIES)
 
 COLUMNS = (
@@ -50,9 +50,9 @@ def _paid(value: float | None) -> str:
 
 
 def _bars(
-    key: str, name: str, found: Columns, values: list[Any], what: str, tell: Any, nth: int
+    key: str, name: str, found: Columns, values: list[Any], what: str, as_text: Any, nth: int
 ) -> html.Section:
-    """A bar for each country, the largest on top."""
+    """A chart with a bar for each of the largest countries, the largest on top."""
     ranked = sorted(
         ((value or 0, country) for value, country in zip(values, found["country"], strict=True)),
         key=lambda pair: (-pair[0], pair[1]),
@@ -62,11 +62,11 @@ def _bars(
         **bars(what, [value for value, _ in drawn], [], nth),
         "y": [country for _, country in drawn],
         "orientation": "h",
-        "text": [tell(value) for value, _ in drawn],
+        "text": [as_text(value) for value, _ in drawn],
         "textposition": "auto",
         "hovertemplate": "%{y}: %{text}<extra></extra>",
     }
-    largest, where = ranked[0]
+    where, most, least = ranked[0][1], as_text(ranked[0][0]), as_text(ranked[-1][0])
     rest = f" The {COUNTRIES_DRAWN} largest are drawn." if len(ranked) > COUNTRIES_DRAWN else ""
     return parts.chart(
         key,
@@ -80,9 +80,9 @@ def _bars(
             hovermode="closest",
             bargap=0.3,
         ),
-        f"Most in {where}: {tell(largest)}; least in {ranked[-1][1]}: {tell(ranked[-1][0])}.{rest}"
+        f"Most in {where}: {most}; least in {ranked[-1][1]}: {least}.{rest}"
         if len(ranked) > 1
-        else f"All in {where}: {tell(largest)}.",
+        else f"All in {where}: {most}.",
         note=["The numbers are in ", html.A("the table of all countries", href="#countries"), "."],
         height=60 + 34 * max(len(drawn), 3),
     )
@@ -142,7 +142,7 @@ def _table(view: View, found: Columns) -> html.Section:
                 f"Countries, {wording.span(view.first, view.last)}",
                 ["country", *(heading for heading, _, _ in COLUMNS)],
                 [
-                    [country, *(tell(found[column][n]) for _, column, tell in COLUMNS)]
+                    [country, *(as_text(found[column][n]) for _, column, as_text in COLUMNS)]
                     for n, country in enumerate(found["country"])
                 ],
                 key="country-table",

@@ -1,8 +1,8 @@
-"""A session beat by beat: where its players and the middles of its teams are, and who meets whom.
+"""A session beat by beat: positions of its players, centroids of its teams, and encounters.
 
-Encounters are the mart's (``stage_encounters``); the beats that are drawn come from the session's
-heartbeats. The marts count beats from the start of the session's earliest record, which may lie
-before its first heartbeat. An encounter starts with a beat, so any of them says where beats begin.
+Encounters come from ``stage_encounters``, beats from the session's heartbeats. The marts count
+beats from the session's earliest record, which may be before its first heartbeat. An encounter
+starts at a beat's start, so any encounter gives the times at which beats start.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sprint_platform.dashboard.published import Columns
 
 
 class Place(NamedTuple):
-    """Where a player is, seen from above, in units; and in which team."""
+    """A player's team, and its position in units, seen from above."""
 
     team: int
     x: float
@@ -25,7 +25,7 @@ class Place(NamedTuple):
 
 
 class Team(NamedTuple):
-    """A team at a beat: how many of its players have a heartbeat, and their middle."""
+    """A team at a beat: the number of its players with a heartbeat, and their centroid."""
 
     number: int
     players: int
@@ -35,7 +35,7 @@ class Team(NamedTuple):
 
 @dataclass(frozen=True)
 class Beat:
-    """A beat: its time, the players that have a heartbeat in it, and their teams."""
+    """A beat: its time, the players with a heartbeat in it, and their teams."""
 
     at: datetime
     players: tuple[Place, ...]
@@ -44,8 +44,8 @@ class Beat:
 
 @dataclass(frozen=True)
 class Meeting:
-    """An encounter of two teams: the places of its first and last beat in the list of beats, when
-    it starts and ends, how many of its beats are close, and the smallest distance."""
+    """An encounter of two teams: the indices of its first and last beat in the list of beats, its
+    start and end, the number of its close beats, and the smallest distance in units."""
 
     teams: tuple[int, int]
     first_beat: int
@@ -57,9 +57,9 @@ class Meeting:
 
 
 def beats_of(heartbeats: Columns, encounters: Columns, heartbeat_seconds: int) -> list[Beat]:
-    """The beats of a session's heartbeats, without those in which nobody has one. Of two heartbeats
-    of a player in one beat the later counts. Beats begin where the encounters' do; of a session
-    without any, with its first heartbeat."""
+    """The beats of a session that have heartbeats. Of two heartbeats of a player in one beat the
+    later counts. Beats are counted from the first encounter's start, or from the first heartbeat of
+    a session without encounters."""
     times = heartbeats["event_datetime"]
     if not times:
         return []
@@ -90,18 +90,18 @@ def _teams(players: Iterable[Place]) -> tuple[Team, ...]:
 
 
 def meetings_of(encounters: Columns, beats: Sequence[Beat]) -> list[Meeting]:
-    """The session's encounters, in the order of ``encounters``, with their places among the beats,
-    of which there is one at least."""
+    """The session's encounters, in the order of ``encounters``, with their first and last beat.
+    ``beats`` has at least one."""
     times = [beat.at for beat in beats]
-    found = []
+    meetings = []
     for one, two, start, end, close_beats, distance in zip(*encounters.values(), strict=True):
         first = min(bisect_left(times, start), len(times) - 1)
-        # it ends where its last close beat does: a beat that begins then is not in it
+        # its end is the end of its last close beat: a beat that starts then is not in it
         last = max(bisect_left(times, end) - 1, first)
-        found.append(Meeting((one, two), first, last, start, end, close_beats, distance))
-    return found
+        meetings.append(Meeting((one, two), first, last, start, end, close_beats, distance))
+    return meetings
 
 
 def team_names(numbers: Iterable[int], labels: Mapping[int, str]) -> dict[int, str]:
-    """What each team is called: its number, and the label that it came with where it had one."""
+    """The name of each team: its number, with its label where it has one."""
     return {n: f"{n} ({labels[n]})" if n in labels else str(n) for n in numbers}

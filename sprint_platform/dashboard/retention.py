@@ -1,4 +1,4 @@
-"""Retention: how many of those who sign up come back on a later day."""
+"""Retention: the share of new players who come back on a later day."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sprint_platform.dashboard.queries import retention
 from sprint_platform.dashboard.view import View
 
 HEADLINE_DAYS = (1, 7, 30, 90)
-# Of so few days each has a cohort of its own.
+# Up to so many days, each has a cohort of its own.
 DAYS_ALONE = 14
 
 
 def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
-    """Retention after some numbers of days, its curve, and the cohorts as a heat map."""
+    """Headline retention, the retention curve, and the cohorts as a heat map."""
     if "cohort_retention" not in view.title.marts:
         return [parts.missing("cohorts", "Cohorts", ["cohort_retention"], view.title.name)]
     curve = retention.curve(con, view.title, view.first, view.last, view.country)
@@ -35,7 +35,7 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
         ]
     before = retention.curve(con, view.title, *view.before, view.country) if view.before else None
     others = retention.curve(con, view.title, view.first, view.last, None) if view.country else None
-    # a day's sign-ups may be few: their retention would say nothing
+    # a single day may have too few sign-ups for a retention
     grain = "day" if view.days <= DAYS_ALONE else "month" if view.grain == "month" else "week"
     cohorts = retention.cohorts(con, view.title, view.first, view.last, view.country, grain)
     return [
@@ -71,7 +71,7 @@ def _curve(view: View, curve: Columns, others: Columns | None) -> html.Section:
     lines = [_line(name, curve, 0)]
     if others:
         lines.append(_line("all countries", others, 1))
-    told = ", ".join(
+    values = ", ".join(
         f"day {number}: {wording.share(value)}"
         for number, value in zip(curve["day_number"], curve["retention"], strict=True)
     )
@@ -87,7 +87,7 @@ def _curve(view: View, curve: Columns, others: Columns | None) -> html.Section:
             xaxis={"tickvals": curve["day_number"]},
             hovermode="closest",
         ),
-        f"Retention of {name}: {told}.",
+        f"Retention of {name}: {values}.",
         parts.table(
             "Retention by days after signing up",
             ["day", "retention", "came back", "of players"],
@@ -117,7 +117,7 @@ def _line(name: str, curve: Columns, nth: int) -> dict[str, Any]:
 
 
 def _cohorts(found: Columns, grain: str) -> html.Section:
-    """A table whose cells are coloured: the heat map, and its numbers, in one."""
+    """The heat map as a table: its cells have the numbers and are coloured by them."""
     numbers = sorted(set(found["day_number"]))
     sizes: dict[Any, int] = {}
     cells: dict[tuple[Any, int], float | None] = {}

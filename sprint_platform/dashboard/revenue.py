@@ -1,4 +1,4 @@
-"""Revenue: what players pay, who they are, and what a new player is worth."""
+"""Revenue: by day, per player, by cohort, and the segments of payers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEADLINES = (
     ("ARPPU", "arppu", wording.money, False, "per paying player and day"),
     ("Conversion", "payer_conversion", wording.share, True, "of active players buy on a day"),
 )
-# Up to so many days a cohort is a week, beyond them a month: a person tells a dozen lines apart.
+# Up to so many days a cohort is a week, beyond them a month: a chart has a dozen lines at most.
 DAYS_IN_WEEKS = 70
 VALUE_DAYS = (0, 1, 7, 14, 30, 60, 90)
 
@@ -131,7 +131,7 @@ def _lifetime_values(con: duckdb.DuckDBPyConnection, view: View) -> html.Section
     lines = []
     for nth, (cohort, values) in enumerate(curves.items()):
         traced = line(wording.period(cohort, grain), list(values), list(values.values()))
-        # the later, the darker
+        # later cohorts are darker
         colour = colour_of(0.5 + 0.5 * nth / max(len(curves) - 1, 1))
         traced["line"] = {"color": colour, "width": 2, "dash": DASHES[nth % len(DASHES)]}
         traced["hovertemplate"] = "day %{x}: %{y:,.2f}<extra>%{fullData.name}</extra>"
@@ -180,21 +180,21 @@ def _concentration(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
     months = revenue.concentration(con, view.title, view.first, view.last)
     if not months["year_month"]:
         return parts.nothing(key, name, "Nobody bought in the months of these days.")
-    told = [wording.period(month, "month") for month in months["year_month"]]
+    labels = [wording.period(month, "month") for month in months["year_month"]]
     return parts.chart(
         key,
         name,
         figure(
             [
-                bars("top 10 % of payers", told, months["top_10_percent_share"]),
-                bars("top 1 % of payers", told, months["top_1_percent_share"], 1),
+                bars("top 10 % of payers", labels, months["top_10_percent_share"]),
+                bars("top 1 % of payers", labels, months["top_1_percent_share"], 1),
             ],
             y_title="of the month's revenue",
             y_format=".0%",
             x_type="category",
             barmode="group",
         ),
-        f"In {told[-1]} the top 1\u00a0% of payers brought"
+        f"In {labels[-1]} the top 1\u00a0% of payers brought"
         f" {wording.share(months['top_1_percent_share'][-1])} of the revenue, the top 10\u00a0%"
         f" {wording.share(months['top_10_percent_share'][-1])}.",
         parts.table(
@@ -208,7 +208,7 @@ def _concentration(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
                     wording.share(months["top_1_percent_share"][place]),
                     wording.share(months["top_10_percent_share"][place]),
                 ]
-                for place, month in enumerate(told)
+                for place, month in enumerate(labels)
             ],
         ),
         note="Whole months, of all countries." if view.country else "Whole months.",
@@ -281,5 +281,5 @@ def _segments(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
 
 
 def _of(value: float, whole: float) -> float | None:
-    """The share; there is none of nothing, as of purchases that cost nothing."""
+    """The value as a share of the whole; None where the whole is 0, such as free purchases."""
     return value / whole if whole else None

@@ -1,7 +1,7 @@
-"""What the address asks for: a page, a title, days and a country.
+"""Reading the address: a title, days, a country, and the replay's day and session.
 
-All of it stands in the address, so that a view can be shared. What is left out follows the data: an
-address without days always shows the latest ones.
+The address has all of them, so that a view can be shared. Values that it leaves out come from the
+data: an address without days shows the latest ones.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from sprint_platform.dashboard.published import (
 
 T = TypeVar("T")
 
-# How many days are shown where the address names none.
+# The number of days that are shown where the address names none.
 DAYS_SHOWN = 90
-# From so many published days on, half of them are left for the period before.
+# With so many published days or more, half of them are left for the period before.
 DAYS_TO_COMPARE = 28
-# No title has days outside of these; the period before them is still one that Python knows.
+# No title has days outside these years; Python's dates still have the period before them.
 YEARS = range(1970, 2200)
 
 
 @dataclass(frozen=True)
 class View:
-    """What is looked at. ``first`` and ``last`` are inclusive; ``country`` None is all of them;
-    ``day`` and ``session`` are the replay's, None where the address names none. ``notes`` tell what
-    the address asked for and could not be had."""
+    """The values of the address. ``first`` and ``last`` are inclusive; ``country`` None is all
+    countries; ``day`` and ``session`` are the replay's, None where the address names none.
+    ``notes`` are sentences on values of the address that were replaced."""
 
     title: PublishedTitle
     titles: tuple[str, ...]
@@ -53,8 +53,8 @@ class View:
 
     @property
     def before(self) -> tuple[date, date] | None:
-        """The period of the same length before this one; None where not all of it is published, or
-        days of either are missing: sums of fewer days compare with nothing."""
+        """The first and last day of the period of the same length before this one. None where it is
+        not published whole, or days of either are missing: sums of fewer days do not compare."""
         first, last = self.first - timedelta(days=self.days), self.first - timedelta(days=1)
         published = self.title.first is not None and first >= self.title.first
         coverage = self.title.coverage
@@ -63,13 +63,13 @@ class View:
 
     @property
     def grain(self) -> str:
-        """By what a table sums up the days: a person reads some thirty rows, not a year of them."""
+        """The period of a table's rows (day, week or month), for at most some thirty rows."""
         return "day" if self.days <= 31 else "week" if self.days <= 217 else "month"
 
 
 def read_view(con: duckdb.DuckDBPyConnection, search: str | None) -> View:
-    """The view that the address's query string asks for. A value that cannot be had is replaced by
-    what is shown without it, and noted. Raises NothingPublished where no title has key figures."""
+    """The view of the address's query string. An impossible value is replaced by the default, and
+    noted. Raises NothingPublished where no title has key figures."""
     asked = {name: values[-1] for name, values in parse_qs((search or "").lstrip("?")).items()}
     titles = published_titles(con)
     notes: list[str] = []
@@ -92,8 +92,8 @@ def read_view(con: duckdb.DuckDBPyConnection, search: str | None) -> View:
 
 
 def address(asked: str | None, **changed: str | None) -> str:
-    """The query string with these values in place of its own; None leaves one out."""
-    values = {name: told[-1] for name, told in parse_qs((asked or "").lstrip("?")).items()}
+    """The query string ``asked`` with the values of ``changed``; None removes a value."""
+    values = {name: given[-1] for name, given in parse_qs((asked or "").lstrip("?")).items()}
     for name, value in changed.items():
         values.pop(name, None)
         if value is not None:
@@ -111,7 +111,7 @@ def _title(
         raise NothingPublished("no title is published yet")
     if asked is not None and asked in titles:
         return published_title(con, asked, titles[asked])
-    # the shipped title first: it is the one that the first run makes
+    # the shipped title first: the first run makes it
     for name in sorted(titles, key=lambda name: (name != "sprint", name)):
         found = published_title(con, name, titles[name])
         if found.first is not None:
@@ -140,19 +140,19 @@ def _days(
     return first, last
 
 
-def _day(told: str) -> date:
-    """The day. Raises ValueError where it is none, or none that days can be counted from."""
-    day = date.fromisoformat(told)
+def _day(value: str) -> date:
+    """The value as a day. Raises ValueError where it is none, or not within ``YEARS``."""
+    day = date.fromisoformat(value)
     if day.year not in YEARS:
         raise ValueError(f"{day} is not in the years {YEARS[0]} to {YEARS[-1]}")
     return day
 
 
-def _read(read: Callable[[str], T], told: str | None, name: str, notes: list[str]) -> T | None:
-    if not told:
+def _read(read: Callable[[str], T], value: str | None, name: str, notes: list[str]) -> T | None:
+    if not value:
         return None
     try:
-        return read(told)
+        return read(value)
     except ValueError:
-        notes.append(f"“{told}” in the address is no value of “{name}”, and is left out.")
+        notes.append(f"“{value}” in the address is no value of “{name}”, and is left out.")
         return None

@@ -1,4 +1,4 @@
-"""Numbers, times and changes as people read them."""
+"""Numbers, times and lists as text."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ NONE = "–"
 
 
 def count(value: float | None) -> str:
-    """A whole number, with thousands set apart."""
+    """A whole number with commas between thousands."""
     return NONE if value is None else f"{value:,.0f}"
 
 
 def decimal(value: float | None) -> str:
-    """A number with two decimals, or one where it is large."""
+    """A number with two decimals; one from 100 on."""
     if value is None:
         return NONE
     return f"{value:,.1f}" if abs(value) >= 100 else f"{value:,.2f}"
 
 
 def money(value: float | None) -> str:
-    """An amount in the title's currency; a large one without its cents."""
+    """An amount in the title's currency, with two decimals; none from 10,000 on."""
     if value is None:
         return NONE
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:,.2f}"
@@ -32,7 +32,7 @@ def share(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as seconds, minutes or hours, whichever is told best."""
+    """A duration in seconds below 2 minutes, in minutes below 2 hours, else in hours."""
     if seconds is None:
         return NONE
     if seconds < 120:
@@ -43,12 +43,12 @@ def duration(seconds: float | None) -> str:
 
 
 def day(value: date | None) -> str:
-    """A day as 3 Feb 2025."""
+    """A day in the form 3 Feb 2025."""
     return NONE if value is None else f"{value.day} {value:%b %Y}"
 
 
 def span(first: date, last: date) -> str:
-    """Two days as a span, without saying a month or year twice."""
+    """Two days as a span, with a common month or year written once."""
     if first == last:
         return day(first)
     if first.year != last.year:
@@ -59,17 +59,17 @@ def span(first: date, last: date) -> str:
 
 
 def period(first: date, grain: str) -> str:
-    """A table's row of days: a day, a week by its Monday, or a month."""
+    """The name of a period: a day, a week by its Monday, or a month."""
     if grain == "month":
         return f"{first:%b %Y}"
     return f"week of {day(first)}" if grain == "week" else day(first)
 
 
 def joined(words: list[str]) -> str:
-    """Words as a list in a sentence."""
+    """Words as a list in a sentence: a, b and c."""
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
 def failure(error: Exception) -> str:
-    """What an exception says, in one line; its kind where it says nothing."""
+    """An exception's message in one line of at most 300 characters; its type where it has none."""
     return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__

@@ -1,5 +1,5 @@
-// The charts' library takes longer to start than anything else does. Dash would start it when the first
-// chart is there; here it starts as soon as the first page is asked for, while the server works on it.
+// The charts' library takes longest to start. Dash would start it with the first chart; here it starts
+// with the request for the first page, while the server works on it.
 (function () {
   "use strict";
   const fetch = window.fetch;
@@ -7,7 +7,7 @@
     const answer = fetch(...asked);
     if (String(asked[0]).includes("_dash-update-component")) {
       window.fetch = fetch;
-      // Dash waits for window.Plotly where there is one; the library puts itself in this place
+      // Dash waits for window.Plotly where it is set; the library replaces it
       window.Plotly = new Promise((loaded, failed) => {
         const script = document.createElement("script");
         script.src = "/_dash-component-suites/plotly/package_data/plotly.min.js";

@@ -1,5 +1,5 @@
-// A session's replay: the server sends every beat once, and the browser draws the one that is asked
-// for. Dash calls these functions (app.py says when).
+// A session's replay: the server sends every beat once, and the browser draws one of them. app.py
+// registers these functions as Dash's callbacks.
 (function () {
   "use strict";
 
@@ -14,7 +14,7 @@
     const middle = new Map(beat.centroids.map(([team, x, y]) => [team, [x, y]]));
     const drawn = [];
     for (const team of data.teams) {
-      // where the team's middle was before, fading out of the map's way
+      // the team's centroids at the beats before, fading
       const past = data.beats
         .slice(Math.max(0, number - TRAIL), number + 1)
         .flatMap((b) => b.centroids.filter(([t]) => t === team.number));
@@ -55,7 +55,7 @@
     return drawn;
   };
 
-  const told = (data, number) => {
+  const describe = (data, number) => {
     const beat = data.beats[number];
     const name = (number) => (data.teams.find((team) => team.number === number) || { name: number }).name;
     const met = beat.met.map(([one, two]) => `teams ${name(one)} and ${name(two)}`);
@@ -73,10 +73,10 @@
   const draw = (value, data) => {
     if (!data) return [no_update(), no_update()];
     const number = Math.min(Math.max(Number(value) || 0, 0), data.beats.length - 1);
-    return [{ data: traces(data, number), layout: data.layout }, told(data, number)];
+    return [{ data: traces(data, number), layout: data.layout }, describe(data, number)];
   };
 
-  // the next beat's number, whatever asked for it: the clock, a button, or an encounter of the list
+  // the next beat's number, after the clock, a button, or an encounter of the list
   const move = (_ticks, _back, _on, go, value, data) => {
     const asked = window.dash_clientside.callback_context.triggered_id;
     const last = data.beats.length - 1;
@@ -88,7 +88,7 @@
     return no_update();
   };
 
-  // plays, or stops; by itself at the last beat
+  // starts or stops the clock; it stops at the last beat
   const play = (_clicks, value, disabled, data) => {
     const asked = window.dash_clientside.callback_context.triggered_id;
     if (asked === "replay-play" && _clicks) return disabled ? [false, "Pause"] : [true, "Play"];

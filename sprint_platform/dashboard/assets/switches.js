@@ -1,5 +1,5 @@
-// The switches above the pages are plain form fields: they stay where they are while a page is drawn
-// anew, so the keyboard's focus does too. The address is the only place that they are kept in.
+// The switches above the pages are plain form fields: they stay in place while a page is redrawn, and
+// so does the keyboard's focus. Their values are stored only in the address.
 (function () {
   "use strict";
 
@@ -12,7 +12,7 @@
     select.value = chosen;
   };
 
-  // called by Dash with what the server found the address to mean
+  // called by Dash with the state that the server read from the address
   const show = (state) => {
     const form = document.getElementById("switches");
     form.hidden = !state;
@@ -27,7 +27,7 @@
     for (const name of ["from", "to"]) {
       fields[name].min = state.min;
       fields[name].max = state.max;
-      // not while somebody types in it: a half-typed day would be taken away
+      // not in the focused field: it would replace a half-typed day
       if (document.activeElement !== fields[name]) fields[name].value = state[name];
     }
     form.querySelector(".dates").hidden = !state.uses.includes("dates");
@@ -44,7 +44,7 @@
     dash_clientside.set_props("address", { search: query.size ? `?${query}` : "" });
   };
 
-  // Links between pages and periods stay in this page: only what differs is fetched.
+  // Links between pages and periods do not reload the page: only changed parts are fetched.
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a.tab, a.period");
     if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -64,7 +64,7 @@
       } else if (field.name === "country") {
         ask({ country: field.value });
       } else {
-        // both ends: one alone would follow the data
+        // both ends: a missing one would change with the data
         const { title, from, to } = field.form.elements;
         ask({ title: title.value, from: from.value, to: to.value });
       }
@@ -75,7 +75,7 @@
     }
   });
 
-  // What is drawn anew loses the focus; whoever had it gets it back.
+  // A redrawn element loses the focus; this gives it back.
   let focused = "";
   document.addEventListener("focusin", (event) => {
     focused = event.target.id;

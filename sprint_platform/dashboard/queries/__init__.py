@@ -1,5 +1,5 @@
-"""The dashboard's questions: each function asks the published marts one, in SQL.
+"""The dashboard's queries on the published marts, a function each.
 
 A title's schema is ``<title>_mart``. Counts are added up over countries and shares are made of the
-sums, as the marts' descriptions say. A function that takes a country takes None for all of them.
+sums, as the marts' descriptions say. ``country`` None is all countries.
 """

@@ -1,4 +1,4 @@
-"""How many play, how often and how long: ``kpi_daily`` and ``concurrency_5_minutes``."""
+"""Active players, sessions and play time: ``kpi_daily`` and ``concurrency_5_minutes``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sprint_platform.dashboard.published import Columns, PublishedTitle, read_co
 
 
 def countries(con: duckdb.DuckDBPyConnection, title: PublishedTitle) -> list[str]:
-    """The countries that anybody played or bought in, by their code."""
+    """The codes of the countries in which anybody played or bought, in order."""
     query = f"select distinct country from {title.schema}.kpi_daily order by country"
     return [row[0] for row in con.execute(query).fetchall()]
 
@@ -23,9 +23,9 @@ def totals(
     last: date,
     country: str | None,
 ) -> dict[str, Any]:
-    """One row of key figures over the days. ``days`` counts those on which anybody played or bought
-    anywhere: the average of active players is over them. Weekly and monthly active players are null
-    where days that they look back over are missing, and stickiness is of the other days."""
+    """One row of key figures over the days. ``days`` counts the days on which anybody played or
+    bought in any country; active players are the average over them. Weekly and monthly active
+    players are null where days of their 7 or 28 are missing; stickiness is over the other days."""
     return read_row(
         con,
         f"""
@@ -84,11 +84,11 @@ def daily(
     country: str | None,
     grain: str = "day",
 ) -> Columns:
-    """One row is a day, or a week or month of them (``period``, by its first day): active players a
-    day on average, weekly and monthly ones on its last day, sums of all else and shares of sums. A
-    day on which nobody of the country played has zeros; one that was not published has no row.
-    Averages are of the days that have rows; weekly and monthly players are null where days that
-    they look back over are missing."""
+    """One row per day, week or month (``period``, its first day): active players a day on average,
+    weekly and monthly ones on its last day, sums of all else and shares of sums. A day on which
+    nobody of the country played has zeros; an unpublished day has no row. Averages are over the
+    days that have rows; weekly and monthly players are null where days of their 7 or 28 are
+    missing."""
     return read_columns(
         con,
         f"""
@@ -151,8 +151,8 @@ def peaks(
     last: date,
     grain: str = "day",
 ) -> Columns:
-    """One row is a day (or week or month): the most players online at once, and the average. Both
-    are null of a day whose day before is missing, and no such day counts in a week or month."""
+    """One row per day, week or month: the most players online at once, and the average. Both are
+    null for a day whose day before is missing; weeks and months leave such days out."""
     return read_columns(
         con,
         f"""
@@ -171,8 +171,8 @@ def peaks(
 def time_of_day(
     con: duckdb.DuckDBPyConnection, title: PublishedTitle, first: date, last: date
 ) -> Columns:
-    """One row is a moment of the day (UTC), every five minutes, as ``20:05``: how many players are
-    online then, on average over the days."""
+    """One row per five minutes of the day (UTC, as ``20:05``): the players online then, on average
+    over the days."""
     return read_columns(
         con,
         f"""

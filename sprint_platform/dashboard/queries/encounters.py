@@ -1,7 +1,5 @@
-"""Where players are and when teams meet: encounters and their marts,
-``position_heat_daily``, heartbeats.
-
-A title's word is in its tables' names: a caller names the mart by the title's word.
+"""Where players are and when teams meet: encounters and their marts, ``position_heat_daily``,
+heartbeats. The names of encounters' tables contain the title's word for them.
 """
 
 from __future__ import annotations
@@ -17,8 +15,8 @@ from sprint_platform.dashboard.published import Columns, PublishedTitle, read_co
 def rates(
     con: duckdb.DuckDBPyConnection, title: PublishedTitle, first: date, last: date, grain: str
 ) -> Columns:
-    """One row is a day, week or month: its sessions, its encounters, how long they lasted, and how
-    many there are per session and per hour of those sessions whose length is known."""
+    """One row per day, week or month: its sessions, its encounters, their seconds, encounters per
+    session, and encounters per hour of the sessions whose length is known."""
     return read_columns(
         con,
         f"""
@@ -40,7 +38,8 @@ def rates(
 
 
 def heat(con: duckdb.DuckDBPyConnection, title: PublishedTitle, first: date, last: date) -> Columns:
-    """One row is a cell of the map, seen from above: its middle, its side, and its heartbeats."""
+    """One row per cell of the map, seen from above: its middle and its side in units, and its
+    heartbeats."""
     return read_columns(
         con,
         f"""
@@ -60,7 +59,7 @@ def heat(con: duckdb.DuckDBPyConnection, title: PublishedTitle, first: date, las
 def days_with_sessions(
     con: duckdb.DuckDBPyConnection, title: PublishedTitle, first: date, last: date
 ) -> Columns:
-    """One row is a day of these that has sessions: how many, and how many encounters in them."""
+    """One row per day with sessions: the number of sessions, and of their encounters."""
     return read_columns(
         con,
         f"""
@@ -79,8 +78,8 @@ def days_with_sessions(
 def sessions(
     con: duckdb.DuckDBPyConnection, title: PublishedTitle, day: date, limit: int
 ) -> Columns:
-    """One row is a session of the day with its encounters and their seconds, those with the most
-    first, at most ``limit`` of them."""
+    """One row per session of the day: its encounters and their seconds. The ``limit`` sessions with
+    the most encounters, in descending order."""
     return read_columns(
         con,
         f"""
@@ -97,8 +96,8 @@ def sessions(
 def meetings(
     con: duckdb.DuckDBPyConnection, title: PublishedTitle, day: date, session: UUID
 ) -> Columns:
-    """One row is an encounter of the session, in the order of their starts: its two teams, when it
-    starts and ends, how many of its beats are close, and the smallest distance in units."""
+    """One row per encounter of the session, in the order of their starts: its two teams, its start
+    and end, the number of its close beats, and the smallest distance in units."""
     return read_columns(
         con,
         f"""
@@ -115,8 +114,8 @@ def meetings(
 def team_labels(
     con: duckdb.DuckDBPyConnection, title: PublishedTitle, day: date, session: UUID
 ) -> dict[int, str]:
-    """The label that each of the session's teams came with, by number. Empty where a title's teams
-    are numbers in its files, too, or it is not landed."""
+    """The labels of the session's teams in the landed files, by team number. Empty where the files
+    have numbers, or the title is not landed."""
     if not has_view(con, f"{title.name}_raw", "team_labels"):
         return {}
     found = con.execute(
@@ -128,7 +127,7 @@ def team_labels(
 
 
 def has_view(con: duckdb.DuckDBPyConnection, schema: str, view: str) -> bool:
-    """Whether the view is published: heartbeats, encounters and labels are no marts."""
+    """Whether the view is published: ``title.marts`` has no heartbeats, encounters and labels."""
     found = con.execute(
         "select count(*) from duckdb_views() where schema_name = $schema and view_name = $view",
         {"schema": schema, "view": view},
@@ -139,8 +138,8 @@ def has_view(con: duckdb.DuckDBPyConnection, schema: str, view: str) -> bool:
 def heartbeats(
     con: duckdb.DuckDBPyConnection, title: PublishedTitle, day: date, session: UUID
 ) -> Columns:
-    """One row is a heartbeat of the session, in time's order: of whom, of which team, when, and
-    where, seen from above, in units."""
+    """One row per heartbeat of the session, in the order of time: its player, its team, its time,
+    and its position seen from above, in units."""
     return read_columns(
         con,
         f"""

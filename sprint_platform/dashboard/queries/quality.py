@@ -1,4 +1,4 @@
-"""How far what is published goes, and what landing refused."""
+"""The published periods of each mart, and the records that landing refused."""
 
 from __future__ import annotations
 
@@ -11,31 +11,30 @@ from sprint_platform.storage.ledger import title_ledger
 
 
 def freshness(con: duckdb.DuckDBPyConnection, title: PublishedTitle) -> Columns:
-    """One row is a mart: by what it is kept (day, week, month, or None for one that has no
-    periods), its first and last period, and its rows."""
+    """One row per mart: its kind of period (day, week, month, or None for a mart without periods),
+    its first and last period, and its rows."""
     described = con.execute(
         "select view_name, list(column_name order by column_index) from duckdb_columns()"
         " join duckdb_views() using (database_oid, schema_oid)"
         " where table_oid = view_oid and duckdb_views.schema_name = $schema group by view_name",
         {"schema": title.schema},
     ).fetchall()
-    asked = []
+    queries = []
     periods = title_ledger(title.name).published_periods(dict(described))
     for mart, (column, period) in sorted(periods.items()):
         kind = f"'{period}'" if period else "null"
-        asked.append(
-            f"select '{mart}' as mart, {kind} as kept_by, min({column or 'null::date'}) as first,"
+        queries.append(
+            f"select '{mart}' as mart, {kind} as period, min({column or 'null::date'}) as first,"
             f" max({column or 'null::date'}) as last, count(*) as rows"
             f" from {title.schema}.{mart}"
         )
-    if not asked:
-        return {"mart": [], "kept_by": [], "first": [], "last": [], "rows": []}
-    return read_columns(con, f"{' union all '.join(asked)} order by mart")
+    if not queries:
+        return {"mart": [], "period": [], "first": [], "last": [], "rows": []}
+    return read_columns(con, f"{' union all '.join(queries)} order by mart")
 
 
 def last_day_with_encounters(con: duckdb.DuckDBPyConnection, title: PublishedTitle) -> date | None:
-    """The last day on which teams met; None where they never did, or the rates are not
-    published."""
+    """The last day with encounters; None where there is none, or the rates are not published."""
     mart = f"{title.word}_rates_daily"
     if mart not in title.marts:
         return None
@@ -47,8 +46,8 @@ def last_day_with_encounters(con: duckdb.DuckDBPyConnection, title: PublishedTit
 def rejects(
     con: duckdb.DuckDBPyConnection, title: PublishedTitle, first: date, last: date
 ) -> Columns:
-    """One row is a dataset and a reason for which landing refused records of these days, or records
-    that say no day: how many, how many of them say none, and on how many days the others are."""
+    """One row per dataset and reason for which landing refused records of these days or without a
+    day: all records, those without a day, and the number of days and last day of the others."""
     return read_columns(
         con,
         f"""
@@ -70,7 +69,7 @@ def rejects(
 def rejects_by_day(
     con: duckdb.DuckDBPyConnection, title: PublishedTitle, first: date, last: date
 ) -> Columns:
-    """One row is a day: how many of its records landing refused."""
+    """One row per day: the number of its records that landing refused."""
     return read_columns(
         con,
         f"""

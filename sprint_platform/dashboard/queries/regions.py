@@ -1,4 +1,4 @@
-"""Where players come from: ``kpi_daily`` by country."""
+"""Players, play time and revenue by country: ``kpi_daily``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sprint_platform.dashboard.published import Columns, PublishedTitle, read_co
 def by_country(
     con: duckdb.DuckDBPyConnection, title: PublishedTitle, first: date, last: date
 ) -> Columns:
-    """One row is a country, the most played first: its active players a day on average, its sums
+    """One row per country, the most played first: its active players a day on average, its sums
     over the days, and shares of sums."""
     return read_columns(
         con,
@@ -46,7 +46,7 @@ def active_by_period(
     last: date,
     grain: str,
 ) -> Columns:
-    """One row is a country's day, week or month: its active players a day on average."""
+    """One row per country and day, week or month: its active players a day on average."""
     return read_columns(
         con,
         f"""

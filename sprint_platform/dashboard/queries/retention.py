@@ -1,4 +1,4 @@
-"""Who comes back: ``cohort_retention``."""
+"""Retention: ``cohort_retention``."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def cohorts(
     country: str | None,
     grain: str,
 ) -> Columns:
-    """One row is the players who signed up in a day, week or month of these days, a number of days
-    later: how many they are, and the retention of those who are that many days old by now."""
+    """One row per cohort (day, week or month of sign-up) and number of days after it: the cohort's
+    players, and the retention of those who are that many days old by now."""
     return read_columns(
         con,
         f"""
@@ -51,8 +51,8 @@ def curve(
     last: date,
     country: str | None,
 ) -> Columns:
-    """One row is a number of days: the retention of all who signed up on these days and are that
-    many days old, and how many they are."""
+    """One row per number of days after sign-up: of the players who signed up on these days, those
+    that are that many days old, how many of them came back, and their retention."""
     return read_columns(
         con,
         f"""

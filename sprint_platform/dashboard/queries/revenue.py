@@ -1,4 +1,4 @@
-"""What players pay: ``cohort_revenue``, ``spender_concentration_monthly``, ``player_rfm_monthly``.
+"""Revenue: ``cohort_revenue``, ``spender_concentration_monthly`` and ``player_rfm_monthly``.
 
 Revenue by day is in ``kpi_daily``: see ``activity``.
 """
@@ -20,10 +20,9 @@ def lifetime_values(
     country: str | None,
     grain: str,
 ) -> Columns:
-    """One row is the players who signed up in a week or month of these days, on the n-th day after:
-    what they have paid by then, per player. It ends where the youngest of them are not that many
-    days old yet, or a day is missing of any: a value of the others alone would be of other
-    players."""
+    """One row per cohort (week or month of sign-up) and number of days after it: its players, and
+    what they have paid by then, per player. A cohort ends where its youngest players are not that
+    many days old, or a day of any of them is missing: the value would be that of fewer players."""
     return read_columns(
         con,
         f"""
@@ -55,8 +54,8 @@ def lifetime_values(
 def concentration(
     con: duckdb.DuckDBPyConnection, title: PublishedTitle, first: date, last: date
 ) -> Columns:
-    """One row is a month that these days touch: its payers, its revenue, and how much of it came
-    from the top 1 and 10 % of them."""
+    """One row per month of these days: its payers, its revenue, and the top 1 % and 10 % of payers
+    with their shares of it."""
     return read_columns(
         con,
         f"""
@@ -74,9 +73,9 @@ def concentration(
 def segments(
     con: duckdb.DuckDBPyConnection, title: PublishedTitle, last: date, country: str | None
 ) -> Columns:
-    """One row is a segment of payers in the latest month that has any, by ``last``: how many they
-    are, what they paid in its three months, and their averages. The segment is null where days of
-    these months are missing."""
+    """One row per segment of payers in the latest month up to ``last`` that has any: its players,
+    what they paid in its three months, and averages of recency (days) and frequency. The segment is
+    null where days of these months are missing."""
     return read_columns(
         con,
         f"""
