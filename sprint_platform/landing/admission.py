@@ -1,7 +1,7 @@
 """Admission: staged records into the partitions of the days that a landing re-opens.
 
-Days go by in order, sessions before heartbeats, so that a heartbeat meets the sessions of its own
-day and of the day before. Partitions are finished here, and put in place by whoever commits.
+Days are admitted in order, sessions before heartbeats, so that the sessions of a heartbeat's own
+day and of the day before are known. Partitions are finished here, and put in place by the caller.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Admission:
         self.derived = "sessions" not in title.landing_settings.datasets
 
     def admit(self, reopened: Reopened, watch: Watch | None = None) -> None:
-        """Makes the re-opened partitions, and judges anew what no partition takes."""
+        """Makes the re-opened partitions, and judges again the records that none takes."""
         for dataset in (name for name in DAILY if name != "heartbeats"):
             for day in sorted(reopened.partitions[dataset]):
                 self._admit_records(dataset, day)
@@ -94,9 +94,9 @@ class Admission:
             self._finish(dataset, day, draft)
 
     def _last_heartbeats(self, day: date, overlong: pa.Table) -> pa.Table:
-        """Of each part (session_id, player_id, ends_by) its last heartbeat of the day up to then.
+        """The day's last heartbeat up to ``ends_by`` of each part (session_id, player_id, ends_by).
 
-        Reads the day's heartbeats, which only a session of more than a day makes necessary."""
+        Reads the day's heartbeats, which only sessions of more than a day need."""
         lasts = [_LAST_HEARTBEATS.empty_table()]
         if overlong.num_rows:
             self.con.register("overlong", overlong)
@@ -122,7 +122,7 @@ class Admission:
         return newest
 
     def _remember_sessions(self, day: date, admitted: Admitted) -> None:
-        """What heartbeats ask of a day's sessions besides their records."""
+        """Stores what heartbeats need of a day's sessions besides their records."""
         self.con.execute("delete from session_ends where day = ?", [day])
         self.con.execute("delete from team_labels where day = ?", [day])
         if not admitted.records.num_rows:
@@ -139,7 +139,7 @@ class Admission:
 
     @contextmanager
     def _staged(self, dataset: str, days: list[date]) -> Iterator[None]:
-        """The relation ``staged``: what is staged of these days, in the order of files' names."""
+        """The relation ``staged``: the staged records of these days, in the order of file names."""
         tables = [staged_schema(self.title, dataset).empty_table()]
         file_nos, places, own = [], [], []
         batches = self.con.execute(

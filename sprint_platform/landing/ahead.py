@@ -1,4 +1,4 @@
-"""Work done ahead: two cores are kept busy by threads, as Arrow and numpy release Python's lock."""
+"""Work done ahead in threads, for two cores: Arrow and numpy release Python's lock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Ahead(Iterator[T]):
-    """The items, each made in a thread while the one before it is used; the first is begun at
+    """The items, each made in a thread while the one before it is used; the first is started at
     once."""
 
     def __init__(self, items: Iterator[T]) -> None:
@@ -44,7 +44,7 @@ class Behind:
         self._last = self._pool.submit(work)
 
     def wait(self) -> None:
-        """Until what was called is done."""
+        """Waits until the last call is done, and raises its exception."""
         last, self._last = self._last, None
         if last is not None:
             last.result()

@@ -1,4 +1,4 @@
-"""What reading gives: pieces of a file, each parsed into chunks of raw columns."""
+"""What readers return: pieces of a file, each parsed into chunks of raw columns."""
 
 from __future__ import annotations
 
@@ -50,5 +50,5 @@ class Piece:
 
 
 def shortened(record: str) -> str:
-    """A record's text as it is kept with its reject."""
+    """A record's text as it is stored with its reject."""
     return record if len(record) <= RECORD_LIMIT else record[: RECORD_LIMIT - 1] + "…"

@@ -9,8 +9,7 @@ from sprint_platform.landing.files import FileRefused
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Mapping
 
-# Columns that a file may lack although no default is told, as it may any country: what stands for
-# them is made.
+# Columns that a file may lack without a default, as it may lack any country: their values are made.
 OPTIONAL = {("sessions", "event_length_seconds"), ("heartbeats", "team_id")}
 # The seed's names of a session's times.
 ALIASES = {("sessions", "started_at"): "start_time", ("sessions", "event_datetime"): "end_time"}
@@ -23,9 +22,9 @@ def squash(name: str) -> str:
 
 
 def names_of(mapping: Mapping, dataset: str, column: str) -> list[str]:
-    """The names that a contract's column may have in a file, squashed, the preferred first."""
-    told = mapping.columns.get(dataset, {}).get(column, ())
-    names = [told] if isinstance(told, str) else list(told)
+    """The squashed names that a contract's column may have in a file, the preferred one first."""
+    mapped = mapping.columns.get(dataset, {}).get(column, ())
+    names = [mapped] if isinstance(mapped, str) else list(mapped)
     names.append(column)
     if (dataset, column) in ALIASES:
         names.append(ALIASES[dataset, column])
@@ -35,7 +34,7 @@ def names_of(mapping: Mapping, dataset: str, column: str) -> list[str]:
 def choose(mapping: Mapping, dataset: str, names: Sequence[str]) -> dict[str, int]:
     """The index of the file's column for each column of the contract that the file has.
 
-    Raises FileRefused("wrong_header") when one that is needed is missing, or is there twice.
+    Raises FileRefused("wrong_header") where a required column is missing, or is there twice.
     """
     places: dict[str, list[int]] = {}
     for index, name in enumerate(names):

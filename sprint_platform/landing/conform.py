@@ -1,4 +1,4 @@
-"""Raw records as the contract's: kept in its types, or rejected with the reason."""
+"""Raw records as the contract's: converted to its types, or rejected with the reason."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from sprint_platform.landing.values import (
     MISSING,
     OUT_OF_RANGE,
     REASONS,
+    Converted,
     Hashed,
-    Told,
     convert,
 )
 from sprint_platform.telemetry.contracts import DATASETS, UNKNOWN_COUNTRY, Column
@@ -43,8 +43,8 @@ Integers = npt.NDArray[np.int64]
 @dataclass(frozen=True)
 class Conformed:
     """A chunk's records: ``records`` (see ``staged_schema``) and ``rejected`` (``REJECTED``; rows
-    0-based within the piece) are together all of them. ``source_ids`` are the distinct ids of kept
-    records that are no UUIDs, ``ignored_columns`` those of the file that nothing maps."""
+    0-based within the piece) are together all of them. ``source_ids`` are the distinct ids of valid
+    records that are no UUIDs, ``ignored_columns`` the file's columns that nothing maps."""
 
     records: pa.Table
     rejected: pa.Table
@@ -53,7 +53,7 @@ class Conformed:
 
 
 def staged_schema(title: Title, dataset: str) -> pa.Schema:
-    """What kept records have: their row, then the contract's columns. Teams are not final before
+    """The columns of valid records: their row, then the contract's. Teams are not final before
     admission: the number may be missing, and labels are still texts (``team_label``)."""
     fields = [pa.field("row", pa.int64(), nullable=False)]
     for column in _columns(title, dataset):
@@ -72,8 +72,8 @@ def _columns(title: Title, dataset: str) -> list[Column]:
 
 
 def conform(title: Title, chunk: Chunk) -> Conformed:
-    """Checks and converts every record of a chunk. Raises FileRefused("wrong_header") when the
-    file lacks a column that it needs."""
+    """Checks and converts every record of a chunk. Raises FileRefused("wrong_header") where the
+    file lacks a required column."""
     schema = staged_schema(title, chunk.dataset)
     names = chunk.table.column_names
     if not names:
@@ -86,7 +86,7 @@ def conform(title: Title, chunk: Chunk) -> Conformed:
     count = chunk.table.num_rows
     fault = np.zeros(count, np.uint8)
     faulty_column = np.zeros(count, np.uint8)
-    told: dict[str, Told] = {}
+    converted: dict[str, Converted] = {}
     for place, (column, contract) in enumerate(
         zip(columns, DATASETS[chunk.dataset].columns, strict=True)
     ):
@@ -97,21 +97,24 @@ def conform(title: Title, chunk: Chunk) -> Conformed:
             of_column = _default(title, chunk.dataset, column, defaults[contract.name], count)
         else:
             nothing = pa.nulls(count, column.arrow_type)
-            of_column = Told(nothing, np.full(count, MISSING, np.uint8))
-        of_column = _completed(chunk.dataset, contract, of_column, told)
-        told[contract.name] = of_column
+            of_column = Converted(nothing, np.full(count, MISSING, np.uint8))
+        of_column = _completed(chunk.dataset, contract, of_column, converted)
+        converted[contract.name] = of_column
         here = (fault == FINE) & (of_column.faults != FINE)
         fault[here], faulty_column[here] = of_column.faults[here], place
-    kept = fault == FINE
+    valid = fault == FINE
     records = pa.table(
-        [pa.array(chunk.rows), *(told[c.name].values for c in DATASETS[chunk.dataset].columns)],
+        [
+            pa.array(chunk.rows),
+            *(converted[c.name].values for c in DATASETS[chunk.dataset].columns),
+        ],
         names=schema.names,
     )
-    if not kept.all():
-        records = records.filter(pa.array(kept))
-    # only what is kept has no nulls where the schema allows none
+    if not valid.all():
+        records = records.filter(pa.array(valid))
+    # only valid records have no nulls where the schema allows none
     records = records.cast(schema)
-    wrong = np.flatnonzero(~kept)
+    wrong = np.flatnonzero(~valid)
     rejected = _rejects(
         chunk,
         wrong,
@@ -120,11 +123,11 @@ def conform(title: Title, chunk: Chunk) -> Conformed:
     )
     used = set(chosen.values())
     ignored = [name for index, name in enumerate(names) if index not in used]
-    hashed = [of_column.hashed for of_column in told.values() if of_column.hashed]
-    return Conformed(records, rejected, _source_ids(hashed, kept), (*ignored, *chunk.unread))
+    hashed = [of_column.hashed for of_column in converted.values() if of_column.hashed]
+    return Conformed(records, rejected, _source_ids(hashed, valid), (*ignored, *chunk.unread))
 
 
-def _default(title: Title, dataset: str, column: Column, value: Scalar, count: int) -> Told:
+def _default(title: Title, dataset: str, column: Column, value: Scalar, count: int) -> Converted:
     """The title's value for a column that the file lacks, in every row."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     one = convert(title, column, pa.array([text or None], pa.string()))
@@ -136,13 +139,15 @@ def _default(title: Title, dataset: str, column: Column, value: Scalar, count: i
         )
     rows = np.zeros(count, np.int64)
     hashed = replace(one.hashed, indices=rows) if one.hashed else None
-    return Told(one.values.take(pa.array(rows)), np.zeros(count, np.uint8), hashed)
+    return Converted(one.values.take(pa.array(rows)), np.zeros(count, np.uint8), hashed)
 
 
-def _completed(dataset: str, column: Column, told: Told, before: dict[str, Told]) -> Told:
-    """Absent values that the contract allows or that follow from others, and what the times of a
-    session must be to each other."""
-    values, faults = told.values, told.faults
+def _completed(
+    dataset: str, column: Column, converted: Converted, before: dict[str, Converted]
+) -> Converted:
+    """The column with absent values filled in where the contract allows them or others give them,
+    and with faults where a session ends before it starts."""
+    values, faults = converted.values, converted.faults
     absent = faults == MISSING
     if column.nullable or (dataset, column.name) == ("heartbeats", "team_id"):
         faults = np.where(absent, FINE, faults).astype(np.uint8)
@@ -150,7 +155,7 @@ def _completed(dataset: str, column: Column, told: Told, before: dict[str, Told]
         values = values.fill_null(UNKNOWN_COUNTRY)
         faults = np.where(absent, FINE, faults).astype(np.uint8)
     elif dataset == "sessions" and column.name == "event_datetime":
-        start, end = _microseconds(before["started_at"]), _microseconds(told)
+        start, end = _microseconds(before["started_at"]), _microseconds(converted)
         early = (end < start) & (faults == FINE) & (before["started_at"].faults == FINE)
         faults = np.where(early, ENDS_BEFORE_START, faults).astype(np.uint8)
     elif dataset == "sessions" and column.name == "event_length_seconds" and absent.any():
@@ -161,17 +166,17 @@ def _completed(dataset: str, column: Column, told: Told, before: dict[str, Told]
         lengths = np.where(absent, np.where(inside, seconds, 0), np.asarray(values.fill_null(0)))
         values = pa.array(lengths.astype(np.int32))
         faults = np.where(absent, np.where(inside, FINE, OUT_OF_RANGE), faults).astype(np.uint8)
-    return Told(values, faults, told.hashed)
+    return Converted(values, faults, converted.hashed)
 
 
-def _microseconds(told: Told) -> Integers:
-    return np.asarray(told.values.view(pa.int64()).fill_null(0))
+def _microseconds(times: Converted) -> Integers:
+    return np.asarray(times.values.view(pa.int64()).fill_null(0))
 
 
-def _source_ids(hashed: list[Hashed], kept: npt.NDArray[np.bool_]) -> pa.Table:
+def _source_ids(hashed: list[Hashed], valid: npt.NDArray[np.bool_]) -> pa.Table:
     tables: list[pa.Table] = []
     for of_column in hashed:
-        indices = of_column.indices[kept]
+        indices = of_column.indices[valid]
         # one text may stand at several places
         places = {
             of_column.source_ids[place]: place

@@ -22,7 +22,7 @@ DELIMITERS = ",;\t"
 MOST_COLUMNS = 4096
 _MARK_BYTE = b"\xee"
 _QUOTE, _NEWLINE = ord('"'), ord("\n")
-# bytes that are no UTF-8, as surrogateescape tells them
+# bytes that are no UTF-8, as surrogateescape writes them
 _STRAY = re.compile("[\udc80-\udcff]")
 # possessive: a doubled quote is never given back as the closing one
 _QUOTED = re.compile(rb'"(?:[^"]|"")*+"')
@@ -64,7 +64,7 @@ def _header_end(block: bytes) -> int:
 
 
 def _header(line: bytes) -> tuple[list[str], str]:
-    """The names of the columns, and what separates them."""
+    """The names of the columns, and the delimiter."""
     try:
         text = line.decode("utf-8").strip("\r\n")
     except UnicodeDecodeError as error:
@@ -79,7 +79,7 @@ def _header(line: bytes) -> tuple[list[str], str]:
 
 
 def _delimiter(block: bytes) -> str:
-    """The delimiter that the first line has most of, outside of quotes."""
+    """The most frequent delimiter of the first line, outside of quotes."""
     block = block.lstrip(b"\r\n")
     outside = re.sub(rb'"[^"]*"', b"", block[: _header_end(block)])
     return max(DELIMITERS, key=lambda delimiter: outside.count(delimiter.encode()))
@@ -104,14 +104,14 @@ def _refuse_half(record: bytes, columns: int, delimiter: str) -> None:
 
 
 def last_record_end(block: bytes, delimiter: str) -> int:
-    """Where the last whole record of a block ends that begins with a record; 0 for nowhere."""
+    """The end of the last whole record of a block, which begins with a record; 0: there is none."""
     end = block.rfind(b"\n") + 1
     if not end or block.find(b'"', 0, end) < 0:
         return end
     letters = np.frombuffer(block, np.uint8, end)
     ends = np.flatnonzero(letters == _NEWLINE) + 1
     starts = np.concatenate([[0], ends[:-1]])
-    # xor keeps what is odd, and is many times faster than a sum
+    # xor gives the parity, many times faster than a sum
     odd = np.flatnonzero(np.bitwise_xor.reduceat((letters == _QUOTE).view(np.uint8), starts))
     return _last_outside(block, delimiter, starts, ends, odd)
 
@@ -137,7 +137,7 @@ def _last_outside(
 
 
 def _open_quote(text: bytes, place: int, end: int, delimiter: str) -> int:
-    """Where the quoted value begins that is still open at the end, or -1. Quotes count only where
+    """The start of the quoted value that is still open at the end, or -1. Quotes count only where
     a value begins; elsewhere they are letters."""
     while True:
         if text[place : place + 1] == b'"':
@@ -155,7 +155,7 @@ def parse(dataset: str, block: bytes, header: list[str], delimiter: str) -> Chun
     block, mark = _as_utf8(block)
     broken: list[tuple[int, str]] = []
 
-    def keep(row: pv.InvalidRow) -> str:
+    def skip(row: pv.InvalidRow) -> str:
         broken.append((row.number - 1, row.text))
         return "skip"
 
@@ -167,7 +167,7 @@ def parse(dataset: str, block: bytes, header: list[str], delimiter: str) -> Chun
             pa.BufferReader(block),
             # one thread: only then are rows numbered
             pv.ReadOptions(use_threads=False, column_names=names, block_size=len(block) + 1),
-            pv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=keep),
+            pv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=skip),
             pv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
                 strings_can_be_null=True,
@@ -188,8 +188,8 @@ def parse(dataset: str, block: bytes, header: list[str], delimiter: str) -> Chun
 
 
 def _as_utf8(block: bytes) -> tuple[bytes, str]:
-    """The block as it is or, where bytes of it are not UTF-8, with each of those as a mark and its
-    two hexadecimal digits; the mark is a letter that the block does not have."""
+    """The block, with each byte that is not UTF-8 as a mark and two hexadecimal digits, and the
+    mark: a letter that the block does not have, empty where all of it is UTF-8."""
     try:
         if not block.isascii():
             block.decode("utf-8")
@@ -216,21 +216,21 @@ def _as_utf8(block: bytes) -> tuple[bytes, str]:
 def _without_marked(
     table: pa.Table, rows: npt.NDArray[np.int64], broken: list[Broken], mark: str, delimiter: str
 ) -> tuple[pa.Table, npt.NDArray[np.int64], list[Broken]]:
-    """The records without those that were not UTF-8, which are broken ones."""
+    """The records without those that were not UTF-8, which are added to the broken ones."""
     marked = np.zeros(table.num_rows, np.bool_)
     for column in table.columns:
         marked[_rows_with(mark, column.combine_chunks())] = True
     found = table.filter(pa.array(marked)).to_pylist()
     texts = [delimiter.join(value or "" for value in record.values()) for record in found]
-    told = [
+    all_broken = [
         Broken(b.row, "not_utf8" if mark in b.record else b.reason, b.record.replace(mark, "\\x"))
         for b in broken
     ] + [
         Broken(row, "not_utf8", text.replace(mark, "\\x"))
         for row, text in zip(rows[marked].tolist(), texts, strict=True)
     ]
-    told.sort(key=lambda record: record.row)
-    return table.filter(pa.array(~marked)), rows[~marked], told
+    all_broken.sort(key=lambda record: record.row)
+    return table.filter(pa.array(~marked)), rows[~marked], all_broken
 
 
 def _rows_with(mark: str, column: pa.StringArray) -> npt.NDArray[np.int64]:

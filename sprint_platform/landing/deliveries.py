@@ -76,7 +76,7 @@ def write_delivery(
     in the file's order, each table with the day that its records belong to.
 
     A dataset without records has no file. Raises DeliveryError where the day was delivered in
-    another format: landed files are never forgotten, so every record would land twice.
+    another format: landed files stay in the register, so every record would land twice.
     """
     assert title.faults is not None
     files, ledger = [], [LEDGER.empty_table()]
@@ -91,12 +91,12 @@ def write_delivery(
         if delivered:
             files.append(delivered)
             ledger += _drift(title.faults, delivered, day)
-    told = pa.concat_tables(ledger).combine_chunks()
-    _write_ledger(title.name, day, told, files)
+    faults = pa.concat_tables(ledger).combine_chunks()
+    _write_ledger(title.name, day, faults, files)
     return Delivery(
         files=tuple(file.name for file in files),
         rows=sum(file.rows for file in files),
-        faults=dict(sorted(Counter(told["fault"].to_pylist()).items())),
+        faults=dict(sorted(Counter(faults["fault"].to_pylist()).items())),
         bytes=sum(file.bytes for file in files),
     )
 
@@ -111,12 +111,12 @@ def delivered_files(title: str, day: date) -> list[DeliveredFile]:
     """The day's files as its ledger lists them. Raises DeliveryError where there is no ledger."""
     path = ledger_path(title, day)
     try:
-        told = pq.read_schema(path).metadata[_FILES]
+        listed = pq.read_schema(path).metadata[_FILES]
     except FileNotFoundError as error:
         raise DeliveryError(f"{title} delivered nothing on {day}: there is no {path}") from error
     except (pa.ArrowException, KeyError, TypeError) as error:
         raise DeliveryError(f"{path} is damaged: deliver {title} for {day} again") from error
-    return [DeliveredFile(**file) for file in json.loads(told)]
+    return [DeliveredFile(**file) for file in json.loads(listed)]
 
 
 def ledger_path(title: str, day: date) -> Path:
@@ -126,8 +126,8 @@ def ledger_path(title: str, day: date) -> Path:
 
 def renamed_is_mapped(title: Title, dataset: str) -> bool:
     """Whether the title's mapping knows the name that the renamed column gets in the dataset."""
-    told = title.landing_settings.mapping.columns.get(dataset, {}).get(RENAMED_COLUMN, ())
-    return RENAMED_TO in ((told,) if isinstance(told, str) else told)
+    names = title.landing_settings.mapping.columns.get(dataset, {}).get(RENAMED_COLUMN, ())
+    return RENAMED_TO in ((names,) if isinstance(names, str) else names)
 
 
 class _File:
@@ -189,7 +189,7 @@ class _File:
             return None
         self._end()
         digest = content_digest(self._temporary)
-        # a file that has these bytes keeps its times: a sensor sees nothing new
+        # a file that has these bytes stays, with its times: a sensor sees nothing new
         if self._path.is_file() and content_digest(self._path) == digest:
             self._temporary.unlink()
         else:
@@ -289,11 +289,11 @@ def _ledger_rows(count: int, **columns: object) -> pa.Table:
 def _write_ledger(title: str, day: date, ledger: pa.Table, files: list[DeliveredFile]) -> None:
     path = ledger_path(title, day)
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = json.dumps([asdict(file) for file in files]).encode()
+    listed = json.dumps([asdict(file) for file in files]).encode()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         pq.write_table(
-            ledger.replace_schema_metadata({_FILES: told}), temporary, compression="zstd"
+            ledger.replace_schema_metadata({_FILES: listed}), temporary, compression="zstd"
         )
         os.replace(temporary, path)
     finally:

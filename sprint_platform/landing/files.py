@@ -1,4 +1,4 @@
-"""What lies in a title's landing folder, and how one of its files is opened."""
+"""The files of a title's landing folder, and opening one of them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sprint_platform.places import data_dir
 from sprint_platform.title import FILE_FORMATS, LANDABLE, Mapping, Title
 
 COMPRESSIONS = ("gz", "zst")
-# How a file is delivered that is still being written: under one of these names, then renamed.
+# Endings of files that are still being written; they are renamed when they are whole.
 UNFINISHED = (".tmp", ".part", ".crdownload")
 
 
 class FileRefused(Exception):
-    """A file of which nothing is landed. ``code`` is one of the file reasons, ``detail`` says in
+    """A file that is not landed. ``code`` is one of the file reasons, ``detail`` says in
     one line what is wrong and what to do."""
 
     def __init__(self, code: str, detail: str) -> None:
@@ -54,26 +54,26 @@ class Found:
 
 
 def landing_dir(title_name: str) -> Path:
-    """Where a title's files are delivered, one folder per dataset."""
+    """The folder in which a title's files are delivered, one folder per dataset."""
     return data_dir() / "landing" / title_name
 
 
 def discover(title: Title) -> list[Found]:
-    """Every file that is delivered, sorted by name, those that are refused by their place or kind
-    too. Symbolic links are told and never followed; a folder that is none of the title's datasets
-    is told as one refusal."""
+    """Every delivered file, sorted by name, also those that are refused for their place or kind.
+    Symbolic links are listed and never followed; a folder that is none of the title's datasets
+    is listed as one refusal."""
     settings = title.landing_settings
     root = landing_dir(title.name)
     found: list[Found] = []
 
     def add(dataset: str, path: Path, refusal: FileRefused | None) -> None:
         try:
-            told = path.lstat()
-        except OSError:  # it was taken away while we looked
+            status = path.lstat()
+        except OSError:  # it was removed meanwhile
             return
         name = printable(path.relative_to(root).as_posix())
-        times = (told.st_mtime_ns, told.st_ctime_ns)
-        found.append(Found(dataset, path, name, told.st_size, *times, refusal, settings.mapping))
+        times = (status.st_mtime_ns, status.st_ctime_ns)
+        found.append(Found(dataset, path, name, status.st_size, *times, refusal, settings.mapping))
 
     def walk(dataset: str, folder: Path) -> None:
         try:
@@ -165,7 +165,7 @@ def one_line(text: str) -> str:
 
 
 def unreadable(error: Exception) -> FileRefused:
-    """What the system or a library says of a file that cannot be read."""
+    """The refusal of a file for which the system or a library raised this error."""
     if isinstance(error, OSError) and error.strerror:
         return FileRefused("unreadable", error.strerror)
     lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -190,7 +190,7 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def content_digest(path: Path) -> str:
-    """32 hex digits over the file's bytes as they lie. Raises FileRefused."""
+    """32 hex digits over the file's bytes. Raises FileRefused."""
     digest = hashlib.blake2b(digest_size=16)
     with open_file(path) as file:
         try:

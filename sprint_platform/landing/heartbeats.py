@@ -1,8 +1,8 @@
 """Admission of heartbeats: each finds its player's part in a session, waits for it, or is rejected.
 
 A day is read in slices of time of half a million rows, so that memory is bounded however many
-heartbeats a day has: copies of one heartbeat have one time, and lie in one slice. Rows are numbers
-throughout: a part is known by a 64-bit mix of its two ids, a heartbeat by one of its key. At a
+heartbeats a day has: copies of one heartbeat have one time, and so are in one slice. Ids are
+compared as numbers: a part by a 64-bit mix of its two ids, a heartbeat by one of its key. At a
 million parts and 40 million heartbeats a day, two that differ share a mix once in some thousand
 years.
 """
@@ -35,7 +35,7 @@ from sprint_platform.landing.staging import (
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 
-# Rows that are looked at together: some 60 bytes each, and as much again while they are judged.
+# Rows that are judged together: some 60 bytes each, and as much again while they are judged.
 ROWS_PER_SLICE = 500_000
 SLOTS_PER_DAY = 288
 
@@ -117,7 +117,7 @@ class Parts:
         tables = list(days.values())
         records = pa.concat_tables([*tables, DATASETS["sessions"].arrow_schema.empty_table()])
         self.keys = pa.array(part_keys(records).view(np.int64))
-        if not records.num_rows:  # one that no key finds, so that there is something to look up in
+        if not records.num_rows:  # a row that no key finds, so that no array is empty
             records = _NOBODY
             days, tables = {EPOCH: records}, [records]
         self.day = np.repeat(
@@ -138,7 +138,7 @@ class Parts:
         slack = tolerance_seconds * 1_000_000
         self.first = first[session] - slack
         self.last = last[session] + slack
-        self.ends = {  # of each day's sessions, the latest end
+        self.ends = {  # the latest end of each day's sessions
             day: int(self.last[self.day == day_number(day)].max(initial=0)) for day in days
         }
         self.label_keys = self.label_numbers = None
@@ -162,8 +162,8 @@ def _text_hash(text: str) -> int:
 
 
 class HeartbeatJudge:
-    """Judges the heartbeats staged of one day. ``entries`` is told of the verdicts; ``emit`` takes
-    the day of a partition and records that were admitted to it."""
+    """Judges the heartbeats staged of one day. Verdicts are added to ``entries``; ``emit`` is
+    called with the day of a partition and records that were admitted to it."""
 
     def __init__(
         self,
@@ -183,14 +183,14 @@ class HeartbeatJudge:
         partitions: frozenset[date],
         unassigned: bool,
     ) -> None:
-        """Admits what is staged of ``own_day`` to those of ``partitions`` that are its own day or
-        the day before, and judges what belongs to neither where ``unassigned``.
+        """Admits the heartbeats staged of ``own_day`` to that day and the day before, where these
+        are among ``partitions``; with ``unassigned`` also judges those that belong to neither.
 
         Verdicts are added to those of the partition that are there already (of its own day); the
-        caller forgets them first."""
+        caller removes old ones first."""
         self._parts, self._wanted = parts, partitions
         if not unassigned and own_day not in partitions:
-            # only the end of yesterday's sessions is asked for
+            # only heartbeats up to the end of yesterday's sessions are needed
             end = parts.ends.get(own_day - timedelta(days=1), 0)
             batches = [batch for batch in batches if batch.first_at <= end]
         self._unassigned, self._own_day = unassigned, own_day
@@ -207,8 +207,8 @@ class HeartbeatJudge:
         known = np.asarray(found.is_valid())
         at = np.asarray(found.fill_null(0))
         ended = times > parts.last[at]
-        # Beyond the end of yesterday's session no partition takes a heartbeat: yesterday's is made
-        # without reading today on to its end.
+        # No partition takes a heartbeat after the end of yesterday's session: yesterday's partition
+        # is made without reading all of today.
         belongs = known & ((parts.day[at] == own) | ~ended)
         day = np.where(belongs, parts.day[at], -1)
         duplicate, conflict = self._repeated(rows, keys, times)
@@ -221,7 +221,7 @@ class HeartbeatJudge:
             if partition not in self._wanted:
                 continue
             mine = day == day_number(partition)
-            self._tell(
+            self._add_verdicts(
                 partition, False, piece,
                 {
                     "accepted": mine & accepted,
@@ -237,7 +237,7 @@ class HeartbeatJudge:
         if self._unassigned and not belongs.all():
             stray = ~belongs & single
             far = (stray & known) | self._far(rows, stray & ~known, own)
-            self._tell(
+            self._add_verdicts(
                 self._own_day, True, piece,
                 {
                     "duplicate": ~belongs & duplicate,
@@ -249,23 +249,23 @@ class HeartbeatJudge:
             self._remember(piece, stray, far)
 
     def _repeated(self, rows: pa.Table, keys: Words, times: Integers) -> tuple[Mask, Mask]:
-        """Which rows say again what an earlier one said, and which contradict it."""
+        """Masks of the rows that repeat an earlier one, and of those that contradict one."""
         duplicate = np.zeros(len(keys), bool)
         conflict = np.zeros(len(keys), bool)
         full = mixed(keys, times.view(np.uint64))
-        # twice as fast as numpy's sort, and mostly the end of it
-        told = pl.Series(full)
-        if told.n_unique() == len(full):
+        # twice as fast as numpy's sort, and mostly nothing is repeated
+        mixes = pl.Series(full)
+        if mixes.n_unique() == len(full):
             return duplicate, conflict
-        suspects = np.flatnonzero(told.is_duplicated().to_numpy())
+        suspects = np.flatnonzero(mixes.is_duplicated().to_numpy())
         # rows are in the order of files and, within them, of the file: the first of a key stays
         order = suspects[np.argsort(full[suspects], kind="stable")]
         first = np.empty(len(order), bool)
         first[0] = True
         first[1:] = full[order[1:]] != full[order[:-1]]
-        kept = order[np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))]
+        first_of_key = order[np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))]
         later = ~first
-        mine, theirs = rows.take(pa.array(order[later])), rows.take(pa.array(kept[later]))
+        mine, theirs = rows.take(pa.array(order[later])), rows.take(pa.array(first_of_key[later]))
         same = np.ones(int(later.sum()), bool)
         for name in rows.column_names:
             if name != "row":
@@ -275,8 +275,8 @@ class HeartbeatJudge:
         return duplicate, conflict
 
     def _teams(self, rows: pa.Table, at: Integers) -> npt.NDArray[np.int16]:
-        """The rows' team numbers; a heartbeat that names none has its part's; 0 where a label is
-        none of the session's."""
+        """The rows' team numbers: its part's for a heartbeat without a team, 0 for a label that the
+        session does not have."""
         of_part = self._parts.team[at].astype(np.int16)
         if not self.labels:
             column = rows["team_id"].combine_chunks()
@@ -304,7 +304,7 @@ class HeartbeatJudge:
         return table if chosen.all() else table.filter(pa.array(chosen))
 
     def _far(self, rows: pa.Table, single: Mask, own: int) -> Mask:
-        """Which of the rows that no part takes belong to a session of another day."""
+        """Mask of the rows that no part takes and that belong to a session of another day."""
         far = np.zeros(len(single), bool)
         positions = np.flatnonzero(single)
         if not len(positions):
@@ -312,23 +312,25 @@ class HeartbeatJudge:
         ids = rows["session_id"].take(pa.array(positions)).combine_chunks()
         encoded = ids.storage.dictionary_encode()
         distinct = pa.ExtensionArray.from_storage(pa.uuid(), encoded.dictionary)
-        told = pa.table({"id": distinct, "number": pa.array(range(len(distinct)), pa.int32())})
+        session_ids = pa.table(
+            {"id": distinct, "number": pa.array(range(len(distinct)), pa.int32())}
+        )
         con = self.entries.con
-        con.register("told", told)
+        con.register("session_ids", session_ids)
         try:
             away = con.execute(
-                "select number from told join starts on starts.id = told.id"
+                "select number from session_ids join starts on starts.id = session_ids.id"
                 " and starts.dataset = 'sessions' where starts.day not in (?, ?)",
                 [EPOCH + timedelta(days=own), EPOCH + timedelta(days=own - 1)],
             ).fetchnumpy()["number"]
         finally:
-            con.unregister("told")
+            con.unregister("session_ids")
         is_away = np.zeros(len(distinct), bool)
         is_away[np.asarray(away, np.int64)] = True
         far[positions] = is_away[np.asarray(encoded.indices)]
         return far
 
-    def _tell(
+    def _add_verdicts(
         self,
         day: date,
         unassigned: bool,
@@ -357,16 +359,16 @@ class HeartbeatJudge:
         accepted, waiting = counts.get("accepted", zero), counts.get("waiting", zero)
         duplicates = counts.get("duplicate", zero)
         of = {"dataset": "heartbeats", "day": day, "unassigned": unassigned}
-        told = (accepted + rejected + duplicates + waiting) > 0
+        some = (accepted + rejected + duplicates + waiting) > 0
         self.entries.add(
             "verdicts",
             _with(
                 of,
-                file_no=files[told],
-                accepted=accepted[told],
-                rejected=rejected[told],
-                duplicates=duplicates[told],
-                waiting=waiting[told],
+                file_no=files[some],
+                accepted=accepted[some],
+                rejected=rejected[some],
+                duplicates=duplicates[some],
+                waiting=waiting[some],
             ),
         )
         for reason in ("duplicate_key", "outside_session", "unknown_team"):
@@ -393,12 +395,14 @@ class HeartbeatJudge:
         """Each row as JSON."""
         fields = ", ".join(f"{name} := {name}" for name in rows.column_names)
         con = self.entries.con
-        con.register("told", rows)
+        con.register("records", rows)
         try:
-            told = con.execute(f"select cast(to_json(struct_pack({fields})) as varchar) from told")
-            return told.to_arrow_table().column(0)
+            texts = con.execute(
+                f"select cast(to_json(struct_pack({fields})) as varchar) from records"
+            )
+            return texts.to_arrow_table().column(0)
         finally:
-            con.unregister("told")
+            con.unregister("records")
 
     def _remember(self, piece: Slice, single: Mask, far: Mask) -> None:
         """Adds to the pending heartbeats, by file and part."""
@@ -424,7 +428,7 @@ class HeartbeatJudge:
 
 
 def _with(of: dict[str, object], **columns: object) -> pa.Table:
-    """The columns, and some more with one value throughout."""
+    """A table of the columns, and of more columns with one value each."""
     table = pa.table(columns)
     for name, value in of.items():
         table = table.append_column(name, pa.repeat(pa.scalar(value), table.num_rows))
@@ -432,7 +436,7 @@ def _with(of: dict[str, object], **columns: object) -> pa.Table:
 
 
 def _equal(mine: pa.ChunkedArray, theirs: pa.ChunkedArray) -> Mask:
-    """Where two columns say the same; two missing values are the same."""
+    """Mask of the rows where two columns are equal; two missing values are equal."""
     if isinstance(mine.type, pa.BaseExtensionType):
         left, right = words(mine), words(theirs)
         return np.asarray((left == right).all(axis=1))

@@ -1,4 +1,4 @@
-"""Ids of other people as UUIDs: their own where they are UUIDs, a hash of their text elsewhere."""
+"""Ids of landed files as UUIDs: unchanged where they are UUIDs, else a hash of their text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 Bytes = npt.NDArray[np.uint8]
 
-# What a column's ids name. A product's, a player's … text gives one id wherever it stands.
+# What a column's ids identify. A product's, a player's … text gives one id in every column.
 KINDS = {
     "session_id": "session",
     "player_id": "player",
@@ -18,7 +18,7 @@ KINDS = {
     "product_id": "product",
 }
 _DASHES = (8, 13, 18, 23)
-# Where the pairs of digits stand in 00000000-0000-0000-0000-000000000000.
+# The places of the pairs of digits in 00000000-0000-0000-0000-000000000000.
 _PAIRS = np.array([0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34])
 _NO_DIGIT = 0xFF
 _DIGITS = np.full(256, _NO_DIGIT, np.uint8)

@@ -49,8 +49,8 @@ class _Tally:
 
 @dataclass
 class Intake:
-    """What one file held: records read and rejected by dataset, its staged batches, the ids that it
-    speaks of, and what is worth telling."""
+    """What one file holds: records read and rejected by dataset, its staged batches, the ids that
+    it names, and notes for the report."""
 
     file_no: int
     tallies: dict[str, _Tally] = field(default_factory=dict)
@@ -62,8 +62,8 @@ class Intake:
 
 
 class Reading:
-    """A file that is being read and checked from now on, some pieces ahead of whoever takes them:
-    the next file is, while one is taken in."""
+    """A file that is read and checked from now on, some pieces ahead of the caller: the next file
+    is read while one is taken in."""
 
     def __init__(self, title: Title, found: Found) -> None:
         self.notes: set[str] = set()
@@ -78,7 +78,7 @@ def take_in(
     key: str,
     watch: Callable[[str, int], None] | None = None,
 ) -> Intake:
-    """Stages what a file holds, and returns what the register is to know (see ``enter``).
+    """Stages a file's records, and returns what ``enter`` adds to the register.
 
     Raises FileRefused when the file cannot be read as a whole; nothing of it is left then."""
     intake = Intake(file_no, notes=reading.notes)
@@ -140,7 +140,7 @@ def take_in(
 
 
 def enter(entries: Entries, intakes: list[Intake]) -> None:
-    """Enters what the files hold into the register."""
+    """Adds what the files hold to the register."""
     records = [
         (intake.file_no, dataset, tally.rows_read, tally.rejected)
         for intake in intakes
@@ -181,16 +181,15 @@ def _hand_over(entries: Entries, table: str, parts: list[pa.Table]) -> None:
 
 
 def forget_file(con: duckdb.DuckDBPyConnection, file_no: int) -> None:
-    """Removes a file's version from the register, all but what its days say of it."""
+    """Removes a file's version from the register, except for the verdicts of its days."""
     for table in ("files", "file_records", "batches", "mentions", "rejected"):
         con.execute(f"delete from {table} where file_no = ?", [file_no])
 
 
 def pieces(found: Found, notes: set[str]) -> Iterator[Piece]:
-    """The file's pieces in order, in bounded memory. Adds to ``notes`` what is worth telling.
+    """The file's pieces in order, in bounded memory. Adds notes for the report to ``notes``.
 
-    Raises FileRefused, at once or after pieces that then count for nothing: a file is landed whole
-    or not at all.
+    Raises FileRefused, at once or after some pieces: a file is landed whole or not at all.
     """
     if found.refusal:
         raise found.refusal
@@ -198,13 +197,13 @@ def pieces(found: Found, notes: set[str]) -> Iterator[Piece]:
 
 
 def _conformed(title: Title, found: Found, notes: set[str]) -> Iterator[tuple[Chunk, Conformed]]:
-    """The file's chunks in order; they are parsed and checked beside each other."""
+    """The file's chunks in order; they are parsed and checked in parallel."""
 
     def work(piece: Piece) -> list[tuple[Chunk, Conformed]]:
         try:
             return [(chunk, conform(title, chunk)) for chunk in piece.parse()]
         except pa.ArrowException as error:
-            # whatever it is, it must not keep the other files from landing
+            # whatever it is, it must not stop the other files from landing
             raise unreadable(error) from error
 
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -235,8 +234,8 @@ def _rejects(file_no: int, dataset: str, rejected: pa.Table, before: int) -> lis
 
 
 def with_ids(before: list[pa.Table], new: pa.Table) -> list[pa.Table]:
-    """The file's source ids so far. Chunks name the same ids again and again: now and then what
-    has gathered is made distinct."""
+    """The file's source ids so far. Chunks repeat the same ids, so they are made distinct now and
+    then."""
     if not new.num_rows:
         return before
     gathered = [*before, new]
@@ -250,7 +249,7 @@ def with_ids(before: list[pa.Table], new: pa.Table) -> list[pa.Table]:
 
 
 def _mentions(file_no: int, records: pa.Table, dataset: str) -> list[pa.Table]:
-    """Each id of the records with its first and last time, and for sessions their latest end."""
+    """Each id of the records with its first and last time; a session's last is its latest end."""
     entity, begins = DATASETS[dataset].entity, DATASETS[dataset].time_column
     if entity is None or not records.num_rows:
         return []
@@ -316,7 +315,7 @@ def _spans(title: Title, batch: pa.RecordBatch) -> pa.Table:
 
 
 def own_days(con: duckdb.DuckDBPyConnection, dataset: str, file_nos: list[int]) -> set[date]:
-    """The days of which these files hold records."""
+    """The days of these files' records."""
     found = con.execute(
         "select distinct day from batches where dataset = ? and file_no in (select unnest(?))",
         [dataset, file_nos],

@@ -38,7 +38,7 @@ def _number(text: str) -> str:
     return text.rstrip("0").rstrip(".")
 
 
-# numbers stay texts: nothing is lost, and an id of 20 digits stays what it is
+# numbers stay texts: nothing is lost, also of an id of 20 digits
 _decoder = json.JSONDecoder(parse_float=_number, parse_int=str, parse_constant=str)
 # the decoder's inner function: a record of 200 letters takes half the time without its wrapping
 _scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once  # type: ignore[attr-defined]
@@ -67,7 +67,7 @@ def _lines_piece(found: Found, block: bytes) -> Piece:
 
 
 def _lines(block: bytes) -> Iterator[str | bytes]:
-    """Lines with something on them, as text where they are UTF-8."""
+    """The lines that are not blank, as text where they are UTF-8."""
     try:
         for text in block.decode("utf-8").split("\n"):
             if stripped := text.strip(_SPACE):
@@ -85,16 +85,16 @@ def _line_record(line: str | bytes) -> Record | Broken:
     if isinstance(line, bytes):
         return Broken(0, "not_utf8", line.decode("utf-8", "backslashreplace"))
     try:
-        told, end = _scan(line, 0)
+        value, end = _scan(line, 0)
     except _NOT_JSON:
         return Broken(0, "not_json", line)
-    return told if end == len(line) and isinstance(told, dict) else Broken(0, "not_json", line)
+    return value if end == len(line) and isinstance(value, dict) else Broken(0, "not_json", line)
 
 
 def _refuse_half_line(line: bytes) -> None:
     """Refuses the file when its last line, which has no line end, is the beginning of a record."""
-    told = next((_line_record(line) for line in _lines(line)), None)
-    if isinstance(told, Broken) and line.lstrip().startswith(b"{"):
+    record = next((_line_record(line) for line in _lines(line)), None)
+    if isinstance(record, Broken) and line.lstrip().startswith(b"{"):
         raise cut_off()
 
 
@@ -112,9 +112,9 @@ def json_pieces(found: Found, notes: set[str]) -> Iterator[Piece]:
     text = _document(found, notes)
     records: list[Record | Broken] = []
     begin = 0
-    for told, end in _elements(text):
-        is_record = isinstance(told, dict)
-        records.append(told if is_record else Broken(0, "not_json", json.dumps(told)))
+    for value, end in _elements(text):
+        is_record = isinstance(value, dict)
+        records.append(value if is_record else Broken(0, "not_json", json.dumps(value)))
         if end - begin > BLOCK_BYTES:
             yield _records_piece(found, records)
             records, begin = [], end
@@ -157,18 +157,18 @@ def _document(found: Found, notes: set[str]) -> str:
 
 
 def _elements(text: str) -> Iterator[tuple[Any, int]]:
-    """The elements of the document's array, or the object that it is, and where each ends."""
+    """The elements of the document's array, or its one object, and where each ends."""
     place = _skip(text, 0)
     if text[place] not in "[{":
         raise FileRefused("not_its_format", "it is neither a JSON object nor an array of them")
     if text[place] == "{":
-        told, place = _element(text, place)
-        yield told, place
+        value, place = _element(text, place)
+        yield value, place
     else:
         place = _skip(text, place + 1)
         while text[place : place + 1] != "]":
-            told, place = _element(text, place)
-            yield told, place
+            value, place = _element(text, place)
+            yield value, place
             place = _skip(text, place)
             if text[place : place + 1] == ",":
                 place = _skip(text, place + 1)
@@ -191,18 +191,18 @@ def _skip(text: str, place: int) -> int:
 
 def _element(text: str, place: int) -> tuple[Any, int]:
     try:
-        told, end = _scan(text, place)
+        value, end = _scan(text, place)
     except json.JSONDecodeError as error:
         raise _no_json(text, error.pos, error.msg) from error
     except StopIteration as error:
         raise _no_json(text, int(error.value)) from error
     except (ValueError, RecursionError) as error:
         raise _no_json(text, place, "brackets too deep") from error
-    return told, end
+    return value, end
 
 
 def _no_json(text: str, place: int, why: str = "") -> FileRefused:
-    """The document ends in the middle, or is no JSON."""
+    """The refusal of a document that ends in the middle, or is no JSON."""
     closed = text[-1] == {"[": "]", "{": "}"}[text.lstrip(_SPACE)[0]]
     near_end = place >= len(text) or (not closed and place >= len(text) - 8)
     if near_end or why.startswith("Unterminated string"):
@@ -227,11 +227,11 @@ def _dumped(found: Found, records: list[Record | Broken]) -> list[Chunk]:
         if isinstance(session.get("heartbeats"), list):
             apart["sessions"] += _parts(found.mapping, session)
             session_id = _value(found.mapping, "sessions", "session_id", session)
-            for told in session["heartbeats"]:
+            for heartbeat in session["heartbeats"]:
                 apart["heartbeats"].append(
-                    {"session_id": session_id, **told}
-                    if isinstance(told, dict)
-                    else Broken(0, "not_json", json.dumps(told))
+                    {"session_id": session_id, **heartbeat}
+                    if isinstance(heartbeat, dict)
+                    else Broken(0, "not_json", json.dumps(heartbeat))
                 )
         else:
             apart[found.dataset].append(record)
@@ -248,12 +248,12 @@ def _squashed(record: Record) -> Record:
 
 def _value(mapping: Mapping, dataset: str, column: str, squashed: Record) -> Any:
     """A contract column's value under the first of its names that has one."""
-    told = (squashed.get(name) for name in names_of(mapping, dataset, column))
-    return next((value for value in told if value is not None), None)
+    values = (squashed.get(name) for name in names_of(mapping, dataset, column))
+    return next((value for value in values if value is not None), None)
 
 
 def _parts(mapping: Mapping, session: Record) -> list[Record | Broken]:
-    """The parts that players had in a dumped session: those that it tells, or one for each player
+    """The parts that players had in a dumped session: those that it lists, or one for each player
     of its heartbeats."""
     whole = {
         column: _value(mapping, "sessions", column, session)
@@ -265,11 +265,11 @@ def _parts(mapping: Mapping, session: Record) -> list[Record | Broken]:
             if not isinstance(player, dict):
                 parts.append(Broken(0, "not_json", json.dumps(player)))
                 continue
-            told = _squashed(player)
+            squashed = _squashed(player)
             own = {
                 column.name: value
                 for column in DATASETS["sessions"].columns
-                if (value := _value(mapping, "sessions", column.name, told)) is not None
+                if (value := _value(mapping, "sessions", column.name, squashed)) is not None
             }
             parts.append({**whole, **own})
         return parts
@@ -277,12 +277,12 @@ def _parts(mapping: Mapping, session: Record) -> list[Record | Broken]:
     for heartbeat in session["heartbeats"]:
         if not isinstance(heartbeat, dict):
             continue
-        told = _squashed(heartbeat)
-        player_id = _value(mapping, "heartbeats", "player_id", told)
+        squashed = _squashed(heartbeat)
+        player_id = _value(mapping, "heartbeats", "player_id", squashed)
         if player_id is not None and str(player_id) not in seen:
             seen.add(str(player_id))
             part = {**whole, "player_id": player_id, "kills": "0", "deaths": "0"}
-            team = _value(mapping, "heartbeats", "team_id", told)
+            team = _value(mapping, "heartbeats", "team_id", squashed)
             parts.append(part if team is None else {**part, "team_id": team})
     return parts
 
@@ -304,10 +304,10 @@ def _encodable(record: Record | Broken) -> Record | Broken:
 
 
 def _columns(mapping: Mapping, dataset: str, records: list[Record | Broken]) -> Chunk:
-    kept = [record for record in records if isinstance(record, dict)]
+    objects = [record for record in records if isinstance(record, dict)]
     rows = np.arange(len(records))
     broken: list[Broken] = []
-    if len(kept) < len(records):
+    if len(objects) < len(records):
         whole = np.array([isinstance(record, dict) for record in records], np.bool_)
         broken = [
             Broken(row, record.reason, record.record)
@@ -317,7 +317,7 @@ def _columns(mapping: Mapping, dataset: str, records: list[Record | Broken]) -> 
         for record in broken:
             record.record.encode("utf-8")
         rows = rows[whole]
-    names = list(dict.fromkeys(chain.from_iterable(kept)))
+    names = list(dict.fromkeys(chain.from_iterable(objects)))
     unread: list[str] = []
     if len(names) > MOST_COLUMNS:
         wanted = {
@@ -327,7 +327,7 @@ def _columns(mapping: Mapping, dataset: str, records: list[Record | Broken]) -> 
         names = [name for name in names if squash(name) in wanted]
     columns: dict[str, tuple[str, list[Any]]] = {}
     for name in names:
-        values = [record.get(name) for record in kept]
+        values = [record.get(name) for record in objects]
         if squash(name) in columns:  # records of one file that spell it differently
             first, before = columns[squash(name)]
             values = [b if a is None else a for a, b in zip(before, values, strict=True)]

@@ -1,10 +1,10 @@
-"""Landing: other people's files in. ``land`` is the only door.
+"""Landing files that others deliver. ``land`` is the only entry point.
 
-What is landed is a function of the files that ever lay in the landing folder (each name with its
-newest readable content), never of the order in which they came: a late file, a changed one and a
-second try give the partitions that one landing of everything would give. One landing is one
-transaction on the title's register; partitions are put in place after it, and a landing that was
-killed in between is finished by the next.
+What is landed depends on the files that were ever in the landing folder (each name with its newest
+readable content), never on the order in which they came: a late file, a changed one and a second
+try give the partitions that one landing of everything would give. One landing is one transaction
+on the title's register; partitions are put in place after it, and the next landing finishes one
+that was killed in between.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 
 Watch = Callable[[str, int], None]
-# A file's number is its landing's and its place in it: no two versions ever share one.
+# A file's number is made of its landing's number and its place in it: no two versions share one.
 FILES_A_LANDING = 1 << 24
 
 
@@ -115,12 +115,12 @@ class LandReport:
 
 
 def landed_dir(title: str) -> Path:
-    """What landing keeps of a title."""
+    """The folder of a title's register, staged files and landed products."""
     return data_dir() / "landed" / title
 
 
 def landing_lock(title: str) -> Lock:
-    """Whoever holds it may write the title's register, or read it while nobody writes."""
+    """The lock under which the title's register is written or read."""
     path = landed_dir(title) / "landing.lock"
     return Lock(Kind.LANDING, path, f"the landing register of {title}")
 
@@ -130,8 +130,8 @@ def land(title: Title, *, dry_run: bool = False, watch: Watch | None = None) -> 
 
     Files that cannot be read are refused, one by one, with a reason, and the others land. Raises
     LandingError, having changed nothing, when a larger share of a dataset's records is rejected
-    than the title allows. ``watch`` hears of the rows as they go by. With ``dry_run`` nothing
-    is landed, and the report says what would be; what it drafts on the way goes again.
+    than the title allows. ``watch`` is called with (what, rows) as they go by. With
+    ``dry_run`` nothing is landed, and the report says what would be; drafts are removed.
     """
     if not title.lands:
         raise LandingError(
@@ -146,24 +146,24 @@ def land(title: Title, *, dry_run: bool = False, watch: Watch | None = None) -> 
         raise LandingError(
             f"{title.name}: {error.strerror or error}{where}: mend that, and land again"
         ) from error
-    # the load that follows in this process needs the memory that Arrow keeps for itself
+    # the load that follows in this process needs the memory that Arrow holds in reserve
     pa.default_memory_pool().release_unused()
     return report
 
 
 def _check_names(title: Title) -> None:
-    """The mapping speaks of columns that the contract has; a misspelt one would be left out
-    without a word."""
+    """Raises LandingError where the mapping names a column that the contract does not have: it
+    would be ignored."""
     mapping = title.landing_settings.mapping
-    told = [
+    mapped = [
         (f"{part}.{dataset}.{name}", name, [column.name for column in DATASETS[dataset].columns])
         for part, of in (("columns", mapping.columns), ("defaults", mapping.defaults))
         for dataset, names in of.items()
         for name in names
     ]
     words = sorted({c.name for dataset in DATASETS.values() for c in dataset.columns})
-    told += [(f"values.{name}", name, words) for name in mapping.values]
-    for where, name, known in told:
+    mapped += [(f"values.{name}", name, words) for name in mapping.values]
+    for where, name, known in mapped:
         if name not in known:
             raise LandingError(
                 f"{title.name}: landing.mapping.{where}: the contract has no such column"
@@ -238,10 +238,10 @@ class _OneLanding:
         self.intakes: list[Intake] = []
         self.files: list[dict[str, object]] = []
         self.astray: set[tuple[str, date]] = set()
-        told = "content_digest, bytes, modified_ns, changed_ns, mapping"
+        columns = "content_digest, bytes, modified_ns, changed_ns, mapping"
         self.landed = {
             name: row
-            for name, *row in con.execute(f"select name, file_no, {told} from files").fetchall()
+            for name, *row in con.execute(f"select name, file_no, {columns} from files").fetchall()
         }
         # versions whose staged files are gone: somebody cleared the folder, or the disk lost them
         self.lost = {
@@ -253,7 +253,8 @@ class _OneLanding:
             if not staged_path(title.name, key, dataset).exists()
         }
         self.refused_before = {
-            name: row for name, *row in con.execute(f"select name, {told} from refused").fetchall()
+            name: row
+            for name, *row in con.execute(f"select name, {columns} from refused").fetchall()
         }
 
     def run(self, astray: Reopened, began: float) -> LandReport:
@@ -296,8 +297,8 @@ class _OneLanding:
         )
 
     def _consider(self, found: Found) -> _Candidate | None:
-        """The file, which is being read from now on, where it is new or says something else than
-        before."""
+        """Starts to read the file where it is new or changed; None where it is not, or is
+        refused."""
         con = self.con
         known, refused = self.landed.get(found.name), self.refused_before.get(found.name)
         mapping = self.mapping
@@ -367,12 +368,12 @@ class _OneLanding:
         self.refused.append((found, refusal, digest))
 
     def _enter(self) -> None:
-        """Tells the register of the files that were taken in, and of those that were refused."""
-        told = [found.name for found, _ in self.new.values()]
-        told += [found.name for found, _, _ in self.refused]
+        """Adds the files that were taken in, and those that were refused, to the register."""
+        names = [found.name for found, _ in self.new.values()]
+        names += [found.name for found, _, _ in self.refused]
         # what was refused and is no longer there: it was renamed, say
-        told += self.gone
-        self.con.execute("delete from refused where name in (select unnest(?))", [told])
+        names += self.gone
+        self.con.execute("delete from refused where name in (select unnest(?))", [names])
         refused = [
             {
                 "name": found.name, "dataset": found.dataset, "content_digest": digest,
@@ -388,8 +389,8 @@ class _OneLanding:
         enter(self.entries, self.intakes)
 
     def _check_mapping(self) -> None:
-        """Files that are landed were all read by the mapping of now, or what is admitted would
-        depend on what was there before."""
+        """Raises LandingError where a landed file was read by another mapping, and is not read
+        again: what is admitted would depend on earlier landings."""
         again = {found.name for found, _ in self.new.values()}
         old = [name for name, row in self.landed.items() if row[5] != self.mapping]
         left = sorted(set(old) - again)
@@ -412,10 +413,10 @@ class _OneLanding:
             {"new": list(self.new)},
         ).fetchall():
             if rejected > limit * read:
-                told = self._rejects_of(list(self.new), dataset)
+                reasons = self._rejects_of(list(self.new), dataset)
                 raise TooManyRejects(
                     f"{self.title.name}: {rejected:,} of {read:,} {dataset} would be rejected"
-                    f" ({rejected / read:.1%}, the limit is {limit:.1%}): {told}; nothing was"
+                    f" ({rejected / read:.1%}, the limit is {limit:.1%}): {reasons}; nothing was"
                     " changed: mend the files or the mapping, or raise landing.reject_limit"
                 )
 
@@ -432,7 +433,7 @@ class _OneLanding:
         return "; ".join(f"{n:,} {why} (first: {where})" for why, n, where in reasons) or None
 
     def _collect_changes(self) -> None:
-        """Keeps the partitions that hold other records than before."""
+        """Notes the partitions whose records changed, and discards the others."""
         admission = self.admission
         for (dataset, day), partition in sorted(admission.finished.items()):
             manifest = partition.manifest
@@ -455,7 +456,7 @@ class _OneLanding:
                 self._change("products", EPOCH, held.num_rows, admission.products.num_rows, digest)
 
     def _in_place(self, dataset: str, day: date) -> Manifest | None:
-        """The manifest that lies there; None where there is none, or a damaged one."""
+        """The manifest in place; None where it is missing or damaged."""
         try:
             return read_manifest(self.title.name, dataset, day)
         except PartitionError:
@@ -476,7 +477,7 @@ class _OneLanding:
         )  # fmt: skip
 
     def _why(self, dataset: str, day: date) -> str:
-        """Which of this landing's files have records that the partition takes or took."""
+        """Why the partition changed, in one line: this landing's files with records for it."""
         read = self.con.execute(
             "select distinct name from batches join files using (file_no)"
             " where batches.dataset = ? and file_no in (select unnest(?))"
@@ -487,13 +488,13 @@ class _OneLanding:
         if (dataset, day) in self.astray:
             return "it was lost or damaged, and is made again from what is staged"
         if names:
-            told = [
+            files = [
                 f"{'changed' if status == 'changed' else 'new'} {found.name}"
                 for found, status in self.new.values()
                 if found.name in names
             ]
-            more = f" and {len(told) - 2} more" if len(told) > 2 else ""
-            return ", ".join(told[:2]) + more
+            more = f" and {len(files) - 2} more" if len(files) > 2 else ""
+            return ", ".join(files[:2]) + more
         if dataset == "heartbeats":
             return "its sessions changed: heartbeats that waited are admitted, or wait again"
         changed = sorted(f.name for f, status in self.new.values() if status == "changed")
@@ -536,7 +537,7 @@ class _OneLanding:
         return sorted(reports, key=lambda report: (report.file, report.dataset))
 
     def put_in_place(self) -> None:
-        """After the commit: the partitions' manifests, and the products."""
+        """Puts the partitions' manifests, and the products, in place: after the commit."""
         for partition in self.admission.finished.values():
             partition.commit()
         if self.admission.products is not None:
@@ -547,11 +548,11 @@ class _OneLanding:
         self.con.execute("update changes set written = true where not written")
 
     def sweep(self) -> None:
-        """Removes staged files that no landed version has: replaced, refused, undone, or left by a
+        """Removes the staged files of no landed version: replaced, refused, undone, or left by a
         landing that was killed."""
-        keep = {row[0] for row in self.con.execute("select staged_key from files").fetchall()}
+        landed = {row[0] for row in self.con.execute("select staged_key from files").fetchall()}
         for path in (landed_dir(self.title.name) / "staged").glob("*"):
-            if path.name.rsplit("-", 1)[0] not in keep:
+            if path.name.rsplit("-", 1)[0] not in landed:
                 path.unlink(missing_ok=True)
 
 
@@ -563,7 +564,7 @@ class _Counts:
 
 
 def _counts(con: duckdb.DuckDBPyConnection) -> dict[tuple[int, str], _Counts]:
-    """What became of each landed file's records, by file and dataset."""
+    """The counts of each landed file's records, by file number and dataset."""
     found = con.execute(
         "select file_no, dataset, any_value(name), any_value(notes), sum(rows_read)::bigint,"
         " sum(accepted)::bigint, sum(rejected)::bigint, sum(duplicates)::bigint,"
@@ -580,12 +581,12 @@ def _counts(con: duckdb.DuckDBPyConnection) -> dict[tuple[int, str], _Counts]:
 
 
 def _check_sums(counts: dict[tuple[int, str], _Counts]) -> None:
-    """Every record that was read is accepted, rejected, dropped as a duplicate, or waits."""
-    for (_, dataset), told in counts.items():
-        read, *became = told.numbers
+    """Raises AssertionError unless every record is accepted, rejected, a duplicate or waiting."""
+    for (_, dataset), of_file in counts.items():
+        read, *became = of_file.numbers
         if read != sum(became):
             raise AssertionError(
-                f"{told.name}: {read} {dataset} were read, but {sum(became)} have a verdict:"
+                f"{of_file.name}: {read} {dataset} were read, but {sum(became)} have a verdict:"
                 " this is a fault of the platform, and nothing was changed"
             )
 
@@ -595,8 +596,8 @@ def _last_own_day(dataset: str, day: date) -> date:
 
 
 def _astray(con: duckdb.DuckDBPyConnection, title: Title) -> Reopened:
-    """The partitions that do not lie there as the last landing that changed them left them: one
-    was killed before it had put them in place, or their files were lost or cut short since."""
+    """The partitions that are not as the last landing that changed them left them: it was killed
+    before it put them in place, or their files were lost or cut short since."""
     reopened = Reopened()
     for dataset, day, digest, written in con.execute(
         "select dataset, day, arg_max(digest, landing), bool_and(written) from changes"
@@ -618,21 +619,21 @@ def _astray(con: duckdb.DuckDBPyConnection, title: Title) -> Reopened:
 
 
 def _announce(con: duckdb.DuckDBPyConnection, title: Title) -> None:
-    """Writes each landing that is not told yet into a file of its own: a sensor reads those, and
-    never waits for the register."""
+    """Writes a file for each landing that has none yet: a sensor reads these, and never waits for
+    the register."""
     folder = landed_dir(title.name) / "landings"
     folder.mkdir(exist_ok=True)
     last = max((int(path.stem) for path in folder.glob("*.json")), default=0)
     for number, state in con.execute(
         "select number, state from landings where number > ? order by number", [last]
     ).fetchall():
-        changes = con.execute(
+        rows = con.execute(
             "select dataset, day, rows_before, rows_after, digest, why from changes"
             " where landing = ? order by dataset, day",
             [number],
         ).fetchall()
-        told = [asdict(PartitionChange(*change)) for change in changes]
-        text = json.dumps({"number": number, "state": state, "changes": told}, default=str)
+        changes = [asdict(PartitionChange(*row)) for row in rows]
+        text = json.dumps({"number": number, "state": state, "changes": changes}, default=str)
         _write_atomically(folder / f"{number:08d}.json", text + "\n")
 
 
@@ -662,28 +663,28 @@ def landings_since(title: Title, number: int) -> list[Landing]:
     landings = []
     for path in sorted((landed_dir(title.name) / "landings").glob("*.json")):
         if int(path.stem) > number:
-            told = json.loads(path.read_text(encoding="utf-8"))
+            landing = json.loads(path.read_text(encoding="utf-8"))
             changes = tuple(
                 PartitionChange(**(change | {"day": date.fromisoformat(change["day"])}))
-                for change in told["changes"]
+                for change in landing["changes"]
             )
-            landings.append(Landing(told["number"], changes))
+            landings.append(Landing(landing["number"], changes))
     return landings
 
 
 def folder_state(title: Title) -> str:
-    """A digest over the names, sizes and times of what lies in the landing folder and of how it is
-    read: cheap, and another one whenever a file changes (the change time is the system's own)."""
+    """A digest of the names, sizes and times of the files in the landing folder and of how they are
+    read: cheap, and different whenever a file changes (the change time is the system's own)."""
     digest = hashlib.blake2b(title.landing_fingerprint.encode(), digest_size=16)
     digest.update(str(sorted(title.landing_settings.datasets)).encode())
     for found in discover(title):
-        told = (found.name, found.size, found.modified_ns, found.changed_ns)
-        digest.update(repr(told).encode())
+        stat = (found.name, found.size, found.modified_ns, found.changed_ns)
+        digest.update(repr(stat).encode())
     return digest.hexdigest()
 
 
 def last_landed_state(title: Title) -> str | None:
-    """The folder's state at the last landing that went through; None before the first."""
+    """The folder's state at the last landing that succeeded; None before the first."""
     try:
         return (landed_dir(title.name) / "state").read_text(encoding="utf-8").strip()
     except FileNotFoundError:
@@ -691,12 +692,12 @@ def last_landed_state(title: Title) -> str | None:
 
 
 def is_held_back(title: Title) -> bool:
-    """Whether the folder as it lies was found to have too many rejects for the title's limit."""
+    """Whether the folder, as it is now, had too many rejects for the title's limit."""
     try:
-        told = (landed_dir(title.name) / "held_back").read_text(encoding="utf-8").strip()
+        held_back = (landed_dir(title.name) / "held_back").read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return False
-    return told == _held_back(title, folder_state(title))
+    return held_back == _held_back(title, folder_state(title))
 
 
 def _held_back(title: Title, state: str) -> str:

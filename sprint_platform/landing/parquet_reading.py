@@ -19,7 +19,7 @@ from sprint_platform.landing.streams import PARQUET_MAGIC, cut_off, seekable
 BATCH_ROWS = 524_288
 BATCH_BYTES = 128 * 2**20
 BOMB_ROWS_PER_BYTE = 64
-# What pyarrow raises for damaged files, besides what it means to raise.
+# What pyarrow raises for damaged files, besides its own exceptions.
 DAMAGE = (
     pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexError, OverflowError,
     MemoryError, NotImplementedError,
@@ -49,7 +49,7 @@ def parquet_pieces(found: Found, _: set[str]) -> Iterator[Piece]:
 
 
 def _whole(file: BinaryIO) -> int:
-    """The file's size; it begins and ends as Parquet does."""
+    """The file's size. Raises FileRefused unless it begins and ends as Parquet does."""
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     begin = file.read(4)
@@ -73,7 +73,7 @@ def _open(file: BinaryIO, size: int, found: Found) -> tuple[pq.ParquetFile, list
             f"its {size:,} bytes hold {first.metadata.num_rows:,} rows: that is no telemetry",
         )
     schema = first.schema_arrow
-    # texts stay numbered as they are stored: faster, and a long text is not repeated for each row
+    # texts stay dictionary-encoded: faster, and a long text is not repeated for each row
     numbered = [f.name for f in schema if is_text(f.type) or _is_variable_bytes(f.type)]
     return pq.ParquetFile(
         file, metadata=first.metadata, read_dictionary=numbered, **options
@@ -99,7 +99,7 @@ def _piece(dataset: str, table: pa.Table, unread: tuple[str, ...]) -> Piece:
 
 
 def _check(table: pa.Table) -> None:
-    """Refuses texts that are not UTF-8, which Arrow takes from Parquet unseen, and damaged ones."""
+    """Refuses damaged columns, and texts that are not UTF-8, which Arrow reads without a check."""
     for name, column in zip(table.column_names, table.columns, strict=True):
         if pa.types.is_primitive(value_type(column.type)):
             continue

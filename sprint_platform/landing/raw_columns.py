@@ -14,7 +14,7 @@ import pyarrow.types as pt
 
 
 def one_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """The column in one piece; of an extension type but uuid, what it is stored as."""
+    """The column as one array; an extension type other than uuid as its storage."""
     if isinstance(column, pa.ChunkedArray):
         if column.num_chunks != 1:
             if pt.is_dictionary(column.type):
@@ -40,7 +40,7 @@ def is_bytes(type_: pa.DataType) -> bool:
 
 
 def value_type(type_: pa.DataType) -> pa.DataType:
-    """The type of a column's values, whether or not they are numbered in a dictionary."""
+    """The type of a column's values, also where they are dictionary-encoded."""
     return type_.value_type if pt.is_dictionary(type_) else type_
 
 
@@ -52,9 +52,9 @@ def texts(values: pa.Array) -> pa.StringArray:
     if pt.is_null(type_):
         return pa.nulls(len(values), pa.string())
     if is_text(type_):
-        told = values.cast(pa.string())
-        empty = pc.equal(told, "")
-        return pc.if_else(empty, None, told) if pc.any(empty).as_py() else told
+        text = values.cast(pa.string())
+        empty = pc.equal(text, "")
+        return pc.if_else(empty, None, text) if pc.any(empty).as_py() else text
     if pt.is_integer(type_) or pt.is_boolean(type_):
         return values.cast(pa.string())
     if pt.is_temporal(type_):
@@ -72,8 +72,8 @@ def _text(value: Any) -> str | None:
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
     if isinstance(value, Decimal):
-        told = format(value, "f")
-        return told.rstrip("0").rstrip(".") if "." in told else told
+        text = format(value, "f")
+        return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace") or None
     if isinstance(value, list | dict):
@@ -82,8 +82,8 @@ def _text(value: Any) -> str | None:
 
 
 def distinct(raw: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int64]]:
-    """The values that a column has, and which of them each row has (-1: none). Values may stand
-    there twice, or for no row."""
+    """A column's values, and the index into them of each row (-1: null). A value may occur twice,
+    or in no row."""
     if not pt.is_dictionary(raw.type):
         if pt.is_decimal(raw.type) and raw.type.bit_width < 128:
             raw = raw.cast(pa.decimal128(raw.type.precision, raw.type.scale))

@@ -63,7 +63,7 @@ class JsonLines:
 
 
 def text_of(column: pa.ChunkedArray) -> pa.Array:
-    """The column's values as text, null where they are."""
+    """The column's values as text; null stays null."""
     text = _column_text(column).to_arrow(compat_level=pl.CompatLevel.oldest())
     return text.cast(pa.string())
 
@@ -94,7 +94,7 @@ def _json_values(column: pa.ChunkedArray, wrong: Mapping[int, str] | None) -> pl
         text = _text(column)
     else:
         text = _words(column, _json_strings)
-    wrong = {row: _json_string(told) for row, told in (wrong or {}).items()}
+    wrong = {row: _json_string(words) for row, words in (wrong or {}).items()}
     return _replaced(text.fill_null("null"), wrong)
 
 
@@ -126,19 +126,19 @@ def _column_text(column: pa.ChunkedArray) -> pl.Series:
     return _words(column, _text) if _is_id_or_time(column.type) else _text(column)
 
 
-def _words(column: pa.ChunkedArray, told: Callable[[pa.Array], pl.Series]) -> pl.Series:
+def _words(column: pa.ChunkedArray, write: Callable[[pa.Array], pl.Series]) -> pl.Series:
     """The column as text, every distinct value written once: ids, times and words repeat."""
     encoded = in_one_piece(column).dictionary_encode()
-    return told(encoded.dictionary).gather(pl.Series(pl.from_arrow(encoded.indices)))
+    return write(encoded.dictionary).gather(pl.Series(pl.from_arrow(encoded.indices)))
 
 
 def _text(values: pa.Array | pa.ChunkedArray) -> pl.Series:
     if pa.types.is_fixed_size_binary(values.type):
         return _ids(values)
-    told = pl.Series(pl.from_arrow(values))
+    series = pl.Series(pl.from_arrow(values))
     if pa.types.is_timestamp(values.type):
-        return told.dt.to_string("%Y-%m-%dT%H:%M:%S%.6f").str.strip_suffix(".000000") + "Z"
-    return told.cast(pl.String)
+        return series.dt.to_string("%Y-%m-%dT%H:%M:%S%.6f").str.strip_suffix(".000000") + "Z"
+    return series.cast(pl.String)
 
 
 _HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), "<u2")

@@ -1,9 +1,9 @@
 """Admission of sessions, purchases, sign-ons, players and products: staged records to days.
 
 A session belongs to the day of its earliest record, every other record to its own. Of several
-records with one key the earliest stays (then the first file by name, then the first row): exact
-copies of it are dropped as duplicates, others are rejected. So what is admitted depends on what
-lies there, never on the order in which it came.
+records with one key the earliest is admitted (then the first file by name, then the first row):
+exact copies of it are dropped as duplicates, others are rejected. So what is admitted depends on
+the files, never on the order in which they came.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Admitted:
     labels: pa.Table | None = None  # session_id, team_label, team_id
 
 
-def kept_key(dataset: str) -> str:
+def key_sql(dataset: str) -> str:
     """The key of a record within its partition, as SQL."""
     return ", ".join(DATASETS[dataset].key)
 
@@ -44,8 +44,8 @@ def admit_records(entries: Entries, title: Title, dataset: str, day: date) -> Ad
     con, contract = entries.con, DATASETS[dataset]
     columns = [c.name for c in contract.columns]
     labels = dataset == "sessions" and title.landing_settings.mapping.teams == "labels"
-    told = ["team_label" if labels and c == "team_id" else c for c in columns]
-    content = f"row({', '.join(told)})"
+    recorded = ["team_label" if labels and c == "team_id" else c for c in columns]
+    content = f"row({', '.join(recorded)})"
     time, entity = contract.time_column, contract.entity
     candidates, late = "staged", "false"
     if entity and time:
@@ -56,40 +56,39 @@ def admit_records(entries: Entries, title: Title, dataset: str, day: date) -> Ad
         if dataset == "sessions":
             late = f"{time} > starts.first_at + interval {LONGEST_SESSION_SECONDS} second"
     candidates = f"(select staged.*, {late} as late from {candidates})"
-    key = kept_key(dataset)
+    key = key_sql(dataset)
     repeated = con.execute(f"select 1 from {candidates} group by {key} having count(*) > 1 limit 1")
     if repeated.fetchone() is None:  # the usual case, in a third of the time
         verdict, source = "case when late then 'outside_session' end", candidates
     else:
-        # a player signs on often in a day; the contract keeps the day's first
-        same = "true" if dataset == "signons" else f"{content} = first_value({content}) over kept"
+        # a player signs on often in a day; the contract has the day's first
+        same = "true" if dataset == "signons" else f"{content} = first_value({content}) over of_key"
         order = f"{time}, place, row" if time else "place, row"
         verdict = (
             "case when not first then case when same then 'duplicate' else 'duplicate_key' end"
             " when late then 'outside_session' end"
         )
         source = (
-            f"(select *, {same} as same, row_number() over kept = 1 as first from {candidates}"
-            f" window kept as (partition by {key} order by {order}))"
+            f"(select *, {same} as same, row_number() over of_key = 1 as first from {candidates}"
+            f" window of_key as (partition by {key} order by {order}))"
         )
     with _relation(con, "judged", f"select *, {verdict} as verdict from {source}"):
-        return _admit_judged(entries, dataset, day, told, labels=labels)
+        return _admit_judged(entries, dataset, day, recorded, labels=labels)
 
 
 def _admit_judged(
-    entries: Entries, dataset: str, day: date, told: list[str], *, labels: bool
+    entries: Entries, dataset: str, day: date, recorded: list[str], *, labels: bool
 ) -> Admitted:
-    """Tells the register of the verdicts in ``judged``; returns what was accepted."""
+    """Adds the verdicts in ``judged`` to the register; returns the accepted records."""
     contract = DATASETS[dataset]
     columns = [c.name for c in contract.columns]
-    _tell(entries, dataset, day, unassigned=False, told=told)
+    _replace_verdicts(entries, dataset, day, unassigned=False, recorded=recorded)
     if labels:
         team = "cast(dense_rank() over (partition by session_id order by team_label) as smallint)"
-        told = [f"{team} as team_id" if c == "team_id" else c for c in columns]
-        told.append("team_label")
+        columns = [f"{team} as team_id" if c == "team_id" else c for c in columns]
+        columns.append("team_label")
     selected = entries.con.execute(
-        f"select {', '.join(told if labels else columns)} from judged where verdict is null"
-        f" order by place, row"
+        f"select {', '.join(columns)} from judged where verdict is null order by place, row"
     ).to_arrow_table()
     numbers = None
     if labels:
@@ -105,23 +104,23 @@ def admit_derived_sessions(
     last_heartbeats: Callable[[pa.Table], pa.Table],
 ) -> Admitted:
     """The day's sessions where only heartbeats are delivered: a player's part lasts from the first
-    heartbeat to the end of the last one's interval. What comes more than a day after the session's
-    start is none of it, and a part ends there at the latest.
+    heartbeat to the end of the last one's interval. Heartbeats more than a day after the session's
+    start do not belong to it, and a part ends there at the latest.
 
-    ``staged`` holds spans of heartbeats: a player's first and last one of a file's batch. Of parts
-    that go on beyond the day (session_id, player_id, ends_by), ``last_heartbeats`` tells the last
-    heartbeat up to then (session_id, player_id, last_at): their spans do not."""
+    ``staged`` holds spans of heartbeats: a player's first and last one of a file's batch. For parts
+    that go on beyond the day (session_id, player_id, ends_by), ``last_heartbeats`` returns the last
+    heartbeat up to ``ends_by`` (session_id, player_id, last_at), which their spans do not show."""
     labels = title.landing_settings.mapping.teams == "labels"
     team, nobody = ("team_label", "'1'") if labels else ("team_id", "1")
     number = "dense_rank() over (partition by session_id order by team)" if labels else "team"
     spans = (
-        "with told as ("
+        "with bounded as ("
         f" select session_id, player_id, coalesce({team}, {nobody}) as team, started_at,"
         "  event_datetime, place, min(started_at) over (partition by session_id)"
         f"   + interval {LONGEST_SESSION_SECONDS} second as ends_by"
         " from staged where session_id in (select id from starts"
         f"  where dataset = 'sessions' and day = date '{day}'))"
-        f" select *, {number} as number from told where started_at <= ends_by"
+        f" select *, {number} as number from bounded where started_at <= ends_by"
     )
     with _relation(con, "spans", spans):
         overlong = con.execute(
@@ -139,11 +138,11 @@ def admit_derived_sessions(
 
 
 def _derived_parts(con: duckdb.DuckDBPyConnection, title: Title, lasts: pa.Table) -> pa.Table:
-    """The players' parts that ``spans`` and the last heartbeats of the overlong ones make."""
+    """The players' parts, from ``spans`` and the last heartbeats of the overlong ones."""
     con.register("lasts", lasts)
     try:
         return con.execute(
-            # how heartbeats are spread over files and batches must not show in a part
+            # a part must not depend on how heartbeats are spread over files and batches
             "with parts as (select session_id, player_id,"
             " cast(arg_min(number, (started_at, place, number)) as smallint) as team_id,"
             " min(started_at) as began, max(event_datetime) as last_at,"
@@ -162,8 +161,8 @@ def _derived_parts(con: duckdb.DuckDBPyConnection, title: Title, lasts: pa.Table
 
 
 def judge_unassigned(entries: Entries, dataset: str, day: date) -> None:
-    """Rejects what is staged of the day but belongs to no partition near it: a record whose key,
-    or session, begins on a day that is not its own (nor, for sessions, the day before)."""
+    """Rejects the records staged of the day that belong to no partition near it: their key, or
+    session, begins on another day than their own (for sessions, nor on the day before)."""
     contract = DATASETS[dataset]
     if contract.entity is None or contract.time_column is None:
         return
@@ -177,10 +176,10 @@ def judge_unassigned(entries: Entries, dataset: str, day: date) -> None:
         f" on starts.dataset = '{dataset}' and starts.id = {contract.entity}"
         f" where own_day = date '{day}' and not {near}"
     )
-    told = [c.name for c in contract.columns]
+    recorded = [c.name for c in contract.columns]
     with _relation(entries.con, "judged", judged) as table:
-        told = [c if c in table.column_names else "team_label" for c in told]
-        _tell(entries, dataset, day, unassigned=True, told=told)
+        recorded = [c if c in table.column_names else "team_label" for c in recorded]
+        _replace_verdicts(entries, dataset, day, unassigned=True, recorded=recorded)
 
 
 @contextmanager
@@ -194,10 +193,11 @@ def _relation(con: duckdb.DuckDBPyConnection, name: str, query: str) -> Iterator
         con.unregister(name)
 
 
-def _tell(
-    entries: Entries, dataset: str, day: date, *, unassigned: bool, told: Iterable[str]
+def _replace_verdicts(
+    entries: Entries, dataset: str, day: date, *, unassigned: bool, recorded: Iterable[str]
 ) -> None:
-    """Replaces what the register says of the day by the verdicts of ``judged``."""
+    """Replaces the day's verdicts in the register by those of ``judged``; rejected records are
+    written with the ``recorded`` columns."""
     entries.forget(dataset, day, unassigned=unassigned)
     of = f"'{dataset}' as dataset, date '{day}' as day, {str(unassigned).lower()} as unassigned"
     entries.add_selected(
@@ -207,7 +207,7 @@ def _tell(
         " count(*) filter (verdict = 'duplicate') as duplicates, 0 as waiting"
         " from judged group by file_no",
     )
-    fields = ", ".join(f"{name} := {name}" for name in told)
+    fields = ", ".join(f"{name} := {name}" for name in recorded)
     entries.add_selected(
         "rejected",
         f"select {of}, file_no, row, verdict as reason,"

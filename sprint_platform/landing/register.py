@@ -1,7 +1,7 @@
 """The register: what was landed so far, in ``data/landed/<title>/landing.duckdb``.
 
 One landing is one transaction on it, which is the landing's commit point. Records themselves are
-not here (they lie in staged files and partitions), only what is said about them.
+not here (they are in staged files and partitions), only what is known about them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ create table if not exists file_records (
 create table if not exists batches (
     file_no bigint not null, dataset varchar not null, number bigint not null, day date not null,
     rows bigint not null, first_at bigint not null, last_at bigint not null);
--- when a file first and last speaks of a session (or a purchase, a player, a product)
+-- a file's first and last record of a session (or a purchase, a player, a product)
 create table if not exists mentions (
     file_no bigint not null, dataset varchar not null, id uuid not null,
     first_at timestamp not null, last_at timestamp not null);
@@ -53,8 +53,8 @@ create table if not exists verdicts (
     dataset varchar not null, day date not null, unassigned boolean not null,
     file_no bigint not null, accepted bigint not null, rejected bigint not null,
     duplicates bigint not null, waiting bigint not null);
--- the landing that last judged a day's partition, or what no partition takes: whoever keeps a copy
--- of what is said of them copies what was judged since
+-- the landing that last judged a day's partition, or what no partition takes: a copy of the
+-- verdicts takes over the days that were judged since
 create table if not exists judged_days (
     dataset varchar not null, day date not null, unassigned boolean not null,
     landing bigint not null);
@@ -105,9 +105,9 @@ class LandingError(SprintError):
 
 @contextmanager
 def open_register(title: str, *, dry_run: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The title's register, for whoever holds the title's landing lock; DuckDB refuses any other
-    process meanwhile. Raises LockError where another program has it open and does not let go. For a
-    dry run where there is no register yet, one that goes again."""
+    """The title's register; the caller holds the title's landing lock, and DuckDB refuses any other
+    process meanwhile. Raises LockError where another program has it open and does not close it. A
+    dry run without a register gets a temporary one."""
     path = register_path(title)
     path.parent.mkdir(parents=True, exist_ok=True)
     passing = dry_run and not path.exists()
@@ -123,7 +123,7 @@ def open_register(title: str, *, dry_run: bool = False) -> Iterator[duckdb.DuckD
         # or ids would go to Arrow as texts
         con.execute("set arrow_lossless_conversion = true")
         # a join's filter on ids cannot be pushed into Arrow tables. They are what landing works
-        # on: a temporary table that is dropped keeps its memory until the transaction ends.
+        # on: a temporary table that is dropped holds its memory until the transaction ends.
         con.execute("set disabled_optimizers = 'join_filter_pushdown'")
         con.execute(TABLES)
         yield con
@@ -134,7 +134,7 @@ def open_register(title: str, *, dry_run: bool = False) -> Iterator[duckdb.DuckD
 
 
 class Entries:
-    """What one landing tells the register (``con``), gathered: an insert for every file, day or
+    """What one landing adds to the register (``con``), gathered: an insert for every file, day or
     slice would hold memory for itself until the transaction ends."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
@@ -157,23 +157,23 @@ class Entries:
                 self.flush()
 
     def add_selected(self, table: str, query: str) -> None:
-        """The same, of what a query gives."""
+        """Rows for a table of the register, from a query."""
         self.add(table, self.con.execute(query).to_arrow_table())
 
     def flush(self) -> None:
-        """Inserts what waits: to be called before it is read."""
+        """Inserts the gathered rows. To be called before they are read."""
         for table, parts in self._waiting.items():
             rows = pa.concat_tables(parts, promote_options="permissive").combine_chunks()
-            self.con.register("told", rows)
+            self.con.register("gathered", rows)
             try:
-                self.con.execute(f"insert into {table} by name select * from told")
+                self.con.execute(f"insert into {table} by name select * from gathered")
             finally:
-                self.con.unregister("told")
+                self.con.unregister("gathered")
         self._waiting, self._rows = {}, 0
 
     def forget(self, dataset: str, day: date, *, unassigned: bool) -> None:
-        """Removes what the register says of a day's partition, or of the day's unassigned records:
-        to be called before the day is judged, once in a landing."""
+        """Removes the verdicts on a day's partition, or on the day's unassigned records. To be
+        called before the day is judged, once in a landing."""
         key = {"dataset": dataset, "day": day, "unassigned": unassigned}
         if (dataset, day, unassigned) in self._judged:
             for table in ("verdicts", "rejected", "duplicates", "judged_days"):

@@ -1,7 +1,7 @@
 """Reopening: which days' partitions the newly landed and the replaced files touch.
 
-To be asked once the new files are in the register and before the replaced ones leave it; it moves
-the session-to-day index on.
+To be called when the new files are in the register, and before the replaced ones leave it; it
+updates the session-to-day index.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def reopen(
 
 
 def _spans_of_time(con: duckdb.DuckDBPyConnection, files: list[int]) -> dict[date, int]:
-    """The days of the files' heartbeats, with the first one's time."""
+    """The days of the files' heartbeats, each with the time of the first."""
     found = con.execute(
         "select day, min(first_at) from batches where dataset = 'heartbeats'"
         " and file_no in (select unnest(?)) group by day",
@@ -66,7 +66,7 @@ def _spans_of_time(con: duckdb.DuckDBPyConnection, files: list[int]) -> dict[dat
 
 def _move_index(con: duckdb.DuckDBPyConnection, new: list[int], replaced: list[int]) -> None:
     """Brings ``starts`` up to date; leaves in ``moved`` each id that was touched, with its old and
-    its new day, and whether a file that spoke of it is replaced."""
+    its new day, and whether a file that named it is replaced."""
     con.execute(
         "create or replace temp table touched as select dataset, id,"
         " bool_or(file_no in (select unnest(?))) as replaced, max(last_at) as last_at"
@@ -94,8 +94,8 @@ def _move_index(con: duckdb.DuckDBPyConnection, new: list[int], replaced: list[i
 
 
 def _add_far_records(con: duckdb.DuckDBPyConnection, reopened: Reopened) -> None:
-    """Records that lie days away from where their session (or key) begins or began: no partition
-    takes them, and what is said of them may have changed."""
+    """Adds the days of records that lie days after the start of their session (or key), now or
+    before: no partition takes them, and their verdicts may have changed."""
     found = con.execute(
         "select distinct batches.dataset, batches.day from moved"
         " join mentions using (dataset, id)"
@@ -115,7 +115,7 @@ def _add_heartbeats(
     reopened: Reopened,
     landed: dict[date, int],
 ) -> None:
-    """The heartbeats' days: where they landed, where their sessions changed, where they waited."""
+    """Adds the days on which heartbeats landed, their sessions changed, or they waited."""
     partitions, unassigned = reopened.partitions["heartbeats"], reopened.unassigned["heartbeats"]
     there = {
         row[0]
@@ -137,7 +137,7 @@ def _add_heartbeats(
         if day in there or day + one in there:
             partitions.add(day)
     lost = con.execute(
-        # whatever is said anew of a session may shorten it, too
+        # a session that changed may be shorter, too
         "select distinct old_day from moved where dataset = 'sessions' and old_day is not null"
     ).fetchall()
     for (day,) in lost:

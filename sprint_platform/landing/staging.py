@@ -1,8 +1,8 @@
-"""Staged records: what one landed file holds, checked by itself, waiting to be admitted to days.
+"""Staged records: those of one landed file that are valid, before they are admitted to days.
 
-``data/landed/<title>/staged/<key>-<dataset>.arrow`` holds the kept records of one file in batches
+``data/landed/<title>/staged/<key>-<dataset>.arrow`` holds the valid records of one file in batches
 of one UTC day each; a batch knows its time span, so that admission reads what it needs of a day,
-a slice of time at once, however large the file was.
+one slice of time after the other, however large the file was.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MICROSECONDS_AN_HOUR = 3_600_000_000
 # Heartbeats that come session by session, or in no order, are sorted into hours where a chunk is
 # large: or every slice of a day would read all of it.
 ROWS_WORTH_SORTING = 131_072
-FILES_KEPT_OPEN = 64
+MOST_OPEN_FILES = 64
 
 Integers = npt.NDArray[np.int64]
 
@@ -47,7 +47,7 @@ class Batch:
 
 
 def staged_path(title: str, key: str, dataset: str) -> Path:
-    """Where the records of the landed file with that key lie."""
+    """The file with the staged records of the landed file with that key."""
     return data_dir() / "landed" / title / "staged" / f"{key}-{dataset}.arrow"
 
 
@@ -65,7 +65,7 @@ def times_of(records: pa.Table | pa.RecordBatch, dataset: str) -> Integers:
 
 
 class StagedWriter:
-    """Writes one file's kept records of one dataset; a context manager, which removes the file
+    """Writes one file's valid records of one dataset; a context manager, which removes the file
     when its block fails."""
 
     def __init__(self, path: Path, schema: pa.Schema, dataset: str) -> None:
@@ -80,7 +80,7 @@ class StagedWriter:
         self._writer = pa.ipc.new_file(self._file, schema, options=options)
 
     def write(self, records: pa.Table) -> list[pa.RecordBatch]:
-        """Adds records in the file's order; returns the batches, of one day each, that they are."""
+        """Adds records in the file's order; returns them as batches of one day each."""
         written = []
         for day, batch, times in _by_day(records, self.dataset):
             self._writer.write_batch(batch)
@@ -100,7 +100,7 @@ class StagedWriter:
         finally:
             self._file.close()
         if kind is None and self.batches:
-            # the register's commit is durable: what it speaks of must be
+            # the register's commit is durable: the files that it names must be, too
             with self._temporary.open("rb") as written:
                 os.fsync(written.fileno())
             self._temporary.replace(self.path)
@@ -109,7 +109,7 @@ class StagedWriter:
 
 
 def _by_day(records: pa.Table, dataset: str) -> Iterator[tuple[date, pa.RecordBatch, Integers]]:
-    """The records cut into days, and large chunks of wide days into hours; order is kept within."""
+    """The records cut into days, and large chunks of wide days into hours, each in their order."""
     if not records.num_rows:
         return
     batch = records.combine_chunks().to_batches()[0]
@@ -140,15 +140,15 @@ def _by_day(records: pa.Table, dataset: str) -> Iterator[tuple[date, pa.RecordBa
 
 
 class StagedFiles:
-    """Staged files that stay open while batches are read, the latest ones at most; a context
-    manager. A file's list of batches is read once, not once a batch."""
+    """Staged files, of which the latest stay open while batches are read; a context manager. A
+    file's list of batches is read once, not once a batch."""
 
     def __init__(self) -> None:
         self._open: OrderedDict[Path, tuple[pa.OSFile, pa.RecordBatchFileReader]] = OrderedDict()
 
     def batch(self, path: Path, number: int) -> pa.RecordBatch:
         if path not in self._open:
-            if len(self._open) >= FILES_KEPT_OPEN:
+            if len(self._open) >= MOST_OPEN_FILES:
                 self._open.popitem(last=False)[1][0].close()
             file = pa.OSFile(str(path), "rb")
             self._open[path] = file, pa.ipc.open_file(file)

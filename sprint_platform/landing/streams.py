@@ -1,4 +1,4 @@
-"""The bytes of a landed file: opened, told apart by their first letters, unpacked, never a bomb."""
+"""The bytes of a landed file: opened, recognised by the first of them, unpacked, never a bomb."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STEP = 1 << 20
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 PARQUET_MAGIC = b"PAR1"
-# What begins so is no text, whatever its name says.
+# A file that begins with one of these is no text, whatever its name says.
 BINARY = {
     PARQUET_MAGIC: "Parquet",
     b"PK\x03\x04": "a zip archive",
@@ -72,7 +72,7 @@ class _Plain:
 
 
 class _Unpacked:
-    """Reads through gzip or zstd, with what is wrong said as FileRefused."""
+    """Reads through gzip or zstd; raises FileRefused for whatever is wrong."""
 
     def __init__(self, file: BinaryIO, found: Found) -> None:
         self._packed = file.seek(0, io.SEEK_END)
@@ -114,8 +114,8 @@ def cut_off() -> FileRefused:
 
 @contextmanager
 def seekable(found: Found) -> Iterator[BinaryIO]:
-    """The file's unpacked bytes, to be read in any order (a packed one through a file that is gone
-    when it is closed)."""
+    """The file's unpacked bytes, to be read in any order (a packed one through a temporary
+    file)."""
     if not found.compression:
         with open_file(found.path) as file:
             yield file
@@ -128,7 +128,7 @@ def seekable(found: Found) -> Iterator[BinaryIO]:
 
 
 def refuse_binary(begin: bytes, found: Found) -> None:
-    """Refuses what is no UTF-8 text by its first bytes."""
+    """Refuses a file whose first bytes are not those of UTF-8 text."""
     for magic, name in BINARY.items():
         if begin.startswith(magic):
             raise FileRefused("not_its_format", f"it is {name}, not {found.format}")

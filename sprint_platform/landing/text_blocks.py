@@ -19,8 +19,8 @@ def text_blocks(
     last_end: Callable[[bytes], int],
     block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[bytes]:
-    """Blocks of whole records; the last one may lack its line end. ``last_end`` says where the
-    last record of some text ends that begins with a record (0: nowhere).
+    """Blocks of whole records; the last one may lack its line end. ``last_end`` returns
+    the end of the last whole record of a text that begins with a record (0: there is none).
 
     Raises FileRefused for what is no text, and for a line that does not end.
     """
@@ -53,5 +53,5 @@ def text_blocks(
 
 
 def last_line_end(block: bytes) -> int:
-    """Where the last line of a block ends."""
+    """The end of the last line of a block; 0: there is none."""
     return block.rfind(b"\n") + 1

@@ -25,30 +25,30 @@ _MONTH_STARTS = np.concatenate(
 
 
 def in_range(times: Integers) -> Mask:
-    """Whether a time lies in the years that a contract allows."""
+    """Mask of the times in the years that the contract allows."""
     return (times >= 0) & (times < END)
 
 
 def zoned(times: Integers, zone: str) -> tuple[Integers, Mask]:
     """Wall-clock times of a zone as UTC, and which of them exist there. An hour that comes twice
-    is the first one."""
+    counts as the first one."""
     if zone == "UTC":
         return times, np.ones(len(times), np.bool_)
     # outside of what a calendar knows they are out of range anyway
     safe = np.where((times >= -END) & (times < 2 * END), times, 0)
-    told = pl.Series(safe).cast(pl.Datetime("us"))
-    utc = told.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    local = pl.Series(safe).cast(pl.Datetime("us"))
+    utc = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     exists = utc.is_not_null().to_numpy()
     moved = utc.dt.convert_time_zone("UTC").to_physical().fill_null(0).to_numpy()
     return np.where(safe == times, moved, times), exists
 
 
 def iso_times(texts: pa.StringArray) -> tuple[Integers, Mask, Mask]:
-    """ISO 8601 texts: their times, which could be read, and which of them told no offset.
+    """ISO 8601 texts: their times, which could be read, and which of them have no offset.
 
-    ``2025-01-31T12:00``, seconds and up to nine digits of them (cut to six) if told, ``T`` or a
-    space, then nothing, ``Z`` or an offset. Texts of one length and shape are read together, digit
-    by digit. What has spaces around it is read without.
+    ``2025-01-31T12:00``, with or without seconds and up to nine digits of them (cut to six), ``T``
+    or a space, then nothing, ``Z`` or an offset. Texts of one length and shape are read together,
+    digit by digit. A text with spaces around it is not read: the caller trims it.
     """
     count = len(texts)
     times, good = np.zeros(count, np.int64), np.zeros(count, np.bool_)
@@ -99,10 +99,10 @@ def _body(letters: npt.NDArray[np.uint8], starts: Integers, length: int) -> tupl
         return np.zeros(len(starts), np.int64), np.zeros(len(starts), np.bool_)
 
     def is_any(place: int, allowed: bytes) -> None:
-        told = letters[starts + place]
-        fits = told == allowed[0]
+        letter = letters[starts + place]
+        fits = letter == allowed[0]
         for other in allowed[1:]:
-            fits |= told == other
+            fits |= letter == other
         np.logical_and(good, fits, out=good)
 
     def number(begin: int, end: int) -> Integers:
@@ -149,26 +149,26 @@ def _offset(letters: npt.NDArray[np.uint8], starts: Integers, suffix: int) -> tu
 
 def epoch_texts(texts: pa.StringArray, unit: str) -> tuple[Integers, Mask]:
     """Numbers as text that count units since 1970: their times, and which could be read."""
-    told = pl.Series(pl.from_arrow(texts))
-    whole = told.cast(pl.Int64, strict=False)
+    numbers = pl.Series(pl.from_arrow(texts))
+    whole = numbers.cast(pl.Int64, strict=False)
     times, good = epoch_integers(whole.fill_null(0).to_numpy(), unit)
     good &= whole.is_not_null().to_numpy()
     if not good.all():
         floats, fine = epoch_floats(
-            told.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy(), unit
+            numbers.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy(), unit
         )
         times, good = np.where(good, times, floats), good | fine
     return times, good
 
 
 def epoch_integers(values: Integers, unit: str) -> tuple[Integers, Mask]:
-    """Whole units since 1970; what would overflow is far out of range, and stays so."""
+    """Whole units since 1970; those that would overflow are clipped, and stay out of range."""
     scale = MICROSECONDS_PER[unit]
     return np.clip(values, -1 - END // scale, 1 + END // scale) * scale, np.ones(len(values), bool)
 
 
 def epoch_floats(values: npt.NDArray[np.float64], unit: str) -> tuple[Integers, Mask]:
-    """Units since 1970 with a fraction, to the microsecond that is nearest."""
+    """Units since 1970 with a fraction, rounded to the nearest microsecond."""
     finite = np.isfinite(values)
     scale = MICROSECONDS_PER[unit]
     clipped = np.clip(np.where(finite, values, 0), -1 - END / scale, 1 + END / scale)

@@ -39,7 +39,7 @@ REASONS = (
 )
 FINE, MISSING, UNPARSEABLE, OUT_OF_RANGE, UNKNOWN, ENDS_BEFORE_START = range(6)
 
-# Names, words and labels; what is longer is no such thing, and would be held for every row.
+# The longest name, word or label, in letters; a longer text would be held for every row.
 LONGEST_TEXT = 1024
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _FLAGS = {"true": True, "t": True, "yes": True, "1": True}
@@ -58,21 +58,21 @@ class Hashed:
     indices: npt.NDArray[np.int64]
 
 
-# Where a date without a time is its midnight; of an event it would be a time that was cut off.
+# Where a date without a time means midnight; for an event it would be a time that was cut off.
 DATE_IS_ENOUGH = {"signed_up_at", "created_at", "last_modified_at"}
 
 
 @dataclass(frozen=True)
-class Told:
+class Converted:
     """A column in the contract's type, one fault a row (0: none), and the ids that were hashed.
-    A value that is absent is null and MISSING; at other faults there may be any value."""
+    An absent value is null and MISSING; with another fault the value has no meaning."""
 
     values: pa.Array
     faults: Faults
     hashed: Hashed | None = None
 
 
-def convert(title: Title, column: Column, raw: pa.Array) -> Told:
+def convert(title: Title, column: Column, raw: pa.Array) -> Converted:
     """A raw column as the contract's."""
     mapping = title.landing_settings.mapping
     if column.type == "uuid":
@@ -96,11 +96,11 @@ def _absent(raw: pa.Array) -> Faults:
     return missing
 
 
-def _ids(column: Column, raw: pa.Array) -> Told:
+def _ids(column: Column, raw: pa.Array) -> Converted:
     if raw.type == pa.uuid():
-        return Told(raw, _absent(raw))
+        return Converted(raw, _absent(raw))
     if pt.is_fixed_size_binary(raw.type) and raw.type.byte_width == 16:
-        return Told(pa.ExtensionArray.from_storage(pa.uuid(), raw), _absent(raw))
+        return Converted(pa.ExtensionArray.from_storage(pa.uuid(), raw), _absent(raw))
     values, indices = distinct(raw)
     spelled = texts(values)
     ids, is_uuid = uuid_texts(spelled)
@@ -109,9 +109,11 @@ def _ids(column: Column, raw: pa.Array) -> Told:
     hashed_here = np.zeros(len(values), np.bool_)
     rest = np.flatnonzero(~is_uuid)
     if is_bytes(values.type):
-        for place, told in zip(rest.tolist(), values.take(pa.array(rest)).to_pylist(), strict=True):
-            if told is not None and len(told) == 16:
-                ids[place], is_uuid[place] = np.frombuffer(told, np.uint8), True
+        for place, value in zip(
+            rest.tolist(), values.take(pa.array(rest)).to_pylist(), strict=True
+        ):
+            if value is not None and len(value) == 16:
+                ids[place], is_uuid[place] = np.frombuffer(value, np.uint8), True
         rest = np.flatnonzero(~is_uuid)
     # spaces around an id do not make it another one
     trimmed = pc.utf8_trim_whitespace(spelled.take(pa.array(rest)))
@@ -130,63 +132,63 @@ def _ids(column: Column, raw: pa.Array) -> Told:
         hashed = Hashed(
             kind, source_ids, ids, np.where(np.append(hashed_here, False)[indices], indices, -1)
         )
-    return Told(as_uuids(ids[indices]), faults, hashed)
+    return Converted(as_uuids(ids[indices]), faults, hashed)
 
 
-def _times(mapping: Mapping, raw: pa.Array, *, dates: bool) -> Told:
+def _times(mapping: Mapping, raw: pa.Array, *, dates: bool) -> Converted:
     if pt.is_dictionary(raw.type):
         values, indices = distinct(raw)
         return _taken(_times(mapping, values, dates=dates), indices)
     unit = mapping.epoch_unit
     if pt.is_timestamp(raw.type):
-        told, good = _timestamps(raw), np.ones(len(raw), np.bool_)
+        moments, good = _timestamps(raw), np.ones(len(raw), np.bool_)
         if raw.type.tz is None:
-            told, good = times.zoned(told, mapping.time_zone)
+            moments, good = times.zoned(moments, mapping.time_zone)
     elif unit and pt.is_integer(raw.type):
         # what uint64 wraps to lies before 1970, out of range too
         whole = np.asarray(raw.fill_null(0)).astype(np.int64)
-        told, good = times.epoch_integers(whole, unit)
+        moments, good = times.epoch_integers(whole, unit)
     elif unit and (pt.is_float32(raw.type) or pt.is_float64(raw.type)):
-        told, good = times.epoch_floats(np.asarray(raw.cast(pa.float64()).fill_null(0)), unit)
+        moments, good = times.epoch_floats(np.asarray(raw.cast(pa.float64()).fill_null(0)), unit)
     else:
         raw = texts(raw)
         if dates:
             is_date = pc.match_substring_regex(raw, r"^\d{4}-\d{2}-\d{2}$")
             raw = pc.if_else(is_date, pc.binary_join_element_wise(raw, "00:00:00", " "), raw)
-        told, good = _spelled_times(mapping, raw)
+        moments, good = _spelled_times(mapping, raw)
     faults = _absent(raw)
     faults[(faults == FINE) & ~good] = UNPARSEABLE
-    faults[(faults == FINE) & ~times.in_range(told)] = OUT_OF_RANGE
-    return Told(pa.array(told).view(pa.timestamp("us")), faults)
+    faults[(faults == FINE) & ~times.in_range(moments)] = OUT_OF_RANGE
+    return Converted(pa.array(moments).view(pa.timestamp("us")), faults)
 
 
 def _timestamps(raw: pa.Array) -> npt.NDArray[np.int64]:
     """Arrow timestamps of any unit in microseconds, cut; null is 0."""
-    told = np.asarray(raw.view(pa.int64()).fill_null(0))
+    moments = np.asarray(raw.view(pa.int64()).fill_null(0))
     if raw.type.unit == "ns":
-        return told // 1000
-    return times.epoch_integers(told, raw.type.unit)[0]
+        return moments // 1000
+    return times.epoch_integers(moments, raw.type.unit)[0]
 
 
 def _spelled_times(
     mapping: Mapping, raw: pa.StringArray
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    told, good, naive = times.iso_times(raw)
+    moments, good, naive = times.iso_times(raw)
     if naive.any():
-        told[naive], exists = times.zoned(told[naive], mapping.time_zone)
+        moments[naive], exists = times.zoned(moments[naive], mapping.time_zone)
         good[naive] &= exists
     if not good.all():
         rest = np.flatnonzero(~good)
         others = raw.take(pa.array(rest))
         trimmed = pc.utf8_trim_whitespace(others)
         if mapping.epoch_unit:
-            told[rest], good[rest] = times.epoch_texts(trimmed, mapping.epoch_unit)
+            moments[rest], good[rest] = times.epoch_texts(trimmed, mapping.epoch_unit)
         if not trimmed.equals(others):
-            told[rest], good[rest] = _spelled_times(mapping, trimmed)
-    return told, good
+            moments[rest], good[rest] = _spelled_times(mapping, trimmed)
+    return moments, good
 
 
-def _positions(title: Title, column: Column, raw: pa.Array) -> Told:
+def _positions(title: Title, column: Column, raw: pa.Array) -> Converted:
     if pt.is_dictionary(raw.type):
         values, indices = distinct(raw)
         return _taken(_positions(title, column, values), indices)
@@ -206,27 +208,27 @@ def _positions(title: Title, column: Column, raw: pa.Array) -> Told:
             raw = texts(raw)
             floats = _floats(raw)
             faults = _absent(raw)
-        told = np.asarray(floats.fill_null(0) if floats.null_count else floats)
-        unread = ~np.isfinite(told)
+        numbers = np.asarray(floats.fill_null(0) if floats.null_count else floats)
+        unread = ~np.isfinite(numbers)
         if floats.null_count:
             unread |= np.asarray(floats.is_null())
         faults[(faults == FINE) & unread] = UNPARSEABLE
         with np.errstate(over="ignore", invalid="ignore"):
             if scale != 1 or offset != 0:
-                told = told * scale + offset
-            cents = np.rint(told * 100)
+                numbers = numbers * scale + offset
+            cents = np.rint(numbers * 100)
     inside = (cents >= low) & (cents <= high)
     if not inside.all():
         faults[(faults == FINE) & ~inside] = OUT_OF_RANGE
         cents = np.where(inside, cents, 0)
-    return Told(_decimals(cents.astype(np.int32), column.arrow_type), faults)
+    return Converted(_decimals(cents.astype(np.int32), column.arrow_type), faults)
 
 
 def _floats(raw: pa.StringArray) -> pa.Array:
     """Texts as numbers, null where they are none; spaces around them do not count."""
 
-    def cast(told: pa.Array) -> pa.Array:
-        numbers = pl.Series(pl.from_arrow(told)).cast(pl.Float64, strict=False).to_arrow()
+    def cast(spelled: pa.Array) -> pa.Array:
+        numbers = pl.Series(pl.from_arrow(spelled)).cast(pl.Float64, strict=False).to_arrow()
         return numbers.cast(pa.float64())
 
     numbers = cast(raw)
@@ -243,10 +245,10 @@ def _hundredths(raw: pa.Array) -> npt.NDArray[np.int64]:
         width = 128
     words = np.frombuffer(raw.buffers()[1], f"<i{min(width, 64) // 8}")
     words = words.reshape(-1, max(1, width // 64))[raw.offset : raw.offset + len(raw)]
-    told = words[:, 0].astype(np.int64)
+    hundredths = words[:, 0].astype(np.int64)
     if width == 128:
-        told = np.where(words[:, 1] == told >> 63, told, np.iinfo(np.int64).max)
-    return told
+        hundredths = np.where(words[:, 1] == hundredths >> 63, hundredths, np.iinfo(np.int64).max)
+    return hundredths
 
 
 def _decimals(hundredths: npt.NDArray[np.int32], type_: pa.DataType) -> pa.Array:
@@ -255,49 +257,51 @@ def _decimals(hundredths: npt.NDArray[np.int32], type_: pa.DataType) -> pa.Array
 
 
 def _bounds(column: Column) -> tuple[int, int]:
-    """What an integer may be: by the contract, and by what its type holds."""
+    """The least and the largest integer: of the contract, or else of the type."""
     bits = {"integer": 31, "small": 15}[column.type]
     low = -(2**bits) if column.low is None else int(column.low)
     high = 2**bits - 1 if column.high is None else int(column.high)
     return low, high
 
 
-def _integers(column: Column, raw: pa.Array) -> Told:
+def _integers(column: Column, raw: pa.Array) -> Converted:
     faults = _absent(raw)
     low, high = _bounds(column)
     # in its own type, which may not hold the bounds
-    told = np.asarray(raw.fill_null(0))
-    inside = (told >= low) & (told <= high)
+    values = np.asarray(raw.fill_null(0))
+    inside = (values >= low) & (values <= high)
     faults[~inside & (faults == FINE)] = OUT_OF_RANGE
-    told = np.where(inside, told, low).astype(column.arrow_type.to_pandas_dtype())
-    return Told(pa.array(told, mask=faults == MISSING), faults)
+    values = np.where(inside, values, low).astype(column.arrow_type.to_pandas_dtype())
+    return Converted(pa.array(values, mask=faults == MISSING), faults)
 
 
-def _free_text(raw: pa.Array) -> Told:
-    told = texts(raw)
-    faults = _absent(told)
-    long = pc.greater(pc.utf8_length(told), LONGEST_TEXT).fill_null(False)
+def _free_text(raw: pa.Array) -> Converted:
+    text = texts(raw)
+    faults = _absent(text)
+    long = pc.greater(pc.utf8_length(text), LONGEST_TEXT).fill_null(False)
     faults[np.asarray(long)] = OUT_OF_RANGE
-    return Told(told, faults)
+    return Converted(text, faults)
 
 
-def _by_distinct(column: Column, raw: pa.Array, words: dict[str, str]) -> Told:
+def _by_distinct(column: Column, raw: pa.Array, words: dict[str, str]) -> Converted:
     """Each distinct value is read once: numbers, flags and words have few of them."""
     values, indices = distinct(raw)
     read = _READERS[column.type]
     any_case = {word.casefold(): meant for word, meant in words.items()}
-    told: list[Any] = []
+    read_values: list[Any] = []
     faults = np.zeros(len(values), np.uint8)
     for place, text in enumerate(texts(values).to_pylist()):
         text = (text or "").strip()
         text = words.get(text, any_case.get(text.casefold(), text))
         value, faults[place] = read(column, text) if text else (None, MISSING)
-        told.append(value)
-    return _taken(Told(pa.array(told, column.arrow_type), faults), indices)
+        read_values.append(value)
+    return _taken(Converted(pa.array(read_values, column.arrow_type), faults), indices)
 
 
-def _taken(told: Told, indices: npt.NDArray[np.int64]) -> Told:
-    return Told(pick(told.values, indices), np.append(told.faults, np.uint8(MISSING))[indices])
+def _taken(converted: Converted, indices: npt.NDArray[np.int64]) -> Converted:
+    return Converted(
+        pick(converted.values, indices), np.append(converted.faults, np.uint8(MISSING))[indices]
+    )
 
 
 def _number(text: str) -> Decimal | None:
