@@ -1,4 +1,4 @@
-"""What a range of days will come to, before anything is made: rows and bytes, from the curves."""
+"""Estimates of rows, bytes and seconds for a range of days, from the curves: nothing is made."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECONDS_A_MILLION_HEARTBEATS = 1
 
 @dataclass(frozen=True)
 class Estimate:
-    """About how much one dataset will be. ``seconds`` are those of its making and loading."""
+    """About how much one dataset will be. ``seconds`` are for making and loading it."""
 
     dataset: str
     rows: int
@@ -37,7 +37,7 @@ def estimate(title: Title, days: Iterable[date]) -> list[Estimate]:
     population = Population(title)
     sessions, spending = title.simulation.sessions, title.simulation.spending
     rounds = sum(sessions.replay_share**n for n in range(sessions.per_day))
-    # a triangle's mean; who leaves early stays, on average, half of what is beyond the shortest
+    # a triangle's mean; who leaves early stays half of what is beyond the shortest, on average
     full = (sessions.shortest_seconds + sessions.typical_seconds + sessions.longest_seconds) / 3
     left = (sessions.shortest_seconds + full) / 2
     seconds = sessions.stay_share * full + (1 - sessions.stay_share) * left
@@ -46,7 +46,7 @@ def estimate(title: Title, days: Iterable[date]) -> list[Estimate]:
         cluster.share * cluster.chance * sum(cluster.purchases) / 2
         for cluster in spending.clusters.values()
     )
-    # a pass is bought by who still plays on the chosen day, and renews monthly or yearly
+    # a pass is bought by those who still play on the chosen day, and renews monthly or yearly
     subscribers = spending.pass_share * float(population.mean_habit)
     waited = spending.pass_within_days // 2
     reach_it = int(population.survival(waited)[waited]) / ONE
@@ -81,7 +81,7 @@ def estimate(title: Title, days: Iterable[date]) -> list[Estimate]:
 
 
 def run_seconds(estimates: Iterable[Estimate], days: int, runs: int = 1) -> float:
-    """About how long so many runs take over so many days in all, whose datasets are estimated."""
+    """About how many seconds ``runs`` runs over ``days`` days in all take, by the estimates."""
     made = list(estimates)
     beats = sum(e.rows for e in made if e.dataset == "heartbeats")
     return (

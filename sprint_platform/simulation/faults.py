@@ -1,4 +1,4 @@
-"""Dirt on purpose: which of a title's records get which fault, and what they then say.
+"""Dirt on purpose: which of a title's records get which fault, and their values then.
 
 Every choice is a hash of (seed, the record's key, the fault), so the same records are dirty
 whenever and wherever a day is made, and raising one fault's rate adds to its records. At most one
@@ -29,21 +29,21 @@ from sprint_platform.title import Faults, Title
 I64 = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.bool_]
 
-# A session record that these befall is not there on its day, so that its heartbeats wait. What is
-# wrong with a heartbeat that waits cannot be seen, so such heartbeats have no faults of their own.
+# A session record with one of these faults is not there on its day, so that its heartbeats wait.
+# A fault of a heartbeat that waits cannot be seen, so such heartbeats have none of their own.
 # They are the first of the sessions' faults and befall any session: whether one of them did is
 # known without the session record.
 AWAY = ("dropped", "late", "malformed", "null_session_end")
 assert DATASETS["sessions"].faults[: len(AWAY)] == AWAY
 
-# What a broken exporter writes: it is no time, number or amount, however kindly it is read.
+# What a broken exporter writes: no reader takes it for a time, number or amount.
 GARBAGE = ("#REF!", "undefined", "12.3.4", "0x1F", "--", "[object Object]")
-# Types whose text can be wrong. Any text is somebody's id or name, and teams may have labels.
+# Types whose text can be wrong: any text may be an id or a name, and teams may have labels.
 BREAKABLE = ("timestamp", "integer", "position", "money")
 
 
 def delivered(title: Title, dataset: str, records: pa.Table, day: date, later: int) -> Dirtied:
-    """What of these records of the day is delivered ``later`` days after it (0: on the day itself).
+    """The day's records that are delivered ``later`` days after it (0: on the day itself).
 
     ``records`` has the contract's schema. A fault of order (out_of_order, duplicate) moves a record
     within the table, and befalls none where a table is too small for that.
@@ -53,8 +53,8 @@ def delivered(title: Title, dataset: str, records: pa.Table, day: date, later: i
     if later:
         rows = np.flatnonzero(dirt.has("late") & (dirt.days_late == later))
         late = _nullable(_take(records, rows))
-        told = (Befallen("late", _keys(dataset, late), np.arange(rows.size)),)
-        return Dirtied(late, {}, told if rows.size else ())
+        faults = (Befallen("late", _keys(dataset, late), np.arange(rows.size)),)
+        return Dirtied(late, {}, faults if rows.size else ())
     return _on_time(title, dataset, records, day, dirt)
 
 
@@ -107,17 +107,17 @@ class _Dirt:
 def _on_time(title: Title, dataset: str, records: pa.Table, day: date, dirt: _Dirt) -> Dirtied:
     """What is delivered on the records' own day: faults of order first, then those of values."""
     absent = dirt.has("dropped")
-    kept = np.flatnonzero(~absent & ~dirt.has("late"))
-    # the rows of the file: those that are kept, second copies, and sessions that overlap
-    copies = np.flatnonzero(dirt.has("duplicate")[kept])
-    overlaps = np.flatnonzero(dirt.has("overlapping_session")[kept])
-    moved = np.flatnonzero(dirt.has("out_of_order")[kept])
-    rows = np.concatenate([kept, kept[copies], kept[overlaps]])
+    on_time = np.flatnonzero(~absent & ~dirt.has("late"))
+    # the rows of the file: those on time, second copies, and sessions that overlap
+    copies = np.flatnonzero(dirt.has("duplicate")[on_time])
+    overlaps = np.flatnonzero(dirt.has("overlapping_session")[on_time])
+    moved = np.flatnonzero(dirt.has("out_of_order")[on_time])
+    rows = np.concatenate([on_time, on_time[copies], on_time[overlaps]])
     # a row's place is twice its number; a row that comes in between stands at an odd one
-    place = np.concatenate([2 * np.arange(kept.size), 2 * copies, 2 * overlaps + 1])
-    elsewhere = _elsewhere(dirt, kept)
+    place = np.concatenate([2 * np.arange(on_time.size), 2 * copies, 2 * overlaps + 1])
+    elsewhere = _elsewhere(dirt, on_time)
     place[moved] = 2 * elsewhere[moved] + 1
-    place[kept.size : kept.size + copies.size] = 2 * elsewhere[copies] + 1
+    place[on_time.size : on_time.size + copies.size] = 2 * elsewhere[copies] + 1
     order = np.argsort(place, kind="stable")
     chosen = rows[order]
     at = np.empty(rows.size, np.int64)  # where each of the rows stands in the end
@@ -125,29 +125,33 @@ def _on_time(title: Title, dataset: str, records: pa.Table, day: date, dirt: _Di
 
     untouched = np.array_equal(chosen, np.arange(records.num_rows))
     out = _nullable(records if untouched else _take(records, chosen))
-    at_overlap = at[kept.size + copies.size :]
-    # the rows after those of `kept` are copies: each fault is told of one row
-    befallen = {name: at[: kept.size][dirt.has(name)[kept]] for name in DATASETS[dataset].faults}
+    at_overlap = at[on_time.size + copies.size :]
+    # the rows after those of `on_time` are copies: each fault is noted for one row
+    befallen = {
+        name: at[: on_time.size][dirt.has(name)[on_time]] for name in DATASETS[dataset].faults
+    }
     befallen["overlapping_session"] = at_overlap
-    befallen["duplicate"] = np.maximum(at[copies], at[kept.size : kept.size + copies.size])
+    befallen["duplicate"] = np.maximum(at[copies], at[on_time.size : on_time.size + copies.size])
     keys = {name: _keys(dataset, _take(out, where)) for name, where in befallen.items()}
 
     if at_overlap.size:
-        out = _overlapping(out, at_overlap, title.seed, dirt.draw("overlap")[kept[overlaps]], day)
+        out = _overlapping(
+            out, at_overlap, title.seed, dirt.draw("overlap")[on_time[overlaps]], day
+        )
         keys["overlapping_session"] = _keys(dataset, _take(out, at_overlap))
     out = _spoilt(title, out, befallen, dirt.draw("skew")[chosen])
     broken = befallen.get("malformed", _NONE)
     garbage = _garbage(dataset, broken, dirt.draw("garbage")[chosen[broken]])
 
-    told = [
+    faults = [
         Befallen(name, keys[name], where)
         for name, where in befallen.items()
         if where.size and name not in ("dropped", "late")
     ]
     if absent.any():
         gone = _take(records, np.flatnonzero(absent))
-        told.append(Befallen("dropped", _keys(dataset, gone), None))
-    return Dirtied(out, garbage, tuple(told))
+        faults.append(Befallen("dropped", _keys(dataset, gone), None))
+    return Dirtied(out, garbage, tuple(faults))
 
 
 _NONE = np.zeros(0, np.int64)
@@ -170,7 +174,7 @@ def _spoilt(title: Title, out: pa.Table, befallen: dict[str, I64], draw: U64) ->
 
 
 def _numbers(seed: int, dataset: str, records: pa.Table, day: date) -> U64:
-    """A number of each record that its key and day decide."""
+    """A number for each record, from its key and day."""
     key = stream_key(seed, f"record/{dataset}", day.toordinal())
     number = np.zeros(records.num_rows, np.uint64)
     for name in DATASETS[dataset].key:
@@ -186,17 +190,17 @@ def _befalls(seed: int, faults: Faults, fault: str, number: U64) -> Bits:
     return top_bits(mix(stream_key(seed, f"dirt/{fault}"), number)) < rate
 
 
-def _elsewhere(dirt: _Dirt, kept: I64) -> I64:
-    """For each kept row another one, after which it would stand elsewhere in the file."""
-    if kept.size < 3:
-        return np.zeros(kept.size, np.int64)
+def _elsewhere(dirt: _Dirt, rows: I64) -> I64:
+    """For each row another one, after which it would stand elsewhere in the file."""
+    if rows.size < 3:
+        return np.zeros(rows.size, np.int64)
     # neither itself nor the row before it
-    steps = 1 + below(dirt.draw("place")[kept], kept.size - 2)
-    return (np.arange(kept.size) + steps) % kept.size
+    steps = 1 + below(dirt.draw("place")[rows], rows.size - 2)
+    return (np.arange(rows.size) + steps) % rows.size
 
 
 def _overlap_start(records: pa.Table, day: date) -> I64:
-    """When a session that overlaps the record's begins: half-way through it, on the same day."""
+    """The start of a session that overlaps the record's: half-way through it, on the same day."""
     start, end = _micros(records, "started_at"), _micros(records, "event_datetime")
     half = (end - start) // (2 * MICROSECONDS) * MICROSECONDS
     last = midnight(day) + (86_400 - 1) * MICROSECONDS

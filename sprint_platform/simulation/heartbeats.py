@@ -145,7 +145,7 @@ class Paths:
         for axis in range(3):
             path = way[axis]
             if follows.size:
-                # what a follower does of its own gives way to what the leader does
+                # a follower's own path gives way to the leader's, by the share of cohesion
                 own, led = path[follows], path[leader[follows]]
                 path[follows] = own + (((led - own) * np.int32(self._cohesion)) >> COHESION_BITS)
             path += spawn[axis][:, None]
@@ -196,8 +196,8 @@ def _whole_sessions(session: npt.NDArray[np.int64], players: int) -> Iterator[sl
 def _reflect(path: I32, extent: int) -> None:
     """Folds positions into [0, extent] as walls would, in place: a triangle wave of them."""
     period = np.int32(2 * extent)
-    # x - 2e * floor(x / 2e), then the second half mirrored; numpy divides by a scalar without
-    # dividing, its remainder does not
+    # x - 2e * floor(x / 2e), then the second half mirrored; numpy's floor_divide by a scalar
+    # needs no division, its remainder does
     path -= np.floor_divide(path, period) * period
     path -= np.int32(extent)
     np.abs(path, out=path)

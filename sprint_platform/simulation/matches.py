@@ -1,7 +1,7 @@
 """The matchmaker: who meets whom, in which team, from when to when, and with what score.
 
-A stratum is a (region, skill band). Nobody is matched across strata, so a stratum is what can be
-made alone: a day is walked in groups of whole strata, and no chunk size enters a decision.
+A stratum is a (region, skill band). Nobody is matched across strata, so a stratum can be made
+alone: a day is made in groups of whole strata, and no decision depends on the chunk size.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class Matchmaker:
             else:
                 ready = ready + 1 + below(queue, LONGEST_QUEUE_SECONDS)
                 again = top_bits(mix(stream_key(seed, f"again/{around}", ordinal), number))
-                # a session belongs to the UTC day on which it starts: too late is not today
+                # a session belongs to the UTC day on which it starts: later ones are not today's
                 plays = (again < threshold(self.settings.replay_share)) & (ready < DAY_SECONDS)
                 number, country = number[plays], country[plays]
                 stratum, ready = stratum[plays], ready[plays]
@@ -142,7 +142,7 @@ class Matchmaker:
                 break
             rows = self._round(day, around, number, country, stratum, ready)
             rounds.append(rows)
-            # who plays on is matched again in the order of the numbers within the stratum, as above
+            # players are matched again in the order of their numbers within the stratum, as above
             order = np.lexsort((rows.number, rows.session >> 40))
             number, country = rows.number[order], rows.country[order]
             stratum = (rows.session >> 40)[order] & 0xFFFFF
@@ -206,7 +206,7 @@ class Matchmaker:
         total = low + ((high - low + 1) * (chance + busy) >> 17)
         total = np.where(players > 1, total, 0)[lobby_row]
         skill = self.people.skill(number) >> 6
-        # without luck equals would score alike, and in a narrow skill band all are equals
+        # without luck equal skills would score alike, and in a narrow band all skills are equal
         luck = mix(stream_key(seed, f"luck/{around}", ordinal), number)
         kill_luck, death_luck = (32 + top_bits(luck << np.uint64(at), 8) for at in (0, 8))
         return PlayerSessions(

@@ -100,7 +100,7 @@ class Population:
         """A sign-up day's first player number, and the ends of its archetypes within it."""
         first = self.signed_up_by(signup - 1)
         size = self.signed_up_by(signup) - first
-        # a golden-ratio sequence over days: the shares hold in aggregate, though a day bring one
+        # a golden-ratio sequence over days: the shares hold in aggregate, also with one a day
         g = (0x9E3779B9 * (self._ordinal(signup) & 0xFFFF_FFFF)) & 0xFFFF_FFFF
         ends = [(size * end + g) >> 32 for end in self._archetype_ends[:-1]]
         return first, [*ends, size]
@@ -181,7 +181,7 @@ class Population:
                     f" {float(habit):.3f}, the share of days on which its archetypes sign on;"
                     " lower it, or give more players the daily archetype"
                 )
-        # every operation in the exact context: the thread's own is anybody's to set
+        # every operation in the exact context: other code may set the thread's own
         with localcontext(_EXACT):
             logs = {age: _ln(Fraction(str(share)) / habit) for age, share in points.items()}
             table = [ONE]
@@ -287,16 +287,16 @@ def _ln(value: int | Fraction) -> Decimal:
 
 def _decay(growth: CompoundGrowth, length: int) -> list[int]:
     """(1 - decay)^a in 1/2^32, with 32 more bits carried so that rounding does not add up."""
-    keep = 1 - Fraction(str(growth.daily_decay))
+    staying = 1 - Fraction(str(growth.daily_decay))
     value, table = ONE << 32, []
     for _ in range(length + 1):
         table.append(value >> 32)
-        value = value * keep.numerator // keep.denominator
+        value = value * staying.numerator // staying.denominator
     return table
 
 
 class _CompoundSignups:
-    """Day 0 brings the starting players, each later day ``daily_growth`` of those who live."""
+    """Day 0 brings the starting players, each later day ``daily_growth`` of the living ones."""
 
     def __init__(self, growth: CompoundGrowth) -> None:
         self.growth = growth
@@ -333,7 +333,7 @@ class _TargetSignups:
 
     def cumulative(self, day: int) -> int:
         """Sign-ups by the end of the day, in 1/2^32 players. Beyond the target's last day both the
-        wave and the stream go on as they were."""
+        wave and the stream continue."""
         while len(self._wave) <= day:
             self._extend(len(self._wave))
         wave = self._launch * Fraction(self._wave[day], self._wave[self.growth.days - 1])

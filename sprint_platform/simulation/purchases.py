@@ -134,7 +134,7 @@ class Purchases:
         players, draw, product, begin = (
             players.take(which), draw[which], product[which], begin[which]
         )  # fmt: skip
-        # a pass is bought while playing: who did not sign on on the chosen day never bought it
+        # a pass is bought while playing: without a sign-on on the chosen day it is never bought
         bought = np.flatnonzero(self.population.signed_on(players, begin))
         players, draw, product, begin = (
             players.take(bought), draw[bought], product[bought], begin[bought]

@@ -1,4 +1,4 @@
-"""The only door to the simulation: a world of one title, asked for a day of a dataset.
+"""The only entry point of the simulation: the world of one title, which makes a day of a dataset.
 
 Any day, alone, in any order, in any process, in chunks of any size: the records are the same.
 """
@@ -69,7 +69,7 @@ class World:
         self._matchmaker = Matchmaker(title, self._population, self._people)
         self._paths = Paths(title)
         self._purchases = Purchases(title, self._population, self._people, Shop(self._products))
-        # a retention that its archetypes cannot reach is known now, not after an hour of work
+        # a retention that its archetypes cannot reach raises now, not after an hour of work
         self._population.survival(1)
 
     @staticmethod
@@ -78,8 +78,8 @@ class World:
         return World(Title.load(name))
 
     def source(self, dataset: str) -> str:
-        """What a partition of the dataset comes from: the title's fingerprint, and of what is made
-        from products the catalogue's digest too."""
+        """The source of the dataset's partitions: the title's fingerprint, and where products are
+        upstream also the catalogue's digest."""
         if "products" in DATASETS[dataset].upstream:
             sold = repr(self._products.to_pylist()).encode()
             return f"{self.title.fingerprint}+{hashlib.blake2b(sold, digest_size=8).hexdigest()}"

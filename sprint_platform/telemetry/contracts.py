@@ -78,7 +78,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Bars:
-    """What is drawn of a dataset's day: a bar for each ``x`` (an SQL expression of a row), as high
+    """The chart of a dataset's day: a bar for each ``x`` (an SQL expression of a row), as high
     as ``y`` (an aggregate over the rows of that x)."""
 
     title: str
@@ -96,10 +96,10 @@ class Dataset:
     time that decides which day that is. ``entity`` is the id of what happens, where several records
     may speak of one: the earliest decides the day of all.
 
-    ``upstream`` names the datasets that a row is made from, in the graph's order. Of ``faults``, at
-    most one befalls a record: the first that does. ``occurred`` and ``player_who`` are words for
-    the checks on it: "Purchases were paid", and the player who "buys". No row of a ``private`` one
-    is shown in Dagster's history.
+    ``upstream`` names the datasets that a row is made from, in the graph's order. At most one of
+    ``faults`` befalls a record: the first that does. ``occurred`` and ``player_who`` are words for
+    the checks on it: "Purchases were paid", and the player who "buys". Rows of a ``private``
+    one are not shown in Dagster's history.
     """
 
     name: str

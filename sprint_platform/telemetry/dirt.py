@@ -23,7 +23,7 @@ EXPECTED = {
     "renamed_column": "refused",
 }
 
-# Schema drift: the column that files carry from some day on, with what it says; and the column of
+# Schema drift: the column that files carry from some day on, with its value; and the column of
 # every dataset that has another name from some day on.
 NEW_COLUMN, NEW_COLUMN_SAYS = "client_version", "2.0.0"
 RENAMED_COLUMN, RENAMED_TO = "player_id", "user_id"

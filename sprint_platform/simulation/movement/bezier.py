@@ -24,7 +24,7 @@ BEATS_PER_WAYPOINT = 6
 def paths(
     key: npt.NDArray[np.uint64], beats: int, reach: tuple[int, int, int]
 ) -> npt.NDArray[np.int32]:
-    """Displacements in hundredths, shape (3, players, beats); see the package's page."""
+    """Displacements in hundredths, shape (3, players, beats); see the package."""
     basis = _basis(beats)
     return linear_paths(random_coefficients(key, "bezier", len(basis)), basis, reach)
 

@@ -23,7 +23,7 @@ PHASES = 256
 def paths(
     key: npt.NDArray[np.uint64], beats: int, reach: tuple[int, int, int]
 ) -> npt.NDArray[np.int32]:
-    """Displacements in hundredths, shape (3, players, beats); see the package's page."""
+    """Displacements in hundredths, shape (3, players, beats); see the package."""
     basis = _basis(beats)
     coefficients = np.zeros((3, key.size, 2 * len(FREQUENCIES)), np.float32)
     wave = np.rint(cosine(PHASES) * 100.0).astype(np.float32)

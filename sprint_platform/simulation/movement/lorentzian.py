@@ -24,7 +24,7 @@ CUT_DEGREES = 80
 def paths(
     key: npt.NDArray[np.uint64], beats: int, reach: tuple[int, int, int]
 ) -> npt.NDArray[np.int32]:
-    """Displacements in hundredths, shape (3, players, beats); see the package's page."""
+    """Displacements in hundredths, shape (3, players, beats); see the package."""
     blocks = -(-(beats - 1) // 4)
     noise = np.empty((key.size, max(blocks, 1)), "<u8")
     for block in range(blocks):

@@ -1,8 +1,7 @@
 """Gradient noise (Perlin 1985) over time, per axis: wandering without a destination.
 
-Two octaves. Between two lattice points the value blends what their gradients say with Perlin's
-fade 6t^5 - 15t^4 + 10t^3; it is linear in the gradients. A path is how far the value has come since
-beat 0.
+Two octaves. Between two lattice points the value blends those of their gradients with Perlin's fade
+6t^5 - 15t^4 + 10t^3; it is linear in the gradients. A path is the change of the value since beat 0.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ OCTAVES = ((17, 8, 3.0), (7, 3, 1.4))
 def paths(
     key: npt.NDArray[np.uint64], beats: int, reach: tuple[int, int, int]
 ) -> npt.NDArray[np.int32]:
-    """Displacements in hundredths, shape (3, players, beats); see the package's page."""
+    """Displacements in hundredths, shape (3, players, beats); see the package."""
     basis = _basis(beats)
     return linear_paths(random_coefficients(key, "perlin", len(basis)), basis, reach)
 
@@ -46,5 +45,5 @@ def _basis(beats: int) -> npt.NDArray[np.float32]:
         for point, row in enumerate(values):
             rows.append(((point - 1) * period - start, octave, row - row[0]))
     # not octave after octave: a longer path would then read the second one's gradients from other
-    # coefficients, and a player's path would depend on who else is made in the same step
+    # coefficients, and a player's path would depend on the others made in the same step
     return basis_table([row for _, _, row in sorted(rows, key=lambda entry: entry[:2])])
