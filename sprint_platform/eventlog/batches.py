@@ -12,7 +12,7 @@ from sprint_platform.eventlog.contracts import BATCH_COLUMN, RAW_TABLES
 from sprint_platform.eventlog.load import LoadError, Target, rows_by_batch
 from sprint_platform.storage.ledger import Model, standing
 
-# Why a build takes a batch along that nobody named.
+# Why a build includes a batch that nobody named.
 BEHIND = "loaded, and not built since as it is loaded and defined now"
 BUILT_COLUMNS = ("model", "dataset", "period", "digest", "definition", "passed")
 
@@ -28,16 +28,16 @@ def require_batches(target: Target, tables: Collection[str], batches: Collection
             )
         held = rows_by_batch(target, table)
         if missing := sorted(set(batches) - set(held)):
-            told = ", ".join(str(batch) for batch in held) or "none"
+            listed = ", ".join(str(batch) for batch in held) or "none"
             raise LoadError(
-                f"{target.relation(table)} holds no batch {missing[0]}: it holds {told}"
+                f"{target.relation(table)} holds no batch {missing[0]}: it holds {listed}"
             )
 
 
 def batches_behind(target: Target, models: Iterable[Model]) -> set[int]:
-    """The batches that all raw tables hold, and that some model was not built from as they are
-    loaded now, or by another definition than today's. The marts that count all batches would be
-    wrong without them, or mix two definitions."""
+    """The batches that all raw tables hold, and from which some model was not built as they are
+    loaded now and as it is defined now. Without them, the marts that count all batches would be
+    wrong, or mix two definitions."""
     target.ensure_ledger()
     if len(target.existing()) < len(RAW_TABLES):
         return set()
@@ -73,10 +73,10 @@ def _last_day(target: Target) -> date | None:
 def to_build(
     target: Target, models: Iterable[Model], batches: Collection[int], as_of: date | None
 ) -> tuple[list[int], list[int]]:
-    """The batches to build where these are asked for (none: all of them), and those among them that
-    nobody asked for, but that the models are behind.
+    """The batches to build where these are requested (none: all of them), and those among them that
+    were not requested, but that the models are behind.
 
-    Raises LoadError where one is not there, or where recency would be counted to a day before the
+    Raises LoadError where one is missing, or where recency would be counted to a day before the
     last session.
     """
     require_batches(target, RAW_TABLES, batches)

@@ -17,8 +17,8 @@ from sprint_platform.storage.ledger import Ledger, glob_of, quoted
 
 SCHEMA = "eventlog_raw"
 LEDGER = Ledger(DOMAIN, SCHEMA, ("eventlog_stage", "eventlog_mart"), batches=True)
-# What is wrong with a file or with what it should replace; anything else is a bug of ours.
-_TOLD = (
+# Errors of a file or of what it should replace; any other is a bug of ours.
+_LOAD_ERRORS = (
     duckdb.CatalogException,
     duckdb.ConstraintException,
     duckdb.ConversionException,
@@ -28,7 +28,7 @@ _TOLD = (
 
 @contextmanager
 def open_duckdb(holder: str) -> Iterator[DuckDBTarget]:
-    """The target, while the block holds the lease. ``holder`` says who it is, for whoever waits."""
+    """The target, while the block holds the lease. ``holder`` says who it is to those who wait."""
     with hold(warehouse_lock(), holder), connect() as con:
         yield DuckDBTarget(con)
 
@@ -83,7 +83,7 @@ class DuckDBTarget:
 
     def make(self, table: RawTable) -> None:
         if not self.existing().get(table.name):
-            # what is made anew is old data gone: here that can wait for the transaction
+            # a table made anew loses its data: here that can wait for the transaction
             self._to_make.append(table)
 
     @contextmanager
@@ -101,7 +101,7 @@ class DuckDBTarget:
             with suppress(duckdb.TransactionException):
                 self.con.rollback()
             if isinstance(error, duckdb.Error):
-                raise _told(error) from error
+                raise _load_error(error) from error
             raise
         finally:
             self._to_make = []
@@ -118,10 +118,10 @@ def _wanted(table: RawTable) -> list[str]:
     return [f"{column.name} {TYPES[column.type][0]}" for column in table.columns]
 
 
-def _told(error: duckdb.Error) -> Exception:
+def _load_error(error: duckdb.Error) -> Exception:
     """A broken file in one line; any other error as it is."""
-    if isinstance(error, _TOLD):
+    if isinstance(error, _LOAD_ERRORS):
         # what follows is advice on options that nobody can set here
-        told = str(error).split("Possible ")[0]
-        return LoadError(f"{' '.join(told.split())[:400]}: nothing was loaded")
+        reason = str(error).split("Possible ")[0]
+        return LoadError(f"{' '.join(reason.split())[:400]}: nothing was loaded")
     return error

@@ -2,7 +2,7 @@
 
 Beside each lies a manifest, renamed into place last: the settings that made the file, its rows,
 bytes and SHA-256. The command line writes a batch to ``data/eventlog``, where the next one takes
-its place; Dagster keeps every batch, in ``data/eventlog/batches/<batch>``.
+its place; Dagster writes each batch to ``data/eventlog/batches/<batch>``.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class BatchFile:
 
 
 def eventlog_dir() -> Path:
-    """Where the command line writes a batch."""
+    """The folder to which the command line writes a batch."""
     return data_dir() / "eventlog"
 
 
 def batch_dir(batch: int) -> Path:
-    """Where Dagster keeps a batch."""
+    """The folder to which Dagster writes the batch."""
     return eventlog_dir() / "batches" / str(batch)
 
 
@@ -63,7 +63,7 @@ def csv_path(folder: Path, table: str) -> Path:
 
 
 def batch_lock(folder: Path) -> Lock:
-    """Keeps other writers out of the folder, from the first file that is written until all of them
+    """Excludes other writers from the folder, from the first file that is written until all of them
     are loaded: a load waits for the warehouse, and must not find another batch's files then."""
     return Lock(Kind.BATCH, folder / ".lock", f"the batch in {folder}")
 
@@ -74,8 +74,8 @@ def write_table(
     folder: Path,
     watch: Callable[[str, int], None] | None = None,
 ) -> BatchFile:
-    """Makes the table's rows and writes its file, replacing what was there; ``watch`` hears of the
-    rows as they are written: (table, rows). The folder is the caller's (``batch_lock``)."""
+    """Makes the table's rows and writes its file, replacing what was there; ``watch`` is called
+    with (table, rows) as they are written. The folder is the caller's (``batch_lock``)."""
     folder.mkdir(parents=True, exist_ok=True)
     path = csv_path(folder, table)
     # one name, so that what a killed command left is written over
@@ -135,21 +135,21 @@ def manifest_path(path: Path) -> Path:
 
 
 def _write_manifest(file: BatchFile) -> None:
-    told = asdict(file) | {"settings": file.settings.model_dump(mode="json")}
-    del told["path"]
+    manifest = asdict(file) | {"settings": file.settings.model_dump(mode="json")}
+    del manifest["path"]
     temporary = file.path.with_name(f".{file.path.stem}.manifest.tmp")
-    temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     os.replace(temporary, manifest_path(file.path))
 
 
 def read_table_file(folder: Path, table: str) -> BatchFile:
-    """What the folder holds of the table. Raises BatchFileError where there is nothing, or a file
-    that is not the one its manifest is about."""
+    """The table's file in the folder. Raises BatchFileError where there is none, or its manifest
+    is damaged or of a file of another size."""
     path = csv_path(folder, table)
     try:
-        told = json.loads(manifest_path(path).read_text(encoding="utf-8"))
-        settings = BatchSettings.model_validate(told.pop("settings"))
-        file = BatchFile(path=path, settings=settings, **told)
+        manifest = json.loads(manifest_path(path).read_text(encoding="utf-8"))
+        settings = BatchSettings.model_validate(manifest.pop("settings"))
+        file = BatchFile(path=path, settings=settings, **manifest)
         size = path.stat().st_size
     except FileNotFoundError as error:
         raise BatchFileError(f"there is no {path}: generate the batch first") from error

@@ -1,4 +1,4 @@
-"""Loading a batch's files into a warehouse: the modes, said once for every warehouse.
+"""Loading a batch's files into a warehouse: the modes, the same for every warehouse.
 
 All tables of a load change in one transaction: a load that fails leaves the old data.
 """
@@ -52,8 +52,8 @@ class LoadReport:
 
 
 class Target(Protocol):
-    """A warehouse, as far as a load needs it. ``described`` says for people where it is, and never
-    how to get in."""
+    """A warehouse, as far as a load needs it. ``described`` says for people where it is, without
+    credentials."""
 
     @property
     def described(self) -> str: ...
@@ -69,8 +69,8 @@ class Target(Protocol):
         types, until the connection ends. Raises LoadError where they cannot be read."""
 
     def make(self, table: RawTable) -> None:
-        """Sees to it that the table is there with its contract's columns; one of other columns
-        gives way to an empty one, if the load succeeds. Called before the transaction."""
+        """Makes sure that the table is there with its contract's columns; an empty one replaces a
+        table of other columns, if the load succeeds. Called before the transaction."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """Commits at the end of the block, or undoes everything where it raises."""
@@ -127,7 +127,7 @@ def load(
 
 
 def _check_tables(target: Target, tables: list[RawTable], mode: Mode) -> None:
-    """Rows can be added to these tables; replace makes those that are missing."""
+    """Raises LoadError where no rows can be added to a table; replace makes missing ones."""
     there = target.existing()
     missing = [table.name for table in tables if table.name not in there]
     if missing and mode is Mode.APPEND:
@@ -143,7 +143,7 @@ def _check_tables(target: Target, tables: list[RawTable], mode: Mode) -> None:
 
 
 def _check_header(table: RawTable, path: Path) -> None:
-    """Columns are read by their place: a file of others, or in another order, must not get in."""
+    """Raises LoadError for other columns or another order of them: they are read by their place."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             header = next(csv.reader(file), [])
@@ -171,8 +171,8 @@ def rows_by_batch(target: Target, table: RawTable) -> dict[int, int]:
 
 def _record_loaded(target: Target, table: RawTable, before: Mapping[int, int], sha256: str) -> None:
     """Notes what the table's batches were loaded from: the file, and what they held where rows were
-    added to it. A batch to which nothing was added keeps its note. ``before`` is how many rows the
-    batches had that the load left."""
+    added to it. The note of a batch to which nothing was added stays. ``before`` is how many
+    rows the batches had that the load left."""
     ledger = f"{target.ledger_schema}.loaded_batches"
     of_table = f"dataset = '{table.name}'"
     now = rows_by_batch(target, table)
@@ -196,7 +196,7 @@ def _record_loaded(target: Target, table: RawTable, before: Mapping[int, int], s
 
 
 def loaded_digest(sha256: str, before: str = "") -> str:
-    """What says that a batch was loaded from a file, added to what was there ``before``."""
+    """The digest of a batch loaded from a file, added to that of what was there ``before``."""
     return hashlib.blake2b(f"{before}{sha256}".encode(), digest_size=16).hexdigest()
 
 
@@ -231,8 +231,8 @@ def _load_table(
 
 
 def _check_ids(target: Target, table: RawTable, staged: str, batch: int | None) -> None:
-    """LoadError where a row has the id of one of another batch: a batch 1 that grew would take the
-    ids of one that was numbered on from it."""
+    """Raises LoadError where a row has the id of one of another batch: a batch 1 that grew would
+    take the ids of one that was numbered on from it."""
     first = target.rows(f"select {table.key} from {staged} limit 1")
     if not first or first[0][0].startswith(f"{table.key.removesuffix('id')}{batch}_"):
         return  # a namespace that no other batch has
@@ -250,8 +250,8 @@ def _check_ids(target: Target, table: RawTable, staged: str, batch: int | None) 
 
 
 def _there_already(target: Target, table: RawTable, staged: str) -> int:
-    """How many of the staged rows are in the table. LoadError where one is there otherwise: that
-    batch was made with another seed or other settings, and a mixture of both would be neither."""
+    """How many of the staged rows are in the table. Raises LoadError where one has other values
+    there: that batch was made with another seed or other settings, and both must not be mixed."""
     relation = target.relation(table)
     differs = " or ".join(
         # as text, since JSON cannot be compared

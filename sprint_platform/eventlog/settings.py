@@ -51,17 +51,17 @@ class BatchSettings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _dates_of_batch(cls, told: dict[str, Any]) -> dict[str, Any]:
-        told = dict(told)
-        # what is wrong with a number or a day is told by the field's own check
+    def _dates_of_batch(cls, given: dict[str, Any]) -> dict[str, Any]:
+        given = dict(given)
+        # the field's own check reports what is wrong with a number or a day
         with suppress(ValidationError, OverflowError):
-            if "start" not in told:
-                batch = _NUMBER.validate_python(told.get("batch", 1))
-                told["start"] = FIRST_DAY + BATCH_SPAN * (batch - 1)
-            if "end" not in told:
-                start = _DAY.validate_python(told["start"])
-                told["end"] = start + min(BATCH_SPAN - timedelta(days=1), date.max - start)
-        return told
+            if "start" not in given:
+                batch = _NUMBER.validate_python(given.get("batch", 1))
+                given["start"] = FIRST_DAY + BATCH_SPAN * (batch - 1)
+            if "end" not in given:
+                start = _DAY.validate_python(given["start"])
+                given["end"] = start + min(BATCH_SPAN - timedelta(days=1), date.max - start)
+        return given
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> BatchSettings:

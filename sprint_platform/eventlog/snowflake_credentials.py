@@ -1,4 +1,4 @@
-"""How to get in to Snowflake: the SNOWFLAKE_* variables of the project's settings."""
+"""Credentials of Snowflake: the SNOWFLAKE_* variables of the project's settings."""
 
 from __future__ import annotations
 
@@ -58,6 +58,6 @@ class SnowflakeCredentials(BaseModel):
     def environment(self) -> dict[str, str]:
         """The variables again, the password among them: for a program that reads them itself, as
         dbt's profile does. Never to be shown."""
-        told = self.model_dump(by_alias=True, exclude_none=True)
-        told["password"] = self.password.get_secret_value()
-        return {variable(GROUP + name): str(value) for name, value in told.items()}
+        values = self.model_dump(by_alias=True, exclude_none=True)
+        values["password"] = self.password.get_secret_value()
+        return {variable(GROUP + name): str(value) for name, value in values.items()}

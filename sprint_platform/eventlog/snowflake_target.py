@@ -99,25 +99,25 @@ class SnowflakeTarget:
 
     @property
     def described(self) -> str:
-        told = self.credentials
-        return f"{told.account}/{told.database}.{told.schema_}"
+        credentials = self.credentials
+        return f"{credentials.account}/{credentials.database}.{credentials.schema_}"
 
     def enter_schema(self) -> None:
         """Takes the warehouse, and the schema, which it makes where it is missing."""
-        told = self.credentials
-        schema = f"{told.database}.{told.schema_}"
+        credentials = self.credentials
+        schema = f"{credentials.database}.{credentials.schema_}"
         try:
-            self.rows(f"use warehouse {told.warehouse}")
+            self.rows(f"use warehouse {credentials.warehouse}")
         except SnowflakeError as error:
             raise SnowflakeError(
-                f"no warehouse {told.warehouse} that this role may use: see SNOWFLAKE_WAREHOUSE and"
-                f" SNOWFLAKE_ROLE ({error})"
+                f"no warehouse {credentials.warehouse} that this role may use: see"
+                f" SNOWFLAKE_WAREHOUSE and SNOWFLAKE_ROLE ({error})"
             ) from None
         for kind, name, variable in (
-            ("database", told.database, "SNOWFLAKE_DATABASE"),
+            ("database", credentials.database, "SNOWFLAKE_DATABASE"),
             ("schema", schema, "SNOWFLAKE_SCHEMA"),
         ):
-            # entered before made: to say "create if not exists" takes the right to create
+            # entered before made: "create if not exists" takes the right to create
             with suppress(SnowflakeError):
                 self.rows(f"use {kind} {name}")
                 continue
@@ -135,12 +135,12 @@ class SnowflakeTarget:
         return {name: found[name] == _wanted(RAW_TABLES[name]) for name in found}
 
     def _columns(self) -> dict[str, list[tuple[str, str]]]:
-        told = self.credentials
+        credentials = self.credentials
         found: dict[str, list[tuple[str, str]]] = {}
         for table, column, kind in self.rows(
             "select table_name, column_name, data_type"
-            f" from {told.database}.information_schema.columns"
-            f" where table_schema = '{told.schema_.upper()}' order by ordinal_position"
+            f" from {credentials.database}.information_schema.columns"
+            f" where table_schema = '{credentials.schema_.upper()}' order by ordinal_position"
         ):
             if table.lower() in RAW_TABLES:
                 found.setdefault(table.lower(), []).append((column.lower(), kind))
@@ -252,14 +252,14 @@ class SnowflakeTarget:
         try:
             yield
         except Error as error:
-            raise SnowflakeError(_told(error)) from error
+            raise SnowflakeError(_driver_message(error)) from error
 
 
 def _wanted(table: RawTable) -> list[tuple[str, str]]:
     return [(column.name, TYPES[column.type]) for column in table.columns]
 
 
-def _told(error: Error) -> str:
+def _driver_message(error: Error) -> str:
     """The connector's message in one line."""
     message: Any = error.raw_msg or error.msg or type(error).__name__
     return driver_line(str(message))
@@ -267,7 +267,7 @@ def _told(error: Error) -> str:
 
 def _refusal(error: Error, credentials: SnowflakeCredentials) -> str:
     """Why there is no connection, and which variable to look at."""
-    reason = _told(error)
+    reason = _driver_message(error)
     where = f"account {credentials.account}"
     look_at = "SNOWFLAKE_ACCOUNT"
     if credentials.host:

@@ -1,4 +1,4 @@
-"""A batch's rows as they are written: the only door to the generation."""
+"""A batch's rows as they are written: the only entry point of the generation."""
 
 from __future__ import annotations
 

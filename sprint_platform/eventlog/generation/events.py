@@ -39,8 +39,8 @@ class Events:
 
     ``kind`` indexes EVENT_NAMES, ``session`` the sessions, ``attempt`` the attempts (-1 for the
     game's start and end); ``second`` is within the session. ``reached`` is how many checkpoints of
-    the chapter are reached, this one included. ``draw`` decides what else there is to tell;
-    ``enemy``, ``weapon`` and ``headshot`` are told of kills, ``enemy`` of deaths, too.
+    the chapter are reached, this one included. ``draw`` decides the other properties;
+    ``enemy``, ``weapon`` and ``headshot`` are those of kills, ``enemy`` of deaths, too.
     ``counts`` holds how many kills, deaths, … and points there were before each event, over all
     sessions: shape (events + 1,); the sum over any stretch of events is a difference.
     """
@@ -117,7 +117,7 @@ def make_events(
     # what happens on the way is spread evenly, each a little late: times never meet
     span = attempts.seconds[of_attempt]
     slots = inside[of_attempt] + 1
-    # not by the draw that says what happens: deaths would come later than kills
+    # not by the draw that decides what happens: deaths would come later than kills
     late = below(mix(key("late"), draw[row].view(np.int64)), np.maximum(span // slots, 1))
     starts, ends = nth == 0, nth > inside[of_attempt]
     offset = np.where(starts, 0, np.where(ends, span, nth * span // slots + late))

@@ -1,4 +1,4 @@
-"""What an event tells beside its time and name: JSON, put together from pieces by whole columns.
+"""An event's properties beside its time and name: JSON, joined from pieces by whole columns.
 
 Everything that comes from small tables (a chapter, a place, a weapon and its damage) is written as
 JSON once per combination and picked by index; only running counts are written row by row.
@@ -73,7 +73,7 @@ class _Properties:
 
     def game_started(self, row: Rows) -> pl.Series:
         session = self.events.session[row]
-        # the first event of a session's first attempt, which comes next, tells where the player is
+        # the first event of a session's first attempt, which comes next, says where the player is
         attempt = self.events.attempt[row + 1]
         difficulty = self.players.difficulty[self.sessions.player[session]]
         resumed = session != self.sessions.first_of_player[self.sessions.player[session]]
@@ -205,18 +205,18 @@ def _joined(*pieces: str | pl.Series | I64) -> pl.Series:
     return pl.DataFrame(columns).select(pl.concat_str(parts).alias("properties")).to_series()
 
 
-def _told(values: dict[str, object]) -> str:
+def _json(values: dict[str, object]) -> str:
     return json.dumps(values, separators=(",", ":"), ensure_ascii=False)
 
 
 def _open(values: dict[str, object]) -> str:
     """The object without its closing brace."""
-    return _told(values)[:-1]
+    return _json(values)[:-1]
 
 
 def _middle(values: dict[str, object]) -> str:
-    """What follows in an object that is open."""
-    return "," + _told(values)[1:-1]
+    """The values as the next part of an object that is open."""
+    return "," + _json(values)[1:-1]
 
 
 def _scenes(with_name: bool) -> Iterable[str]:
@@ -252,7 +252,7 @@ def _game_started() -> pl.Series:
 def _checkpoint_reached() -> pl.Series:
     return pl.Series(
         [
-            _told(
+            _json(
                 {
                     "chapter": number,
                     "checkpoint": reached,
@@ -302,7 +302,7 @@ def _player_died() -> pl.Series:
 def _item_crafted() -> pl.Series:
     return pl.Series(
         [
-            _told(
+            _json(
                 {
                     "chapter": chapter,
                     "item": item.name,

@@ -70,8 +70,8 @@ def make_sessions(settings: BatchSettings, players: Players) -> Sessions:
 
 
 def _session_counts(settings: BatchSettings, draw: I64) -> I64:
-    """Geometric (the exponential distribution in whole numbers), its tail held at the most there
-    may be, which is also the number of days."""
+    """Each player's number of sessions: geometric (the exponential distribution in whole numbers),
+    at most ``max_sessions`` and the number of days."""
     stays = 1 - Fraction(1, MEAN_SESSIONS)
     most = min(settings.max_sessions, settings.days)
     ends = [int((1 - stays**count) * ONE) for count in range(1, min(most, 120))]
@@ -93,13 +93,13 @@ def _days(
     running = np.cumsum(gaps)
     since_first = running - running[first[:-1]][player]
     span = since_first[first[1:] - 1]
-    # players come early, the lower of two draws, but not too late for their sessions; on which day
-    # does not depend on how far these lie apart, or the first day's players would be the keenest
+    # players come early, the lower of two draws, but not too late for their sessions; the day does
+    # not depend on the gaps between these, or the first day's players would be the keenest
     joining = day_draw[first[:-1]]
     early = np.minimum(joining >> np.uint64(32), joining & np.uint64(0xFFFF_FFFF)).astype(np.int64)
     joined = (early * (settings.days - counts + 1)) >> 32
     left = settings.days - joined
-    # whose gaps are too wide for the days that are left plays once in each of as many parts of them
+    # a player with gaps too wide for the days left plays once in each of as many parts of them
     parts, room = np.maximum(counts - 1, 1)[player], (left - 1)[player]
     start = 1 + (place - 1) * room // parts
     stop = 1 + place * room // parts
