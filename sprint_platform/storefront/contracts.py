@@ -1,7 +1,7 @@
 """The seven bronze tables of the web store: columns, types, keys. The single source of them.
 
 A table holds what one of the store's systems delivers, day by day, and is only ever added to. So an
-order comes once for every status that it reaches, whole each time: what was delivered yesterday is
+order has a row for every status that it reaches, whole each time: what was delivered yesterday is
 never changed. ``raw_data`` is what the system sends beside its columns.
 """
 
@@ -42,7 +42,7 @@ CATEGORIES = (
 @dataclass(frozen=True)
 class BronzeTable(Dataset):
     """One bronze table. ``key`` identifies a row for good; ``source_system`` is who delivers it,
-    and ``upstream`` names the tables whose rows its own name.
+    and ``upstream`` lists the tables to whose rows its own refer.
 
     ``by_day`` says whether PostgreSQL holds it in a partition for each day; what is small is one
     table there, whose key then holds over all days.

@@ -51,7 +51,7 @@ def ensure_bronze(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(
         f"create table if not exists {_STORE} (source varchar primary key, title varchar not null)"
     )
-    # as JSON; null until the next load, where a version loaded the store that did not note them
+    # as JSON; null until the next load where an older version, which did not note them, loaded it
     con.execute(f"alter table {_STORE} add column if not exists settings varchar")
 
 
@@ -66,8 +66,8 @@ def load_days(
 
     A day whose loaded digest is the file's is left alone; any other is replaced. Bronze holds one
     store: raises StorefrontError where it holds another, unless ``replace``, which drops all that
-    bronze, silver and gold hold of that, and what is published of it. Raises PartitionError for a
-    file that is missing or damaged. A failure leaves all tables as they were.
+    bronze, silver and gold hold of the other, and what is published of it. Raises PartitionError
+    for a file that is missing or damaged. A failure leaves all tables as they were.
     """
     began = time.perf_counter()
     files = {
@@ -118,9 +118,9 @@ def loaded_title(con: duckdb.DuckDBPyConnection) -> str:
 
 
 def _drop_store(con: duckdb.DuckDBPyConnection) -> None:
-    """Also the models: they are built window by window, and would keep the other store's days. What
-    is published goes before the commit: a crash in between leaves it to be built again, and never
-    days of two stores side by side."""
+    """Removes the models, too: built window by window, they would hold the other store's days. What
+    is published is removed before the commit: after a crash in between it has to be built again,
+    and never holds days of two stores."""
     shutil.rmtree(published_dir() / DOMAIN, ignore_errors=True)
     publish_views()
     con.execute(f"delete from {_STORE}")

@@ -66,7 +66,7 @@ def write_days(
     watch: Callable[[date, int], None] | None = None,
     processes: int | None = None,
 ) -> list[Written]:
-    """Makes all tables of these days; ``watch`` hears of each day that is written, and of its rows.
+    """Makes all tables of these days; ``watch`` is called with each written day and its rows.
 
     Many days are shared out to ``processes`` (as many as there are cores): a day needs no other, so
     the files are the same. Raises StorefrontError where one of them is killed.
@@ -105,8 +105,8 @@ def _written(store: Store, days: Sequence[date], processes: int) -> Iterator[Day
 
 
 def _begin_worker() -> None:
-    """Leaves Ctrl-C to the parent, and ends with it: a worker whose parent was killed would go on
-    writing days that nobody waits for."""
+    """Leaves Ctrl-C to the parent, and ends with it: otherwise a worker whose parent was killed
+    would write days that nobody waits for."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     assert parent is not None
@@ -125,7 +125,7 @@ def _write_task(settings: StoreSettings, days: Sequence[date]) -> list[Day]:
 
 @lru_cache(maxsize=1)
 def _store(settings: StoreSettings) -> Store:
-    """What a store remembers of one task's days serves the next one."""
+    """The store, cached: the next task uses what it made for the days of the last."""
     from sprint_platform.storefront.generation.store import Store
 
     return Store(settings)
@@ -142,7 +142,7 @@ def other_files(source: str) -> Counter[str]:
 
 def refuse_other_files(source: str, tables: Collection[str], days: Sequence[date]) -> None:
     """Raises StorefrontError where files of another store than that of ``source`` lie on these days
-    of these tables: to write the days would be to write over them."""
+    of these tables: writing the days would overwrite them."""
     manifests = [
         _manifest(table, day) for table in BRONZE_TABLES if table in tables for day in days
     ]

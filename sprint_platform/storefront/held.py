@@ -1,5 +1,5 @@
-"""Which store a warehouse holds, with which settings a command or run goes on with it, and what it
-says where somebody asks for another store."""
+"""Which store a warehouse holds, the settings with which a command or run goes on with it, and the
+error where another store is asked for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sprint_platform.storefront.errors import StorefrontError
 from sprint_platform.storefront.settings import PRESETS, StoreSettings
 from sprint_platform.title import Title, TitleError
 
-# Of a mixture, so many stores are named.
+# So many stores of a mixture are named.
 STORES_NAMED = 3
 
 
@@ -23,7 +23,7 @@ class HeldStore:
     """The store whose days a warehouse holds, as its loads noted it.
 
     ``where`` names the warehouse for people; ``source`` is the store's fingerprint. ``settings``
-    is None where a version loaded it that did not note them; ``title`` may be known nevertheless.
+    is None where an older version loaded it, which did not note them; ``title`` may still be known.
     """
 
     where: str
@@ -46,11 +46,11 @@ def source_of(settings: StoreSettings) -> str:
 
 def noted_settings(noted: str | None) -> StoreSettings | None:
     """The settings that a load noted as JSON; None where it noted none, or where another version
-    did, whose settings this one does not have."""
+    noted settings that this one does not have."""
     try:
         return StoreSettings.model_validate_json(noted) if noted else None
     except ValidationError:
-        # as unknown as none: the fingerprint decides whether a store is the same
+        # treated as none: the fingerprint decides whether a store is the same
         return None
 
 
@@ -62,7 +62,7 @@ def choose_settings(
     """The settings to make or load days with: what is given, then what the project's settings say,
     then those of the store that the warehouse holds, and of the default preset where it holds none.
 
-    Raises SettingsError. Whether they are the held store's is for ``refuse_other`` to say.
+    Raises SettingsError. ``refuse_other`` checks whether they are the held store's.
     """
     if held is None:
         return StoreSettings.read(given, preset)
@@ -117,7 +117,7 @@ def _differences(held: StoreSettings, wanted: StoreSettings) -> str:
 def described_sources(
     sources: Collection[str], held: HeldStore | None, settings: StoreSettings
 ) -> str:
-    """For people, which stores these fingerprints are of: the held one, a preset, or neither."""
+    """The stores with these fingerprints, for people: the held one, a preset, or neither."""
     known = {
         source_of(settings.model_copy(update=numbers)): f"preset {name}"
         for name, numbers in PRESETS.items()

@@ -43,9 +43,9 @@ from sprint_platform.storefront.settings import StoreSettings
 if TYPE_CHECKING:
     from psycopg import Connection
 
-# What loads exclude each other by, in one database; the number says "bronze".
+# The lock by which loads into one database exclude each other; the number is "bronze" in bytes.
 ADVISORY_LOCK = int.from_bytes(b"bronze", "big")
-# The server notices the end of a connection a moment later than the one who ended it.
+# The server notices the end of a connection a moment after the client has ended it.
 ENDED_SECONDS = 2
 ROWS_TO_TRUNCATE = 1000
 EMPTIES = "load with --replace, which empties the seven tables first"
@@ -86,13 +86,13 @@ def load_days(
 
     ``source`` is the store's fingerprint, which all partitions must have, and all that is loaded;
     its ``settings`` are noted, and of them ``batch_size`` is how many rows are read and sent at a
-    time. ``watch`` is called after each day with the
-    rows of its partitions. ``connections`` days are loaded at the same time.
+    time. ``watch`` is called after each day with the rows of its partitions. ``connections`` days
+    are loaded at the same time.
 
     A day comes whole or not at all. A failure leaves the days that were loaded before it; the same
     load again goes on from there. With ``replace`` the tables are emptied in the transaction of the
     earliest day: a failure up to its end leaves the old records, a later one the new days so far,
-    which are then gone on with without ``replace``.
+    from which a load without ``replace`` goes on.
 
     Raises PostgresError, and PartitionError for partitions that are missing, damaged or of another
     store.
@@ -115,8 +115,8 @@ def load_days(
             make_tables(opened[0], place)
             if not replace:
                 _refuse_others(opened[0], partitions, source, place)
-                # before the days: two that noted it at once would wait for each other's end. Where
-                # none of them comes it does no harm: a store is held by its days
+                # before the days: two that noted it at once would wait for each other's end. A
+                # note without days does no harm: the days decide which store is held
                 _note_store(opened[0], source, settings)
             make_partitions(opened, list(partitions))
         loader = _Loader(place, opened, source, settings)
@@ -139,7 +139,7 @@ def load_days(
 
 def held_store(url: str) -> HeldStore | None:
     """The store whose days the database holds; None where it holds no day. Raises PostgresError,
-    also where the server cannot be reached: to be asked before days are made."""
+    also where the server cannot be reached: to be called before days are made."""
     place = read_place(url)
     with closing(place.connect()) as connection, place.in_one_line("nothing was made or loaded"):
         if not _is_there(connection, LEDGER):
@@ -221,18 +221,18 @@ def _note_store(connection: Connection, source: str, settings: StoreSettings) ->
 def _load_all(
     loader: _Loader, partitions: Mapping[date, Manifests], replace: bool
 ) -> Generator[tuple[date, list[PostgresLoad]], None, None]:
-    """The days' loads, as they are committed. An exception, here or in whoever asks for the next
-    one, ends and undoes those that are under way."""
+    """The days' loads, as they are committed. An exception, here or in the caller, ends and undoes
+    those that are under way."""
     rest = list(partitions)
     pool = ThreadPoolExecutor(len(loader.connections))
     try:
         if replace and rest:
-            # alone: who empties the tables would wait for all others
+            # alone: emptying the tables would wait for all others
             first = rest.pop(0)
             yield first, pool.submit(loader.load, first, partitions[first], True).result()
         days = {pool.submit(loader.load, day, partitions[day]): day for day in rest}
         for future in as_completed(days):
-            # the one that failed tells why
+            # the one that failed raises why
             if not isinstance(future.exception(), _Stopped):
                 yield days[future], future.result()
     except BaseException:
@@ -270,8 +270,8 @@ class _Loader:
             self._free.put(connection)
 
     def settle(self) -> None:
-        """Waits until all days are on the disk: the log of the server is one for all connections,
-        so a commit that waits, of something that is logged, has waited for those before it."""
+        """Waits until all days are on the disk: the server has one log for all connections, so a
+        commit that waits, of something that is logged, has waited for those before it."""
         connection = self.connections[0]
         staged = ", ".join(_staged(table) for table in BRONZE_TABLES.values())
         with self.place.in_one_line("the last days may not have been kept: load again"):
@@ -284,12 +284,12 @@ class _Loader:
 
         self._stopping.set()
         for connection in self.connections:
-            # one that broke cannot be asked, and has nothing under way
+            # a broken connection cannot be cancelled, and has nothing under way
             with suppress(psycopg.Error):
                 connection.cancel_safe(timeout=5)
 
     def load(self, day: date, manifests: Manifests, replace: bool = False) -> list[PostgresLoad]:
-        """One transaction: what each table got."""
+        """Loads the day in one transaction; returns what each table got."""
         connection = self._free.get()
         try:
             self._go_on()
@@ -328,7 +328,7 @@ class _Loader:
                     f"insert into {relation} ({names}) select {names} from {_staged(table)}"
                     " on conflict do nothing"
                 ).rowcount
-                # to truncate makes new files: for the few rows of most days that took longer than
+                # truncate makes new files: for the few rows of most days that took longer than
                 # all else, and so did `on commit delete rows`, which truncates all seven
                 many = manifest.rows > ROWS_TO_TRUNCATE
                 connection.execute(f"{'truncate' if many else 'delete from'} {_staged(table)}")
@@ -341,8 +341,8 @@ class _Loader:
 
     def _is_fresh(self, connection: Connection, table: BronzeTable, day: date) -> bool:
         """Whether no key of the day can be there: then a COPY goes straight into the table, in half
-        the time of one that is staged and inserted. A table's key holds over all its days where it
-        has no partitions, and so does its answer."""
+        the time of one that is staged and inserted. The key of a table without partitions holds
+        over all its days, so there the answer is False."""
         if not table.by_day:
             return False
         found = connection.execute(
@@ -398,8 +398,8 @@ def _batches(
 
 
 def _csv(batch: pa.RecordBatch, day: date) -> memoryview:
-    """The rows and their day as CSV, in which PostgreSQL tells a null from an empty text: texts are
-    quoted, also empty ones. Arrow's writer takes half of the time of polars', and for some thirty
+    """The rows and their day as CSV. Texts are quoted, so that PostgreSQL distinguishes a null from
+    an empty one. Arrow's writer takes half of the time of polars', and for some thirty
     rows a tenth."""
     columns = [
         # CSV knows no uuid

@@ -1,7 +1,7 @@
 """The bronze tables in PostgreSQL: made from the contract where they are missing, else compared.
 
-Times are ``timestamp with time zone``, in sessions whose zone is UTC: so a reader in another zone
-sees the same moment. ``event_date`` is the UTC day of a row's partition file.
+Times are ``timestamp with time zone``, in sessions whose zone is UTC, so that a reader in another
+zone sees the same moment. ``event_date`` is the UTC day of a row's partition file.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def make_tables(connection: Connection, place: Place) -> None:
     for name, wanted in _wanted().items():
         _compare(name, wanted, there.get(name, wanted), place)
     with connection.transaction():
-        # asked first: to say "create if not exists" takes the right to create
+        # asked first: "create if not exists" takes the right to create
         if found != (True,):
             with place.in_one_line(
                 f"there is no schema {BRONZE}, and it could not be made (its owner-to-be may:"
@@ -78,8 +78,8 @@ def make_tables(connection: Connection, place: Place) -> None:
 
 def make_partitions(connections: Sequence[Connection], days: Sequence[date]) -> None:
     """Makes the days' partitions where they are missing, table by table over the connections, and
-    some days in a transaction: it holds the table alone meanwhile. Those that a failure leaves are
-    empty, and do no harm."""
+    some days in a transaction, which holds the table alone meanwhile. Partitions that a failure
+    leaves are empty, and do no harm."""
     parents = [table for table in BRONZE_TABLES.values() if table.by_day]
     # a partition is four new files: their server's processes do that side by side
     with ThreadPoolExecutor(len(connections)) as pool:

@@ -1,4 +1,4 @@
-"""Where PostgreSQL is and how to get in: ``SPRINT_POSTGRES_URL``, of the project's settings.
+"""Where PostgreSQL is, and its credentials: ``SPRINT_POSTGRES_URL``, of the project's settings.
 
 The password is in the URL. So nothing here shows a URL, or a message of the driver about one.
 """
@@ -107,15 +107,15 @@ class Place:
 
     @contextmanager
     def in_one_line(self, what: str) -> Iterator[None]:
-        """Raises PostgresError for the driver's errors; ``what`` says what did not come about."""
+        """Raises PostgresError for the driver's errors; ``what`` says what did not happen."""
         import psycopg
 
         try:
             yield
         except psycopg.Error as error:
-            raise PostgresError(f"{what}: {self._told(error)}") from None
+            raise PostgresError(f"{what}: {self._message(error)}") from None
 
-    def _told(self, error: Error) -> str:
+    def _message(self, error: Error) -> str:
         state = error.sqlstate or "08"
         advice = ADVICE.get(state) or ADVICE.get(state[:2]) or "see the server's log"
         # a COPY says here which line and column it was
@@ -138,7 +138,7 @@ class Place:
 
 
 def read_place(url: str) -> Place:
-    """What the URL says, and where it is silent libpq's variables and defaults. Raises
+    """The parts of the URL; those that it lacks are libpq's variables and defaults. Raises
     PostgresError, also where psycopg is not installed."""
     try:
         from psycopg import ProgrammingError
@@ -159,14 +159,14 @@ def read_place(url: str) -> Place:
     if scheme not in ("postgresql", "postgres") or authority.count("@") > 1 or "@" in path:
         raise wrong
     try:
-        told = conninfo_to_dict(url)
+        stated = conninfo_to_dict(url)
     except ProgrammingError:
         raise wrong from None
     known = {
         option.keyword.decode(): option.val.decode()
         for option in Conninfo.get_defaults()
         if option.val
-    } | {name: str(value) for name, value in told.items() if value}
+    } | {name: str(value) for name, value in stated.items() if value}
     if not all(port.isdecimal() for port in known["port"].split(",") if port):
         raise wrong
     return Place(
@@ -175,5 +175,5 @@ def read_place(url: str) -> Place:
         user=known["user"],
         database=known.get("dbname") or known["user"],
         url=url,
-        parameters=told,
+        parameters=stated,
     )

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sprint_platform.core.settings import SettingsError, filled_in, settings, variable
 
-# Raised when the same settings give other records.
+# Raise it when the same settings give other records.
 GENERATION_VERSION = 1
 PRESETS: dict[str, dict[str, int]] = {
     "small": {"customers": 1_000, "products": 500, "orders": 1_000, "days": 30},
@@ -82,9 +82,9 @@ class StoreSettings(BaseModel):
     def fingerprint(self, players: str) -> str:
         """What the records come from, as 16 hex digits; ``players`` says the same of the title's
         players (empty without any)."""
-        told = self.model_dump_json(exclude={"batch_size", "title"})
-        told = f"{GENERATION_VERSION}:{told}:{players}"
-        return hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
+        stated = self.model_dump_json(exclude={"batch_size", "title"})
+        text = f"{GENERATION_VERSION}:{stated}:{players}"
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     @staticmethod
     def read(

@@ -1,8 +1,8 @@
 """Customers' addresses, by hash.
 
 An address is put together from pieces that are written as JSON once: a street's kind and number,
-a family name of the country, the city with its region, a postal code of that city. Nobody lives
-there but by chance.
+a family name of the country, the city with its region, a postal code of that city. Somebody lives
+there only by chance.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sprint_platform.storefront.generation.word_lists import WordLists
 from sprint_platform.title import COUNTRIES
 
 # Kinds of streets, the common ones of those that Faker's providers know (their whole lists hold
-# airports, slums and motorways, too); those that are told more often are drawn more often.
+# airports, slums and motorways, too); those that are listed more often are drawn more often.
 STREETS: dict[str, tuple[str, ...]] = {
     "US": (*["Street"] * 5, *["Avenue"] * 3, *["Road", "Drive"] * 2, "Lane", "Court", "Place"),
     "BR": (*["Rua"] * 8, *["Avenida"] * 3, "Travessa", "Alameda", "Praça"),
@@ -68,7 +68,7 @@ def addresses(seed: int, customer: I64, country: U8) -> pa.Array:
 @dataclass(frozen=True)
 class _Pieces:
     """What addresses and numbers are made from. An address is before + family + after + place +
-    code + end; what stands before a street's name and what after it depends on the country."""
+    code + end; the parts before and after a street's name depend on the country."""
 
     before: WordLists
     family: WordLists

@@ -1,7 +1,7 @@
 """How many customers, products, orders and sessions the store has had by the end of any day.
 
-Everything is numbered from 1 in the order in which it came, so a day's are those between two points
-of a curve: any day alone knows its own. Days are counted from 0, the day on which the store opened.
+Everything is numbered from 1 in the order in which it came, so a day's numbers lie between two
+points of a curve, which needs no other day. Days count from 0, the day on which the store opened.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ OPENING_CUSTOMERS, OPENING_PRODUCTS = Fraction(1, 5), Fraction(4, 5)
 # Web sessions for each order: 1,000 a day where there are 137 orders.
 SESSIONS_PER_ORDER = Fraction(73, 10)
 
-# The weights of so many add up to less than 2^31, from where on a draw among them would wrap.
+# The weights of so many add up to less than 2^31; a draw among more would wrap.
 MOST = {"customers": 30_000_000, "products": 2_000_000}
 
 # Weights in hundredths. Online shops sell most early in the week and least on Saturdays; the last
@@ -78,7 +78,7 @@ class Calendar:
     def _arrived(self, what: str, total: int, opening: Fraction, day: int) -> int:
         if day < 0:
             return 0
-        if self.settings.days == 1:  # nothing tells the pace of later days
+        if self.settings.days == 1:  # the pace of later days is unknown
             return total
         first = max(1, int(total * opening))
         self._grow(day + 1)

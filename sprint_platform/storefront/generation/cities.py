@@ -32,8 +32,8 @@ CITIES = read_words("cities", dict[str, tuple[City, ...]])
 
 
 def city_of(seed: int, customer: I64, country: U8) -> I64:
-    """Where customers live: indices into all cities, end to end in the order of COUNTRIES, which
-    ``country`` holds indices into."""
+    """The customers' cities: indices into all cities, end to end in the order of COUNTRIES.
+    ``country`` holds indices into COUNTRIES."""
     draw = mix(stream_key(seed, "address city"), customer)
     city = np.empty(customer.size, np.int64)
     start = 0

@@ -228,8 +228,8 @@ class Clickstream:
         )
 
     def _times(self, visits: Visits, placed: Placed, events: I64, session: I64) -> I64:
-        """When the events are, in seconds since 1970: spread evenly, each a little late. They never
-        meet, as a session has more seconds than events."""
+        """The events' times in seconds since 1970: spread evenly, each a little late. No two of a
+        session are equal, as it has more seconds than events."""
         seconds, slots = visits.ended_at - visits.started_at, events.copy()
         # the order is the last event, and has its time
         buys = np.flatnonzero(visits.order >= 0)

@@ -45,7 +45,7 @@ _COUNTRIES = picker([50, 9, 7, 12, 8, 14])
 _GENDERS = picker([36, 56, 3, 5])
 _SIGNUP_CHANNELS = ("web", "in_game", "launcher", "support")
 _CHANNELS = picker([62, 22, 14, 2])
-# Names that are kept for examples (RFC 2606): no mail reaches anybody.
+# Names that are reserved for examples (RFC 2606): no mail reaches anybody.
 _DOMAINS = ("example.com", "example.net", "example.org")
 _NEWSLETTER = threshold(0.42)
 
@@ -54,8 +54,8 @@ YOUNGEST, OLDEST = 16, 70
 # Registrations end at 22:00, so that a visit on the same day can follow.
 LAST_REGISTRATION = 22 * 3600
 WELCOME_DAYS, WELCOME = 14, 3
-# Half of the customers have bought their last after this many days; the others stay on, as the
-# survival 120 / (120 + days) has it.
+# Half of the customers have bought for the last time after this many days: the survival is
+# 120 / (120 + days).
 HALF_GONE = 120
 
 
@@ -80,7 +80,7 @@ class Customers:
         self._calendar = calendar
         self._players = players
         self._habits: tuple[I64, I64, I64] = _no_habits()
-        # kept per store, not per class: a method's cache would hold every store for ever
+        # cached per store, not per class: a method's cache would hold every store for ever
         self._newcomers = lru_cache(maxsize=4)(self._registered)
         self._crowd = lru_cache(maxsize=4)(self._weights)
 
@@ -92,9 +92,8 @@ class Customers:
         return pick(_COUNTRIES, self._draw("customer country", customer))
 
     def choose(self, day: int, draw: U64) -> I64:
-        """Who it is that comes on that day, one customer per draw: of those who have registered by
-        its end, and still come at all; some come far more often than others, and most come soon
-        after they have registered."""
+        """The customers who come on that day, one per draw: of those who have registered by its end
+        and still come; some come far more often than others, most soon after registration."""
         crowd = self._crowd(day)
         return np.searchsorted(crowd, below(draw, int(crowd[-1])), side="right") + 1
 
@@ -161,7 +160,7 @@ class Customers:
         year = self._calendar.date(day).year - YOUNGEST - 1 - age
         year = np.asarray(pc.coalesce(players["birth_year"].take(linked).cast(pa.int64()), year))
         first_of_year = (year - 1970).astype("datetime64[Y]").astype("datetime64[D]")
-        # a player may be of an age that begins this year: then the birthday has been
+        # a player may reach the least age this year: then the birthday has been
         today = self._calendar.date(day)
         turned = today.year - year <= YOUNGEST_PLAYER
         days = np.where(turned, min(365, today.timetuple().tm_yday), 365)
@@ -193,18 +192,18 @@ class Customers:
         return Newcomers(customer, second, row, players)
 
     def _weights(self, day: int) -> I64:
-        """Running sums of the weights of customers 1, 2, …: those who come on that day."""
+        """Running sums of the weights with which customers 1, 2, … come on that day."""
         count = self._calendar.customers_by(day)
         affinity, last_day, first_day = (habit[:count] for habit in self._known(day))
         weight = np.where(last_day >= day, affinity, 0)
         weight = np.where(first_day > day - WELCOME_DAYS, WELCOME * weight, weight)
-        if not weight.any():  # a shop of very few people, who have all had enough
+        if not weight.any():  # a store of very few customers, none of whom comes any more
             weight = np.ones(count, np.int64)
         return np.cumsum(weight)
 
     def _known(self, day: int) -> tuple[I64, I64, I64]:
-        """Of customers 1, 2, … up to that day's at least: how often they come, the last day on
-        which they may, and the day of registration."""
+        """How often customers 1, 2, … come, the last day on which they may, and the day of
+        registration; for those up to that day's at least."""
         have, count = self._habits[0].size, self._calendar.customers_by(day)
         if have < count:
             customer = np.arange(have + 1, count + 1)

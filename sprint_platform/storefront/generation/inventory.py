@@ -1,10 +1,10 @@
 """The warehouse: every movement of stock, and what is on hand after it.
 
-The store plans its demand: what comes in on a product's day of the week is what is shipped until
-the next such day, and what the last count did not find. So the stock after any movement is the
-safety stock, and what is still to be shipped in the product's week, less what this week's count did
-not find: no earlier day is needed, and the stock is never below zero. Products that customers
-return are written off.
+The store plans its demand: on a product's day of the week comes in what is shipped until the next
+such day, plus what the last count did not find. So the stock after any movement is the safety
+stock, plus what is still to be shipped in the product's week, less what this week's count did not
+find: no earlier day is needed, and the stock is never below zero. Products that customers return
+are written off.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Inventory:
         """The day's movements in order of time, product, order and line."""
         start = midnight(self._calendar.date(day)) // MICROSECONDS
         before = self._calendar.products_by(day - 1)
-        # a new product's first week is covered by what it comes with: it is not restocked that day
+        # a new product's initial stock covers its first week: it is not restocked that day
         new = np.arange(before + 1, self._calendar.products_by(day) + 1)
         known = np.arange(1, before + 1)
         due = known[_days_into_week(day, known) == 0]
@@ -142,7 +142,7 @@ class Inventory:
         left = to_ship[product] - _sold_so_far(moved)
         week_began = day - _days_into_week(day, product)
         last_count = day - _days_since_count(day, product)
-        # today's count comes last: no other movement knows what it misses
+        # today's count comes last: no other movement of the day depends on it
         this_week = (last_count >= week_began) & ((last_count < day) | (moved.reason == COUNT))
         missed = np.where(this_week, self._missed(product, last_count), 0)
         return self._safety_stock(product) + left - missed

@@ -35,7 +35,7 @@ from sprint_platform.title import COUNTRIES
 
 # A status that an order never reaches; later than any day.
 NEVER = 1 << 40
-# Within so many days after the day of the order each status has come, if it ever does.
+# Each status comes within so many days after the day of the order, if it ever does.
 SHIPPED_WITHIN, DELIVERED_WITHIN, SETTLED_WITHIN = 4, 12, 30
 
 _LINES = picker([46, 26, 14, 8, 4, 2])
@@ -233,7 +233,7 @@ class Orders:
     def _basket(self, day: int, order_id: I64) -> tuple[I64, I64, I64, I64, I64, I64]:
         """The orders' lines: index of the order, number, product, quantity, price, discount."""
         shape = (order_id.size, _MOST_LINES)
-        # 8 numbers a line are kept for an order's draws
+        # an order has 8 numbers for the draws of its lines
         slot = (order_id[:, None] * 8 + np.arange(_MOST_LINES)).reshape(-1)
         products = self._products.choose(day, self._draw("product", slot)).reshape(shape)
         draw = self._draw("goes together", slot)

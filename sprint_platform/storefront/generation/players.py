@@ -17,7 +17,7 @@ from sprint_platform.title import Title
 # Days between sign-up and account. A player has one of them, so that nobody is linked twice.
 _LAGS = picker([40, 18, 12, 9, 7, 6, 4, 4])
 LONGEST_LAG = 7
-# Who signs up later than this on a day has no account on that same day.
+# Players who sign up later than this have no account on that same day.
 LATEST_SECOND = 21 * 3600
 
 
@@ -32,7 +32,7 @@ class LinkedPlayers:
 
     def of(self, day: date) -> pa.Table:
         """The players who may make their account on that day: rows of the title's ``dim_players``,
-        in an order that a hash gives."""
+        in the order of a hash."""
         parts, orders = [], []
         for lag in range(LONGEST_LAG + 1):
             signed_up = day - timedelta(days=lag)

@@ -40,7 +40,7 @@ COST = (350, 750)
 # How often each of a product's companions is the one that is bought with it.
 COMPANION_SHARES = (5, 3, 2)
 
-# GS1 keeps the prefixes 20 to 29 for numbers inside a company: no such barcode is anybody's.
+# GS1 reserves the prefixes 20 to 29 for numbers inside a company: no such barcode is anybody's.
 BARCODE_PREFIX = 20
 
 
@@ -62,10 +62,10 @@ class Products:
 
     def choose(self, day: int, draw: U64) -> I64:
         """A product that is on sale by the end of the day for each draw: few sell much, most sell
-        little. Their numbers do not tell which."""
+        little. Their numbers do not show which."""
         on_sale = self.calendar.products_by(day)
         if self._demand.size < on_sale:
-            # a product's weight is its own, so fewer products have the beginning of the same sums
+            # a weight depends on no other product: fewer products have the first of the same sums
             product = np.arange(1, on_sale + on_sale // 8 + 1)
             place = top_bits(self._draw("demand", product), 16)
             self._demand = np.cumsum(DEMAND // (TAIL + place))
@@ -81,7 +81,7 @@ class Products:
         category = _catalogue().goes_with[self.category(product), nth]
         shelf, first, place = self._shelves
         size = first[category + 1] - first[category]
-        # who stands on the shelf is left out: the others move up
+        # the product itself is left out of its shelf: the others move up
         known = np.minimum(product, self._opening) - 1
         on_shelf = (product <= self._opening) & (self.category(product) == category)
         bare = size - on_shelf < 1
@@ -136,8 +136,8 @@ class Products:
         return pick(_catalogue().shares, self._draw("shelf", product))
 
     def added_day(self, product: I64) -> I64:
-        """The days on which the products went on sale, at midnight; 0 is the opening. Products are
-        ones that the store adds some day."""
+        """The days on which the products went on sale, at midnight; 0 is the opening. The store
+        must add all of them some day."""
         highest = int(product.max(initial=1))
         if self._on_sale_by[-1] < highest:
             counts = self._on_sale_by.tolist()

@@ -13,7 +13,7 @@ MOODS = ("positive", "mixed", "negative")
 @dataclass(frozen=True)
 class Bank:
     """The words of one language and mood: a review's body is an opener, perhaps a detail, perhaps a
-    closer. Of every kind each bank has as many; ``by_category`` holds one detail for each of the
+    closer. All banks have as many of each kind; ``by_category`` holds one detail for each of the
     contract's CATEGORIES, in their order."""
 
     titles: tuple[str, ...]

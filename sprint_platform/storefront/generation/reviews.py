@@ -53,10 +53,10 @@ _MOOD = np.array([2, 2, 1, 0, 0])  # of 1 to 5 stars: indices into MOODS
 # An opener alone; with a detail; with a closer; with both.
 _SENTENCES = picker([22, 36, 10, 32])
 _WITH_DETAIL, _WITH_CLOSER = np.array([0, 1, 0, 1], bool), np.array([0, 0, 1, 1], bool)
-# A bank's own details for the product's category are among its general ones so many times each.
+# A bank's detail for the product's category is so many times among its general ones.
 _CATEGORY_TIMES = 2
 
-# 60 % helped nobody; k readers or more are 40 % / k^2, so that a few reviews helped a hundred.
+# 60 % helped nobody; 40 % / k^2 helped k readers or more, so that a few helped a hundred.
 _HELPFUL = np.array([isqrt(26_214 // rank) for rank in range(1, 65_537)], np.int32)
 
 _SOURCES, _SOURCE_WEIGHTS = ("web", "email", "in_game"), (42, 40, 18)

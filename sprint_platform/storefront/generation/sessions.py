@@ -38,7 +38,7 @@ _SECONDS = np.array([(5, 60), (60, 900), (120, 1500), (180, 1800)], np.int64)
 # seconds that a buyer stays after the order
 _STAYS = (10, 300)
 
-# Of all sessions 60 % are logged in. Those with an order are: the others make up the rest.
+# 60 % of all sessions are logged in: all those with an order, and this share of the others.
 _LOGGED_IN = threshold((6 * SESSIONS_PER_ORDER / 10 - 1) / (SESSIONS_PER_ORDER - 1))
 
 HOME_PAGE, NEW_PAGE, SALE_PAGE, FIRST_CATEGORY_PAGE = range(4)

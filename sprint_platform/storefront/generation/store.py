@@ -1,4 +1,4 @@
-"""The only door to a store's records: any table of any day.
+"""The only entry point of a store's records: any table of any day.
 
 Any day, alone, in any order, in any process: the records are the same.
 """
@@ -61,7 +61,7 @@ class Store:
 
 
 def _players(settings: StoreSettings) -> LinkedPlayers | None:
-    """The players of the title; nobody's, where the title is landed or the store has none."""
+    """The players of the title; None where the title is landed or the store has none."""
     if not settings.title:
         return None
     title = Title.load(settings.title)

@@ -14,11 +14,11 @@ from sprint_platform.profiles import I64, U8
 from sprint_platform.storefront.generation.cities import CITIES, City, city_of
 from sprint_platform.title import COUNTRIES
 
-# How many numbers each telephone range has. United States: 555-0100 to 555-0199 are kept for
-# fiction in every area code (ATIS-0300115). France: ranges for audiovisual works, one for each
+# How many numbers each telephone range has. United States: 555-0100 to 555-0199 are reserved
+# for fiction in every area code (ATIS-0300115). France: ranges for audiovisual works, one for each
 # zone and one of mobiles (Arcep's numbering plan, decision 2018-0881). Germany: 1,000 numbers in
 # each of five cities (ten ranges here) and 100 mobiles (Bundesnetzagentur's list of numbers for
-# media, Mitteilung 148/2021). Brazil, Mexico and Spain keep none that we know of; their numbers
+# media, Mitteilung 148/2021). Brazil, Mexico and Spain reserve none that we know; their numbers
 # are of ranges that their plans leave unassigned: area 20 in Brazil, area 401 in Mexico, numbers
 # beginning with 4 in Spain.
 RANGE: dict[str, int] = {
@@ -34,7 +34,7 @@ RANGE: dict[str, int] = {
 def phones(seed: int, customer: I64, country: U8) -> pa.Array:
     """One telephone number per customer, as E.164 writes it: +12125550123. Nobody has them.
 
-    The ranges that are kept for fiction are small, so customers share numbers.
+    The ranges that are reserved for fiction are small, so customers share numbers.
     """
     ranges = _ranges()
     city = city_of(seed, customer, country)
@@ -47,8 +47,8 @@ def phones(seed: int, customer: I64, country: U8) -> pa.Array:
 
 @dataclass(frozen=True)
 class _Ranges:
-    """The first numbers of all cities' ranges, end to end; by city where they begin and how many
-    they are; by country how many numbers a range has."""
+    """The first numbers of all cities' ranges, end to end; by city, where they begin and how many
+    there are; by country, how many numbers a range has."""
 
     first: I64
     start: I64

@@ -71,8 +71,8 @@ AGENTS: dict[str, tuple[Agent, ...]] = {
     ),
 }
 
-# Weights of CHANNELS. Who has an account comes more often through the game's own shop window and
-# through the store's mails.
+# Weights of CHANNELS. Customers with an account come more often through the game's own shop window
+# and through the store's mails.
 _ANONYMOUS_CHANNELS = picker([29, 39, 19, 2, 2, 9])
 _CUSTOMER_CHANNELS = picker([38, 23, 9, 15, 11, 4])
 CAMPAIGNS: dict[str, tuple[str, ...]] = {
@@ -81,7 +81,7 @@ CAMPAIGNS: dict[str, tuple[str, ...]] = {
     "affiliate": ("partner-reviews", "partner-deals", "streamer-links"),
 }
 
-# Kept for documentation by RFC 5737 (IPv4) and RFC 3849 (IPv6): nobody has these addresses.
+# Reserved for documentation by RFC 5737 (IPv4) and RFC 3849 (IPv6): nobody has these addresses.
 IPV4_BLOCKS = ("192.0.2", "198.51.100", "203.0.113")
 IPV6_PREFIX = "2001:db8"
 _IPV6 = threshold(0.3)
@@ -94,12 +94,12 @@ def channels(seed: int, session_id: I64, customer: I64) -> U8:
 
 
 def strangers_country(seed: int, session_id: I64) -> U8:
-    """Where visitors are at home of whom the store knows nothing: indices into COUNTRIES."""
+    """The home countries of visitors whom the store does not know: indices into COUNTRIES."""
     return pick(_COUNTRIES, mix(stream_key(seed, "web country"), session_id))
 
 
 def country_of_visit(seed: int, session_id: I64, home: U8) -> U8:
-    """Where they are: at home or, a few of them, in another country (indices into COUNTRIES)."""
+    """The countries they visit from, home or for a few another one: indices into COUNTRIES."""
     draw = mix(stream_key(seed, "web travel"), session_id)
     abroad = (home + 1 + below(remix(draw, 1), len(COUNTRIES) - 1)) % len(COUNTRIES)
     return np.where(top(draw) < _TRAVELS, abroad, home).astype(np.uint8)

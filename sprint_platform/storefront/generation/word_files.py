@@ -1,4 +1,4 @@
-"""The lists that rows are made of, as they stand in the folder ``words`` beside the code."""
+"""Reading the lists that rows are made of, in the folder ``words`` beside the code."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ class WordLists:
 
     @staticmethod
     def of(lists: Iterable[Sequence[str]]) -> WordLists:
-        kept = list(lists)
-        count = np.array([len(words) for words in kept], np.int64)
-        flat = pa.array([word for words in kept for word in words], pa.string())
+        all_lists = list(lists)
+        count = np.array([len(words) for words in all_lists], np.int64)
+        flat = pa.array([word for words in all_lists for word in words], pa.string())
         return WordLists(flat, np.cumsum(count) - count, count)
 
     def place(self, draw: U64, which: npt.NDArray[np.integer]) -> I64:
