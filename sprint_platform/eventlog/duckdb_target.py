@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -13,7 +13,7 @@ from sprint_platform.engines.duckdb_file import connect, warehouse_lock
 from sprint_platform.eventlog.contracts import DOMAIN, RAW_TABLES, TYPES, RawTable
 from sprint_platform.eventlog.load import LoadError
 from sprint_platform.places import database_path
-from sprint_platform.storage.ledger import Ledger, glob_of, quoted
+from sprint_platform.storage.ledger import Ledger, glob_of, quoted, transaction
 
 SCHEMA = "eventlog_raw"
 LEDGER = Ledger(DOMAIN, SCHEMA, ("eventlog_stage", "eventlog_mart"), batches=True)
@@ -88,21 +88,15 @@ class DuckDBTarget:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        self.con.begin()
         try:
-            self.con.execute(f"create schema if not exists {SCHEMA}")
-            for table in self._to_make:
-                columns = table.definitions("duckdb")
-                self.con.execute(f"create or replace table {self.relation(table)} ({columns})")
-            yield
-            self.con.commit()
-        except BaseException as error:
-            # a commit that failed has rolled back already
-            with suppress(duckdb.TransactionException):
-                self.con.rollback()
-            if isinstance(error, duckdb.Error):
-                raise _load_error(error) from error
-            raise
+            with transaction(self.con):
+                self.con.execute(f"create schema if not exists {SCHEMA}")
+                for table in self._to_make:
+                    columns = table.definitions("duckdb")
+                    self.con.execute(f"create or replace table {self.relation(table)} ({columns})")
+                yield
+        except duckdb.Error as error:
+            raise _load_error(error) from error
         finally:
             self._to_make = []
 

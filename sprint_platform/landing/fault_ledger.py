@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import date
 
 import duckdb
 
 from sprint_platform.landing.deliveries import ledger_path
+from sprint_platform.storage.ledger import transaction
 from sprint_platform.telemetry.dirt import LEDGER
 
 _COLUMNS = (
@@ -27,8 +27,7 @@ def load_ledger(con: duckdb.DuckDBPyConnection, title: str, days: Iterable[date]
     not delivered has no rows. Returns how many rows the days have."""
     table, wanted = ledger_table(title), sorted(set(days))
     paths = [path for path in (ledger_path(title, day) for day in wanted) if path.exists()]
-    con.begin()
-    try:
+    with transaction(con):
         con.execute(f"create schema if not exists {title}_truth")
         con.execute(f"create table if not exists {table} ({_COLUMNS})")
         con.execute(f"delete from {table} where delivered in (select unnest(?::date[]))", [wanted])
@@ -42,11 +41,5 @@ def load_ledger(con: duckdb.DuckDBPyConnection, title: str, days: Iterable[date]
         rows = con.execute(
             f"select count(*) from {table} where delivered in (select unnest(?::date[]))", [wanted]
         ).fetchone()
-        con.commit()
-    except BaseException:
-        # a commit that failed has rolled back already
-        with suppress(duckdb.TransactionException):
-            con.rollback()
-        raise
     assert rows is not None
     return int(rows[0])

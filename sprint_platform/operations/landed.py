@@ -3,7 +3,6 @@ their records, and what was rejected and why. The records themselves are partiti
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import date
 
 import duckdb
@@ -12,6 +11,7 @@ from sprint_platform.core.database_file import when_free
 from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.landing.register import register_path
 from sprint_platform.publish.marts import Mart
+from sprint_platform.storage.ledger import transaction
 from sprint_platform.title import Title
 
 # The row in the ledger of loaded partitions with the register's id and the number of the landing
@@ -107,15 +107,8 @@ def load_landed(con: duckdb.DuckDBPyConnection, title: Title) -> None:
         "and read a copy of the file instead",
     )
     try:
-        con.begin()
-        try:
+        with transaction(con):
             _copy(con, name)
-            con.commit()
-        except BaseException:
-            # a commit that failed has rolled back already
-            with suppress(duckdb.TransactionException):
-                con.rollback()
-            raise
     finally:
         con.execute("detach register")
 

@@ -10,6 +10,7 @@ import dagster as dg
 from sprint_platform.domain import Batches, Domain
 from sprint_platform.engines.load import ensure_tables, load_partitions
 from sprint_platform.operations.domain_periods import require_made
+from sprint_platform.orchestration.dataset_metadata import partition_metadata, table_metadata
 from sprint_platform.orchestration.domain_checks import check_specs, run_checks
 from sprint_platform.orchestration.failures import failures_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS, daily_partitions
@@ -49,15 +50,7 @@ def build_dataset_asset(
         owners=OWNERS,
         freshness_policy=None if isinstance(domain.periods, Batches) else FRESHNESS,
         code_version=domain.source,
-        metadata={
-            "dagster/table_name": dataset.relation(domain.name),
-            "dagster/column_schema": dg.TableSchema(
-                columns=[
-                    dg.TableColumn(c.name, c.duckdb_type, description=c.meaning)
-                    for c in dataset.columns
-                ]
-            ),
-        },
+        metadata=table_metadata(dataset, domain.name),
     )
 
     @dg.multi_asset(
@@ -107,22 +100,16 @@ def _made(
     reuse = context.run.tags.get(EXISTING_TAG) == REUSE
     manifests: dict[Period, Manifest] = {}
     for period in with_progress(context, periods):
-        began = time.perf_counter()
         manifest = read_manifest(domain.name, dataset.name, period) if reuse else None
+        seconds = None
         if manifest is None or manifest.source != domain.source:
+            began = time.perf_counter()
             tables = domain.make[dataset.name](period)
             manifest = write_partition(
                 domain.name, dataset.name, period, tables, domain.source, dataset
             )
+            seconds = time.perf_counter() - began
         manifests[period] = manifest
-        context.add_asset_metadata(
-            {
-                "dagster/partition_row_count": manifest.rows,
-                "bytes": manifest.bytes,
-                "digest": manifest.digest,
-                "seconds": round(time.perf_counter() - began, 3),
-            },
-            key,
-            partition_key=str(period),
-        )
+        metadata = partition_metadata(manifest, seconds)
+        context.add_asset_metadata(metadata, key, partition_key=str(period))
     return manifests

@@ -17,7 +17,7 @@ from sprint_platform.orchestration.raw_assets import landed_files_key
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_window import Watch, run_window
 from sprint_platform.publish.marts import publish
-from sprint_platform.storage.ledger import title_ledger
+from sprint_platform.storage.ledger import title_ledger, transaction
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 
@@ -260,14 +260,13 @@ def _landed_products(title: Title) -> dg.AssetsDefinition:
             products = landed_products(title)
             with warehouse.get_connection(holder) as con:
                 ensure_title_schemas(con, title.name)
-                con.begin()
-                con.execute(contract.create_table_sql(title.name))
-                con.execute(f"delete from {relation}")
-                con.register("landed_products", products)
-                con.execute(
-                    f"insert into {relation} ({columns}) select {columns} from landed_products"
-                )
-                con.commit()
+                with transaction(con):
+                    con.execute(contract.create_table_sql(title.name))
+                    con.execute(f"delete from {relation}")
+                    con.register("landed_products", products)
+                    con.execute(
+                        f"insert into {relation} ({columns}) select {columns} from landed_products"
+                    )
         return dg.MaterializeResult(
             asset_key=spec.key, metadata={"dagster/row_count": products.num_rows}
         )

@@ -23,6 +23,7 @@ from sprint_platform.operations.upstream import (
 )
 from sprint_platform.orchestration.catalogue import PRODUCTS_KEY
 from sprint_platform.orchestration.checks import check_specs, run_checks
+from sprint_platform.orchestration.dataset_metadata import partition_metadata, table_metadata
 from sprint_platform.orchestration.failures import failures_in_one_line
 from sprint_platform.orchestration.glances import Glance
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
@@ -36,7 +37,7 @@ from sprint_platform.storage.partitions import (
     read_manifest,
     write_partition,
 )
-from sprint_platform.telemetry.contracts import DAILY, DATASETS, Column
+from sprint_platform.telemetry.contracts import DAILY, DATASETS
 from sprint_platform.title import Title
 
 if TYPE_CHECKING:
@@ -84,21 +85,8 @@ def raw_asset_spec(title: Title, dataset: str) -> dg.AssetSpec:
         # another YAML, seed or version of the simulation makes other records; another mapping or
         # grid reads others from the same files
         code_version=title.landing_fingerprint if title.lands else title.fingerprint,
-        metadata={
-            "dagster/table_name": contract.relation(title.name),
-            "dagster/column_schema": dg.TableSchema(
-                columns=[
-                    dg.TableColumn(column.name, column.duckdb_type, description=_meaning(column))
-                    for column in contract.columns
-                ]
-            ),
-        },
+        metadata=table_metadata(contract, title.name),
     )
-
-
-def _meaning(column: Column) -> str:
-    values = f": {', '.join(column.values)}" if column.values else ""
-    return column.meaning + (f" ({column.unit})" if column.unit else "") + values
 
 
 def _raw_asset(
@@ -168,7 +156,7 @@ def _partitions(
     manifests = {}
     for day, manifest, seconds in partitions:
         manifests[day] = manifest
-        metadata = _partition_metadata(manifest, seconds)
+        metadata = partition_metadata(manifest, seconds)
         if day < window.start:
             if seconds is None:
                 continue
@@ -180,18 +168,6 @@ def _partitions(
         else:
             context.add_asset_metadata(metadata, key, partition_key=day.isoformat())
     return manifests
-
-
-def _partition_metadata(manifest: Manifest, seconds: float | None) -> dict[str, Any]:
-    metadata: dict[str, Any] = {
-        "dagster/partition_row_count": manifest.rows,
-        "bytes": manifest.bytes,
-        "digest": manifest.digest,
-    }
-    if seconds is not None:
-        metadata["seconds"] = round(seconds, 3)
-        metadata["rows_per_second"] = round(manifest.rows / seconds)
-    return metadata
 
 
 def _add_glance(

@@ -10,6 +10,7 @@ from datetime import date
 import dagster as dg
 
 from sprint_platform.core.settings import SettingsError, settings
+from sprint_platform.orchestration.dataset_metadata import partition_metadata, table_metadata
 from sprint_platform.orchestration.failures import failures_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS, daily_partitions
 from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE
@@ -84,15 +85,8 @@ def build_storefront_assets() -> dg.AssetsDefinition:
                     manifest = there
                     seconds[table] += time.perf_counter() - began
                     rows[table] += manifest.rows
-                    context.add_asset_metadata(
-                        {
-                            "dagster/partition_row_count": manifest.rows,
-                            "bytes": manifest.bytes,
-                            "digest": manifest.digest,
-                        },
-                        table_key(table),
-                        partition_key=day.isoformat(),
-                    )
+                    key, metadata = table_key(table), partition_metadata(manifest)
+                    context.add_asset_metadata(metadata, key, partition_key=day.isoformat())
             with warehouse.get_connection(holder) as con:
                 report = load_days(con, tables, window.days, store)
         for load in report.tables:
@@ -122,13 +116,5 @@ def _spec(table: str) -> dg.AssetSpec:
         freshness_policy=FRESHNESS,
         # with can_subset, an asset that is not selected makes no result
         skippable=True,
-        metadata={
-            "dagster/table_name": contract.relation(DOMAIN),
-            "dagster/column_schema": dg.TableSchema(
-                columns=[
-                    dg.TableColumn(c.name, c.duckdb_type, description=c.meaning)
-                    for c in contract.columns
-                ]
-            ),
-        },
+        metadata=table_metadata(contract, DOMAIN),
     )
