@@ -177,9 +177,9 @@ def test_they_have_lines_in_the_doctor_and_on_the_quality_page(
     assert rows["batches of surveys"] == "1 built"
     [card] = quality._other_domains()
     shown = str(card)
-    assert "1 days" in shown
+    assert "1 day" in shown
     assert "sprint domain run support --missing" in shown
-    assert "1 batches" in shown
+    assert "1 batch" in shown
     with published() as con:
         assert published_titles(con) == {}
 

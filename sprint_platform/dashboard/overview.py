@@ -146,7 +146,7 @@ def _new_and_returning(view: View, days: Columns, table: Columns) -> html.Sectio
             y_title="players a day",
             barmode="stack",
         ),
-        f"{wording.count(new)} players signed up. On an average day"
+        f"{wording.counted(new, 'player', 'players')} signed up. On an average day"
         f" {wording.count(returning / len(days['period']))} came back from earlier days.",
         parts.table(
             f"New and returning players by {view.grain}",

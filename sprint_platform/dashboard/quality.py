@@ -57,16 +57,16 @@ def _other_domains() -> list[html.Section]:
             rows.append([domain.name, wording.count(0), wording.NONE, html.Code(command)])
         elif found := domain_coverage(domain, yesterday()):
             rest = html.Code(found.command) if found.missing else wording.NONE
-            built, missing = wording.count(len(found.built)), wording.count(found.missing)
-            rows.append([domain.name, f"{built} days", missing, rest])
+            built = wording.counted(len(found.built), "day", "days")
+            rows.append([domain.name, built, wording.count(found.missing), rest])
         else:
             behind = f"{command} --from {standing.unbuilt[0]}" if standing.unbuilt else None
-            built, missing = (wording.count(len(n)) for n in (standing.built, standing.unbuilt))
+            built = wording.counted(len(standing.built), "batch", "batches")
             rest = html.Code(behind) if behind else wording.NONE
-            rows.append([domain.name, f"{built} batches", missing, rest])
+            rows.append([domain.name, built, wording.count(len(standing.unbuilt)), rest])
     if not rows:
         return []
-    headings = ["domain", "built", "missing", "built by"]
+    headings = ["domain", "built", "missing", "what builds them"]
     return [
         parts.card(
             "domains",

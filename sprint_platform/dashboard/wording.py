@@ -12,6 +12,11 @@ def count(value: float | None) -> str:
     return NONE if value is None else f"{value:,.0f}"
 
 
+def counted(number: int, one: str, several: str) -> str:
+    """A number of things: "1 day", "2,000 days"."""
+    return f"{count(number)} {one if number == 1 else several}"
+
+
 def decimal(value: float | None) -> str:
     """A number with two decimals; one from 100 on."""
     if value is None:
