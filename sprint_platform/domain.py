@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from sprint_platform.core.errors import SprintError
 from sprint_platform.storage.ledger import Ledger
 from sprint_platform.storage.partitions import Period
-from sprint_platform.telemetry.contracts import BATCH_COLUMN, CONTRACT_VERSION, Dataset
+from sprint_platform.telemetry.contracts import BATCH_COLUMN, CONTRACT_VERSION, TYPES, Dataset
 from sprint_platform.title import RESERVED_NAMES, title_names
 
 if TYPE_CHECKING:
@@ -74,8 +74,19 @@ class Domain:
         if self.name in RESERVED_NAMES:
             raise DomainError(f"'{self.name}' is a name of the platform's own")
         by_batch = isinstance(self.periods, Batches)
+        names = [name for d in self.datasets for name in {d.name, d.table}]
         for dataset in self.datasets:
             where = f"{self.name}/{dataset.name}"
+            if names.count(dataset.name) > 1 or not re.fullmatch("[a-z][a-z0-9_]*", dataset.name):
+                raise DomainError(f"{where} is no name of its own in lower-case letters")
+            if dataset.partition_column is None:
+                raise DomainError(f"{where} has no partition_column")
+            for column in dataset.columns:
+                if column.type not in TYPES:
+                    known = ", ".join(TYPES)
+                    raise DomainError(
+                        f"{where}.{column.name} is a '{column.type}', none of: {known}"
+                    )
             if (dataset.partition_column == BATCH_COLUMN) != by_batch:
                 wanted = BATCH_COLUMN if by_batch else "a day's column"
                 raise DomainError(
@@ -111,8 +122,9 @@ def outside_domains() -> list[Domain]:
         where = f"the domain {point.name} ({point.value})"
         try:
             domain = point.load()
-        except (ImportError, AttributeError, SprintError) as error:
-            log.error("%s is left out: %s", where, error)
+        # code of somebody else, which may raise anything
+        except Exception as error:  # noqa: BLE001
+            log.error("%s is left out: %s: %s", where, type(error).__name__, error)
             continue
         if not isinstance(domain, Domain):
             log.error("%s is left out: it is a %s, not a Domain", where, type(domain).__name__)

@@ -1,19 +1,28 @@
 """Domains from outside: two packages that nothing of ours was edited for."""
 
+import re
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
 import duckdb
+import pyarrow as pa
 import pytest
 
 from sprint_platform.cli import main
 from sprint_platform.domain import Domain, DomainError, outside_domain, outside_domains
 from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.operations.domain_project import check_project
 from sprint_platform.orchestration.build import build_definitions
+from sprint_platform.orchestration.domain_translator import OutsideTranslator
 from sprint_platform.places import published_dir
+from sprint_platform.telemetry.contracts import Column, Dataset
+from sprint_platform.transform.dbt_manifest import graph_manifest
 
+UNTYPED = Dataset("tickets", "raw", "tickets", "a", ("id",), (Column("id", "varchar", "the id"),))
 OUTSIDE = Path(__file__).parent / "outside"
 LINES = 120  # of a domain, all of its files
 
@@ -184,6 +193,75 @@ def test_they_have_lines_in_the_doctor_and_on_the_quality_page(
         assert published_titles(con) == {}
 
 
+def test_a_batch_that_fails_its_checks_is_not_built_by_the_next(
+    installed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    surveys = outside_domain("surveys")
+    make = surveys.make["answers"]
+
+    def some_twice(batch: int) -> Iterator:
+        yield from make(batch)
+        if batch == 1:
+            yield from make(batch)
+
+    monkeypatch.setitem(surveys.make, "answers", some_twice)  # type: ignore[arg-type]
+    assert sprint("domain", "run", "surveys", "--from", "1") == 1
+    assert sprint("domain", "run", "surveys", "--from", "2") == 0
+    assert answers_by_batch() == [(2, 40)]
+
+
+def test_a_dataset_of_other_columns_is_made_anew(
+    installed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    support = outside_domain("support")
+    assert sprint("domain", "run", "support", "--to", "2025-01-02") == 0
+    [tickets] = support.datasets
+    wider = replace(tickets, columns=(*tickets.columns, Column("open", "flag", "still open")))
+
+    def open_tickets(day: date) -> Iterator[pa.Table]:
+        for table in support.make["tickets"](day):
+            yield table.append_column(wider.arrow_schema.field("open"), [[True] * table.num_rows])
+
+    other = replace(support, datasets=(wider,), make={"tickets": open_tickets}, version="2")
+    monkeypatch.setattr("support.SUPPORT", other)
+    assert sprint("domain", "run", "support", "--from", "2025-01-02") == 0
+    with connect() as con:
+        held = con.execute("select distinct event_date, open from support_raw.tickets").fetchall()
+    assert held == [(date(2025, 1, 2), True)]
+    monkeypatch.setattr("sprint_platform.cli.domain.yesterday", lambda: date(2025, 1, 2))
+    assert sprint("domain", "run", "support", "--missing") == 0
+    assert sprint("domain", "verify", "support") == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        ("+tags: [support]", "+tags: [others]", "tickets_daily needs the tag support"),
+        ("+schema: support_mart", "+schema: support", "lies in support, not in support_stage or"),
+        ("{ledger: support_raw}", "{ledger: sprint_raw}", "needs +meta: {ledger: support_raw}"),
+        ('+post-hook: "{{ record_built() }}"', "", "needs +post-hook"),
+        ('on-run-end: "{{ settle_built(results) }}"', "", "needs on-run-end"),
+        ("+materialized: incremental", "+materialized: ephemeral", None),
+    ],
+)
+def test_a_project_that_does_not_go_with_its_domain_is_left_out(
+    installed: Path, before: str, after: str, why: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    support = outside_domain("support")
+    project = installed / "project"
+    shutil.copytree(support.dbt_project, project)
+    settings = (project / "dbt_project.yml").read_text()
+    assert before in settings
+    (project / "dbt_project.yml").write_text(settings.replace(before, after))
+    manifest = graph_manifest(project)
+    if why is None:
+        # nothing is built of it, and so no day waits for it
+        assert OutsideTranslator(support).models(manifest) == []
+        return
+    with pytest.raises(DomainError, match=re.escape(why)):
+        check_project(support, manifest)
+
+
 def test_a_check_that_finds_something_stops_what_is_below(
     installed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -220,6 +298,7 @@ def test_a_broken_package_is_left_out_and_the_others_go_on(
         ({"name": "eventlog"}, "a name of the platform's own"),
         ({"make": {}}, "support/tickets has no function"),
         ({"dbt_project": Path("/nowhere")}, "no dbt_project.yml"),
+        ({"datasets": (UNTYPED,)}, "tickets.id is a 'varchar', none of: uuid, text"),
     ],
 )
 def test_what_does_not_go_together_is_refused(

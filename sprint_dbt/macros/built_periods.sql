@@ -21,6 +21,10 @@
     {% set gone = ' or period not in (select cast(load_batch_id as varchar) from ' ~ ledger ~ '.loaded_batches)'
         if batched else '' %}
     {% set definitions = fromjson(env_var('SPRINT_DEFINITIONS', '{}')) %}
+    {% set datasets = [] %}
+    {% for source in sources_read(model.unique_id) %}
+        {% do datasets.append(source.config.meta.dataset or source.identifier) %}
+    {% endfor %}
     {# only of the run's own days: those around them were replaced, too, but from parents that this run
        did not build #}
     delete from {{ ledger }}.built_from
@@ -34,7 +38,7 @@
         '{{ definitions.get(this.identifier, 'by hand') }}',
         '{{ invocation_id }}'
     from {{ ledger }}.{{ 'loaded_batches' if batched else 'loaded_partitions' }}
-    where dataset in ('{{ datasets_read(model.unique_id) | join("', '") }}')
+    where dataset in ('{{ datasets | unique | sort | join("', '") }}')
         and ({{ in_run(loaded_period) }});
     {%- if config.schema == 'gold' or config.schema.endswith('mart') or meta.published %}
     delete from {{ ledger }}.built_periods
@@ -111,26 +115,26 @@
 {# The schema with the notes about a model: its meta's `ledger`, or a title's own; in Snowflake that of
    the connection. None where its database has no notes. #}
 {% macro ledger_schema(node) %}
-    {% set schema = target.schema if target.type == 'snowflake' else node.config.meta.ledger or title() ~ '_raw' %}
+    {% set ledger = node.config.meta.ledger or (title() ~ '_raw' if 'title' in node.config.tags) %}
+    {% set schema = target.schema if target.type == 'snowflake' else ledger %}
+    {% if not schema %}{{ return(none) }}{% endif %}
     {% set notes = adapter.get_relation(database=target.database, schema=schema, identifier='built_from') %}
     {{ return(schema if notes else none) }}
 {% endmacro %}
 
-{# The datasets of its own domain that a node reads, however many models lie between. #}
-{% macro datasets_read(unique_id) %}
+{# The sources of its own domain that a node reads, however many models lie between. #}
+{% macro sources_read(unique_id) %}
     {% set found, waiting = [], [unique_id] %}
     {# the list grows while it is gone through: a call of a macro costs more than the whole loop #}
     {% for unique_id in waiting %}
         {% if unique_id in graph.sources %}
             {% set source = graph.sources[unique_id] %}
-            {% if source.source_name != 'store_title' %}
-                {% do found.append(source.config.meta.dataset or source.identifier) %}
-            {% endif %}
+            {% if source.source_name != 'store_title' %}{% do found.append(source) %}{% endif %}
         {% elif unique_id in graph.nodes %}
             {% for parent in graph.nodes[unique_id].depends_on.nodes if parent not in waiting %}
                 {% do waiting.append(parent) %}
             {% endfor %}
         {% endif %}
     {% endfor %}
-    {{ return(found | unique | sort) }}
+    {{ return(found) }}
 {% endmacro %}

@@ -1,6 +1,6 @@
 {# Incremental strategy for a model whose rows belong to a batch (meta: batch_column): replaces
    exactly the run's batches, in one transaction, so that a batch that became empty leaves no row; and
-   removes those that are not loaded any more. Fails when a new row lies outside the run's
+   removes those that no raw table holds any more. Fails when a new row lies outside the run's
    batches. #}
 {% macro get_incremental_replace_batch_sql(arg_dict) %}
     {% set batch_column = model.config.meta.batch_column %}
@@ -17,8 +17,10 @@
             ~ " model with in_batches('" ~ batch_column ~ "')"
         ) %}
     {% endif %}
-    {%- set ledger = ledger_schema(model) -%}
-    {%- set gone = " or " ~ batch_column ~ " not in (select load_batch_id from " ~ ledger ~ ".loaded_batches)"
-        if ledger else "" -%}
-    {{ delete_and_insert(arg_dict, replaced ~ gone) }}
+    {%- set held = [] -%}
+    {%- for source in sources_read(model.unique_id) -%}
+        {%- do held.append("select load_batch_id from " ~ source.relation_name) -%}
+    {%- endfor -%}
+    {%- set gone = batch_column ~ " not in (" ~ held | unique | join(" union all ") ~ ")" -%}
+    {{ delete_and_insert(arg_dict, replaced ~ " or " ~ gone) }}
 {% endmacro %}

@@ -77,9 +77,9 @@ def run(
         ),
     ] = False,
     reuse: Annotated[
-        bool,
+        bool | None,
         typer.Option("--reuse/--regenerate", help="Keep partitions that exist, or make them anew."),
-    ] = False,
+    ] = None,
 ) -> None:
     """Make a domain's days or batches, load them, and build and test every model below."""
     from sprint_platform.orchestration.domain_runs import run_domain
@@ -88,9 +88,17 @@ def run(
     if missing and stale:
         raise Stop("--missing builds other days than --stale: run the one, then the other")
     if missing or stale:
+        if reuse is not None:
+            option, why = (
+                ("--missing", "keeps partitions") if missing else ("--stale", "makes none")
+            )
+            raise Stop(f"{option} {why}: leave --reuse and --regenerate out")
         with _ledger(domain) as (con, models):
             standing = domain.ledger.standing(con, models)
         periods = _missing(domain, standing) if missing else _read(domain, standing.stale)
+        if first or last:
+            asked = set(_asked(domain, first, last))
+            periods = [period for period in periods if period in asked]
         if not periods:
             what = "missing up to yesterday" if missing else "built by another definition"
             out.print(f"{domain.name}: nothing is {what}.", highlight=False)
@@ -99,8 +107,10 @@ def run(
     else:
         periods = _asked(domain, first, last)
     left = f"sprint domain run {domain.name} --missing builds the rest"
+    if isinstance(domain.periods, Batches):
+        left = "the same command with --reuse builds the rest"
     with what_is_left(left):
-        for report in run_domain(domain, periods, models_only=stale, reuse=reuse):
+        for report in run_domain(domain, periods, models_only=stale, reuse=bool(reuse)):
             print_failures(report)
             if not report.success:
                 raise Stop(f"the run {report.run_id} failed; its log is in the UI: sprint ui")
@@ -135,8 +145,13 @@ def plan(name: NameArgument, first: FromOption = None, last: ToOption = None) ->
 @app.command()
 def verify(name: NameArgument, first: FromOption = None, last: ToOption = None) -> None:
     """Make again and compare: files, and what is loaded, built and published."""
-    from sprint_platform.operations.domain_periods import described_periods, made_periods
-    from sprint_platform.operations.verify import stale_finding, unlike_made, unpublished
+    from sprint_platform.operations.domain_periods import described_periods, made_periods, stretches
+    from sprint_platform.operations.verify import (
+        Finding,
+        stale_finding,
+        unlike_made,
+        unpublished,
+    )
     from sprint_platform.orchestration.domain_translator import OutsideTranslator
     from sprint_platform.transform.dbt_manifest import graph_manifest
 
@@ -148,34 +163,35 @@ def verify(name: NameArgument, first: FromOption = None, last: ToOption = None) 
     again = f"sprint domain run {name}"
     if not periods:
         raise Stop(f"there are no partitions of {name} for these: {again}")
-    translator = OutsideTranslator(domain)
-    manifest = graph_manifest(domain.dbt_project)
-    lines: list[str] = []
-    mends: list[str] = []
+    marts = OutsideTranslator(domain).marts(graph_manifest(domain.dbt_project))
+    # marts are compared over everything, whatever days are asked for
+    made = made_periods(domain)
+    whole = f"{again} --from {made[0]} --to {made[-1]}"
+    findings: list[Finding] = []
     with _ledger(domain) as (con, models):
         loaded = {d.name: domain.ledger.loaded(con, d.name) for d in domain.datasets}
-        for period in periods:
-            wrong = unlike_made(name, domain.datasets, loaded, domain.tables, period)
-            lines += wrong
-            mends += [f"{again} --from {period}"] * bool(wrong)
+    # without the lease: to make a year again takes a while
+    wrong = {p: unlike_made(name, domain.datasets, loaded, domain.tables, p) for p in periods}
+    for begin, end in stretches(domain, [period for period in periods if wrong[period]]):
+        mend = f"{again} --from {begin} --to {end}"
+        of_these = [period for period in periods if begin <= period <= end]  # type: ignore[operator]
+        findings += [Finding(line, mend) for period in of_these for line in wrong[period]]
+    with _ledger(domain) as (con, models):
         standing = domain.ledger.standing(con, models)
-        if standing.unbuilt:
-            lines.append(
-                f"{name}: not built from what is loaded now: {described_periods(standing.unbuilt)}"
-            )
-            mends.append(f"{again} --from {standing.unbuilt[0]} --to {standing.unbuilt[-1]}")
+        if unbuilt := _read(domain, standing.unbuilt):
+            line = f"{name}: not built from what is loaded now: {described_periods(unbuilt)}"
+            mend = f"{again} --from {unbuilt[0]} --to {unbuilt[-1]} --reuse"
+            findings.append(Finding(line, mend))
         if standing.stale:
             words = described_periods(standing.stale)
-            finding = stale_finding(name, standing, words, f"{again} --stale")
-            lines.append(finding.line)
-            mends.append(finding.mend)
-        for line, _, _ in unpublished(con, domain.ledger, translator.marts(manifest)):
-            lines.append(line)
-            mends.append(f"{again} --from {periods[0]} --to {periods[-1]} --reuse")
-    for line in lines:
-        problems.print(f"[red]differs[/] {escape(line)}", highlight=False, soft_wrap=True)
-    if lines:
-        mend = ", then ".join(dict.fromkeys(mends))
+            findings.append(stale_finding(name, standing, words, f"{again} --stale"))
+        for line, _, _ in unpublished(con, domain.ledger, marts):
+            findings.append(Finding(line, f"{whole} --reuse"))
+    for finding in findings:
+        line = f"[red]differs[/] {escape(finding.line)}"
+        problems.print(line, highlight=False, soft_wrap=True)
+    if findings:
+        mend = ", then ".join(dict.fromkeys(finding.mend for finding in findings))
         raise Stop(f"{name} is not as it should be; this mends it: {mend}")
     out.print(
         f"{name}: {len(periods)} partitions are what their version makes, in files and in what was"

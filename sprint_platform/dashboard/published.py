@@ -18,10 +18,12 @@ from sprint_platform.domain import outside_domains
 from sprint_platform.engines.duckdb_file import duckdb_options
 from sprint_platform.places import published_dir
 from sprint_platform.publish.coverage import Coverage, title_coverage, yesterday
-from sprint_platform.title import RESERVED_NAMES, Title, TitleError
+from sprint_platform.title import RESERVED_NAMES, Title, TitleError, title_names
 
 # A query's result by column, which is the shape that a chart takes.
 Columns = dict[str, list[Any]]
+# Marts by which a title is known when its YAML is gone.
+TITLE_MARTS = {"kpi_daily", "player_activity_daily"}
 
 
 class NothingPublished(Exception):
@@ -96,7 +98,9 @@ def published_titles(con: duckdb.DuckDBPyConnection) -> Mapping[str, frozenset[s
         name = schema.removesuffix("_mart")
         if name not in others:
             found.setdefault(name, set()).add(mart)
-    return {name: frozenset(found[name]) for name in sorted(found)}
+    # what a domain published stays when its package is gone: it is no game
+    games = {name for name in found if name in title_names() or found[name] & TITLE_MARTS}
+    return {name: frozenset(found[name]) for name in sorted(games)}
 
 
 def published_title(

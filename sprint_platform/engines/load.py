@@ -37,6 +37,28 @@ def ensure_tables(
     ledger.ensure(con)
 
 
+def forget_other_columns(
+    con: duckdb.DuckDBPyConnection, ledger: Ledger, datasets: Collection[Dataset]
+) -> list[str]:
+    """Drops each table whose columns are not its dataset's any more, with the notes of what it was
+    loaded from: its periods are to be made again. Returns the names of these datasets."""
+    changed = []
+    for dataset in datasets:
+        found = con.execute(
+            "select column_name || ' ' || lower(data_type) from information_schema.columns"
+            " where table_schema = ? and table_name = ? order by ordinal_position",
+            [dataset.schema_name(ledger.name), dataset.table],
+        ).fetchall()
+        wanted = [f"{column.name} {column.duckdb_type}" for column in dataset.columns]
+        wanted.append(f"{dataset.partition_column} {dataset.partition_type}")
+        if found and [name for (name,) in found] != wanted:
+            changed.append(dataset.name)
+            with transaction(con):
+                con.execute(f"drop table {dataset.relation(ledger.name)}")
+                con.execute(f"delete from {ledger.loaded_table} where dataset = ?", [dataset.name])
+    return changed
+
+
 def ensure_title_schemas(con: duckdb.DuckDBPyConnection, title: str) -> None:
     """``ensure_tables`` of a title, and the schemas of its models. ``dim_products`` is not among
     the tables: it is a dbt seed, and dbt creates it."""

@@ -7,7 +7,6 @@ from functools import partial
 
 import dagster as dg
 
-from sprint_platform.core.errors import SprintError
 from sprint_platform.domain import outside_domains
 from sprint_platform.eventlog.contracts import DOMAIN as EVENTLOG
 from sprint_platform.orchestration.catalogue import build_catalogue_asset
@@ -127,9 +126,12 @@ def _outside_definitions() -> Iterator[dg.Definitions]:
     must not stop the others' schedules."""
     for domain in outside_domains():
         try:
-            yield build_domain_definitions(domain)
-        except SprintError as error:
+            definitions = build_domain_definitions(domain)
+        # a project of somebody else, which may fail in any way
+        except Exception as error:  # noqa: BLE001
             dg.get_dagster_logger().error(f"the domain {domain.name} is left out: {error}")
+            continue
+        yield definitions
 
 
 def loaded_titles() -> list[Title]:

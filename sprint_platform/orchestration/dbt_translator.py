@@ -116,7 +116,10 @@ class ModelTranslator(DagsterDbtTranslator):
         return [
             node
             for node in manifest["nodes"].values()
-            if node["resource_type"] == "model" and self.tag in node["tags"]
+            if node["resource_type"] == "model"
+            and self.tag in node["tags"]
+            # nothing is built of an ephemeral one
+            and node["config"]["materialized"] != "ephemeral"
         ]
 
     def get_description(self, dbt_resource_props: Node) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from sprint_platform.domain import Batches, Domain
-from sprint_platform.engines.load import ensure_tables, load_partitions
+from sprint_platform.engines.load import ensure_tables, forget_other_columns, load_partitions
 from sprint_platform.operations.domain_periods import require_made
 from sprint_platform.orchestration.dataset_metadata import partition_metadata, table_metadata
 from sprint_platform.orchestration.domain_checks import check_specs, run_checks
@@ -75,6 +75,11 @@ def build_dataset_asset(
                 made = _made(context, domain, dataset, periods)
             with warehouse.get_connection(holder) as con:
                 ensure_tables(con, domain.ledger, domain.datasets)
+                for changed in forget_other_columns(con, domain.ledger, [dataset] if made else []):
+                    context.log.warning(
+                        f"{domain.name}/{changed} has other columns than its table had: all of its"
+                        f" periods are to be loaded again (sprint domain run {domain.name})"
+                    )
                 if made:
                     report = load_partitions(con, domain.ledger, dataset, made)
                     if report.loaded:

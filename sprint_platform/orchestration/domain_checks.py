@@ -60,6 +60,18 @@ def run_checks(
         )
 
 
+def is_whole(con: duckdb.DuckDBPyConnection, domain: Domain, period: Period) -> bool:
+    """Whether the warehouse holds the period of every dataset, and each passes its checks."""
+    return all(
+        period in domain.ledger.loaded(con, dataset.name)
+        and all(
+            result.passed
+            for result in run_checks(con, domain, dataset, checks_of(domain, dataset), [period])
+        )
+        for dataset in domain.datasets
+    )
+
+
 def _rows_off_manifest(
     con: duckdb.DuckDBPyConnection, domain: Domain, dataset: Dataset, periods: Sequence[Period]
 ) -> list[str]:

@@ -9,12 +9,14 @@ import duckdb
 
 from sprint_platform.domain import Batches, Domain
 from sprint_platform.operations.domain_periods import missing_days, require_loaded, run_seconds
+from sprint_platform.operations.domain_project import check_project
 from sprint_platform.orchestration.dbt_step import build_models_step
 from sprint_platform.orchestration.domain_assets import (
     build_dataset_asset,
     domain_partitions,
     run_periods,
 )
+from sprint_platform.orchestration.domain_checks import is_whole
 from sprint_platform.orchestration.domain_translator import OutsideTranslator
 from sprint_platform.orchestration.jobs import build_domain_job
 from sprint_platform.orchestration.run_window import run_window
@@ -34,6 +36,7 @@ def build_domain_definitions(domain: Domain) -> dg.Definitions:
     Raises ManifestError with dbt's own words where its project is wrong.
     """
     manifest = graph_manifest(domain.dbt_project)
+    check_project(domain, manifest)
     translator = OutsideTranslator(domain)
     partitions = domain_partitions(domain)
     assets = [build_dataset_asset(domain, dataset, partitions) for dataset in domain.datasets]
@@ -68,7 +71,13 @@ def _models(
         batches = {int(str(batch)) for batch in periods}
         if batches:
             standing = domain.ledger.standing(con, known)
-            also = {int(batch) for batch in (*standing.unbuilt, *standing.stale)} - batches
+            behind = {int(batch) for batch in (*standing.unbuilt, *standing.stale)} - batches
+            also = {batch for batch in behind if is_whole(con, domain, batch)}
+            if also < behind:
+                context.log.warning(
+                    f"left out are the batches {sorted(behind - also)}: not every dataset of them"
+                    " is loaded and passes its checks"
+                )
             if also:
                 context.log.info(
                     f"with the batches {sorted(also)}: loaded, and not built since as they are"

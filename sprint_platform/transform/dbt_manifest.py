@@ -30,6 +30,8 @@ Node = Mapping[str, Any]
 DATASET_OF_TABLE = {dataset.table: name for name, dataset in DATASETS.items()}
 # Called by every model, and decides none of its rows.
 NOT_ROWS = {"record_built"}
+# Whose macros dbt's version stands for.
+DBT_PACKAGES = {"dbt", "dbt_duckdb", "dbt_postgres", "dbt_snowflake", "dbt_spark"}
 _ENV_VAR = re.compile(r"env_var\(\s*['\"](\w+)['\"]")
 _QUOTED_OR_COMMENT = re.compile(
     r"('(?:[^'\\]|''|\\.)*'|\"[^\"]*\")|--[^\n]*|/\*.*?\*/|\{#.*?#\}", re.DOTALL
@@ -187,7 +189,7 @@ def definitions_of(
     by_name: dict[str, list[str]] = {}
     sql: dict[str, str] = {}
     for unique_id, macro in macros.items():
-        if not macro["package_name"].startswith("dbt"):
+        if macro["package_name"] not in DBT_PACKAGES:
             by_name.setdefault(str(macro["name"]).rpartition("__")[2], []).append(unique_id)
             sql[unique_id] = _plain_sql(str(macro["macro_sql"]))
     definitions = {}
