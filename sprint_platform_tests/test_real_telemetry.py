@@ -17,6 +17,7 @@ from sprint_platform.operations.landed import load_landed
 from sprint_platform.places import dbt_project_dir
 from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.storage.partitions import partition_days, read_manifest
+from sprint_platform.telemetry import contracts
 from sprint_platform.title import Title
 from sprint_platform.transform.dbt_runner import dbt_environment, dbt_result, failure_line
 from sprint_platform_tests import real_telemetry
@@ -90,7 +91,7 @@ def built(arena: Title, window: Window, tmp_path_factory: pytest.TempPathFactory
             load_partitions(
                 con,
                 title_ledger("arena"),
-                DATASETS[dataset],
+                contracts.DATASETS[dataset],
                 {d: m for d, m in manifests.items() if m},
             )
         load_landed(con, arena)
