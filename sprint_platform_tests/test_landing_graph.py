@@ -578,7 +578,7 @@ def test_other_commands_know_a_landed_title(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_who_waits_for_a_landing_leaves_the_warehouse_to_others(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
 ) -> None:
     """It once waited for ever, and kept every other process waiting for the warehouse."""
     monkeypatch.setattr(locks, "FIRST_LINE_SECONDS", 0.0)
@@ -600,6 +600,7 @@ def test_who_waits_for_a_landing_leaves_the_warehouse_to_others(
         definitions = build_definitions([game], on_landed=between_landing_and_load)
         result = dg.materialize(
             [a for a in definitions.assets or [] if isinstance(a, dg.AssetsDefinition)],
+            instance=instance,
             selection=dg.AssetSelection.assets(landed_files_key(game)),
             resources=definitions.resources,
         )

@@ -22,8 +22,6 @@ from sprint_platform.title import RESERVED_NAMES, Title, TitleError, title_names
 
 # A query's result by column, which is the shape that a chart takes.
 Columns = dict[str, list[Any]]
-# Marts by which a title is known when its YAML is gone.
-TITLE_MARTS = {"kpi_daily", "player_activity_daily"}
 
 
 class NothingPublished(Exception):
@@ -99,7 +97,7 @@ def published_titles(con: duckdb.DuckDBPyConnection) -> Mapping[str, frozenset[s
         if name not in others:
             found.setdefault(name, set()).add(mart)
     # what a domain published stays when its package is gone: it is no game
-    games = {name for name in found if name in title_names() or found[name] & TITLE_MARTS}
+    games = {name for name in found if name in title_names() or "kpi_daily" in found[name]}
     return {name: frozenset(found[name]) for name in sorted(games)}
 
 
