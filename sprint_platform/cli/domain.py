@@ -150,9 +150,9 @@ def verify(name: NameArgument, first: FromOption = None, last: ToOption = None) 
         Finding,
         stale_finding,
         unlike_made,
-        unpublished,
     )
     from sprint_platform.orchestration.domain_translator import OutsideTranslator
+    from sprint_platform.publish.marts import unlike_published
     from sprint_platform.transform.dbt_manifest import graph_manifest
 
     domain = outside_domain(name)
@@ -185,7 +185,7 @@ def verify(name: NameArgument, first: FromOption = None, last: ToOption = None) 
         if standing.stale:
             words = described_periods(standing.stale)
             findings.append(stale_finding(name, standing, words, f"{again} --stale"))
-        for line, _, _ in unpublished(con, domain.ledger, marts):
+        for line, _, _ in unlike_published(con, domain.ledger, marts):
             findings.append(Finding(line, f"{whole} --reuse"))
     for finding in findings:
         line = f"[red]differs[/] {escape(finding.line)}"

@@ -25,7 +25,7 @@ SECONDS_TO_DIE = 2.0
 def ui(
     port: Annotated[int, typer.Option(help="The port, on loopback.")] = 3000,
 ) -> None:
-    """Open the Dagster UI on loopback; history is kept in DAGSTER_HOME."""
+    """Open the Dagster UI on loopback; history is stored in DAGSTER_HOME."""
     out.print(f"Dagster's UI: [bold]http://127.0.0.1:{port}[/]  (Ctrl-C ends it)")
     command = [
         str(Path(sys.executable).parent / "dagster"), "dev", "-m", "sprint_platform.definitions",

@@ -107,8 +107,8 @@ def score(title: Title, first: date | None = None, last: date | None = None) -> 
             con,
             f"select count(*) from ("
             f" {_rejects(title.name)} union all by name {_dropped_copies(title.name)}) as found"
-            " anti join told on told.file = found.file and told.row = found.row"
-            " and told.expected = found.verdict",
+            " anti join visible on visible.file = found.file and visible.row = found.row"
+            " and visible.expected = found.verdict",
         )
     order = list(EXPECTED)
     scored = [fault for fault in faults if fault.recorded or fault.found or fault.hidden]
@@ -118,8 +118,8 @@ def score(title: Title, first: date | None = None, last: date | None = None) -> 
 
 def _gather(con: duckdb.DuckDBPyConnection, title: Title, days: list[date]) -> None:
     """Creates the temporary tables of the comparison: ``delivered`` (a file, whether it was
-    refused, and whether its notes name the new column), and the ledger as ``told`` (what could be
-    seen) and ``hidden`` (what could not)."""
+    refused, and whether its notes name the new column), and the ledger's ``visible`` rows (what
+    could be seen) and ``hidden`` ones (what could not)."""
     files = [file for day in days for file in delivered_files(title.name, day)]
     mapped = [name for name in DATASETS if renamed_is_mapped(title, name)]
     landed = con.execute(
@@ -169,7 +169,7 @@ def _gather(con: duckdb.DuckDBPyConnection, title: Title, days: list[date]) -> N
         " where fault = 'renamed_column' and refused) as refused on refused.file = ledger.file"
         " where fault <> 'renamed_column'"
     )
-    con.execute("create or replace temp table told as from ledger except all from hidden")
+    con.execute("create or replace temp table visible as from ledger except all from hidden")
 
 
 def _rejects(title: str) -> str:
@@ -208,8 +208,8 @@ def _duplicates(con: duckdb.DuckDBPyConnection, title: str) -> FaultScore:
 def _by_row(con: duckdb.DuckDBPyConnection, fault: str, found: str) -> FaultScore:
     """The score of a fault that the pipeline names by file and row."""
     right = (
-        f"select count(*) from told semi join ({found}) as found"
-        f" on found.file = told.file and found.row = told.row where fault = '{fault}'"
+        f"select count(*) from visible semi join ({found}) as found"
+        f" on found.file = visible.file and found.row = visible.row where fault = '{fault}'"
     )
     return FaultScore(
         fault,
@@ -226,7 +226,7 @@ def _accepted(con: duckdb.DuckDBPyConnection, title: str) -> list[FaultScore]:
     scores = []
     for fault in ("late", "out_of_order"):
         datasets = con.execute(
-            "select dataset, list(distinct event_date) from told where fault = ? group by 1",
+            "select dataset, list(distinct event_date) from visible where fault = ? group by 1",
             [fault],
         ).fetchall()
         found = right = 0
@@ -254,7 +254,7 @@ def _accepted_sql(contract: Dataset, title: str) -> str:
         "select coalesce(sum(times), 0), count(*) filter (times = 1 and on_own_day = 1) from ("
         " select count(*) as times,"
         f" count(*) filter ({own_day}) as on_own_day"
-        f" from (select record, event_date as own_day, {keys} from told"
+        f" from (select record, event_date as own_day, {keys} from visible"
         " where fault = ? and dataset = ?) as wanted"
         f" join {contract.relation(title)} as accepted on {same}"
         " group by wanted.record, wanted.own_day)"
@@ -288,7 +288,7 @@ def _files(con: duckdb.DuckDBPyConnection) -> list[FaultScore]:
                 found=_count(con, f"select count(*) from ({found})"),
                 right=_count(
                     con,
-                    f"select count(*) from told semi join ({found}) as found using (file)"
+                    f"select count(*) from visible semi join ({found}) as found using (file)"
                     f" where fault = '{fault}'",
                 ),
                 hidden=_hidden(con, fault),
@@ -305,7 +305,7 @@ def _unseen(con: duckdb.DuckDBPyConnection) -> list[FaultScore]:
 
 
 def _recorded(con: duckdb.DuckDBPyConnection, fault: str) -> int:
-    return _count(con, f"select count(*) from told where fault = '{fault}'")
+    return _count(con, f"select count(*) from visible where fault = '{fault}'")
 
 
 def _hidden(con: duckdb.DuckDBPyConnection, fault: str) -> int:

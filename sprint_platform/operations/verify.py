@@ -5,14 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 
-import duckdb
 import pyarrow as pa
 
-from sprint_platform.publish.marts import Mart, existing_relations, unlike_published
 from sprint_platform.storage.digest import Digest, digest_table
-from sprint_platform.storage.ledger import Ledger, Standing
+from sprint_platform.storage.ledger import Standing
 from sprint_platform.storage.partitions import (
     P,
     PartitionError,
@@ -89,16 +86,3 @@ def stale_finding(name: str, standing: Standing, periods: str, mend: str) -> Fin
         f" ({', '.join(models[:3])}{more})",
         mend,
     )
-
-
-def unpublished(
-    con: duckdb.DuckDBPyConnection,
-    ledger: Ledger,
-    marts: Iterable[Mart],
-    first: date | None = None,
-    last: date | None = None,
-) -> Iterator[tuple[str, str, str]]:
-    """What ``unlike_published`` yields for those of the marts that exist."""
-    existing = existing_relations(con)
-    there = [mart for mart in marts if mart.relation in existing]
-    yield from unlike_published(con, ledger, there, first, last)

@@ -13,8 +13,9 @@ from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.landing.land import days_of_another_mapping
 from sprint_platform.operations.catalogue import read_catalogue
 from sprint_platform.operations.landed import landed_marts
-from sprint_platform.operations.verify import Finding, Make, stale_finding, unlike_made, unpublished
+from sprint_platform.operations.verify import Finding, Make, stale_finding, unlike_made
 from sprint_platform.orchestration.title_translator import TitleTranslator
+from sprint_platform.publish.marts import unlike_published
 from sprint_platform.simulation.world import World
 from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.telemetry.contracts import DATASETS
@@ -73,7 +74,9 @@ def verify_built(title: Title, days: list[date]) -> list[Finding]:
         if stale:
             found.append(stale_finding(title.name, standing, described(stale), f"{run} --stale"))
         marts = [*translator.marts(manifest), *(landed_marts(title.name) if title.lands else [])]
-        for line, first, last in unpublished(con, translator.ledger, marts, min(days), max(days)):
+        for line, first, last in unlike_published(
+            con, translator.ledger, marts, min(days), max(days)
+        ):
             # a run publishes whatever is unpublished; what differs is built, and so published,
             # again
             begin = max(first or str(days[-1]), str(title.launch_date))

@@ -154,8 +154,12 @@ def unlike_published(
 ) -> Iterator[tuple[str, str, str]]:
     """Compares published rows with the warehouse's by their hashes, and yields for each mart that
     differs a line, and the first and last period that do (empty where it has none). With ``first``
-    and ``last`` only periods of these days, and marts without periods."""
+    and ``last`` only periods of these days, and marts without periods. Marts that were never built
+    are left out."""
+    existing = existing_relations(con)
     for mart in marts:
+        if mart.relation not in existing:
+            continue
         folder = published_dir() / ledger.name / mart.name
         if not (folder / _EMPTY).exists():
             if con.execute(f"select 1 from {mart.relation} limit 1").fetchone():
