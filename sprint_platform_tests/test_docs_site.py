@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -14,7 +15,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page
 
-from sprint_platform.cli.docs import FRONT, MODELS, write_site
+from sprint_platform.cli.docs import FRONT, MODELS, docs, write_site
+from sprint_platform.cli.terminal import Stop
 from sprint_platform.places import dbt_project_dir, project_root
 from sprint_platform.title import Title
 from sprint_platform_tests.browser import chromium
@@ -183,9 +185,11 @@ def _links(path: Path) -> _Links:
 def test_every_link_leads_somewhere(site: Path) -> None:
     """Also to parts of pages; what leads out of the site is only ever clicked, never loaded."""
     pages = {path: _links(path) for path in site.rglob("*.html") if path != site / MODELS}
-    assert len(pages) == 2 + len([*(project_root() / "docs").glob("*.md")]) + len(
-        [*(project_root() / "notebooks").glob("*.ipynb")]
-    )
+    sources = [*project_root().glob("docs/*.md"), *project_root().glob("notebooks/*.ipynb")]
+    assert {path.relative_to(site).with_suffix("") for path in pages} == {
+        Path("index"),
+        *(path.relative_to(project_root()).with_suffix("") for path in sources),
+    }
     for path, links in pages.items():
         for target in links.targets:
             parts = urlsplit(target)
@@ -196,6 +200,37 @@ def test_every_link_leads_somewhere(site: Path) -> None:
             assert led.is_relative_to(site)
             if parts.fragment and led in pages:
                 assert parts.fragment in pages[led].ids, (path, target)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of a README alone, whose models' page is empty."""
+    shutil.copy(project_root() / "properdocs.yml", tmp_path)
+    (tmp_path / "README.md").write_text("# Small\n\n[terms](LICENSE), [code](code/run.py#L1)\n")
+    (tmp_path / "LICENSE").write_text("MIT\n")
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "run.py").write_text("run()\n")
+    monkeypatch.setattr("sprint_platform.cli.docs.project_root", lambda: tmp_path)
+    monkeypatch.setattr("sprint_platform.transform.dbt_docs.dbt_docs_page", lambda title: "")
+    return tmp_path
+
+
+def test_a_link_to_a_file_without_a_page_leads_to_the_file(project: Path) -> None:
+    docs("sprint")
+    site = project / "build" / "docs-site"
+    assert {"LICENSE", "code/run.py#L1"} <= _links(site / FRONT).targets
+    assert (site / "LICENSE").read_text() == "MIT\n"
+    assert (site / "code" / "run.py").read_text() == "run()\n"
+
+
+@pytest.mark.parametrize("link", ["![chart](docs/gone)", "[guide](docs/gone.md)", "[part](#gone)"])
+def test_what_is_missing_is_one_line_and_the_old_site_stays(project: Path, link: str) -> None:
+    docs("sprint")
+    (project / "README.md").write_text(f"# Newer\n\n{link}\n")
+    with pytest.raises(Stop, match=r"README\.md.*gone") as stopped:
+        docs("sprint")
+    assert "\n" not in str(stopped.value)
+    assert "Small" in (project / "build" / "docs-site" / FRONT).read_text()
 
 
 def test_the_front_page_leads_to_a_model_and_its_lineage(site: Path, page: Page) -> None:
@@ -216,14 +251,15 @@ def test_the_front_page_leads_to_a_model_and_its_lineage(site: Path, page: Page)
 
 
 def test_guides_and_notebooks_show_their_pictures(site: Path, page: Page) -> None:
-    for source in ("README", "notebooks/analysis", "notebooks/player_paths"):
+    for source in ("index", "notebooks/analysis", "notebooks/player_paths"):
         page.goto((site / f"{source}.html").as_uri())
         sizes = page.evaluate("[...document.images].map(image => image.naturalWidth)")
         assert sizes, source
         assert all(sizes), source
     page.goto((site / FRONT).as_uri())
+    page.get_by_role("button", name="Notebooks").click()
     page.get_by_role("link", name="How the game is doing").click()
-    assert page.get_by_role("heading", name="Who comes back").is_visible()
+    page.get_by_role("heading", name="Who comes back").wait_for()
     assert not page.get_by_text("import duckdb").is_visible()
     page.get_by_text("code", exact=True).first.click()
     assert page.get_by_text("import duckdb").is_visible()

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from sprint_platform.cli.terminal import Stop, out, problems
+from sprint_platform.cli.terminal import Stop, needs_extra, out, problems
 from sprint_platform.places import published_dir
 
 # A browser opens six connections at once.
@@ -20,17 +20,10 @@ def dashboard(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port, on loopback.")] = 8050,
 ) -> None:
     """Show what is published in a browser, on loopback; it follows the runs while it is open."""
-    try:
+    with needs_extra("dashboard", "the dashboard"):
         from waitress import create_server  # type: ignore[import-untyped]
 
         from sprint_platform.dashboard.app import build_app
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("sprint_platform"):
-            raise
-        raise Stop(
-            f"the dashboard needs {error.name}, which is not installed: make setup, or"
-            " pip install --editable '.[dashboard]'"
-        ) from error
     # a page requests more files at once than there are threads; each is served quickly
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 from pathlib import Path
 
 from rich.markup import escape
 
 from sprint_platform.cli.options import TitleOption
-from sprint_platform.cli.terminal import out
+from sprint_platform.cli.terminal import needs_extra, out
 from sprint_platform.core.checkout import project_root
 from sprint_platform.title import Title
 
@@ -39,41 +40,16 @@ def docs(title: TitleOption = "sprint") -> None:
 
 
 def write_site(folder: Path, title: Title) -> None:
-    """Writes the site into the folder: dbt's page of the project with the title's table names, a
-    page for each guide and notebook, and a front page. Raises DocsError where the dbt project is
-    wrong, Stop where a picture is missing."""
-    from sprint_platform.cli.docs_pages import (
-        Page,
-        front_page,
-        read_page,
-        site_sources,
-        whole_page,
-    )
+    """Writes the site into the folder: the README in front, a page for each guide and notebook, and
+    dbt's page of the project with the title's table names. Raises DocsError where the dbt project
+    is wrong, Stop where a picture or what a link names is missing."""
+    with needs_extra("docs", "the documentation"):
+        from sprint_platform.cli.docs_pages import write_pages
     from sprint_platform.transform.dbt_docs import dbt_docs_page
 
-    root = project_root()
-    pages = [read_page(source, root) for source in site_sources(root)]
-    readme, *others = pages
-    guides = [page for page in others if page.path.parent.name == "docs"]
-    notebooks = [page for page in others if page.path.parent.name == "notebooks"]
-    models = Page(
-        MODELS,
-        "Models, sources and tests",
-        "dbt's own documentation: what tables and columns hold, what is tested, what hangs on what."
-        f" Names are those of the title {title.name}; another title's schemas begin with its own.",
-        dbt_docs_page(title),
-        frozenset(),
-    )
-    front = front_page(readme, [("Guides", guides), ("Notebooks", notebooks), ("Data", [models])])
-    links = [(readme.name, FRONT), ("Models", MODELS)]
-    for page in (front, *pages):
-        _write(folder / page.path, whole_page(page, links))
-    _write(folder / MODELS, models.body)
-    for image in {image for page in pages for image in page.images}:
-        (folder / image).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / image, folder / image)
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    with tempfile.TemporaryDirectory(prefix="sprint-docs-") as sources:
+        models = Path(sources) / MODELS
+        models.parent.mkdir()
+        models.write_text(dbt_docs_page(title), encoding="utf-8")
+        names = {"Models, sources and tests": MODELS.as_posix()}
+        write_pages(folder, project_root(), Path(sources), names)

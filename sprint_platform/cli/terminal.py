@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
@@ -22,3 +24,17 @@ class Problems(logging.Handler):
 
 class Stop(SprintError):
     """Ends a command with one line and exit code 1."""
+
+
+@contextmanager
+def needs_extra(extra: str, what: str) -> Iterator[None]:
+    """Around imports of packages that only an extra installs: raises Stop where one is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("sprint_platform"):
+            raise
+        raise Stop(
+            f"{what} needs {error.name}, which is not installed: make setup, or"
+            f" pip install --editable '.[{extra}]'"
+        ) from error
