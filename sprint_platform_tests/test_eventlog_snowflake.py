@@ -98,7 +98,7 @@ def write_files(folder: Path, batch: int, players: int = 2) -> dict[str, Path]:
 def held(target: SnowflakeTarget) -> dict[str, list[tuple]]:
     """Everything in the raw tables, in the order of the keys."""
     return {
-        name: target.rows(f"select * from {target.relation(table)} order by {table.key}")
+        name: target.rows(f"select * from {target.relation(table)} order by {table.key[0]}")
         for name, table in RAW_TABLES.items()
     }
 

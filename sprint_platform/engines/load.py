@@ -9,9 +9,10 @@ from typing import Generic
 
 import duckdb
 
+from sprint_platform.dataset import BATCH_COLUMN, Dataset
 from sprint_platform.storage.ledger import Ledger, glob_of, title_ledger, transaction
 from sprint_platform.storage.partitions import Manifest, P, Period, checked_paths, read_partition
-from sprint_platform.telemetry.contracts import BATCH_COLUMN, DATASETS, Dataset
+from sprint_platform.telemetry.contracts import DATASETS
 
 
 @dataclass(frozen=True)

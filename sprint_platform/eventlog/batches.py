@@ -8,7 +8,8 @@ from datetime import date
 import duckdb
 import pyarrow as pa
 
-from sprint_platform.eventlog.contracts import BATCH_COLUMN, RAW_TABLES
+from sprint_platform.dataset import BATCH_COLUMN
+from sprint_platform.eventlog.contracts import RAW_TABLES
 from sprint_platform.eventlog.load import LoadError, Target, rows_by_batch
 from sprint_platform.storage.ledger import Model, standing
 
@@ -43,7 +44,7 @@ def batches_behind(target: Target, models: Iterable[Model]) -> set[int]:
         return set()
     whole = set.intersection(*(set(rows_by_batch(target, table)) for table in RAW_TABLES.values()))
     loaded = target.rows(
-        f"select dataset, cast({BATCH_COLUMN.name} as varchar), digest"
+        f"select dataset, cast({BATCH_COLUMN} as varchar), digest"
         f" from {target.ledger_schema}.loaded_batches"
     )
     built = target.rows(f"select {', '.join(BUILT_COLUMNS)} from {target.ledger_schema}.built_from")

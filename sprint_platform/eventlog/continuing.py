@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from sprint_platform.eventlog.contracts import BATCH_COLUMN, RAW_TABLES
+from sprint_platform.dataset import BATCH_COLUMN
+from sprint_platform.eventlog.contracts import RAW_TABLES
 from sprint_platform.eventlog.load import LoadError, Target
 from sprint_platform.eventlog.settings import LAST_BATCH, BatchSettings
 
@@ -20,8 +21,7 @@ def continued(target: Target, settings: BatchSettings, end: date | None = None) 
         raise LoadError(f"{target.described} holds no batch to go on from: generate batch 1 first")
     events = RAW_TABLES["raw_game_events"]
     last_day, last_batch = target.rows(
-        f"select max(substr(event_time, 1, 10)), max({BATCH_COLUMN.name})"
-        f" from {target.relation(events)}"
+        f"select max(substr(event_time, 1, 10)), max({BATCH_COLUMN}) from {target.relation(events)}"
     )[0]
     if last_day is None:
         raise LoadError(f"{target.described} holds no event to go on from: generate batch 1 first")
@@ -43,7 +43,7 @@ def continued(target: Target, settings: BatchSettings, end: date | None = None) 
 def _next_number(target: Target, table: str) -> int:
     """The number after the highest id without a namespace: ``player_17`` counts, ``player_2_17``
     does not."""
-    key = RAW_TABLES[table].key
+    (key,) = RAW_TABLES[table].key
     number = f"substr({key}, {len(key) - len('id') + 1})"
     found = target.rows(
         f"select max(try_cast({number} as bigint)) from {target.relation(RAW_TABLES[table])}"

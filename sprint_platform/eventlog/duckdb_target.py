@@ -9,8 +9,9 @@ from pathlib import Path
 import duckdb
 
 from sprint_platform.core.locks import hold
+from sprint_platform.dataset import Dataset
 from sprint_platform.engines.duckdb_file import connect, warehouse_lock
-from sprint_platform.eventlog.contracts import DOMAIN, RAW_TABLES, TYPES, RawTable
+from sprint_platform.eventlog.contracts import DOMAIN, RAW_TABLES
 from sprint_platform.eventlog.load import LoadError
 from sprint_platform.places import database_path
 from sprint_platform.storage.ledger import Ledger, glob_of, quoted, transaction
@@ -38,7 +39,7 @@ class DuckDBTarget:
 
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
         self.con = con
-        self._to_make: list[RawTable] = []
+        self._to_make: list[Dataset] = []
 
     @property
     def described(self) -> str:
@@ -59,7 +60,7 @@ class DuckDBTarget:
                 found.setdefault(table, []).append(f"{column} {kind.lower()}")
         return found
 
-    def relation(self, table: RawTable) -> str:
+    def relation(self, table: Dataset) -> str:
         return f"{SCHEMA}.{table.name}"
 
     @property
@@ -69,9 +70,9 @@ class DuckDBTarget:
     def ensure_ledger(self) -> None:
         LEDGER.ensure(self.con)
 
-    def stage(self, table: RawTable, path: Path) -> str:
+    def stage(self, table: Dataset, path: Path) -> str:
         name = f"incoming_{table.name}"
-        columns = ", ".join(f"'{c.name}': '{TYPES[c.type][0]}'" for c in table.columns)
+        columns = ", ".join(f"'{c.name}': '{c.duckdb_type}'" for c in table.columns)
         # a view: a load that reads the file once has no need of a copy
         file = quoted(glob_of(path))
         self.con.execute(
@@ -81,7 +82,7 @@ class DuckDBTarget:
         )
         return name
 
-    def make(self, table: RawTable) -> None:
+    def make(self, table: Dataset) -> None:
         if not self.existing().get(table.name):
             # a table made anew loses its data: here that can wait for the transaction
             self._to_make.append(table)
@@ -108,8 +109,8 @@ class DuckDBTarget:
         return self.con.execute(sql).fetchall()
 
 
-def _wanted(table: RawTable) -> list[str]:
-    return [f"{column.name} {TYPES[column.type][0]}" for column in table.columns]
+def _wanted(table: Dataset) -> list[str]:
+    return [f"{column.name} {column.duckdb_type}" for column in table.columns]
 
 
 def _load_error(error: duckdb.Error) -> Exception:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Protocol
 
 from sprint_platform.core.errors import SprintError
-from sprint_platform.eventlog.contracts import BATCH_COLUMN, RAW_TABLES, RawTable
+from sprint_platform.dataset import BATCH_COLUMN, Dataset
+from sprint_platform.eventlog.contracts import RAW_TABLES
 
 
 class Mode(StrEnum):
@@ -61,14 +62,14 @@ class Target(Protocol):
     def existing(self) -> dict[str, bool]:
         """Which of the raw tables are there, and whether with their contract's columns."""
 
-    def relation(self, table: RawTable) -> str:
+    def relation(self, table: Dataset) -> str:
         """The table's qualified name."""
 
-    def stage(self, table: RawTable, path: Path) -> str:
+    def stage(self, table: Dataset, path: Path) -> str:
         """Makes the rows of a CSV file readable under the name that it returns, with the table's
         types, until the connection ends. Raises LoadError where they cannot be read."""
 
-    def make(self, table: RawTable) -> None:
+    def make(self, table: Dataset) -> None:
         """Makes sure that the table is there with its contract's columns; an empty one replaces a
         table of other columns, if the load succeeds. Called before the transaction."""
 
@@ -126,7 +127,7 @@ def load(
     return LoadReport(tuple(done), time.perf_counter() - began)
 
 
-def _check_tables(target: Target, tables: list[RawTable], mode: Mode) -> None:
+def _check_tables(target: Target, tables: list[Dataset], mode: Mode) -> None:
     """Raises LoadError where no rows can be added to a table; replace makes missing ones."""
     there = target.existing()
     missing = [table.name for table in tables if table.name not in there]
@@ -142,7 +143,7 @@ def _check_tables(target: Target, tables: list[RawTable], mode: Mode) -> None:
         )
 
 
-def _check_header(table: RawTable, path: Path) -> None:
+def _check_header(table: Dataset, path: Path) -> None:
     """Raises LoadError for other columns or another order of them: they are read by their place."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -161,15 +162,15 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def rows_by_batch(target: Target, table: RawTable) -> dict[int, int]:
+def rows_by_batch(target: Target, table: Dataset) -> dict[int, int]:
     """How many rows the table has of each batch."""
     found = target.rows(
-        f"select {BATCH_COLUMN.name}, count(*) from {target.relation(table)} group by 1 order by 1"
+        f"select {BATCH_COLUMN}, count(*) from {target.relation(table)} group by 1 order by 1"
     )
     return {int(batch): int(rows) for batch, rows in found}
 
 
-def _record_loaded(target: Target, table: RawTable, before: Mapping[int, int], sha256: str) -> None:
+def _record_loaded(target: Target, table: Dataset, before: Mapping[int, int], sha256: str) -> None:
     """Notes what the table's batches were loaded from: the file, and what they held where rows were
     added to it. The note of a batch to which nothing was added stays. ``before`` is how many
     rows the batches had that the load left."""
@@ -180,12 +181,12 @@ def _record_loaded(target: Target, table: RawTable, before: Mapping[int, int], s
     noted = {
         int(batch): str(digest)
         for batch, digest in target.rows(
-            f"select {BATCH_COLUMN.name}, digest from {ledger} where {of_table}"
+            f"select {BATCH_COLUMN}, digest from {ledger} where {of_table}"
         )
     }
     gone = ", ".join(str(batch) for batch in {*changed, *(noted.keys() - now.keys())})
     if gone:
-        target.execute(f"delete from {ledger} where {of_table} and {BATCH_COLUMN.name} in ({gone})")
+        target.execute(f"delete from {ledger} where {of_table} and {BATCH_COLUMN} in ({gone})")
     if changed:
         values = ", ".join(
             f"('{table.name}', {batch},"
@@ -201,23 +202,23 @@ def loaded_digest(sha256: str, before: str = "") -> str:
 
 
 def _load_table(
-    target: Target, table: RawTable, staged: str, mode: Mode, batch: int | None
+    target: Target, table: Dataset, staged: str, mode: Mode, batch: int | None
 ) -> TableLoad:
     relation = target.relation(table)
-    columns = ", ".join(table.column_names)
+    columns, (key,) = ", ".join(table.column_names), table.key
     insert = f"insert into {relation} ({columns}) select {columns} from {staged}"
     if mode is Mode.APPEND:
         there = _there_already(target, table, staged)
         if there:
             insert += (
                 f" where not exists (select 1 from {relation} as present"
-                f" where present.{table.key} = {staged}.{table.key})"
+                f" where present.{key} = {staged}.{key})"
             )
         return TableLoad(table.name, target.execute(insert), there, 0)
     if mode is Mode.RECREATE:
         removed = target.execute(f"delete from {relation}")
         return TableLoad(table.name, target.execute(insert), 0, removed)
-    of_batch = f"{BATCH_COLUMN.name} = {batch}"
+    of_batch = f"{BATCH_COLUMN} = {batch}"
     removed = target.execute(f"delete from {relation} where {of_batch}")
     _check_ids(target, table, staged, batch)
     added = target.execute(insert)
@@ -230,16 +231,17 @@ def _load_table(
     return TableLoad(table.name, added, 0, removed)
 
 
-def _check_ids(target: Target, table: RawTable, staged: str, batch: int | None) -> None:
+def _check_ids(target: Target, table: Dataset, staged: str, batch: int | None) -> None:
     """Raises LoadError where a row has the id of one of another batch: a batch 1 that grew would
     take the ids of one that was numbered on from it."""
-    first = target.rows(f"select {table.key} from {staged} limit 1")
-    if not first or first[0][0].startswith(f"{table.key.removesuffix('id')}{batch}_"):
+    (key,) = table.key
+    first = target.rows(f"select {key} from {staged} limit 1")
+    if not first or first[0][0].startswith(f"{key.removesuffix('id')}{batch}_"):
         return  # a namespace that no other batch has
     shared = target.rows(
-        f"select count(*), min(present.{BATCH_COLUMN.name}) from {staged} as incoming"
+        f"select count(*), min(present.{BATCH_COLUMN}) from {staged} as incoming"
         f" inner join {target.relation(table)} as present"
-        f" on present.{table.key} = incoming.{table.key}"
+        f" on present.{key} = incoming.{key}"
     )[0]
     if shared[0]:
         raise LoadError(
@@ -249,20 +251,20 @@ def _check_ids(target: Target, table: RawTable, staged: str, batch: int | None) 
         )
 
 
-def _there_already(target: Target, table: RawTable, staged: str) -> int:
+def _there_already(target: Target, table: Dataset, staged: str) -> int:
     """How many of the staged rows are in the table. Raises LoadError where one has other values
     there: that batch was made with another seed or other settings, and both must not be mixed."""
-    relation = target.relation(table)
+    relation, (key,) = target.relation(table), table.key
     differs = " or ".join(
         # as text, since JSON cannot be compared
         f"cast(present.{c.name} as varchar) is distinct from cast(incoming.{c.name} as varchar)"
         for c in table.columns
-        if c.name != table.key
+        if c.name != key
     )
     there, other = target.rows(
         f"select count(*), coalesce(sum(case when {differs} then 1 else 0 end), 0)"
         f" from {staged} as incoming inner join {relation} as present"
-        f" on present.{table.key} = incoming.{table.key}"
+        f" on present.{key} = incoming.{key}"
     )[0]
     if other:
         raise LoadError(

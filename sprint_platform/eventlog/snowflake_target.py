@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sprint_platform.core.errors import driver_line
-from sprint_platform.eventlog.contracts import RAW_TABLES, RawTable
+from sprint_platform.dataset import Dataset
+from sprint_platform.eventlog.contracts import RAW_TABLES
 from sprint_platform.eventlog.load import LoadError
 from sprint_platform.eventlog.snowflake_credentials import SnowflakeCredentials, SnowflakeError
 from sprint_platform.storage.ledger import BUILT_FROM, BUILT_PERIODS, LOADED_BATCHES
@@ -146,7 +147,7 @@ class SnowflakeTarget:
                 found.setdefault(table.lower(), []).append((column.lower(), kind))
         return found
 
-    def relation(self, table: RawTable) -> str:
+    def relation(self, table: Dataset) -> str:
         return f"{self.credentials.database}.{self.credentials.schema_}.{table.name}"
 
     @property
@@ -161,7 +162,7 @@ class SnowflakeTarget:
         ):
             self.rows(f"create table if not exists {self.ledger_schema}.{table} ({columns})")
 
-    def stage(self, table: RawTable, path: Path) -> str:
+    def stage(self, table: Dataset, path: Path) -> str:
         """Uploads the file to a temporary stage and copies it from there into a temporary table:
         the connector compresses and sends it in pieces, so that its size takes no memory."""
         name = f"incoming_{table.name}"
@@ -189,7 +190,7 @@ class SnowflakeTarget:
         self.rows(f"drop table {name}_text")
         return name
 
-    def make(self, table: RawTable) -> None:
+    def make(self, table: Dataset) -> None:
         """A table of other columns is renamed, not replaced: `create or replace` would commit, and
         a load that then fails would have lost the old rows. It is dropped when the load is
         committed, and gets its name back when it is not."""
@@ -255,7 +256,7 @@ class SnowflakeTarget:
             raise SnowflakeError(_driver_message(error)) from error
 
 
-def _wanted(table: RawTable) -> list[tuple[str, str]]:
+def _wanted(table: Dataset) -> list[tuple[str, str]]:
     return [(column.name, TYPES[column.type]) for column in table.columns]
 
 

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sprint_platform.dataset import CONTRACT_VERSION
 from sprint_platform.draws import STEP, mix_scalar
-from sprint_platform.telemetry.contracts import CONTRACT_VERSION
 
 _MASK = (1 << 64) - 1
 _NULL = 0xA0761D6478BD642F  # stands for a missing value; no integer that a contract allows is near

@@ -22,16 +22,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
+from sprint_platform.dataset import DAY_COLUMN, Dataset
 from sprint_platform.storage.partitions import (
     Manifest,
     PartitionError,
     checked_paths,
 )
-from sprint_platform.storefront.contracts import BRONZE, BRONZE_TABLES, DOMAIN, BronzeTable
+from sprint_platform.storefront.contracts import BRONZE, BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.files import manifests_of
 from sprint_platform.storefront.held import HeldStore, noted_settings
 from sprint_platform.storefront.postgres_tables import (
-    DAY_COLUMN,
     LEDGER,
     STORE,
     make_partitions,
@@ -316,7 +316,7 @@ class _Loader:
             raise _Stopped
 
     def _load_table(
-        self, connection: Connection, table: BronzeTable, day: date, manifest: Manifest
+        self, connection: Connection, table: Dataset, day: date, manifest: Manifest
     ) -> PostgresLoad:
         relation, names = f"{BRONZE}.{table.name}", _names(table)
         with self.place.in_one_line(f"{day} was not loaded, for {relation}"):
@@ -339,7 +339,7 @@ class _Loader:
             )
         return PostgresLoad(table.name, added, manifest.rows - added)
 
-    def _is_fresh(self, connection: Connection, table: BronzeTable, day: date) -> bool:
+    def _is_fresh(self, connection: Connection, table: Dataset, day: date) -> bool:
         """Whether no key of the day can be there: then a COPY goes straight into the table, in half
         the time of one that is staged and inserted. The key of a table without partitions holds
         over all its days, so there the answer is False."""
@@ -354,7 +354,7 @@ class _Loader:
         self,
         connection: Connection,
         relation: str,
-        table: BronzeTable,
+        table: Dataset,
         day: date,
         manifest: Manifest,
     ) -> int:
@@ -375,16 +375,16 @@ class _Loader:
             return cursor.rowcount
 
 
-def _staged(table: BronzeTable) -> str:
+def _staged(table: Dataset) -> str:
     return f"pg_temp.staged_{table.name}"
 
 
-def _names(table: BronzeTable) -> str:
+def _names(table: Dataset) -> str:
     return ", ".join((*table.column_names, DAY_COLUMN))
 
 
 def _batches(
-    table: BronzeTable, day: date, manifest: Manifest, batch_size: int
+    table: Dataset, day: date, manifest: Manifest, batch_size: int
 ) -> Iterator[pa.RecordBatch]:
     for path in checked_paths(manifest, f"{DOMAIN}/{table.name}", day):
         try:

@@ -12,37 +12,49 @@ from datetime import date, timedelta
 from itertools import repeat
 from typing import TYPE_CHECKING
 
-from sprint_platform.storefront.contracts import BRONZE, BRONZE_TABLES, BronzeTable
+from sprint_platform.dataset import DAY_COLUMN, Column, Dataset
+from sprint_platform.storefront.contracts import BRONZE, BRONZE_TABLES
 from sprint_platform.storefront.postgres_url import Place, PostgresError
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-# logical type -> PostgreSQL's, as its catalogue spells it
-TYPES = {
-    "bigint": "bigint",
-    "text": "text",
-    "timestamp": "timestamp with time zone",
-    "date": "date",
-    "money": "numeric(9,2)",
-    "integer": "integer",
-    "small": "smallint",
-    "flag": "boolean",
-    "uuid": "uuid",
-    "json": "jsonb",
+LEDGER, STORE = "loaded_days", "loaded_store"
+# What lies beside the bronze tables, and is made and compared as they are.
+_BESIDE = {
+    table.name: table
+    for table in (
+        Dataset(
+            LEDGER,
+            "bronze",
+            LEDGER,
+            "a day of a table that was loaded: its records, and the store they are of",
+            (DAY_COLUMN, "table_name"),
+            (
+                Column(DAY_COLUMN, "date", "the UTC day"),
+                Column("table_name", "text", "the table"),
+                Column("rows", "bigint", "how many records it has"),
+                Column("digest", "text", "of the records"),
+                Column("source", "text", "the store's fingerprint"),
+                Column("loaded_at", "moment", "when it was loaded", default="now()"),
+            ),
+            partition_column=None,
+        ),
+        Dataset(
+            STORE,
+            "bronze",
+            STORE,
+            "the store that is loaded: what its records come from, and its settings",
+            ("source",),
+            (
+                Column("source", "text", "the store's fingerprint"),
+                Column("settings", "json", "what decides its records"),
+            ),
+            partition_column=None,
+        ),
+    )
 }
-DAY_COLUMN = "event_date"
-LEDGER = "loaded_days"
-LEDGER_COLUMNS = {
-    "event_date": "date not null",
-    "table_name": "text not null",
-    "rows": "bigint not null",
-    "digest": "text not null",
-    "source": "text not null",
-    "loaded_at": "timestamp with time zone not null",
-}
-STORE = "loaded_store"
-STORE_COLUMNS = {"source": "text not null", "settings": "jsonb not null"}
+TABLES = BRONZE_TABLES | _BESIDE
 # Each partition that a transaction makes takes some places in the server's table of locks.
 DAYS_AT_A_TIME = 90
 PARTITION_KEY, PRIMARY_KEY = "the partition key", "the primary key"
@@ -56,8 +68,9 @@ def make_tables(connection: Connection, place: Place) -> None:
     """
     found = connection.execute("select to_regnamespace(%s) is not null", [BRONZE]).fetchone()
     there = _existing(connection)
-    for name, wanted in _wanted().items():
-        _compare(name, wanted, there.get(name, wanted), place)
+    for table in TABLES.values():
+        if table.name in there:
+            _compare(table, there[table.name], place)
     with connection.transaction():
         # asked first: "create if not exists" takes the right to create
         if found != (True,):
@@ -66,14 +79,10 @@ def make_tables(connection: Connection, place: Place) -> None:
                 f" create schema {BRONZE} authorization {place.user})"
             ):
                 connection.execute(f"create schema {BRONZE}")
-        for table in BRONZE_TABLES.values():
+        # a version that did not note the store may have made the others
+        for table in TABLES.values():
             if table.name not in there:
                 connection.execute("; ".join(_definition(table)))
-        if LEDGER not in there:
-            connection.execute("; ".join(_ledger_definition()))
-        # a version that did not note it may have made the others
-        if STORE not in there:
-            connection.execute("; ".join(_store_definition()))
 
 
 def make_partitions(connections: Sequence[Connection], days: Sequence[date]) -> None:
@@ -89,7 +98,7 @@ def make_partitions(connections: Sequence[Connection], days: Sequence[date]) -> 
 
 
 def _make_partitions(
-    connection: Connection, parents: Sequence[BronzeTable], days: Sequence[date]
+    connection: Connection, parents: Sequence[Dataset], days: Sequence[date]
 ) -> None:
     for table in parents:
         there = {
@@ -111,33 +120,20 @@ def _make_partitions(
                 connection.execute("; ".join(missing[start : start + DAYS_AT_A_TIME]))
 
 
-def _columns(table: BronzeTable) -> dict[str, str]:
-    """Name -> type, and whether it may be null, of all columns of the table in PostgreSQL."""
-    return {
-        column.name: TYPES[column.type] + ("" if column.nullable else " not null")
-        for column in table.columns
-    } | {
-        DAY_COLUMN: "date not null",
-        "source_system": "text not null",
-        "ingestion_timestamp": "timestamp with time zone not null",
-    }
+def _parted(table: Dataset) -> bool:
+    return table.by_day and table.partition_column is not None
 
 
-def _key(table: BronzeTable) -> str:
+def _key(table: Dataset) -> str:
     # a partitioned table's key has to hold the column that it is partitioned by
-    return f"PRIMARY KEY ({', '.join((DAY_COLUMN, *table.key) if table.by_day else table.key)})"
+    return f"PRIMARY KEY ({', '.join((DAY_COLUMN, *table.key) if _parted(table) else table.key)})"
 
 
-def _wanted() -> dict[str, dict[str, str]]:
-    """Relation -> its columns and keys, as `_existing` finds them."""
-    wanted = {}
-    for table in BRONZE_TABLES.values():
-        partition_key = {PARTITION_KEY: f"RANGE ({DAY_COLUMN})"} if table.by_day else {}
-        wanted[table.name] = _columns(table) | partition_key | {PRIMARY_KEY: _key(table)}
-    return wanted | {
-        LEDGER: LEDGER_COLUMNS | {PRIMARY_KEY: "PRIMARY KEY (event_date, table_name)"},
-        STORE: STORE_COLUMNS | {PRIMARY_KEY: "PRIMARY KEY (source)"},
-    }
+def _wanted(table: Dataset) -> dict[str, str]:
+    """The table's columns and keys, as `_existing` finds them."""
+    partition_key = {PARTITION_KEY: f"RANGE ({DAY_COLUMN})"} if _parted(table) else {}
+    columns = {c.name: c.definition("postgres") for c in table.table_columns}
+    return columns | partition_key | {PRIMARY_KEY: _key(table)}
 
 
 def _existing(connection: Connection) -> dict[str, dict[str, str]]:
@@ -155,7 +151,7 @@ def _existing(connection: Connection) -> dict[str, dict[str, str]]:
         " from relations r join pg_constraint c on c.conrelid = r.oid and c.contype = 'p'",
         {
             "schema": BRONZE,
-            "names": list(_wanted()),
+            "names": list(TABLES),
             "partition_key": PARTITION_KEY,
             "primary_key": PRIMARY_KEY,
         },
@@ -164,59 +160,27 @@ def _existing(connection: Connection) -> dict[str, dict[str, str]]:
     return found
 
 
-def _compare(name: str, wanted: dict[str, str], there: dict[str, str], place: Place) -> None:
+def _compare(table: Dataset, there: dict[str, str], place: Place) -> None:
+    wanted = _wanted(table)
     different = sorted({what for what, _ in wanted.items() ^ there.items()})
     if different:
         what = different[0]
         raise PostgresError(
-            f"{BRONZE}.{name} is there with other columns or keys than the contract's"
+            f"{BRONZE}.{table.name} is there with other columns or keys than the contract's"
             f" ({', '.join(different)}): {what} is {there.get(what, 'missing')}, and should be"
             f" {wanted.get(what, 'missing')} ({place.described}, user {place.user}): drop the"
             " table, or give it another name, and load again"
         )
 
 
-def _definition(table: BronzeTable) -> Iterator[str]:
+def _definition(table: Dataset) -> Iterator[str]:
     relation = f"{BRONZE}.{table.name}"
-    defaults = {"source_system": _text(table.source_system), "ingestion_timestamp": "now()"}
-    columns = [
-        f"{name} {kind}{f' default {defaults[name]}' if name in defaults else ''}"
-        for name, kind in _columns(table).items()
-    ]
-    by_day = f" partition by range ({DAY_COLUMN})" if table.by_day else ""
-    yield f"create table {relation} ({', '.join((*columns, _key(table)))}){by_day}"
-    meanings = {
-        column.name: column.meaning + (f" ({column.unit})" if column.unit else "")
-        for column in table.columns
-    } | {
-        DAY_COLUMN: "the UTC day that delivered the row",
-        "source_system": "the system that delivered it",
-        "ingestion_timestamp": "when it was loaded",
-    }
+    by_day = f" partition by range ({DAY_COLUMN})" if _parted(table) else ""
+    yield f"create table {relation} ({table.definitions('postgres')}, {_key(table)}){by_day}"
     yield f"comment on table {relation} is {_text(f'One row is {table.one_row_is}.')}"
-    for name, meaning in meanings.items():
-        yield f"comment on column {relation}.{name} is {_text(meaning)}"
-
-
-def _ledger_definition() -> Iterator[str]:
-    columns = ", ".join(f"{name} {kind}" for name, kind in LEDGER_COLUMNS.items())
-    yield (
-        f"create table {BRONZE}.{LEDGER} ({columns} default now(),"
-        " primary key (event_date, table_name))"
-    )
-    yield (
-        f"comment on table {BRONZE}.{LEDGER} is"
-        " 'One row is a day of a table that was loaded: its records, and the store they are of.'"
-    )
-
-
-def _store_definition() -> Iterator[str]:
-    columns = ", ".join(f"{name} {kind}" for name, kind in STORE_COLUMNS.items())
-    yield f"create table {BRONZE}.{STORE} ({columns}, primary key (source))"
-    yield (
-        f"comment on table {BRONZE}.{STORE} is"
-        " 'One row is the store that is loaded: what its records come from, and its settings.'"
-    )
+    for column in table.table_columns:
+        meaning = column.meaning + (f" ({column.unit})" if column.unit else "")
+        yield f"comment on column {relation}.{column.name} is {_text(meaning)}"
 
 
 def _text(value: str) -> str:
