@@ -21,8 +21,8 @@ from sprint_platform.core.errors import SprintError
 from sprint_platform.core.settings import Settings, SettingsError, settings, variable
 from sprint_platform.dashboard.published import NothingPublished, published, published_titles
 from sprint_platform.engines.duckdb_file import duckdb_options
+from sprint_platform.engines.snowflake_credentials import SnowflakeCredentials
 from sprint_platform.eventlog.settings import BatchSettings
-from sprint_platform.eventlog.snowflake_credentials import SnowflakeCredentials
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.storefront_models import StorefrontTranslator
 from sprint_platform.places import (

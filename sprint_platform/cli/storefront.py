@@ -319,9 +319,9 @@ def _load(store: Store, days: list[date], target: Warehouse | None, replace: boo
     for load in report.tables:
         counts.add_row(
             f"{BRONZE}.{load.table}",
-            f"{load.rows:,}",
-            f"{load.days_loaded:,}",
-            f"{load.days_unchanged:,}",
+            f"{load.added:,}",
+            f"{len(load.loaded):,}",
+            f"{len(load.unchanged):,}",
         )
     out.print(counts)
     _print_seconds(str(database_path()), len(days), report.seconds)
