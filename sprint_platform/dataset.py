@@ -32,21 +32,15 @@ class Types(NamedTuple):
     snowflake: str
 
 
+_ZONED = "timestamp with time zone"
 # Ids are flat Arrow uuids: polars would turn them into plain blobs, and dictionary<uuid> loses its
 # values in Parquet without an error. A timestamp is in UTC without saying so, but in PostgreSQL,
 # where a reader in another zone shall see the same moment.
 TYPES: dict[str, Types] = {
     "uuid": Types(pa.uuid(), "uuid", "uuid", "varchar"),
     "text": Types(pa.string(), "varchar", "text", "varchar"),
-    "timestamp": Types(
-        pa.timestamp("us"), "timestamp", "timestamp with time zone", "timestamp_ntz"
-    ),
-    "moment": Types(
-        pa.timestamp("us", "UTC"),
-        "timestamp with time zone",
-        "timestamp with time zone",
-        "timestamp_tz",
-    ),
+    "timestamp": Types(pa.timestamp("us"), "timestamp", _ZONED, "timestamp_ntz"),
+    "moment": Types(pa.timestamp("us", "UTC"), _ZONED, _ZONED, "timestamp_tz"),
     "date": Types(pa.date32(), "date", "date", "date"),
     "position": Types(pa.decimal32(7, 2), "decimal(7,2)", "numeric(7,2)", "number(7,2)"),
     "money": Types(pa.decimal32(9, 2), "decimal(9,2)", "numeric(9,2)", "number(9,2)"),

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import duckdb
 
-from sprint_platform.dataset import BATCH_COLUMN, Column, Dataset
+from sprint_platform.dataset import BATCH_COLUMN, Dataset
 from sprint_platform.engines.engine import Engine, LoadError
 from sprint_platform.places import database_path
 from sprint_platform.storage.ledger import Ledger, glob_of, quoted, transaction
-from sprint_platform.storage.partitions import Manifest, P, Period, checked_paths, read_partition
+from sprint_platform.storage.partitions import Manifest, P, checked_paths, read_partition
 
 # Errors of a file or of what it should replace; any other is a bug of ours.
 _LOAD_ERRORS = (
@@ -60,6 +60,7 @@ class DuckDBEngine(Engine):
             self._to_make = []
 
     def ensure_ledger(self) -> None:
+        """Creates the ledger's tables where they are missing. Called before the transaction."""
         self.ledger.ensure(self.con)
 
     def make(self, table: Dataset) -> None:
@@ -69,20 +70,20 @@ class DuckDBEngine(Engine):
             # a table made anew loses its data: here that can wait for the transaction
             self._to_make.append(table)
 
-    def _columns(self) -> dict[str, list[tuple[str, str]]]:
+    def _found(self) -> dict[str, dict[str, str]]:
         tables = {self.relation(table): table.table for table in self.tables}
-        found: dict[str, list[tuple[str, str]]] = {}
+        found: dict[str, dict[str, str]] = {}
         for relation, column, kind in self.rows(
             "select table_schema || '.' || table_name as relation, column_name, lower(data_type)"
             " from information_schema.columns where relation in (select unnest(?))"
             " order by ordinal_position",
             [list(tables)],
         ):
-            found.setdefault(tables[relation], []).append((column, kind))
+            found.setdefault(tables[relation], {})[column] = kind
         return found
 
-    def _type(self, column: Column) -> str:
-        return column.duckdb_type
+    def _wanted(self, table: Dataset) -> dict[str, str]:
+        return {column.name: column.duckdb_type for column in table.table_columns}
 
     def stage(self, table: Dataset, path: Path) -> str:
         """Makes the rows of a CSV file readable under the name that it returns, with the table's
@@ -126,9 +127,6 @@ class DuckDBEngine(Engine):
                 for _ in read_partition(domain, table.name, period, table):
                     pass
             raise
-
-    def loaded(self, table: Dataset) -> dict[Period, str]:
-        return self.ledger.loaded(self.con, table.name)
 
     def record(self, table: Dataset, manifests: Mapping[P, Manifest]) -> None:
         """Notes what these periods were loaded from, in the caller's transaction."""

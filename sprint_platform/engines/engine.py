@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from sprint_platform.core.errors import SprintError
-from sprint_platform.dataset import Column, Dataset
+from sprint_platform.dataset import Dataset
 from sprint_platform.storage.ledger import Ledger
 from sprint_platform.storage.partitions import P, Period
 
@@ -37,20 +37,17 @@ class Engine(ABC):
         """A query's rows."""
 
     @abstractmethod
-    def transaction(self) -> AbstractContextManager[None]:
+    def transaction(self) -> AbstractContextManager[object]:
         """Commits at the end of the block, or undoes everything where it raises."""
 
     @abstractmethod
-    def ensure_ledger(self) -> None:
-        """Creates the ledger's tables where they are missing. Called before the transaction."""
+    def _found(self) -> dict[str, dict[str, str]]:
+        """Table -> its columns in order, with their types, of those of ``tables`` that are there;
+        and whatever else a contract decides."""
 
     @abstractmethod
-    def _columns(self) -> dict[str, list[tuple[str, str]]]:
-        """Table -> names and types of its columns, of those of ``tables`` that are there."""
-
-    @abstractmethod
-    def _type(self, column: Column) -> str:
-        """The column's type as ``_columns`` spells it."""
+    def _wanted(self, table: Dataset) -> dict[str, str]:
+        """The same of the table's contract."""
 
     def relation(self, table: Dataset) -> str:
         """The table's qualified name."""
@@ -58,9 +55,9 @@ class Engine(ABC):
 
     def existing(self) -> dict[str, bool]:
         """Which of the tables are there, and whether with their contract's columns."""
-        found = self._columns()
+        found = self._found()
         return {
-            table.name: found[table.table] == [(c.name, self._type(c)) for c in table.table_columns]
+            table.name: list(found[table.table].items()) == list(self._wanted(table).items())
             for table in self.tables
             if table.table in found
         }

@@ -16,6 +16,7 @@ import duckdb
 from sprint_platform.dataset import Dataset
 from sprint_platform.engines.duckdb_engine import DuckDBEngine
 from sprint_platform.engines.engine import LoadError
+from sprint_platform.engines.postgres_engine import PostgresEngine
 from sprint_platform.storage.ledger import Ledger, title_ledger
 from sprint_platform.storage.partitions import Manifest, P
 from sprint_platform.telemetry.contracts import DATASETS
@@ -46,10 +47,11 @@ class TableLoad(Generic[P]):
 
 @dataclass(frozen=True)
 class LoadReport(Generic[P]):
-    """What a load did, table by table, and how long it took."""
+    """What a load did, table by table, how long it took, and where it was, for people."""
 
     tables: tuple[TableLoad[P], ...]
     seconds: float
+    described: str
 
 
 def ensure_tables(
@@ -107,17 +109,21 @@ def load_partitions(
 
 
 def load_periods(
-    engine: DuckDBEngine, table: Dataset, manifests: Mapping[P, Manifest]
+    engine: DuckDBEngine | PostgresEngine,
+    table: Dataset,
+    manifests: Mapping[P, Manifest],
+    mode: Mode = Mode.REPLACE,
 ) -> TableLoad[P]:
-    """``load_partitions`` in the caller's transaction."""
+    """Loads these periods' partitions in the caller's transaction: ``load_partitions``, or where
+    the mode is append, what is missing of them."""
     began = time.perf_counter()
-    loaded = engine.loaded(table)
+    loaded = engine.loaded(table) if mode is Mode.REPLACE else {}
     changed = {p: m for p, m in sorted(manifests.items()) if loaded.get(p) != m.digest}
     stale = [period for period in changed if period in loaded]
     removed = engine.remove(table, stale) if stale else 0
     added = engine.insert_partitions(table, changed)
     rows = sum(manifest.rows for manifest in changed.values())
-    if changed and (held := engine.held(table, changed)) != rows:
+    if mode is Mode.REPLACE and changed and (held := engine.held(table, changed)) != rows:
         raise LoadError(
             f"{engine.relation(table)}: {held} rows after the load of {len(changed)} periods, but"
             f" their manifests say {rows}; the load was undone"
@@ -127,6 +133,7 @@ def load_periods(
     return TableLoad(
         table.name,
         added,
+        there_already=rows - added,
         removed=removed,
         loaded=tuple(changed),
         unchanged=tuple(period for period in sorted(manifests) if period not in changed),

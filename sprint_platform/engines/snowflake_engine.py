@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sprint_platform.core.errors import driver_line
-from sprint_platform.dataset import TYPES, Column, Dataset
+from sprint_platform.dataset import TYPES, Dataset
 from sprint_platform.engines.engine import Engine, LoadError
 from sprint_platform.engines.snowflake_credentials import SnowflakeCredentials, SnowflakeError
 from sprint_platform.storage.ledger import BUILT_FROM, BUILT_PERIODS, LOADED_BATCHES, Ledger
@@ -138,25 +138,26 @@ class SnowflakeEngine(Engine):
                     f" {variable} and SNOWFLAKE_ROLE ({error})"
                 ) from None
 
-    def _columns(self) -> dict[str, list[tuple[str, str]]]:
+    def _found(self) -> dict[str, dict[str, str]]:
         credentials = self.credentials
-        found: dict[str, list[tuple[str, str]]] = {}
+        found: dict[str, dict[str, str]] = {}
         for table, column, kind in self.rows(
             "select table_name, column_name, data_type"
             f" from {credentials.database}.information_schema.columns"
             f" where table_schema = '{credentials.schema_.upper()}' order by ordinal_position"
         ):
-            found.setdefault(table.lower(), []).append((column.lower(), kind))
+            found.setdefault(table.lower(), {})[column.lower()] = kind
         return found
 
-    def _type(self, column: Column) -> str:
-        kind = TYPES[column.type].snowflake
-        return CATALOGUE_TYPES.get(kind, kind.upper())
+    def _wanted(self, table: Dataset) -> dict[str, str]:
+        kinds = _types(table)
+        return {name: CATALOGUE_TYPES.get(kind, kind.upper()) for name, kind in kinds.items()}
 
     def relation(self, table: Dataset) -> str:
         return f"{self.ledger.schema}.{table.table}"
 
     def ensure_ledger(self) -> None:
+        """Creates the ledger's tables where they are missing. Called before the transaction."""
         for table, columns in (
             ("loaded_batches", LOADED_BATCHES),
             ("built_from", BUILT_FROM),
@@ -172,11 +173,8 @@ class SnowflakeEngine(Engine):
         pattern = glob.escape(path.resolve().as_posix()).replace("\\", "\\\\").replace("'", "\\'")
         texts = ", ".join(f"{column} varchar" for column in table.column_names)
         typed = ", ".join(
-            {
-                "json": f"parse_json({column.name})",
-                "integer": f"cast({column.name} as integer)",
-            }.get(column.type, column.name)
-            for column in table.columns
+            f"parse_json({name})" if kind == "variant" else f"cast({name} as {kind})"
+            for name, kind in _types(table).items()
         )
         self.rows(f"create or replace temporary stage {name}_file")
         self.rows(f"put 'file://{pattern}' @{name}_file overwrite = true")
@@ -256,6 +254,10 @@ class SnowflakeEngine(Engine):
             yield
         except Error as error:
             raise SnowflakeError(_driver_message(error)) from error
+
+
+def _types(table: Dataset) -> dict[str, str]:
+    return {column.name: TYPES[column.type].snowflake for column in table.columns}
 
 
 def _driver_message(error: Error) -> str:

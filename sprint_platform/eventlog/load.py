@@ -53,7 +53,7 @@ def load(
                 left.pop(batch, None)
             done.append(_load_table(engine, table, staged[table.name], mode, batch))
             _note_loaded(engine, table, left, digests[table.name])
-    return LoadReport(tuple(done), time.perf_counter() - began)
+    return LoadReport(tuple(done), time.perf_counter() - began, engine.described)
 
 
 def _check_tables(engine: EventlogEngine, tables: list[Dataset], mode: Mode) -> None:

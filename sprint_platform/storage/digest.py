@@ -98,6 +98,7 @@ def _words(column: pa.Array) -> list[npt.NDArray[np.uint64]]:
             "int64": "<i8",
             "date32[day]": "<i4",
             "timestamp[us]": "<i8",
+            "timestamp[us, tz=UTC]": "<i8",
         }.get(str(kind), "<i4" if pa.types.is_decimal(kind) and kind.bit_width == 32 else None)
         if width is None:
             raise TypeError(f"a contract column of type {kind} has no digest yet: add it here")

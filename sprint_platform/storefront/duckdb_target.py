@@ -70,7 +70,7 @@ def load_days(
         )
         for name, manifests in files.items():
             done.append(load_periods(engine, BRONZE_TABLES[name], manifests))
-    return LoadReport(tuple(done), time.perf_counter() - began)
+    return LoadReport(tuple(done), time.perf_counter() - began, engine.described)
 
 
 def held_store(con: duckdb.DuckDBPyConnection) -> HeldStore | None:
