@@ -82,7 +82,7 @@ class Engine(ABC):
     def held(self, table: Dataset, periods: Collection[Period]) -> int:
         """How many rows the table has of these periods."""
         column = table.partition_column
-        # min and max: DuckDB skips what lies outside, but not for a list
+        # the bounds let DuckDB skip what lies outside of them
         first, last = _text(min(periods)), _text(max(periods))
         found = self.rows(
             f"select count(*) from {self.relation(table)}"
