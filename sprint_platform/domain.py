@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sprint_platform.core.errors import SprintError
+from sprint_platform.dataset import BATCH_COLUMN, CONTRACT_VERSION, TYPES, Dataset
 from sprint_platform.storage.ledger import Ledger
 from sprint_platform.storage.partitions import Period
-from sprint_platform.telemetry.contracts import BATCH_COLUMN, CONTRACT_VERSION, TYPES, Dataset
 from sprint_platform.title import RESERVED_NAMES, title_names
 
 if TYPE_CHECKING:

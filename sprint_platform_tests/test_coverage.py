@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from sprint_platform.cli.coverage_report import coverage_rows
-from sprint_platform.eventlog.duckdb_target import LEDGER as EVENTLOG
+from sprint_platform.eventlog.warehouse import LEDGER as EVENTLOG
 from sprint_platform.publish.coverage import coverage, title_coverage
 from sprint_platform.storage.ledger import Ledger, Standing, title_ledger
 from sprint_platform.storefront.duckdb_target import LEDGER as STORE

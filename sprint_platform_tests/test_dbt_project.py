@@ -17,7 +17,7 @@ import sqlglot
 import yaml
 from sqlglot import exp
 
-from sprint_platform.eventlog.duckdb_target import DuckDBTarget
+from sprint_platform.eventlog.warehouse import in_duckdb
 from sprint_platform.places import dbt_project_dir
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.transform.dbt_manifest import graph_manifest
@@ -334,7 +334,7 @@ def test_dbt_build_in_its_folder_needs_nothing_else(tmp_path: Path) -> None:
     assert {"sprint_mart.kpi_daily", "eventlog_mart.retention", "gold.daily_sales"} <= relations
     # a load finds the tables that it would make itself
     with DbtWarehouse(tmp_path / "data").connect() as con:
-        assert all(DuckDBTarget(con).existing().values())
+        assert all(in_duckdb(con).existing().values())
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,11 @@ import pytest
 
 from sprint_platform.core.locks import DEADLINE_SECONDS, Kind, LockError, hold
 from sprint_platform.engines.duckdb_file import connect, warehouse_lock
+from sprint_platform.engines.engine import LoadError
+from sprint_platform.engines.load import LoadReport, Mode
 from sprint_platform.eventlog import files as files_module
 from sprint_platform.eventlog.continuing import continued
 from sprint_platform.eventlog.contracts import RAW_TABLES
-from sprint_platform.eventlog.duckdb_target import SCHEMA, open_duckdb
 from sprint_platform.eventlog.files import (
     BatchFileError,
     batch_dir,
@@ -39,8 +40,9 @@ from sprint_platform.eventlog.files import (
     write_table,
 )
 from sprint_platform.eventlog.generation.batch import batch_rows
-from sprint_platform.eventlog.load import LoadError, LoadReport, Mode, load
+from sprint_platform.eventlog.load import load
 from sprint_platform.eventlog.settings import BatchSettings
+from sprint_platform.eventlog.warehouse import SCHEMA, open_duckdb
 from sprint_platform.places import database_path, project_root
 from sprint_platform_tests.other_process import held_elsewhere
 
@@ -446,11 +448,12 @@ def test_a_folder_of_any_name_can_be_loaded(name: str, data_folder: Path) -> Non
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from sprint_platform.eventlog import duckdb_target
+from sprint_platform.engines.load import Mode
+from sprint_platform.eventlog import warehouse
 from sprint_platform.eventlog.contracts import RAW_TABLES
-from sprint_platform.eventlog.load import Mode, load
+from sprint_platform.eventlog.load import load
 
-class Dying(duckdb_target.DuckDBTarget):
+class Dying(warehouse.DuckDBEngine):
     def execute(self, sql):
         changed = super().execute(sql)
         if sql.startswith("insert") and "raw_game_events" in sql:
@@ -459,9 +462,9 @@ class Dying(duckdb_target.DuckDBTarget):
             os.kill(os.getpid(), signal.SIGKILL)
         return changed
 
-duckdb_target.DuckDBTarget = Dying
+warehouse.DuckDBEngine = Dying
 folder, mode = Path(sys.argv[1]), Mode(sys.argv[2])
-with duckdb_target.open_duckdb("a process that dies") as target:
+with warehouse.open_duckdb("a process that dies") as target:
     load(target, {name: folder / f"{name}.csv" for name in RAW_TABLES}, mode, 1)
 """
 

@@ -14,11 +14,14 @@ import pytest
 
 from sprint_platform.core.errors import driver_line
 from sprint_platform.core.settings import Settings, SettingsError
-from sprint_platform.eventlog import snowflake_target
+from sprint_platform.engines import snowflake_engine
+from sprint_platform.engines.engine import LoadError
+from sprint_platform.engines.load import Mode
+from sprint_platform.engines.snowflake_credentials import SnowflakeCredentials, SnowflakeError
+from sprint_platform.engines.snowflake_engine import SnowflakeEngine
 from sprint_platform.eventlog.contracts import RAW_TABLES
-from sprint_platform.eventlog.load import LoadError, Mode, load
-from sprint_platform.eventlog.snowflake_credentials import SnowflakeCredentials, SnowflakeError
-from sprint_platform.eventlog.snowflake_target import SnowflakeTarget, open_snowflake
+from sprint_platform.eventlog.load import load
+from sprint_platform.eventlog.warehouse import open_snowflake
 from sprint_platform_tests import fake_snowflake
 
 EVENTS = RAW_TABLES["raw_game_events"]
@@ -55,7 +58,7 @@ def read_credentials(environment: dict[str, str]) -> SnowflakeCredentials:
 
 
 @pytest.fixture
-def target(variables: dict[str, str]) -> Iterator[SnowflakeTarget]:
+def target(variables: dict[str, str]) -> Iterator[SnowflakeEngine]:
     with open_snowflake(read_credentials(variables)) as opened:
         yield opened
 
@@ -95,15 +98,15 @@ def write_files(folder: Path, batch: int, players: int = 2) -> dict[str, Path]:
     return {name: folder / f"{name}.csv" for name in RAW_TABLES}
 
 
-def held(target: SnowflakeTarget) -> dict[str, list[tuple]]:
+def held(target: SnowflakeEngine) -> dict[str, list[tuple]]:
     """Everything in the raw tables, in the order of the keys."""
     return {
-        name: target.rows(f"select * from {target.relation(table)} order by {table.key}")
+        name: target.rows(f"select * from {target.relation(table)} order by {table.key[0]}")
         for name, table in RAW_TABLES.items()
     }
 
 
-def counts(target: SnowflakeTarget) -> list[int]:
+def counts(target: SnowflakeEngine) -> list[int]:
     return [len(rows) for rows in held(target).values()]
 
 
@@ -112,7 +115,7 @@ def added(report: Any) -> list[int]:
 
 
 def test_recreate_makes_database_schema_and_tables_and_leaves_only_the_files_rows(
-    target: SnowflakeTarget, tmp_path: Path
+    target: SnowflakeEngine, tmp_path: Path
 ) -> None:
     assert target.existing() == {}
     load(target, write_files(tmp_path / "one", 1, players=3), Mode.RECREATE)
@@ -124,7 +127,7 @@ def test_recreate_makes_database_schema_and_tables_and_leaves_only_the_files_row
 
 
 def test_append_adds_another_batch_and_nothing_the_second_time(
-    target: SnowflakeTarget, tmp_path: Path
+    target: SnowflakeEngine, tmp_path: Path
 ) -> None:
     load(target, write_files(tmp_path / "one", 1), Mode.RECREATE)
     second = write_files(tmp_path / "two", 2, players=3)
@@ -137,13 +140,13 @@ def test_append_adds_another_batch_and_nothing_the_second_time(
     assert counts(target) == [5, 5, 10]
 
 
-def test_append_to_missing_tables_says_to_recreate(target: SnowflakeTarget, tmp_path: Path) -> None:
+def test_append_to_missing_tables_says_to_recreate(target: SnowflakeEngine, tmp_path: Path) -> None:
     with pytest.raises(LoadError, match="recreate first"):
         load(target, write_files(tmp_path, 1), Mode.APPEND)
     assert target.existing() == {}
 
 
-def test_replace_touches_its_own_batch_only(target: SnowflakeTarget, tmp_path: Path) -> None:
+def test_replace_touches_its_own_batch_only(target: SnowflakeEngine, tmp_path: Path) -> None:
     load(target, write_files(tmp_path / "one", 1), Mode.RECREATE)
     load(target, write_files(tmp_path / "two", 2, players=4), Mode.REPLACE, batch=2)
     assert counts(target) == [6, 6, 12]
@@ -151,7 +154,7 @@ def test_replace_touches_its_own_batch_only(target: SnowflakeTarget, tmp_path: P
     assert counts(target) == [3, 3, 6]
 
 
-def test_properties_are_variant_and_can_be_asked(target: SnowflakeTarget, tmp_path: Path) -> None:
+def test_properties_are_variant_and_can_be_asked(target: SnowflakeEngine, tmp_path: Path) -> None:
     load(target, write_files(tmp_path, 1), Mode.RECREATE)
     assert target.rows(
         "select properties:chapter::int, properties:materials:rag::int, properties:place::varchar"
@@ -171,11 +174,11 @@ def test_properties_are_variant_and_can_be_asked(target: SnowflakeTarget, tmp_pa
     assert types["PROPERTIES"] == "VARIANT"
 
 
-class BreaksAt(SnowflakeTarget):
+class BreaksAt(SnowflakeEngine):
     """A target that fails for real, in Snowflake, in place of the insert with this number."""
 
-    def __init__(self, target: SnowflakeTarget, number: int) -> None:
-        super().__init__(target.connection, target.credentials)
+    def __init__(self, target: SnowflakeEngine, number: int) -> None:
+        super().__init__(target.connection, target.credentials, target.ledger.name, target.tables)
         self._set_aside = target._set_aside
         self.left = number
         self.loading = False
@@ -194,7 +197,7 @@ class BreaksAt(SnowflakeTarget):
 
 @pytest.mark.parametrize("number", [2, 3])
 def test_a_load_that_breaks_in_the_middle_leaves_all_tables_as_they_were(
-    target: SnowflakeTarget, tmp_path: Path, number: int
+    target: SnowflakeEngine, tmp_path: Path, number: int
 ) -> None:
     load(target, write_files(tmp_path / "one", 1), Mode.RECREATE)
     before = held(target)
@@ -214,7 +217,7 @@ def test_a_load_that_breaks_in_the_middle_leaves_all_tables_as_they_were(
     ],
 )
 def test_a_broken_file_is_named_before_anything_changes(
-    target: SnowflakeTarget, tmp_path: Path, spoiled: tuple[str, str]
+    target: SnowflakeEngine, tmp_path: Path, spoiled: tuple[str, str]
 ) -> None:
     load(target, write_files(tmp_path / "one", 1), Mode.RECREATE)
     before = held(target)
@@ -229,13 +232,13 @@ def test_a_broken_file_is_named_before_anything_changes(
 
 
 def test_a_folder_with_signs_of_patterns_and_quotes_in_its_name_is_read(
-    target: SnowflakeTarget, tmp_path: Path
+    target: SnowflakeEngine, tmp_path: Path
 ) -> None:
     load(target, write_files(tmp_path / "Ann's [data]", 1), Mode.RECREATE)
     assert counts(target) == [2, 2, 4]
 
 
-def old_layout(target: SnowflakeTarget) -> None:
+def old_layout(target: SnowflakeEngine) -> None:
     for name in RAW_TABLES:
         target.rows(f"create table {name} (id varchar)")
         target.rows(f"insert into {name} values ('old')")
@@ -270,7 +273,7 @@ def test_tables_of_other_columns_are_there_again_after_a_failed_recreate(
 LEDGER_TABLES = ("loaded_batches", "built_from", "built_periods")
 
 
-def tables(target: SnowflakeTarget) -> set[str]:
+def tables(target: SnowflakeEngine) -> set[str]:
     """All that a load leaves in the schema, for a session that comes after it."""
     return {
         name.lower()
@@ -346,7 +349,7 @@ def test_a_message_that_quotes_how_to_get_in_is_left_out(message: str) -> None:
     assert driver_line(message) == "the driver's message quotes how to get in, and is left out"
 
 
-def test_nothing_shows_the_password(target: SnowflakeTarget) -> None:
+def test_nothing_shows_the_password(target: SnowflakeEngine) -> None:
     shown = f"{target.credentials!r} {target.credentials} {target.described} {target!r}"
     assert fake_snowflake.PASSWORD not in shown
     assert fake_snowflake.PASSWORD not in str(target.credentials.model_dump())
@@ -370,7 +373,7 @@ def test_who_is_not_let_in_learns_in_one_line_which_variable_to_look_at(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(snowflake_target, "LOGIN_SECONDS", 2)
+    monkeypatch.setattr(snowflake_engine, "LOGIN_SECONDS", 2)
     variables |= {variable: value}
     with (
         pytest.raises(SnowflakeError, match=named) as caught,

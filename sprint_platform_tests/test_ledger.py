@@ -10,12 +10,12 @@ import duckdb
 import pytest
 
 from sprint_platform.engines.duckdb_file import connect
-from sprint_platform.engines.load import load_partitions
+from sprint_platform.engines.load import Mode, load_partitions
 from sprint_platform.eventlog.batches import batches_behind
-from sprint_platform.eventlog.duckdb_target import LEDGER, open_duckdb
 from sprint_platform.eventlog.files import csv_path, write_batch
-from sprint_platform.eventlog.load import Mode, load
+from sprint_platform.eventlog.load import load
 from sprint_platform.eventlog.settings import BatchSettings
+from sprint_platform.eventlog.warehouse import LEDGER, open_duckdb
 from sprint_platform.operations.days_to_build import missing_days, stale_days
 from sprint_platform.publish.marts import publish_loaded
 from sprint_platform.storage.ledger import Ledger, Model, Standing, title_ledger

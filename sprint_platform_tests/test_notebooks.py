@@ -25,12 +25,13 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from sprint_platform.engines.load import Mode
 from sprint_platform.eventlog.contracts import RAW_TABLES
-from sprint_platform.eventlog.duckdb_target import open_duckdb
 from sprint_platform.eventlog.files import eventlog_dir, write_batch
 from sprint_platform.eventlog.generation.batch import batch_rows
-from sprint_platform.eventlog.load import Mode, load
+from sprint_platform.eventlog.load import load
 from sprint_platform.eventlog.settings import BatchSettings
+from sprint_platform.eventlog.warehouse import open_duckdb
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.domain_build import build_models
 from sprint_platform.orchestration.eventlog_models import eventlog_environment, eventlog_translator

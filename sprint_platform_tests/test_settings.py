@@ -21,8 +21,9 @@ from sprint_platform.core.errors import SprintError
 from sprint_platform.core.settings import Settings, SettingsError, settings, variable
 from sprint_platform.dashboard.published import NothingPublished, published, published_titles
 from sprint_platform.engines.duckdb_file import duckdb_options
+from sprint_platform.engines.postgres_url import read_url
+from sprint_platform.engines.snowflake_credentials import SnowflakeCredentials
 from sprint_platform.eventlog.settings import BatchSettings
-from sprint_platform.eventlog.snowflake_credentials import SnowflakeCredentials
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.storefront_models import StorefrontTranslator
 from sprint_platform.places import (
@@ -33,7 +34,6 @@ from sprint_platform.places import (
     project_root,
     title_dirs,
 )
-from sprint_platform.storefront.postgres_url import read_url
 from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform.title import Title
 from sprint_platform.transform import dbt_runner

@@ -17,13 +17,13 @@ import psutil
 import pytest
 
 from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.engines.load import LoadReport
 from sprint_platform.places import published_dir
 from sprint_platform.storage.partitions import PartitionError, partition_dir, read_manifest
 from sprint_platform.storefront import files
 from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.duckdb_target import (
     LEDGER,
-    LoadReport,
     ensure_bronze,
     load_days,
     loaded_title,
@@ -49,7 +49,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def loaded(store: Store, replace: bool = False, days: list[date] | None = None) -> LoadReport:
+def loaded(store: Store, replace: bool = False, days: list[date] | None = None) -> LoadReport[date]:
     with connect() as con:
         return load_days(con, TABLES, days or store.settings.first_days, store, replace)
 
@@ -70,8 +70,8 @@ def test_the_tables_hold_what_the_files_say(folder: Path, store: Store) -> None:
     with connect() as con:
         for table, file in zip(report.tables, written, strict=True):
             assert table.table == file.table
-            assert table.rows == file.rows > 0
-            assert table.days_loaded == TINY.days
+            assert table.added == file.rows > 0
+            assert len(table.loaded) == TINY.days
             day = TINY.first_days[2]
             expected = pa_rows(store, table.table, day)
             columns = ", ".join(BRONZE_TABLES[table.table].column_names)
@@ -99,7 +99,7 @@ def test_a_second_load_changes_nothing(folder: Path, store: Store) -> None:
     loaded(store)
     before = content()
     again = loaded(store)
-    assert [(t.rows, t.days_loaded, t.days_unchanged) for t in again.tables] == [
+    assert [(t.added, len(t.loaded), len(t.unchanged)) for t in again.tables] == [
         (0, 0, TINY.days)
     ] * len(TABLES)
     # the times of ingestion, too
@@ -244,7 +244,7 @@ def test_a_day_that_changed_is_replaced_and_no_other(folder: Path, store: Store)
             [day],
         )
     report = loaded(store)
-    changed = {t.table: t.days_loaded for t in report.tables if t.days_loaded}
+    changed = {t.table: len(t.loaded) for t in report.tables if t.loaded}
     assert changed == {"raw_orders": 1}
     with connect() as con:
         found = con.execute(
@@ -264,12 +264,12 @@ from sprint_platform.storefront.contracts import BRONZE_TABLES
 from sprint_platform.storefront.generation.store import Store
 from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform.engines.duckdb_file import connect
-load = duckdb_target.load_in_transaction
-def dies(con, ledger, contract, manifests):
+load = duckdb_target.load_periods
+def dies(engine, contract, manifests):
     if contract.name == "raw_sessions":
         os.kill(os.getpid(), signal.SIGKILL)
-    return load(con, ledger, contract, manifests)
-duckdb_target.load_in_transaction = dies
+    return load(engine, contract, manifests)
+duckdb_target.load_periods = dies
 store = Store(StoreSettings(customers=60, products=40, orders=900, days=12))
 with connect() as con:
     duckdb_target.load_days(con, list(BRONZE_TABLES), store.settings.first_days, store)
@@ -278,7 +278,7 @@ with connect() as con:
     assert ended.returncode == -signal.SIGKILL
     assert not any(content().values())
     report = loaded(store)
-    assert all(t.rows for t in report.tables)
+    assert all(t.added for t in report.tables)
 
 
 def test_no_partition_is_half_there_when_a_day_cannot_be_made(

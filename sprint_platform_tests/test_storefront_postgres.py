@@ -21,16 +21,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sprint_platform.engines import postgres_url
+from sprint_platform.engines.load import LoadReport
+from sprint_platform.engines.postgres_engine import advisory_lock
+from sprint_platform.engines.postgres_url import PostgresError, read_url
 from sprint_platform.storage.partitions import (
     PartitionError,
     partition_dir,
     read_manifest,
     write_partition,
 )
-from sprint_platform.storefront import postgres, postgres_url
 from sprint_platform.storefront.contracts import BRONZE_TABLES
-from sprint_platform.storefront.postgres import PostgresReport, held_store, load_days
-from sprint_platform.storefront.postgres_url import PostgresError, read_url
+from sprint_platform.storefront.postgres import held_store, load_days
 from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform_tests import postgres_server
 
@@ -96,7 +98,7 @@ def write_days(days: list[date] = DAYS, source: str = SOURCE, first: int = 1) ->
 
 def load(
     url: str, days: list[date] = DAYS, source: str = SOURCE, batch_size: int = 1000, **told: Any
-) -> PostgresReport:
+) -> LoadReport[date]:
     # tests send fewer rows at a time than a person may ask for
     settings = SETTINGS.model_copy(update={"batch_size": batch_size})
     return load_days(url, days, source, settings, **told)
@@ -115,7 +117,7 @@ def counts(url: str) -> dict[str, int]:
     }
 
 
-def added(report: PostgresReport) -> dict[str, int]:
+def added(report: LoadReport[date]) -> dict[str, int]:
     return {table.table: table.added for table in report.tables}
 
 
@@ -254,7 +256,7 @@ def test_a_second_load_adds_nothing_and_changes_nothing(url: str) -> None:
     assert {t.there_already for t in first.tables} == {0}
     assert added(second) == dict.fromkeys(BRONZE_TABLES, 0)
     assert {t.there_already for t in second.tables} == {4}
-    assert second.days == 4
+    assert len(second.tables[0].loaded) == 4
     assert second.described == f"127.0.0.1:{urlsplit(url).port}{urlsplit(url).path}"
 
 
@@ -747,6 +749,6 @@ def test_a_table_that_somebody_holds_is_waited_for_but_not_for_ever(
 def test_the_lock_is_one_for_each_database(url: str, server: str) -> None:
     write_days([DAY])
     with postgres_server.database(server) as other, psycopg.connect(other) as holder:
-        holder.execute("select pg_advisory_lock(%s)", [postgres.ADVISORY_LOCK])
-        assert load(url, [DAY]).days == 1
+        holder.execute("select pg_advisory_lock(%s)", [advisory_lock("bronze")])
+        assert len(load(url, [DAY]).tables[0].loaded) == 1
         assert "another load" in refusal(lambda: load(other, [DAY]))

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pytest
 
 from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.engines.engine import LoadError
 from sprint_platform.engines.load import (
-    LoadReport,
+    TableLoad,
     ensure_title_schemas,
     load_partitions,
 )
@@ -36,7 +37,7 @@ def written(world: World, dataset: str, days: list[date] = DAYS) -> dict[date, M
     }
 
 
-def load(manifests: dict[date, Manifest], dataset: str = "sessions") -> LoadReport:
+def load(manifests: dict[date, Manifest], dataset: str = "sessions") -> TableLoad[date]:
     with connect() as con:
         return load_partitions(con, title_ledger("sprint"), DATASETS[dataset], manifests)
 
@@ -75,7 +76,7 @@ def test_the_table_holds_what_the_partitions_hold(
     assert report.loaded == tuple(days)
     assert report.unchanged == ()
     found = by_day(dataset)
-    assert sum(len(rows) for rows in found.values()) == report.rows
+    assert sum(len(rows) for rows in found.values()) == report.added
     for day in days:
         assert set(found.get(day, [])) == expected_rows(table(sprint, dataset, day), day)
 
@@ -98,7 +99,7 @@ def test_a_second_load_does_nothing(data_folder: Path, sprint: World) -> None:
     load(manifests)
     before = content()
     report = load(manifests)
-    assert (report.rows, report.loaded) == (0, ())
+    assert (report.added, report.loaded) == (0, ())
     assert report.unchanged == tuple(DAYS)
     assert content() == before
 
@@ -124,7 +125,7 @@ def test_changed_days_are_replaced_and_no_others(data_folder: Path, sprint: Worl
         for day in (DAYS[0], DAYS[2])
     }
     report = load(manifests | changed)
-    assert (report.rows, report.loaded) == (20, (DAYS[0], DAYS[2]))
+    assert (report.added, report.loaded) == (20, (DAYS[0], DAYS[2]))
     assert report.unchanged == (DAYS[1], DAYS[3])
     after = by_day()
     assert len(after[DAYS[0]]) == len(after[DAYS[2]]) == 10
@@ -136,7 +137,7 @@ def test_a_day_that_became_empty_leaves_no_row(data_folder: Path, sprint: World)
     load(written(sprint, "sessions"))
     empty = write_partition("sprint", "sessions", DAYS[1], [], "test")
     report = load({DAYS[1]: empty})
-    assert (report.rows, report.loaded) == (0, (DAYS[1],))
+    assert (report.added, report.loaded) == (0, (DAYS[1],))
     assert set(by_day()) == {DAYS[0], DAYS[2], DAYS[3]}
     assert load({DAYS[1]: empty}).unchanged == (DAYS[1],)
     with connect() as con:
@@ -208,7 +209,7 @@ def test_a_manifest_that_counts_wrongly_is_undone(data_folder: Path, sprint: Wor
     load({DAYS[0]: manifests[DAYS[0]]})
     before = content()
     wrong = replace(manifests[DAYS[1]], rows=manifests[DAYS[1]].rows + 1)
-    with pytest.raises(duckdb.Error, match=r"manifests say \d+; the load was undone"):
+    with pytest.raises(LoadError, match=r"manifests say \d+; the load was undone"):
         load({DAYS[1]: wrong, DAYS[2]: manifests[DAYS[2]]})
     assert content() == before
 
@@ -220,7 +221,7 @@ def test_the_data_folder_may_have_any_name(
 ) -> None:
     monkeypatch.setenv("SPRINT_DATA_DIR", str(tmp_path / name))
     report = load(written(sprint, "signons", DAYS[:2]), "signons")
-    assert report.rows > 1000
+    assert report.added > 1000
     assert set(by_day("signons")) == set(DAYS[:2])
 
 

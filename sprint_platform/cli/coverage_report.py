@@ -22,7 +22,7 @@ from sprint_platform.title import Title
 def coverage_rows(games: Iterable[Title]) -> Iterator[tuple[str, str]]:
     """A row for each title, the store, the event log and each domain from outside that this version
     has published: a name, and lines that say what is built, missing and stale."""
-    from sprint_platform.eventlog.duckdb_target import LEDGER as EVENTLOG
+    from sprint_platform.eventlog.warehouse import LEDGER as EVENTLOG
     from sprint_platform.orchestration.dbt_translator import ModelTranslator
     from sprint_platform.orchestration.domain_translator import OutsideTranslator
     from sprint_platform.orchestration.eventlog_models import eventlog_translator

@@ -18,13 +18,15 @@ from sprint_platform.cli.options import read_day
 from sprint_platform.cli.run_report import print_build
 from sprint_platform.cli.terminal import Stop, out
 from sprint_platform.core.locks import hold
+from sprint_platform.engines.load import LoadReport, Mode
 from sprint_platform.eventlog.contracts import RAW_TABLES
-from sprint_platform.eventlog.load import LoadReport, Mode, Target, load
+from sprint_platform.eventlog.load import load
 from sprint_platform.eventlog.settings import LAST_BATCH, BatchSettings
+from sprint_platform.eventlog.warehouse import EventlogEngine, open_duckdb, open_snowflake
 
 if TYPE_CHECKING:
+    from sprint_platform.engines.snowflake_credentials import SnowflakeCredentials
     from sprint_platform.eventlog.files import BatchFile
-    from sprint_platform.eventlog.snowflake_credentials import SnowflakeCredentials
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -205,21 +207,17 @@ def _to(to: Warehouse) -> str:
 
 
 @contextmanager
-def _opened(to: Warehouse, what: str) -> Iterator[Target]:
+def _opened(to: Warehouse, what: str) -> Iterator[EventlogEngine]:
     if to is Warehouse.duckdb:
-        from sprint_platform.eventlog.duckdb_target import open_duckdb
-
         with open_duckdb(f"sprint eventlog {what}") as target:
             yield target
         return
-    from sprint_platform.eventlog.snowflake_target import open_snowflake
-
     with open_snowflake(_snowflake_credentials()) as warehouse:
         yield warehouse
 
 
 def _snowflake_credentials() -> SnowflakeCredentials:
-    from sprint_platform.eventlog.snowflake_credentials import SnowflakeCredentials
+    from sprint_platform.engines.snowflake_credentials import SnowflakeCredentials
 
     return SnowflakeCredentials.read()
 
@@ -255,7 +253,7 @@ def _print_files(files: Mapping[str, BatchFile]) -> None:
     out.print(f"written to {escape(str(folder))}", highlight=False, soft_wrap=True)
 
 
-def _print_load(target: Target, report: LoadReport) -> None:
+def _print_load(target: EventlogEngine, report: LoadReport[int]) -> None:
     counts = Table()
     for heading in ("table", "added", "there already", "removed"):
         counts.add_column(heading, justify="left" if heading == "table" else "right")

@@ -257,7 +257,7 @@ def _given(
 
 
 def _postgres_url() -> str:
-    from sprint_platform.storefront.postgres_url import read_url
+    from sprint_platform.engines.postgres_url import read_url
 
     return read_url()
 
@@ -306,7 +306,7 @@ def _load(store: Store, days: list[date], target: Warehouse | None, replace: boo
                 f"{BRONZE}.{table.table}", f"{table.added:,}", f"{table.there_already:,}"
             )
         out.print(counts)
-        _print_seconds(loaded.described, loaded.days, loaded.seconds)
+        _print_seconds(loaded.described, len(days), loaded.seconds)
         return
     from sprint_platform.core.locks import hold
     from sprint_platform.engines.duckdb_file import connect, warehouse_lock
@@ -319,9 +319,9 @@ def _load(store: Store, days: list[date], target: Warehouse | None, replace: boo
     for load in report.tables:
         counts.add_row(
             f"{BRONZE}.{load.table}",
-            f"{load.rows:,}",
-            f"{load.days_loaded:,}",
-            f"{load.days_unchanged:,}",
+            f"{load.added:,}",
+            f"{len(load.loaded):,}",
+            f"{len(load.unchanged):,}",
         )
     out.print(counts)
     _print_seconds(str(database_path()), len(days), report.seconds)

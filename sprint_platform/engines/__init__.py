@@ -1,1 +1,1 @@
-"""The DuckDB file: opening it, and loading partitions into it."""
+"""The engines: an open warehouse and its dialect each, and the one load into them."""

@@ -1,27 +1,57 @@
-"""Loading partition files into DuckDB: a window of periods in one transaction."""
+"""Loading a table: what becomes of the rows that are there, and that it holds what was loaded.
+
+All of it is in one transaction of the engine's: a load that fails leaves the old data.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Generic
 
 import duckdb
 
-from sprint_platform.storage.ledger import Ledger, glob_of, title_ledger, transaction
-from sprint_platform.storage.partitions import Manifest, P, Period, checked_paths, read_partition
-from sprint_platform.telemetry.contracts import BATCH_COLUMN, DATASETS, Dataset
+from sprint_platform.dataset import Dataset
+from sprint_platform.engines.duckdb_engine import DuckDBEngine
+from sprint_platform.engines.engine import LoadError
+from sprint_platform.engines.postgres_engine import PostgresEngine
+from sprint_platform.storage.ledger import Ledger, title_ledger
+from sprint_platform.storage.partitions import Manifest, P
+from sprint_platform.telemetry.contracts import DATASETS
+
+
+class Mode(StrEnum):
+    """What becomes of the rows that are there: all of them go (recreate), all of them stay
+    (append), or those of the periods that are loaded go (replace)."""
+
+    RECREATE = "recreate"
+    APPEND = "append"
+    REPLACE = "replace"
+
+
+@dataclass(frozen=True)
+class TableLoad(Generic[P]):
+    """What a load did to a table: rows that it added, rows that were there already and stayed, rows
+    that it removed; the periods that it loaded, and those that were loaded already."""
+
+    table: str
+    added: int
+    there_already: int = 0
+    removed: int = 0
+    loaded: tuple[P, ...] = ()
+    unchanged: tuple[P, ...] = ()
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class LoadReport(Generic[P]):
-    """What a load did: rows inserted, periods replaced, periods that were loaded already."""
+    """What a load did, table by table, how long it took, and where it was, for people."""
 
-    rows: int
-    loaded: tuple[P, ...]
-    unchanged: tuple[P, ...]
+    tables: tuple[TableLoad[P], ...]
     seconds: float
+    described: str
 
 
 def ensure_tables(
@@ -42,21 +72,14 @@ def forget_other_columns(
 ) -> list[str]:
     """Drops each table whose columns are not its dataset's any more, with the notes of what it was
     loaded from: its periods are to be made again. Returns the names of these datasets."""
-    changed = []
-    for dataset in datasets:
-        found = con.execute(
-            "select column_name || ' ' || lower(data_type) from information_schema.columns"
-            " where table_schema = ? and table_name = ? order by ordinal_position",
-            [dataset.schema_name(ledger.name), dataset.table],
-        ).fetchall()
-        wanted = [f"{column.name} {column.duckdb_type}" for column in dataset.columns]
-        wanted.append(f"{dataset.partition_column} {dataset.partition_type}")
-        if found and [name for (name,) in found] != wanted:
-            changed.append(dataset.name)
-            with transaction(con):
-                con.execute(f"drop table {dataset.relation(ledger.name)}")
-                con.execute(f"delete from {ledger.loaded_table} where dataset = ?", [dataset.name])
-    return changed
+    engine = DuckDBEngine(con, ledger, datasets)
+    existing = engine.existing()
+    changed = [dataset for dataset in datasets if existing.get(dataset.name) is False]
+    for dataset in changed:
+        with engine.transaction():
+            engine.execute(f"drop table {engine.relation(dataset)}")
+            engine.execute(f"delete from {ledger.loaded_table} where dataset = ?", [dataset.name])
+    return [dataset.name for dataset in changed]
 
 
 def ensure_title_schemas(con: duckdb.DuckDBPyConnection, title: str) -> None:
@@ -73,85 +96,46 @@ def load_partitions(
     ledger: Ledger,
     contract: Dataset,
     manifests: Mapping[P, Manifest],
-) -> LoadReport[P]:
+) -> TableLoad[P]:
     """Makes the dataset's table hold exactly these periods' partitions, in one transaction.
 
     A period whose loaded digest is the manifest's is left alone; any other is deleted and inserted.
     A failure leaves table and ledger as they were. Raises PartitionError for a damaged file.
     """
     ensure_tables(con, ledger, [contract])
-    with transaction(con):
-        return load_in_transaction(con, ledger, contract, manifests)
+    engine = DuckDBEngine(con, ledger, [contract])
+    with engine.transaction():
+        return load_periods(engine, contract, manifests)
 
 
-def load_in_transaction(
-    con: duckdb.DuckDBPyConnection,
-    ledger: Ledger,
-    contract: Dataset,
+def load_periods(
+    engine: DuckDBEngine | PostgresEngine,
+    table: Dataset,
     manifests: Mapping[P, Manifest],
-) -> LoadReport[P]:
-    """``load_partitions`` in the caller's transaction."""
+    mode: Mode = Mode.REPLACE,
+) -> TableLoad[P]:
+    """Loads these periods' partitions in the caller's transaction: ``load_partitions``, or where
+    the mode is append, what is missing of them."""
     began = time.perf_counter()
-    loaded = ledger.loaded(con, contract.name)
+    loaded = engine.loaded(table) if mode is Mode.REPLACE else {}
     changed = {p: m for p, m in sorted(manifests.items()) if loaded.get(p) != m.digest}
-    rows = _replace_periods(con, contract, ledger.name, changed, present=set(loaded))
+    stale = [period for period in changed if period in loaded]
+    removed = engine.remove(table, stale) if stale else 0
+    added = engine.insert_partitions(table, changed)
+    rows = sum(manifest.rows for manifest in changed.values())
+    if mode is Mode.REPLACE and changed and (held := engine.held(table, changed)) != rows:
+        raise LoadError(
+            f"{engine.relation(table)}: {held} rows after the load of {len(changed)} periods, but"
+            f" their manifests say {rows}; the load was undone"
+        )
     # also those with the same digest: another version of the title may have made them
-    ledger.record_loaded(con, contract.name, manifests)
-    return LoadReport(
-        rows=rows,
+    engine.record(table, manifests)
+    return TableLoad(
+        table.name,
+        added,
+        there_already=rows - added,
+        removed=removed,
         loaded=tuple(changed),
         unchanged=tuple(period for period in sorted(manifests) if period not in changed),
         seconds=time.perf_counter() - began,
     )
-
-
-def _replace_periods(
-    con: duckdb.DuckDBPyConnection,
-    contract: Dataset,
-    domain: str,
-    changed: Mapping[P, Manifest],
-    present: Collection[Period],
-) -> int:
-    """Deletes those of the periods that are ``present`` in the dataset's table, and inserts what
-    the manifests list; returns the number of rows inserted."""
-    relation, column = contract.relation(domain), contract.partition_column
-    stale = [period for period in changed if period in present]
-    if stale:
-        con.execute(f"delete from {relation} where {column} in (select unnest(?))", [stale])
-    columns = ", ".join(c.name for c in contract.columns)
-    files = [
-        glob_of(path)
-        for period, manifest in changed.items()
-        for path in checked_paths(manifest, f"{domain}/{contract.name}", period)
-    ]
-    if not files:
-        return 0
-    # the period is in the folder's name; hive parsing would guess its type from the text
-    folder = "batch=([0-9]+)" if column == BATCH_COLUMN else "event_date=([0-9-]{10})"
-    period_of_file = f"cast(regexp_extract(filename, '.*{folder}', 1) as {contract.partition_type})"
-    try:
-        con.execute(
-            f"insert into {relation} ({columns}, {column})"
-            f" select {columns}, {period_of_file}"
-            " from read_parquet(?, filename = true, hive_partitioning = false)",
-            [files],
-        )
-    except duckdb.Error:
-        # DuckDB does not say which file is damaged: reading them does
-        for period in changed:
-            for _ in read_partition(domain, contract.name, period, contract):
-                pass
-        raise
-    expected = sum(manifest.rows for manifest in changed.values())
-    inserted = con.execute(
-        f"select count(*) from {relation} where {column} between ? and ?"
-        f" and {column} in (select unnest(?))",
-        [min(changed), max(changed), list(changed)],
-    ).fetchone()
-    assert inserted is not None
-    if inserted[0] != expected:
-        raise duckdb.Error(
-            f"{relation}: {inserted[0]} rows after the load of {len(changed)} periods, but their"
-            f" manifests say {expected}; the load was undone"
-        )
-    return expected

@@ -8,8 +8,11 @@ from datetime import date
 import duckdb
 import pyarrow as pa
 
-from sprint_platform.eventlog.contracts import BATCH_COLUMN, RAW_TABLES
-from sprint_platform.eventlog.load import LoadError, Target, rows_by_batch
+from sprint_platform.dataset import BATCH_COLUMN
+from sprint_platform.engines.engine import LoadError
+from sprint_platform.eventlog.contracts import RAW_TABLES
+from sprint_platform.eventlog.load import rows_by_batch
+from sprint_platform.eventlog.warehouse import EventlogEngine
 from sprint_platform.storage.ledger import Model, standing
 
 # Why a build includes a batch that nobody named.
@@ -17,36 +20,37 @@ BEHIND = "loaded, and not built since as it is loaded and defined now"
 BUILT_COLUMNS = ("model", "dataset", "period", "digest", "definition", "passed")
 
 
-def require_batches(target: Target, tables: Collection[str], batches: Collection[int]) -> None:
+def require_batches(
+    engine: EventlogEngine, tables: Collection[str], batches: Collection[int]
+) -> None:
     """Raises LoadError where one of the raw tables is missing, or does not hold the batches."""
-    there = target.existing()
+    there = engine.existing()
     for table in (RAW_TABLES[name] for name in RAW_TABLES if name in tables):
         if table.name not in there:
             raise LoadError(
-                f"{target.described} has no {table.name}: sprint eventlog generate, or materialize"
+                f"{engine.described} has no {table.name}: sprint eventlog generate, or materialize"
                 f" eventlog/{table.name} first"
             )
-        held = rows_by_batch(target, table)
+        held = rows_by_batch(engine, table)
         if missing := sorted(set(batches) - set(held)):
             listed = ", ".join(str(batch) for batch in held) or "none"
             raise LoadError(
-                f"{target.relation(table)} holds no batch {missing[0]}: it holds {listed}"
+                f"{engine.relation(table)} holds no batch {missing[0]}: it holds {listed}"
             )
 
 
-def batches_behind(target: Target, models: Iterable[Model]) -> set[int]:
+def batches_behind(engine: EventlogEngine, models: Iterable[Model]) -> set[int]:
     """The batches that all raw tables hold, and from which some model was not built as they are
     loaded now and as it is defined now. Without them, the marts that count all batches would be
     wrong, or mix two definitions."""
-    target.ensure_ledger()
-    if len(target.existing()) < len(RAW_TABLES):
+    engine.ensure_ledger()
+    if len(engine.existing()) < len(RAW_TABLES):
         return set()
-    whole = set.intersection(*(set(rows_by_batch(target, table)) for table in RAW_TABLES.values()))
-    loaded = target.rows(
-        f"select dataset, cast({BATCH_COLUMN.name} as varchar), digest"
-        f" from {target.ledger_schema}.loaded_batches"
+    whole = set.intersection(*(set(rows_by_batch(engine, table)) for table in RAW_TABLES.values()))
+    loaded = engine.rows(
+        f"select dataset, cast({BATCH_COLUMN} as varchar), digest from {engine.ledger.loaded_table}"
     )
-    built = target.rows(f"select {', '.join(BUILT_COLUMNS)} from {target.ledger_schema}.built_from")
+    built = engine.rows(f"select {', '.join(BUILT_COLUMNS)} from {engine.ledger.schema}.built_from")
     with duckdb.connect() as con:
         for name, columns, rows in (
             ("loaded_rows", ("dataset", "period", "digest"), loaded),
@@ -63,15 +67,15 @@ def batches_behind(target: Target, models: Iterable[Model]) -> set[int]:
     return (behind | (whole - {int(batch) for batch in standing_now.built})) & whole
 
 
-def _last_day(target: Target) -> date | None:
+def _last_day(engine: EventlogEngine) -> date | None:
     """The day on which the last session of all batches started."""
-    sessions = target.relation(RAW_TABLES["raw_sessions"])
-    day = target.rows(f"select max(substr(session_start, 1, 10)) from {sessions}")[0][0]
+    sessions = engine.relation(RAW_TABLES["raw_sessions"])
+    day = engine.rows(f"select max(substr(session_start, 1, 10)) from {sessions}")[0][0]
     return None if day is None else date.fromisoformat(str(day))
 
 
 def to_build(
-    target: Target, models: Iterable[Model], batches: Collection[int], as_of: date | None
+    engine: EventlogEngine, models: Iterable[Model], batches: Collection[int], as_of: date | None
 ) -> tuple[list[int], list[int]]:
     """The batches to build where these are requested (none: all of them), and those among them that
     were not requested, but that the models are behind.
@@ -79,10 +83,10 @@ def to_build(
     Raises LoadError where one is missing, or where recency would be counted to a day before the
     last session.
     """
-    require_batches(target, RAW_TABLES, batches)
-    target.ensure_ledger()
-    also = sorted(batches_behind(target, models) - set(batches)) if batches else []
-    if as_of is not None and (last := _last_day(target)) is not None and as_of < last:
+    require_batches(engine, RAW_TABLES, batches)
+    engine.ensure_ledger()
+    also = sorted(batches_behind(engine, models) - set(batches)) if batches else []
+    if as_of is not None and (last := _last_day(engine)) is not None and as_of < last:
         raise LoadError(
             f"recency cannot be counted to {as_of}: there are sessions up to {last}; name that day"
             " or a later one"

@@ -11,10 +11,11 @@ import dagster as dg
 from pydantic import Field
 
 from sprint_platform.core.locks import hold
+from sprint_platform.engines.load import Mode
 from sprint_platform.eventlog.contracts import DOMAIN, RAW_TABLES
-from sprint_platform.eventlog.duckdb_target import DuckDBTarget
-from sprint_platform.eventlog.load import Mode, load
+from sprint_platform.eventlog.load import load
 from sprint_platform.eventlog.settings import LAST_BATCH, BatchSettings
+from sprint_platform.eventlog.warehouse import in_duckdb
 from sprint_platform.orchestration.failures import ClearFailure, failures_in_one_line
 from sprint_platform.orchestration.policies import OWNERS
 from sprint_platform.orchestration.resources import Warehouse
@@ -166,7 +167,7 @@ def _make(
                 partition_key=str(batch),
             )
         with warehouse.get_connection(holder) as con:
-            target = DuckDBTarget(con)
+            target = in_duckdb(con)
             for batch, file in files.items():
                 load(target, {table: file.path}, Mode.REPLACE, batch)
     seconds = time.perf_counter() - began

@@ -8,10 +8,11 @@ from datetime import date
 import dagster as dg
 import duckdb
 
+from sprint_platform.engines.engine import LoadError
 from sprint_platform.eventlog.batches import BEHIND, batches_behind, require_batches
 from sprint_platform.eventlog.contracts import RAW_TABLES
-from sprint_platform.eventlog.duckdb_target import LEDGER, DuckDBTarget
-from sprint_platform.eventlog.load import LoadError, loaded_digest
+from sprint_platform.eventlog.load import loaded_digest
+from sprint_platform.eventlog.warehouse import LEDGER, EventlogEngine, in_duckdb
 from sprint_platform.orchestration.dbt_step import build_models_step
 from sprint_platform.orchestration.dbt_translator import DomainTranslator
 from sprint_platform.orchestration.eventlog_assets import BATCHES
@@ -42,10 +43,10 @@ def build_eventlog_models(manifest: Node) -> dg.AssetsDefinition:
         read = {source["identifier"] for node in nodes for source in sources_of(manifest, node)}
         # a check that is launched alone covers everything
         asked = set(run_batches(context))
-        target = DuckDBTarget(con)
-        require_batches(target, read, asked)
-        require_loaded(target, read, asked)
-        also = batches_behind(target, known) - asked if asked else set()
+        engine = in_duckdb(con)
+        require_batches(engine, read, asked)
+        require_loaded(engine, read, asked)
+        also = batches_behind(engine, known) - asked if asked else set()
         if also:
             context.log.info(f"with the batches {sorted(also)}: {BEHIND}")
         return eventlog_environment(asked | also, None)
@@ -53,17 +54,19 @@ def build_eventlog_models(manifest: Node) -> dg.AssetsDefinition:
     return build_models_step(translator, manifest, BATCHES, prepare)
 
 
-def require_loaded(target: DuckDBTarget, tables: Collection[str], batches: Collection[int]) -> None:
+def require_loaded(
+    engine: EventlogEngine, tables: Collection[str], batches: Collection[int]
+) -> None:
     """Raises LoadError where a raw table was not loaded from Dagster's file of a batch: after a run
     that was killed between writing and loading, models would be built from old rows. A batch that
     was loaded from the command line has no such file."""
     from sprint_platform.eventlog.files import batch_dir, csv_path, manifest_path, read_table_file
 
-    target.ensure_ledger()
+    engine.ensure_ledger()
     loaded = {
         (str(table), int(batch)): str(digest)
-        for table, batch, digest in target.rows(
-            f"select dataset, load_batch_id, digest from {target.ledger_schema}.loaded_batches"
+        for table, batch, digest in engine.rows(
+            f"select dataset, load_batch_id, digest from {engine.ledger.loaded_table}"
         )
     }
     for table in (name for name in RAW_TABLES if name in tables):
@@ -78,6 +81,6 @@ def require_loaded(target: DuckDBTarget, tables: Collection[str], batches: Colle
                 f"{file.rows} rows",
             ):
                 raise LoadError(
-                    f"{target.relation(RAW_TABLES[table])} does not hold batch {batch} as its file"
+                    f"{engine.relation(RAW_TABLES[table])} does not hold batch {batch} as its file"
                     f" in {folder} has it: materialize eventlog/{table} for {batch} again"
                 )

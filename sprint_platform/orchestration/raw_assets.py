@@ -11,7 +11,7 @@ import dagster as dg
 import duckdb
 
 from sprint_platform.core.window import Window
-from sprint_platform.engines.load import LoadReport, ensure_title_schemas, load_partitions
+from sprint_platform.engines.load import TableLoad, ensure_title_schemas, load_partitions
 from sprint_platform.operations.catalogue import read_catalogue
 from sprint_platform.operations.pictures import Picture, positions_picture
 from sprint_platform.operations.upstream import (
@@ -198,7 +198,7 @@ def _add_glance(
     context.add_asset_metadata(metadata, key, partition_key=day.isoformat())
 
 
-def _load_metadata(report: LoadReport) -> dict[str, Any]:
+def _load_metadata(report: TableLoad[date]) -> dict[str, Any]:
     """The metadata of the whole run's load; days with an unchanged digest are not counted."""
     return {"load_seconds": round(report.seconds, 3), "days_loaded": len(report.loaded)}
 

@@ -96,7 +96,7 @@ def build_storefront_assets() -> dg.AssetsDefinition:
                     "seconds": round(seconds[load.table], 3),
                     "rows_per_second": round(rows[load.table] / seconds[load.table]),
                     "load_seconds_of_all": round(report.seconds, 3),
-                    "days_loaded": load.days_loaded,
+                    "days_loaded": len(load.loaded),
                 },
             )
 

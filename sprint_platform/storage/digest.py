@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sprint_platform.dataset import CONTRACT_VERSION
 from sprint_platform.draws import STEP, mix_scalar
-from sprint_platform.telemetry.contracts import CONTRACT_VERSION
 
 _MASK = (1 << 64) - 1
 _NULL = 0xA0761D6478BD642F  # stands for a missing value; no integer that a contract allows is near
@@ -98,6 +98,7 @@ def _words(column: pa.Array) -> list[npt.NDArray[np.uint64]]:
             "int64": "<i8",
             "date32[day]": "<i4",
             "timestamp[us]": "<i8",
+            "timestamp[us, tz=UTC]": "<i8",
         }.get(str(kind), "<i4" if pa.types.is_decimal(kind) and kind.bit_width == 32 else None)
         if width is None:
             raise TypeError(f"a contract column of type {kind} has no digest yet: add it here")

@@ -168,18 +168,7 @@ class Ledger:
     def record_loaded(
         self, con: duckdb.DuckDBPyConnection, dataset: str, loaded: Mapping[P, Manifest]
     ) -> None:
-        """Notes what these periods of the dataset were loaded from, in the caller's transaction."""
-        if self.batches:
-            for batch, manifest in loaded.items():
-                con.execute(
-                    f"delete from {self.loaded_table} where dataset = ? and load_batch_id = ?",
-                    [dataset, batch],
-                )
-                con.execute(
-                    f"insert into {self.loaded_table} values (?, ?, ?)",
-                    [dataset, batch, manifest.digest],
-                )
-            return
+        """Notes what these days of the dataset were loaded from, in the caller's transaction."""
         manifests = loaded.values()
         # one table, not a row at a time: a year of rows took DuckDB's client six seconds
         noted = pa.table(

@@ -23,9 +23,10 @@ import pyarrow.parquet as pq
 
 from sprint_platform.core.errors import SprintError
 from sprint_platform.core.locks import Kind, Lock, hold
+from sprint_platform.dataset import CONTRACT_VERSION, Dataset
 from sprint_platform.places import raw_dir
 from sprint_platform.storage.digest import Digest, digest_table
-from sprint_platform.telemetry.contracts import CONTRACT_VERSION, DATASETS, Dataset
+from sprint_platform.telemetry.contracts import DATASETS
 
 # What names a partition: a UTC day, or the number of a batch.
 Period = date | int

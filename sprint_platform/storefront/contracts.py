@@ -7,9 +7,7 @@ never changed. ``raw_data`` is what the system sends beside its columns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from sprint_platform.telemetry.contracts import Column, Dataset
+from sprint_platform.dataset import Column, Dataset
 
 # Also the group of its assets, the tag of its models, and the folder of its partition files.
 DOMAIN = "storefront"
@@ -39,34 +37,6 @@ CATEGORIES = (
 )
 
 
-@dataclass(frozen=True)
-class BronzeTable(Dataset):
-    """One bronze table. ``key`` identifies a row for good; ``source_system`` is who delivers it,
-    and ``upstream`` lists the tables to whose rows its own refer.
-
-    ``by_day`` says whether PostgreSQL holds it in a partition for each day; what is small is one
-    table there, whose key then holds over all days.
-    """
-
-    source_system: str = ""
-    by_day: bool = True
-
-    def schema_name(self, title: str) -> str:
-        return BRONZE
-
-    @property
-    def column_names(self) -> list[str]:
-        return [column.name for column in self.columns]
-
-    def create_table_sql(self, title: str) -> str:
-        """DDL of the table in DuckDB, which adds who delivered a row, and when it was loaded."""
-        columns = super().create_table_sql(title).removesuffix(")")
-        return (
-            f"{columns}, source_system varchar not null default '{self.source_system}',"
-            " ingestion_timestamp timestamptz not null default now())"
-        )
-
-
 def _table(
     name: str,
     one_row_is: str,
@@ -75,10 +45,10 @@ def _table(
     columns: tuple[Column, ...],
     upstream: tuple[str, ...] = (),
     by_day: bool = True,
-) -> BronzeTable:
-    return BronzeTable(
+) -> Dataset:
+    return Dataset(
         name=name,
-        schema="raw",
+        schema="bronze",
         table=name,
         one_row_is=one_row_is,
         key=key,
@@ -95,7 +65,7 @@ _PRODUCT = Column("product_id", "bigint", "the product", low=1)
 _ORDER = Column("order_id", "bigint", "the order", low=1)
 _SESSION = Column("session_id", "bigint", "the web session", low=1)
 
-BRONZE_TABLES: dict[str, BronzeTable] = {
+BRONZE_TABLES: dict[str, Dataset] = {
     table.name: table
     for table in (
         _table(

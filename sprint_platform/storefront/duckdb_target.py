@@ -6,16 +6,16 @@ import json
 import shutil
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
 import duckdb
 
-from sprint_platform.engines.load import ensure_tables, load_in_transaction
+from sprint_platform.engines.duckdb_engine import DuckDBEngine
+from sprint_platform.engines.load import LoadReport, ensure_tables, load_periods
 from sprint_platform.places import published_dir
 from sprint_platform.publish.marts import publish_views
-from sprint_platform.storage.ledger import Ledger, transaction
+from sprint_platform.storage.ledger import Ledger
 from sprint_platform.storefront.contracts import BRONZE, BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.files import manifests_of
 from sprint_platform.storefront.held import HeldStore, noted_settings, refuse_other
@@ -25,24 +25,6 @@ if TYPE_CHECKING:
 
 LEDGER = Ledger(DOMAIN, BRONZE, ("silver", "gold"))
 _STORE = f"{BRONZE}.loaded_store"
-
-
-@dataclass(frozen=True)
-class TableLoad:
-    """What a load did to a table: rows inserted; days of which the table held just these rows."""
-
-    table: str
-    rows: int
-    days_loaded: int
-    days_unchanged: int
-
-
-@dataclass(frozen=True)
-class LoadReport:
-    """What a load did, and how long it took."""
-
-    tables: tuple[TableLoad, ...]
-    seconds: float
 
 
 def ensure_bronze(con: duckdb.DuckDBPyConnection) -> None:
@@ -61,7 +43,7 @@ def load_days(
     days: Sequence[date],
     store: Store,
     replace: bool = False,
-) -> LoadReport:
+) -> LoadReport[date]:
     """Makes these tables hold the days' partition files, in one transaction over all of them.
 
     A day whose loaded digest is the file's is left alone; any other is replaced. Bronze holds one
@@ -75,7 +57,8 @@ def load_days(
     }
     done = []
     ensure_bronze(con)
-    with transaction(con):
+    engine = DuckDBEngine(con, LEDGER, BRONZE_TABLES.values())
+    with engine.transaction():
         if not replace:
             refuse_others(con, store)
         elif (held := held_store(con)) and held.source != store.source:
@@ -86,9 +69,8 @@ def load_days(
             [store.source, store.settings.title, noted],
         )
         for name, manifests in files.items():
-            load = load_in_transaction(con, LEDGER, BRONZE_TABLES[name], manifests)
-            done.append(TableLoad(name, load.rows, len(load.loaded), len(load.unchanged)))
-    return LoadReport(tuple(done), time.perf_counter() - began)
+            done.append(load_periods(engine, BRONZE_TABLES[name], manifests))
+    return LoadReport(tuple(done), time.perf_counter() - began, engine.described)
 
 
 def held_store(con: duckdb.DuckDBPyConnection) -> HeldStore | None:

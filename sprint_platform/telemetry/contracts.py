@@ -1,152 +1,23 @@
-"""Every dataset: its columns and what else is known of it. The single source of what a record is.
+"""Every dataset of a game: its columns and what else is known of it. The single source of what a
+record is.
 
-The simulator writes these columns, partition files are checked against them, DuckDB tables are
-created from them, and dbt's sources describe them. The graph, landing, faults, estimates, checks
-and commands read the rest. ``CONTRACT_VERSION`` is part of every partition's digest: raise it when
-a column changes its name, type or meaning.
+The simulator writes these columns; the graph, landing, faults, estimates, checks and commands read
+the rest.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-import pyarrow as pa
-
+# packages of other domains import all of them from here
+from sprint_platform.dataset import BATCH_COLUMN as BATCH_COLUMN
+from sprint_platform.dataset import CONTRACT_VERSION as CONTRACT_VERSION
+from sprint_platform.dataset import TYPES as TYPES
+from sprint_platform.dataset import Bars, Column, Dataset, Size
 from sprint_platform.title import ARCHETYPES, PLATFORMS, SPENDER_CLUSTERS
-
-CONTRACT_VERSION = 1
 
 TRANSACTION_TYPES = ("BattlePass", "Skin", "Emote")
 TIERS = ("Premium", "Standard")
 CYCLES = ("M", "Y")
 UNKNOWN_COUNTRY = "ZZ"
-# The partition column of what comes in numbered batches, not by day.
-BATCH_COLUMN = "load_batch_id"
-
-# logical type -> (Arrow type, DuckDB type). Ids are flat Arrow uuids: polars would turn them into
-# plain blobs, and dictionary<uuid> loses its values in Parquet without an error.
-TYPES: dict[str, tuple[pa.DataType, str]] = {
-    "uuid": (pa.uuid(), "uuid"),
-    "text": (pa.string(), "varchar"),
-    "timestamp": (pa.timestamp("us"), "timestamp"),
-    "date": (pa.date32(), "date"),
-    "position": (pa.decimal32(7, 2), "decimal(7,2)"),
-    "money": (pa.decimal32(9, 2), "decimal(9,2)"),
-    "integer": (pa.int32(), "integer"),
-    "small": (pa.int16(), "smallint"),
-    "flag": (pa.bool_(), "boolean"),
-    "bigint": (pa.int64(), "bigint"),
-    "json": (pa.string(), "json"),
-}
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: its logical type (a key of ``TYPES``), what it means, and what it may hold.
-
-    ``low`` and ``high`` are inclusive, in the column's unit. ``None`` means no bound.
-    """
-
-    name: str
-    type: str
-    meaning: str
-    unit: str | None = None
-    low: float | None = None
-    high: float | None = None
-    values: tuple[str, ...] | None = None
-    nullable: bool = False
-
-    @property
-    def arrow_type(self) -> pa.DataType:
-        return TYPES[self.type][0]
-
-    @property
-    def duckdb_type(self) -> str:
-        return TYPES[self.type][1]
-
-
-@dataclass(frozen=True)
-class Size:
-    """Bytes of partition files and of the database per row, and rows per second that are made,
-    written and loaded on two cores: measured on a day of 100,000 players."""
-
-    file_bytes: float
-    database_bytes: float
-    rows_per_second: int
-
-
-@dataclass(frozen=True)
-class Bars:
-    """The chart of a dataset's day: a bar for each ``x`` (an SQL expression of a row), as high
-    as ``y`` (an aggregate over the rows of that x)."""
-
-    title: str
-    x: str
-    y: str
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """One dataset of a title: its table, the grain of a row, its columns, and where it stands among
-    the others.
-
-    ``partition_column`` is the UTC day (``load_batch_id``: the batch) that names a row's partition;
-    it is a column of the DuckDB table and of no file (the folder says it). ``time_column`` is the
-    time that decides which day that is. ``entity`` is the id of what happens, where several records
-    may speak of one: the earliest decides the day of all.
-
-    ``upstream`` names the datasets that a row is made from, in the graph's order. At most one of
-    ``faults`` befalls a record: the first that does. ``occurred`` and ``player_who`` are words for
-    the checks on it: "Purchases were paid", and the player who "buys". Rows of a ``private``
-    one are not shown in Dagster's history.
-    """
-
-    name: str
-    schema: Literal["raw", "dim"]
-    table: str
-    one_row_is: str
-    key: tuple[str, ...]
-    columns: tuple[Column, ...]
-    partition_column: str | None = "event_date"
-    time_column: str | None = None
-    entity: str | None = None
-    upstream: tuple[str, ...] = ()
-    faults: tuple[str, ...] = ()
-    size: Size | None = None
-    bars: Bars | None = None
-    occurred: str = "Records are"
-    player_who: str = "is named"
-    private: bool = False
-
-    @property
-    def arrow_schema(self) -> pa.Schema:
-        """The columns of a partition file, in order (the partition column is not among them)."""
-        return pa.schema(
-            [pa.field(c.name, c.arrow_type, nullable=c.nullable) for c in self.columns]
-        )
-
-    @property
-    def partition_type(self) -> str:
-        """DuckDB's type of the partition column."""
-        return "integer" if self.partition_column == BATCH_COLUMN else "date"
-
-    def schema_name(self, title: str) -> str:
-        return f"{title}_{self.schema}"
-
-    def relation(self, title: str) -> str:
-        """The table's qualified name, for example ``sprint_raw.event_heartbeat``."""
-        return f"{self.schema_name(title)}.{self.table}"
-
-    def create_table_sql(self, title: str) -> str:
-        """DDL that creates the (empty) table where it is missing."""
-        columns = [
-            f"{c.name} {c.duckdb_type}{'' if c.nullable else ' not null'}" for c in self.columns
-        ]
-        if self.partition_column:
-            columns.append(f"{self.partition_column} {self.partition_type} not null")
-        return f"create table if not exists {self.relation(title)} ({', '.join(columns)})"
-
 
 _PLAYER_ID = Column("player_id", "uuid", "the player")
 _SESSION_ID = Column("session_id", "uuid", "the session (a lobby's match)")

@@ -13,9 +13,9 @@ from pathlib import Path
 import duckdb
 
 from sprint_platform.core.errors import SprintError
-from sprint_platform.engines.load import ensure_title_schemas
+from sprint_platform.engines.load import ensure_tables, ensure_title_schemas
 from sprint_platform.eventlog.contracts import RAW_TABLES
-from sprint_platform.eventlog.duckdb_target import DuckDBTarget
+from sprint_platform.eventlog.warehouse import LEDGER
 from sprint_platform.places import database_path, dbt_project_dir
 from sprint_platform.storefront.duckdb_target import ensure_bronze
 from sprint_platform.title import Title
@@ -67,9 +67,4 @@ def _make_empty_warehouse(path: Path, title: Title) -> None:
     with duckdb.connect(str(path)) as con:
         ensure_title_schemas(con, title.name)
         ensure_bronze(con)
-        eventlog = DuckDBTarget(con)
-        for table in RAW_TABLES.values():
-            eventlog.make(table)
-        # makes them
-        with eventlog.transaction():
-            pass
+        ensure_tables(con, LEDGER, RAW_TABLES.values())

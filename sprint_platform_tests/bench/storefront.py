@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
+from sprint_platform.engines.load import LoadReport
 from sprint_platform.storefront.generation.store import Store
-from sprint_platform.storefront.postgres import PostgresReport, load_days
+from sprint_platform.storefront.postgres import load_days
 from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform_tests import postgres_server
 from sprint_platform_tests.bench import graph_runs
@@ -64,7 +65,7 @@ def in_postgres() -> Posted:
         return Posted(generated, first.seconds, rate, again.seconds, rows)
 
 
-def _load(url: str, watch: Callable[[date, int], None] | None = None) -> PostgresReport:
+def _load(url: str, watch: Callable[[date, int], None] | None = None) -> LoadReport[date]:
     settings = StoreSettings.read({}, "medium")
     source = Store(settings).source
     return load_days(url, settings.first_days, source, settings, watch=watch)

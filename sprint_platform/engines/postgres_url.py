@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sprint_platform.core.errors import driver_line
+from sprint_platform.core.errors import SprintError, driver_line
 from sprint_platform.core.settings import settings, variable
-from sprint_platform.storefront.errors import StorefrontError
 
 # psycopg is an optional dependency
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ NO_CONNECTION = {
 }
 
 
-class PostgresError(StorefrontError):
+class PostgresError(SprintError):
     """PostgreSQL could not be reached, let nobody in, or refused something. The message is one
     line that says what, where and what to do, and never the password."""
 
@@ -79,16 +78,16 @@ class Place:
     def described(self) -> str:
         return f"{self.host}:{self.port}/{self.database}"
 
-    def connect(self) -> Connection:
-        """A new connection, in which every statement outside of a transaction stands alone.
-        Raises PostgresError."""
+    def connect(self, domain: str) -> Connection:
+        """A new connection for loading the domain, in which every statement outside of a
+        transaction stands alone. Raises PostgresError."""
         import psycopg
 
         try:
             connection = psycopg.connect(
                 **{
                     "connect_timeout": CONNECT_SECONDS,
-                    "application_name": "sprint_platform storefront",
+                    "application_name": f"sprint_platform {domain}",
                     **self.parameters,
                     "client_encoding": "utf8",
                 },

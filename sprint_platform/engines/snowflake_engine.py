@@ -1,4 +1,4 @@
-"""The event log's tables in Snowflake.
+"""A schema of Snowflake's as an engine.
 
 A statement that defines something (create, alter, drop) commits the open transaction there. So all
 of those come first, on temporary objects where they can, and a load's transaction only deletes and
@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import glob
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sprint_platform.core.errors import driver_line
-from sprint_platform.eventlog.contracts import RAW_TABLES, RawTable
-from sprint_platform.eventlog.load import LoadError
-from sprint_platform.eventlog.snowflake_credentials import SnowflakeCredentials, SnowflakeError
-from sprint_platform.storage.ledger import BUILT_FROM, BUILT_PERIODS, LOADED_BATCHES
+from sprint_platform.dataset import TYPES, Dataset
+from sprint_platform.engines.engine import Engine, LoadError
+from sprint_platform.engines.snowflake_credentials import SnowflakeCredentials, SnowflakeError
+from sprint_platform.storage.ledger import BUILT_FROM, BUILT_PERIODS, LOADED_BATCHES, Ledger
 
 # The connector is an optional dependency, and takes half a second to import.
 if TYPE_CHECKING:
@@ -38,13 +38,15 @@ CSV_FORMAT = (
     "(TYPE = CSV SKIP_HEADER = 1 FIELD_OPTIONALLY_ENCLOSED_BY = '\"'"
     " ESCAPE_UNENCLOSED_FIELD = NONE)"
 )
-# logical type -> what information_schema calls it
-TYPES = {"text": "TEXT", "json": "VARIANT", "integer": "NUMBER"}
+# What information_schema calls them.
+CATALOGUE_TYPES = {"varchar": "TEXT", "integer": "NUMBER"}
 
 
 @contextmanager
-def open_snowflake(credentials: SnowflakeCredentials) -> Iterator[SnowflakeTarget]:
-    """The target, connected while the block runs. Makes the database and the schema where they are
+def open_snowflake(
+    credentials: SnowflakeCredentials, domain: str, tables: Collection[Dataset]
+) -> Iterator[SnowflakeEngine]:
+    """The engine, connected while the block runs. Makes the database and the schema where they are
     missing. Raises SnowflakeError."""
     try:
         import snowflake.connector as connector
@@ -78,20 +80,28 @@ def open_snowflake(credentials: SnowflakeCredentials) -> Iterator[SnowflakeTarge
         # not chained: the connector's stack is many pages of its retries
         raise SnowflakeError(_refusal(error, credentials)) from None
     try:
-        target = SnowflakeTarget(connection, credentials)
-        target.enter_schema()
+        engine = SnowflakeEngine(connection, credentials, domain, tables)
+        engine.enter_schema()
         try:
-            yield target
+            yield engine
         finally:
-            target.put_back()
+            engine.put_back()
     finally:
         connection.close()
 
 
-class SnowflakeTarget:
-    """The schema of the credentials."""
+class SnowflakeEngine(Engine):
+    """The schema of the credentials, with batches of the domain."""
 
-    def __init__(self, connection: SnowflakeConnection, credentials: SnowflakeCredentials) -> None:
+    def __init__(
+        self,
+        connection: SnowflakeConnection,
+        credentials: SnowflakeCredentials,
+        domain: str,
+        tables: Collection[Dataset],
+    ) -> None:
+        schema = f"{credentials.database}.{credentials.schema_}"
+        super().__init__(Ledger(domain, schema, (), batches=True), tables)
         self.connection = connection
         self.credentials = credentials
         # table -> the name under which the one that it replaces waits for the load's end
@@ -99,13 +109,11 @@ class SnowflakeTarget:
 
     @property
     def described(self) -> str:
-        credentials = self.credentials
-        return f"{credentials.account}/{credentials.database}.{credentials.schema_}"
+        return f"{self.credentials.account}/{self.ledger.schema}"
 
     def enter_schema(self) -> None:
         """Takes the warehouse, and the schema, which it makes where it is missing."""
-        credentials = self.credentials
-        schema = f"{credentials.database}.{credentials.schema_}"
+        credentials, schema = self.credentials, self.ledger.schema
         try:
             self.rows(f"use warehouse {credentials.warehouse}")
         except SnowflakeError as error:
@@ -130,38 +138,34 @@ class SnowflakeTarget:
                     f" {variable} and SNOWFLAKE_ROLE ({error})"
                 ) from None
 
-    def existing(self) -> dict[str, bool]:
-        found = self._columns()
-        return {name: found[name] == _wanted(RAW_TABLES[name]) for name in found}
-
-    def _columns(self) -> dict[str, list[tuple[str, str]]]:
+    def _found(self) -> dict[str, dict[str, str]]:
         credentials = self.credentials
-        found: dict[str, list[tuple[str, str]]] = {}
+        found: dict[str, dict[str, str]] = {}
         for table, column, kind in self.rows(
             "select table_name, column_name, data_type"
             f" from {credentials.database}.information_schema.columns"
             f" where table_schema = '{credentials.schema_.upper()}' order by ordinal_position"
         ):
-            if table.lower() in RAW_TABLES:
-                found.setdefault(table.lower(), []).append((column.lower(), kind))
+            found.setdefault(table.lower(), {})[column.lower()] = kind
         return found
 
-    def relation(self, table: RawTable) -> str:
-        return f"{self.credentials.database}.{self.credentials.schema_}.{table.name}"
+    def _wanted(self, table: Dataset) -> dict[str, str]:
+        kinds = _types(table)
+        return {name: CATALOGUE_TYPES.get(kind, kind.upper()) for name, kind in kinds.items()}
 
-    @property
-    def ledger_schema(self) -> str:
-        return f"{self.credentials.database}.{self.credentials.schema_}"
+    def relation(self, table: Dataset) -> str:
+        return f"{self.ledger.schema}.{table.table}"
 
     def ensure_ledger(self) -> None:
+        """Creates the ledger's tables where they are missing. Called before the transaction."""
         for table, columns in (
             ("loaded_batches", LOADED_BATCHES),
             ("built_from", BUILT_FROM),
             ("built_periods", BUILT_PERIODS),
         ):
-            self.rows(f"create table if not exists {self.ledger_schema}.{table} ({columns})")
+            self.rows(f"create table if not exists {self.ledger.schema}.{table} ({columns})")
 
-    def stage(self, table: RawTable, path: Path) -> str:
+    def stage(self, table: Dataset, path: Path) -> str:
         """Uploads the file to a temporary stage and copies it from there into a temporary table:
         the connector compresses and sends it in pieces, so that its size takes no memory."""
         name = f"incoming_{table.name}"
@@ -169,11 +173,8 @@ class SnowflakeTarget:
         pattern = glob.escape(path.resolve().as_posix()).replace("\\", "\\\\").replace("'", "\\'")
         texts = ", ".join(f"{column} varchar" for column in table.column_names)
         typed = ", ".join(
-            {
-                "json": f"parse_json({column.name})",
-                "integer": f"cast({column.name} as integer)",
-            }.get(column.type, column.name)
-            for column in table.columns
+            f"parse_json({name})" if kind == "variant" else f"cast({name} as {kind})"
+            for name, kind in _types(table).items()
         )
         self.rows(f"create or replace temporary stage {name}_file")
         self.rows(f"put 'file://{pattern}' @{name}_file overwrite = true")
@@ -189,7 +190,7 @@ class SnowflakeTarget:
         self.rows(f"drop table {name}_text")
         return name
 
-    def make(self, table: RawTable) -> None:
+    def make(self, table: Dataset) -> None:
         """A table of other columns is renamed, not replaced: `create or replace` would commit, and
         a load that then fails would have lost the old rows. It is dropped when the load is
         committed, and gets its name back when it is not."""
@@ -235,14 +236,14 @@ class SnowflakeTarget:
         for aside in replaced.values():
             self.rows(f"drop table {aside}")
 
-    def execute(self, sql: str) -> int:
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
         with self._in_one_line(), self.connection.cursor() as cursor:
-            cursor.execute(sql)
+            cursor.execute(sql, parameters or None)
             return int(cursor.rowcount or 0)
 
-    def rows(self, sql: str) -> list[tuple]:
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple]:
         with self._in_one_line(), self.connection.cursor() as cursor:
-            cursor.execute(sql)
+            cursor.execute(sql, parameters or None)
             return cursor.fetchall()
 
     @contextmanager
@@ -255,8 +256,8 @@ class SnowflakeTarget:
             raise SnowflakeError(_driver_message(error)) from error
 
 
-def _wanted(table: RawTable) -> list[tuple[str, str]]:
-    return [(column.name, TYPES[column.type]) for column in table.columns]
+def _types(table: Dataset) -> dict[str, str]:
+    return {column.name: TYPES[column.type].snowflake for column in table.columns}
 
 
 def _driver_message(error: Error) -> str:
