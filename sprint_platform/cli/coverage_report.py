@@ -24,7 +24,7 @@ def coverage_rows(games: Iterable[Title]) -> Iterator[tuple[str, str]]:
     has published: a name, and lines that say what is built, missing and stale."""
     from sprint_platform.eventlog.duckdb_target import LEDGER as EVENTLOG
     from sprint_platform.orchestration.dbt_translator import ModelTranslator
-    from sprint_platform.orchestration.domain_translator import OutsideTranslator
+    from sprint_platform.orchestration.domain_definitions import OutsideTranslator
     from sprint_platform.orchestration.eventlog_models import eventlog_translator
     from sprint_platform.orchestration.storefront_models import StorefrontTranslator
     from sprint_platform.orchestration.title_translator import TitleTranslator

@@ -16,15 +16,14 @@ from sprint_platform.eventlog.duckdb_target import DuckDBTarget
 from sprint_platform.eventlog.load import Mode, load
 from sprint_platform.eventlog.settings import LAST_BATCH, BatchSettings
 from sprint_platform.orchestration.failures import ClearFailure, failures_in_one_line
-from sprint_platform.orchestration.policies import OWNERS
+from sprint_platform.orchestration.policies import OWNERS, numbered_partitions
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_window import run_batches
 
 if TYPE_CHECKING:
     from sprint_platform.eventlog.files import BatchFile
 
-# Static: any batch can be asked for, also in a project that has no batch yet.
-BATCHES = dg.StaticPartitionsDefinition([str(batch) for batch in range(1, LAST_BATCH + 1)])
+BATCHES = numbered_partitions(LAST_BATCH)
 # What each table is made from.
 MADE_FROM = {
     "raw_players": (),

@@ -12,7 +12,7 @@ from sprint_platform.core.window import Window, described
 from sprint_platform.operations.catch_up import TRIES, Seconds, next_runs
 from sprint_platform.operations.days_to_build import missing_days, title_lock
 from sprint_platform.orchestration.job_runs import ended_runs, is_running, request
-from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE
+from sprint_platform.orchestration.run_tags import EXISTING_TAG, REUSE
 from sprint_platform.storage.ledger import Model, title_ledger
 from sprint_platform.storage.partitions import made_days
 from sprint_platform.storefront.contracts import BRONZE_TABLES
