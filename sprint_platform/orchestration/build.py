@@ -13,7 +13,6 @@ from sprint_platform.orchestration.catalogue import build_catalogue_asset
 from sprint_platform.orchestration.domain_definitions import build_domain_definitions
 from sprint_platform.orchestration.eventlog_assets import build_eventlog_assets
 from sprint_platform.orchestration.eventlog_models import build_eventlog_models
-from sprint_platform.orchestration.jobs import build_job
 from sprint_platform.orchestration.landed_assets import OnLanded, build_landed_assets
 from sprint_platform.orchestration.landing_sensor import build_landing_sensor
 from sprint_platform.orchestration.policies import daily_partitions
@@ -22,14 +21,21 @@ from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_log import show_waits_in_run_log
 from sprint_platform.orchestration.run_tags import domain_tags, title_tags
 from sprint_platform.orchestration.run_window import Watch
-from sprint_platform.orchestration.schedules import build_storefront_schedule, build_title_schedule
+from sprint_platform.orchestration.schedules import (
+    build_job,
+    build_storefront_schedule,
+    build_title_schedule,
+)
 from sprint_platform.orchestration.storefront_assets import build_storefront_assets, opening_day
 from sprint_platform.orchestration.storefront_models import (
     StorefrontTranslator,
     build_storefront_models,
 )
-from sprint_platform.orchestration.title_models import build_seed_assets, build_title_models
-from sprint_platform.orchestration.title_translator import TitleTranslator
+from sprint_platform.orchestration.title_models import (
+    TitleTranslator,
+    build_seed_assets,
+    build_title_models,
+)
 from sprint_platform.storefront.contracts import DOMAIN as STOREFRONT
 from sprint_platform.title import Title, TitleError, title_names
 from sprint_platform.transform.dbt_manifest import Node, graph_manifest

@@ -12,7 +12,7 @@ import dagster as dg
 import duckdb
 
 from sprint_platform.core.window import span
-from sprint_platform.engines.load import ensure_tables, load_partitions
+from sprint_platform.engines.load import load_partitions
 from sprint_platform.orchestration.checks import Rule, check_specs, run_checks
 from sprint_platform.orchestration.failures import failures_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
@@ -75,9 +75,9 @@ class DatasetStep(ABC):
         """The partitions of the run's periods, which are made here or were landed; earlier ones may
         come with them. Raises a SprintError where what they are made from is missing."""
 
+    @abstractmethod
     def ensure_tables(self, con: duckdb.DuckDBPyConnection) -> None:
         """Creates the tables that the load and the checks need, where they are missing."""
-        ensure_tables(con, self.ledger, [self.dataset])
 
     def load(
         self, run: StepRun, con: duckdb.DuckDBPyConnection, made: Mapping[Period, Manifest]

@@ -37,11 +37,10 @@ from sprint_platform.orchestration.dataset_step import (
 )
 from sprint_platform.orchestration.dbt_step import build_models_step
 from sprint_platform.orchestration.dbt_translator import DomainTranslator
-from sprint_platform.orchestration.jobs import build_job
 from sprint_platform.orchestration.policies import FRESHNESS, daily_partitions, numbered_partitions
 from sprint_platform.orchestration.run_tags import domain_tags
 from sprint_platform.orchestration.run_window import run_periods, run_window, with_progress
-from sprint_platform.orchestration.schedules import build_daily_schedule
+from sprint_platform.orchestration.schedules import build_daily_schedule, build_job
 from sprint_platform.storage.partitions import Manifest, Period
 from sprint_platform.telemetry.contracts import Dataset
 from sprint_platform.transform.dbt_manifest import Node, graph_manifest, sources_of

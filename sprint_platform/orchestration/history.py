@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from sprint_platform.orchestration.failures import failure_of
 from sprint_platform.orchestration.run_tags import (
     DOMAIN_TAG,
     TITLE_TAG,
@@ -151,12 +152,8 @@ def _failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
     for record in instance.get_records_for_run(
         run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE
     ).records:
-        event = record.event_log_entry.dagster_event
-        error = event.step_failure_data.error if event else None
-        while error is not None and error.cause is not None:
-            error = error.cause
-        if event and error:
-            return f"{event.step_key}: {error.message.strip().splitlines()[0]}"
+        if (event := record.event_log_entry.dagster_event) and (line := failure_of(event)):
+            return line
     return None
 
 

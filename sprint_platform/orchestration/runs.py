@@ -20,6 +20,7 @@ from sprint_platform.operations.catalogue import read_catalogue
 from sprint_platform.operations.domain_periods import stretches
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.domain_definitions import build_domain_definitions
+from sprint_platform.orchestration.failures import failure_of
 from sprint_platform.orchestration.raw_assets import landed_files_key
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_tags import (
@@ -208,7 +209,10 @@ def materialize(
         success=result.success,
         seconds=time.perf_counter() - began,
         seconds_of=_seconds(result),
-        failures=[_failure(event) for event in result.get_step_failure_events()],
+        failures=[
+            failure_of(event) or f"{event.step_key}: it failed without saying why"
+            for event in result.get_step_failure_events()
+        ],
         failed_checks=[
             f"{check.asset_key.to_user_string()}: {check.check_name}"
             + (f" ({check.description})" if check.description else "")
@@ -243,12 +247,3 @@ def _seconds(result: dg.ExecuteInProcessResult) -> dict[str, float]:
         took = duration.value if duration is not None else steps.get(event.step_key or "", 0.0)
         seconds[event.materialization.asset_key.to_user_string()] = float(str(took))
     return seconds
-
-
-def _failure(event: dg.DagsterEvent) -> str:
-    """The failure's step and the first line of its first cause."""
-    error = event.step_failure_data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    message = error.message.strip().splitlines()[0] if error else "it failed without saying why"
-    return f"{event.step_key}: {message}"
