@@ -16,7 +16,7 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from sprint_platform.core.window import Window
 from sprint_platform.operations.catalogue import read_catalogue, write_catalogue
 from sprint_platform.orchestration.build import build_definitions
-from sprint_platform.orchestration.title_translator import TitleTranslator
+from sprint_platform.orchestration.title_models import TitleTranslator
 from sprint_platform.places import dbt_project_dir, project_root
 from sprint_platform.simulation.products import catalogue
 from sprint_platform.storage.partitions import PartitionError

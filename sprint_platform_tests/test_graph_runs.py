@@ -29,10 +29,10 @@ from sprint_platform.engines.duckdb_file import connect, warehouse_lock
 from sprint_platform.operations.catalogue import read_catalogue, write_catalogue
 from sprint_platform.operations.days_to_build import stale_days
 from sprint_platform.orchestration.build import build_definitions
-from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE
 from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.run_tags import EXISTING_TAG, REUSE
 from sprint_platform.orchestration.runs import build_models, selection_for
-from sprint_platform.orchestration.title_translator import TitleTranslator
+from sprint_platform.orchestration.title_models import TitleTranslator
 from sprint_platform.orchestration.verification import verify_built
 from sprint_platform.places import (
     data_dir,

@@ -305,7 +305,7 @@ def test_a_value_that_nothing_reads_is_no_definition() -> None:
 
 def test_titles_differ_where_their_values_matter() -> None:
     """Of a shipped title's models only the one that counts encounters has the distance in it."""
-    from sprint_platform.orchestration.title_translator import TitleTranslator
+    from sprint_platform.orchestration.title_models import TitleTranslator
     from sprint_platform.transform.dbt_manifest import graph_manifest
 
     title = Title.load("sprint")

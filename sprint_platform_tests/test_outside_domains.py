@@ -17,7 +17,7 @@ from sprint_platform.domain import Domain, DomainError, outside_domain, outside_
 from sprint_platform.engines.duckdb_file import connect
 from sprint_platform.operations.domain_project import check_project
 from sprint_platform.orchestration.build import build_definitions
-from sprint_platform.orchestration.domain_translator import OutsideTranslator
+from sprint_platform.orchestration.domain_definitions import OutsideTranslator
 from sprint_platform.places import published_dir
 from sprint_platform.telemetry.contracts import Column, Dataset
 from sprint_platform.transform.dbt_manifest import graph_manifest

@@ -107,7 +107,7 @@ def _ledger(game: Title) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Model
     from sprint_platform.core.locks import hold
     from sprint_platform.engines.duckdb_file import connect, warehouse_lock
     from sprint_platform.engines.load import ensure_title_schemas
-    from sprint_platform.orchestration.title_translator import TitleTranslator
+    from sprint_platform.orchestration.title_models import TitleTranslator
     from sprint_platform.transform.dbt_manifest import graph_manifest
 
     models = TitleTranslator(game).models(graph_manifest())

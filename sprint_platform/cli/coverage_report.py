@@ -24,10 +24,10 @@ def coverage_rows(games: Iterable[Title]) -> Iterator[tuple[str, str]]:
     has published: a name, and lines that say what is built, missing and stale."""
     from sprint_platform.eventlog.warehouse import LEDGER as EVENTLOG
     from sprint_platform.orchestration.dbt_translator import ModelTranslator
-    from sprint_platform.orchestration.domain_translator import OutsideTranslator
+    from sprint_platform.orchestration.domain_definitions import OutsideTranslator
     from sprint_platform.orchestration.eventlog_models import eventlog_translator
     from sprint_platform.orchestration.storefront_models import StorefrontTranslator
-    from sprint_platform.orchestration.title_translator import TitleTranslator
+    from sprint_platform.orchestration.title_models import TitleTranslator
     from sprint_platform.storefront.duckdb_target import LEDGER as STORE
     from sprint_platform.transform.dbt_manifest import Node, manifest_at_hand
 

@@ -82,7 +82,7 @@ def run(
     ] = None,
 ) -> None:
     """Make a domain's days or batches, load them, and build and test every model below."""
-    from sprint_platform.orchestration.domain_runs import run_domain
+    from sprint_platform.orchestration.runs import run_domain
 
     domain = outside_domain(name)
     if missing and stale:
@@ -145,13 +145,14 @@ def plan(name: NameArgument, first: FromOption = None, last: ToOption = None) ->
 @app.command()
 def verify(name: NameArgument, first: FromOption = None, last: ToOption = None) -> None:
     """Make again and compare: files, and what is loaded, built and published."""
-    from sprint_platform.operations.domain_periods import described_periods, made_periods, stretches
+    from sprint_platform.core.window import described
+    from sprint_platform.operations.domain_periods import made_periods, stretches
     from sprint_platform.operations.verify import (
         Finding,
         stale_finding,
         unlike_made,
     )
-    from sprint_platform.orchestration.domain_translator import OutsideTranslator
+    from sprint_platform.orchestration.domain_definitions import OutsideTranslator
     from sprint_platform.publish.marts import unlike_published
     from sprint_platform.transform.dbt_manifest import graph_manifest
 
@@ -179,11 +180,11 @@ def verify(name: NameArgument, first: FromOption = None, last: ToOption = None) 
     with _ledger(domain) as (con, models):
         standing = domain.ledger.standing(con, models)
         if unbuilt := _read(domain, standing.unbuilt):
-            line = f"{name}: not built from what is loaded now: {described_periods(unbuilt)}"
+            line = f"{name}: not built from what is loaded now: {described(unbuilt)}"
             mend = f"{again} --from {unbuilt[0]} --to {unbuilt[-1]} --reuse"
             findings.append(Finding(line, mend))
         if standing.stale:
-            words = described_periods(standing.stale)
+            words = described(standing.stale)
             findings.append(stale_finding(name, standing, words, f"{again} --stale"))
         for line, _, _ in unlike_published(con, domain.ledger, marts):
             findings.append(Finding(line, f"{whole} --reuse"))
@@ -205,7 +206,7 @@ def _ledger(domain: Domain) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Mo
     from sprint_platform.core.locks import hold
     from sprint_platform.engines.duckdb_file import connect, warehouse_lock
     from sprint_platform.engines.load import ensure_tables
-    from sprint_platform.orchestration.domain_translator import OutsideTranslator
+    from sprint_platform.orchestration.domain_definitions import OutsideTranslator
     from sprint_platform.transform.dbt_manifest import graph_manifest
 
     models = OutsideTranslator(domain).models(graph_manifest(domain.dbt_project))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -23,8 +24,7 @@ class Window:
         return [self.start + timedelta(days=n) for n in range((self.end - self.start).days)]
 
     def __str__(self) -> str:
-        last = self.end - timedelta(days=1)
-        return str(self.start) if self.start == last else f"{self.start} to {last}"
+        return span(self.start, self.end - timedelta(days=1))
 
 
 def ranges(days: list[date]) -> list[Window]:
@@ -39,8 +39,13 @@ def ranges(days: list[date]) -> list[Window]:
     return windows
 
 
-def described(days: list[date]) -> str:
-    """The days in words: the first, how many more, and the last."""
-    if len(days) == 1:
-        return str(days[0])
-    return f"{days[0]} (and {len(days) - 1} more, up to {days[-1]})"
+def span(first: object, last: object) -> str:
+    """A range of days or batches in words."""
+    return str(first) if first == last else f"{first} to {last}"
+
+
+def described(periods: Sequence[object]) -> str:
+    """Days or batches in words: the first, how many more, and the last."""
+    if len(periods) == 1:
+        return str(periods[0])
+    return f"{periods[0]} (and {len(periods) - 1} more, up to {periods[-1]})"

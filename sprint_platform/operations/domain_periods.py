@@ -8,7 +8,7 @@ from itertools import groupby
 
 import duckdb
 
-from sprint_platform.core.window import Window
+from sprint_platform.core.window import Window, described
 from sprint_platform.domain import Days, Domain
 from sprint_platform.engines.load import ensure_tables
 from sprint_platform.operations.catch_up import runs_of
@@ -65,13 +65,6 @@ def stretches(domain: Domain, periods: Sequence[Period]) -> list[tuple[Period, P
     return found
 
 
-def described_periods(periods: Sequence[object]) -> str:
-    """Days or batches in words, short however many there are."""
-    if len(periods) == 1:
-        return str(periods[0])
-    return f"{periods[0]} (and {len(periods) - 1} more, up to {periods[-1]})"
-
-
 def require_made(domain: Domain, dataset: Dataset, periods: Iterable[Period]) -> None:
     """Raises PartitionError, naming what to materialize first, where a dataset that this one is
     made from is missing for one of the periods, or comes from another version of the domain."""
@@ -81,7 +74,7 @@ def require_made(domain: Domain, dataset: Dataset, periods: Iterable[Period]) ->
         if missing:
             raise PartitionError(
                 f"{domain.name}/{dataset.name} needs {domain.name}/{upstream} for"
-                f" {described_periods(missing)}: materialize {domain.name}/{upstream} first"
+                f" {described(missing)}: materialize {domain.name}/{upstream} first"
             )
 
 
@@ -108,6 +101,6 @@ def require_loaded(
         if behind:
             asset = f"{domain.name}/{name}"
             raise PartitionError(
-                f"the warehouse does not hold {asset} for {described_periods(behind)} as its files"
+                f"the warehouse does not hold {asset} for {described(behind)} as its files"
                 f" do: materialize {asset} for {behind[0]} first"
             )

@@ -1,4 +1,4 @@
-"""The definitions: every title's part of the graph, in a loop, and the other domains'."""
+"""The definitions: every title's part of the graph, and that of every other domain."""
 
 from __future__ import annotations
 
@@ -13,23 +13,16 @@ from sprint_platform.orchestration.catalogue import build_catalogue_asset
 from sprint_platform.orchestration.domain_definitions import build_domain_definitions
 from sprint_platform.orchestration.eventlog_assets import build_eventlog_assets
 from sprint_platform.orchestration.eventlog_models import build_eventlog_models
-from sprint_platform.orchestration.jobs import (
-    build_daily_job,
-    build_domain_job,
-    build_landing_job,
-    build_reopened_job,
-)
 from sprint_platform.orchestration.landed_assets import OnLanded, build_landed_assets
 from sprint_platform.orchestration.landing_sensor import build_landing_sensor
 from sprint_platform.orchestration.policies import daily_partitions
-from sprint_platform.orchestration.raw_assets import (
-    build_raw_assets,
-    landed_files_key,
-)
+from sprint_platform.orchestration.raw_assets import build_raw_assets, landed_files_key
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_log import show_waits_in_run_log
+from sprint_platform.orchestration.run_tags import domain_tags, title_tags
 from sprint_platform.orchestration.run_window import Watch
 from sprint_platform.orchestration.schedules import (
+    build_job,
     build_storefront_schedule,
     build_title_schedule,
 )
@@ -38,11 +31,14 @@ from sprint_platform.orchestration.storefront_models import (
     StorefrontTranslator,
     build_storefront_models,
 )
-from sprint_platform.orchestration.title_models import build_seed_assets, build_title_models
-from sprint_platform.orchestration.title_translator import TitleTranslator
+from sprint_platform.orchestration.title_models import (
+    TitleTranslator,
+    build_seed_assets,
+    build_title_models,
+)
 from sprint_platform.storefront.contracts import DOMAIN as STOREFRONT
 from sprint_platform.title import Title, TitleError, title_names
-from sprint_platform.transform.dbt_manifest import graph_manifest
+from sprint_platform.transform.dbt_manifest import Node, graph_manifest
 
 
 def build_definitions(
@@ -52,73 +48,96 @@ def build_definitions(
     on_landed: OnLanded | None = None,
 ) -> dg.Definitions:
     """Assets, checks, jobs, schedules and sensors of the titles; without ``titles`` of all that
-    have a YAML, of the event log, of the store and of domains from outside. A simulated title has a
-    schedule, a title whose files a studio delivers has a sensor. A title whose simulated files are
-    dirtied on purpose has both, as some records come with a later day.
+    have a YAML, of the event log, of the store and of domains from outside.
 
     ``watch`` is called with each chunk of rows that is made, and each of dbt's results;
     ``on_landed`` with each landing's report.
     """
-    assets: list[dg.AssetsDefinition] = [build_catalogue_asset()]
-    jobs, schedules, sensors = [], [], []
     manifest = graph_manifest()
     # a wait from here on is a step's; a wait for the manifest goes to stderr, as Python has it
     show_waits_in_run_log()
-    for title in loaded_titles() if titles is None else titles:
-        partitions = daily_partitions(title.launch_date)
-        models = build_title_models(title, manifest, partitions, watch)
+    parts = [
+        _title_definitions(title, manifest, watch, on_landed)
+        for title in (loaded_titles() if titles is None else titles)
+    ]
+    if titles is None:
+        parts += [_eventlog_definitions(manifest), _storefront_definitions(manifest)]
+        parts += _outside_definitions()
+    return dg.Definitions.merge(
+        dg.Definitions(
+            assets=[build_catalogue_asset()],
+            resources={"warehouse": warehouse or Warehouse()},
+            # with the default, the multiprocess one, every step costs a Python process and its
+            # imports
+            executor=dg.in_process_executor,
+        ),
+        *parts,
+    )
+
+
+def _title_definitions(
+    title: Title, manifest: Node, watch: Watch | None, on_landed: OnLanded | None
+) -> dg.Definitions:
+    """A simulated title has a schedule, a title whose files a studio delivers has a sensor. A title
+    whose simulated files are dirtied on purpose has both, as some records come with a later day."""
+    partitions = daily_partitions(title.launch_date)
+    models = build_title_models(title, manifest, partitions, watch)
+    daily = [*build_raw_assets(title, partitions, watch), models]
+    landing = build_landed_assets(title, partitions, watch, on_landed) if title.lands else []
+    dirty = title.faults is not None
+    tags = title_tags(title.name)
+    job = build_job(
+        f"{title.name}_daily",
+        tags,
+        [*(landing if dirty else []), *daily],
+        # seeds change by hand only
+        f"One day of {title.name}: every dataset, model and check.",
+    )
+    jobs, schedules, sensors = [job], [], []
+    if title.source == "simulated":
         built_models = partial(TitleTranslator(title).models, manifest)
-        daily = [*build_raw_assets(title, partitions, watch), models]
-        assets += [*daily, build_seed_assets(title, manifest)]
-        if not title.lands:
-            job = build_daily_job(title, daily)
-            jobs.append(job)
-            schedules.append(build_title_schedule(title, job, built_models))
-            continue
-        landing_assets = build_landed_assets(title, partitions, watch, on_landed)
-        assets += landing_assets
-        if title.faults is None:
-            job = reopened = build_daily_job(title, daily)
-            land = build_landing_job(title, landing_assets)
-        else:
-            job, reopened = (
-                build_daily_job(title, [*landing_assets, *daily]),
-                build_reopened_job(title, daily),
-            )
-            land = build_landing_job(
-                title, [a for a in landing_assets if a.key == landed_files_key(title)]
+        schedules.append(build_title_schedule(title, job, built_models))
+    if title.lands:
+        land = build_job(
+            f"{title.name}_land",
+            tags,
+            [a for a in landing if a.key == landed_files_key(title) or not dirty],
+            f"Lands the new files of {title.name}; the days that change are built apart.",
+        )
+        reopened = job
+        if dirty:
+            # nothing is delivered for days that a later day's files changed
+            reopened = build_job(
+                f"{title.name}_reopened",
+                tags,
+                daily,
+                f"Days of {title.name} that late files changed: every dataset and model.",
             )
             jobs.append(reopened)
-            schedules.append(build_title_schedule(title, job, built_models))
-        jobs += [job, land]
+        jobs.append(land)
         sensors.append(build_landing_sensor(title, land, job, reopened, models.keys))
-    if titles is None:
-        eventlog = [*build_eventlog_assets(), build_eventlog_models(manifest)]
-        assets += eventlog
-        description = "One batch of the game event log: raw tables, models and checks."
-        jobs.append(build_domain_job(EVENTLOG, "batch", eventlog, description))
-        storefront = [build_storefront_assets(), build_storefront_models(manifest)]
-        assets += storefront
-        description = "One day of the web store: bronze tables, models and checks."
-        daily = build_domain_job(STOREFRONT, "daily", storefront, description)
-        jobs.append(daily)
-        built_models = partial(StorefrontTranslator().models, manifest)
-        schedules.append(build_storefront_schedule(daily, opening_day(), built_models))
-        for outside in _outside_definitions():
-            assets += [a for a in outside.assets or [] if isinstance(a, dg.AssetsDefinition)]
-            jobs += outside.jobs or []
-            schedules += [
-                s for s in outside.schedules or [] if isinstance(s, dg.ScheduleDefinition)
-            ]
     return dg.Definitions(
-        assets=assets,
+        assets=[*daily, build_seed_assets(title, manifest), *landing],
         jobs=jobs,
         schedules=schedules,
         sensors=sensors,
-        resources={"warehouse": warehouse or Warehouse()},
-        # with the default, the multiprocess one, every step costs a Python process and its imports
-        executor=dg.in_process_executor,
     )
+
+
+def _eventlog_definitions(manifest: Node) -> dg.Definitions:
+    assets = [*build_eventlog_assets(), build_eventlog_models(manifest)]
+    description = "One batch of the game event log: raw tables, models and checks."
+    job = build_job(f"{EVENTLOG}_batch", domain_tags(EVENTLOG), assets, description)
+    return dg.Definitions(assets=assets, jobs=[job])
+
+
+def _storefront_definitions(manifest: Node) -> dg.Definitions:
+    assets = [build_storefront_assets(), build_storefront_models(manifest)]
+    description = "One day of the web store: bronze tables, models and checks."
+    job = build_job(f"{STOREFRONT}_daily", domain_tags(STOREFRONT), assets, description)
+    built_models = partial(StorefrontTranslator().models, manifest)
+    schedule = build_storefront_schedule(job, opening_day(), built_models)
+    return dg.Definitions(assets=assets, jobs=[job], schedules=[schedule])
 
 
 def _outside_definitions() -> Iterator[dg.Definitions]:

@@ -5,6 +5,7 @@
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -17,15 +18,14 @@ from sprint_platform.eventlog.load import load
 from sprint_platform.eventlog.settings import LAST_BATCH, BatchSettings
 from sprint_platform.eventlog.warehouse import in_duckdb
 from sprint_platform.orchestration.failures import ClearFailure, failures_in_one_line
-from sprint_platform.orchestration.policies import OWNERS
+from sprint_platform.orchestration.policies import OWNERS, numbered_partitions
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_window import run_batches
 
 if TYPE_CHECKING:
     from sprint_platform.eventlog.files import BatchFile
 
-# Static: any batch can be asked for, also in a project that has no batch yet.
-BATCHES = dg.StaticPartitionsDefinition([str(batch) for batch in range(1, LAST_BATCH + 1)])
+BATCHES = numbered_partitions(LAST_BATCH)
 # What each table is made from.
 MADE_FROM = {
     "raw_players": (),
@@ -61,28 +61,22 @@ def build_eventlog_assets() -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext, warehouse: Warehouse, config: Batch
     ) -> dg.MaterializeResult:
         given = config.model_dump()
-        return _make(
-            context,
-            warehouse,
-            "raw_players",
-            lambda batch: BatchSettings.read({**given, "batch": batch}),
-        )
 
-    @_raw_table("raw_sessions")
-    def raw_sessions(
-        context: dg.AssetExecutionContext, warehouse: Warehouse
-    ) -> dg.MaterializeResult:
-        return _make(context, warehouse, "raw_sessions", lambda b: upstream("raw_sessions", b))
+        def settings_of(batch: int) -> BatchSettings:
+            return BatchSettings.read({**given, "batch": batch})
 
-    @_raw_table("raw_game_events")
-    def raw_game_events(
-        context: dg.AssetExecutionContext, warehouse: Warehouse
-    ) -> dg.MaterializeResult:
-        return _make(
-            context, warehouse, "raw_game_events", lambda b: upstream("raw_game_events", b)
-        )
+        return _make(context, warehouse, "raw_players", settings_of)
 
-    return [raw_players, raw_sessions, raw_game_events]
+    return [raw_players, _made_from_others("raw_sessions"), _made_from_others("raw_game_events")]
+
+
+def _made_from_others(table: str) -> dg.AssetsDefinition:
+    @_raw_table(table)
+    def raw_table(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
+        return _make(context, warehouse, table, partial(upstream, table))
+
+    made: dg.AssetsDefinition = raw_table
+    return made
 
 
 def _raw_table(table: str) -> Callable[..., Any]:

@@ -48,3 +48,11 @@ def failures_in_one_line() -> Iterator[None]:
         if line := disk_full(error):
             raise ClearFailure(line) from None
         raise
+
+
+def failure_of(event: dg.DagsterEvent) -> str | None:
+    """A failed step, and the first line of its first cause; None where it does not say one."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return f"{event.step_key}: {error.message.strip().splitlines()[0]}" if error else None

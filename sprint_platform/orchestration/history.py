@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import dagster as dg
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
-)
 
-from sprint_platform.orchestration.run_tags import DOMAIN_TAG, TITLE_TAG, domain_tags, title_tags
+from sprint_platform.orchestration.failures import failure_of
+from sprint_platform.orchestration.run_tags import (
+    DOMAIN_TAG,
+    TITLE_TAG,
+    domain_tags,
+    partitions_of,
+    title_tags,
+)
 
 # So many runs of a domain are read: a check that is in none of them is not reported.
 RUNS_READ = 60
@@ -59,16 +61,15 @@ def last_runs(domain: str, limit: int = 10) -> list[PastRun]:
     with dg.DagsterInstance.get() as instance:
         for record in _records(instance, domain):
             run = record.dagster_run
-            tags = run.tags
-            alone = tags.get(PARTITION_NAME_TAG)
+            first, last = partitions_of(run.tags) or (None, None)
             found.append(
                 PastRun(
                     run_id=run.run_id,
                     status=run.status.value.lower(),
                     started=_moment(record.start_time),
                     ended=_moment(record.end_time),
-                    first=tags.get(ASSET_PARTITION_RANGE_START_TAG, alone),
-                    last=tags.get(ASSET_PARTITION_RANGE_END_TAG, alone),
+                    first=first,
+                    last=last,
                     failure=_failure(instance, run) if run.is_failure else None,
                 )
             )
@@ -151,12 +152,8 @@ def _failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
     for record in instance.get_records_for_run(
         run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE
     ).records:
-        event = record.event_log_entry.dagster_event
-        error = event.step_failure_data.error if event else None
-        while error is not None and error.cause is not None:
-            error = error.cause
-        if event and error:
-            return f"{event.step_key}: {error.message.strip().splitlines()[0]}"
+        if (event := record.event_log_entry.dagster_event) and (line := failure_of(event)):
+            return line
     return None
 
 

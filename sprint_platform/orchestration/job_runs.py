@@ -6,15 +6,10 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 
 import dagster as dg
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
-)
 
 from sprint_platform.core.window import Window
 from sprint_platform.operations.catch_up import EndedRun
-from sprint_platform.orchestration.run_tags import days_tags, range_tags
+from sprint_platform.orchestration.run_tags import days_tags, partitions_of, range_tags
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -39,12 +34,8 @@ def ended_runs(instance: dg.DagsterInstance, job_name: str) -> Iterator[EndedRun
     """The job's runs over days that succeeded or failed, the last one first."""
     wanted = dg.RunsFilter(job_name=job_name, statuses=ENDED)
     for record in instance.get_run_records(wanted, limit=RUNS_READ):
-        tags = record.dagster_run.tags
-        alone = tags.get(PARTITION_NAME_TAG)
-        first = tags.get(ASSET_PARTITION_RANGE_START_TAG, alone)
-        last = tags.get(ASSET_PARTITION_RANGE_END_TAG, alone)
-        if first and last:
-            window = Window.of(date.fromisoformat(first), date.fromisoformat(last))
+        if ends := partitions_of(record.dagster_run.tags):
+            window = Window.of(*map(date.fromisoformat, ends))
             yield EndedRun(window, record.dagster_run.is_failure)
 
 
@@ -53,12 +44,11 @@ def request(
 ) -> dg.RunRequest:
     """The request for a run of the job over the window: of one day for its partition, of more for
     their range. Two requests with the same ``key`` give one run of these days."""
-    first, last = window.days[0].isoformat(), window.days[-1].isoformat()
-    run_key = f"{key}-{first}-{last}"
+    first, last = window.days[0], window.days[-1]
     alone = first == last
     return dg.RunRequest(
-        run_key=run_key,
+        run_key=f"{key}-{first}-{last}",
         job_name=job_name,
-        partition_key=first if alone else None,
-        tags={**(days_tags(window) if alone else range_tags(window)), **(tags or {})},
+        partition_key=str(first) if alone else None,
+        tags={**(days_tags if alone else range_tags)(first, last), **(tags or {})},
     )

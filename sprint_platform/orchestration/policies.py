@@ -1,4 +1,4 @@
-"""What every asset with days has: its owners, its daily partitions, and when it is stale."""
+"""What the assets of every domain have: owners, partitions, and when they are stale."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def daily_partitions(first: date) -> dg.DailyPartitionsDefinition:
     A simulated day need not wait, and a landed one is built again whenever more of it comes.
     """
     return dg.DailyPartitionsDefinition(start_date=first.isoformat(), timezone="UTC", end_offset=1)
+
+
+def numbered_partitions(last: int) -> dg.StaticPartitionsDefinition:
+    """The batches 1 to ``last``: any can be asked for, also where none was made yet."""
+    return dg.StaticPartitionsDefinition([str(number) for number in range(1, last + 1)])

@@ -1,10 +1,11 @@
-"""Running a title's part of the graph from Python, as the command line does."""
+"""Running the part of a title, or of a domain from outside, from Python, as the command line
+does."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -14,13 +15,24 @@ import dagster as dg
 
 from sprint_platform.core.signals import raise_if_stopped
 from sprint_platform.core.window import Window
+from sprint_platform.domain import Domain
 from sprint_platform.operations.catalogue import read_catalogue
+from sprint_platform.operations.domain_periods import stretches
 from sprint_platform.orchestration.build import build_definitions
-from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE, landed_files_key
-from sprint_platform.orchestration.run_tags import range_tags, title_tags
+from sprint_platform.orchestration.domain_definitions import build_domain_definitions
+from sprint_platform.orchestration.failures import failure_of
+from sprint_platform.orchestration.raw_assets import landed_files_key
+from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.run_tags import (
+    domain_tags,
+    existing_tags,
+    range_tags,
+    title_tags,
+)
 from sprint_platform.orchestration.run_window import Watch
 from sprint_platform.places import catalogue_path
 from sprint_platform.simulation.products import catalogue
+from sprint_platform.storage.partitions import Period
 from sprint_platform.telemetry.contracts import DAILY, ENTRYPOINTS
 from sprint_platform.title import Title
 
@@ -93,22 +105,22 @@ def run_graph(
     ``watch`` is called with each chunk of rows made: (asset, day, rows). History goes to the
     Dagster instance that DAGSTER_HOME names.
     """
-    definitions = build_definitions([title], watch=watch)
-    tags = {
-        **_tags(title, Window.of(first, last)),
-        EXISTING_TAG: REUSE if reuse else "regenerate",
-    }
-    return materialize(definitions, f"{title.name}_run", _selection(title, entrypoint), tags)
+    [ended] = _run(
+        title,
+        [Window.of(first, last)],
+        "run",
+        _selection(title, entrypoint),
+        watch,
+        existing_tags(reuse),
+    )
+    return ended
 
 
 def run_windows(
     title: Title, windows: Iterable[Window], watch: Watch | None = None
 ) -> Iterator[GraphRun]:
     """Runs everything for these days, a run per window; partitions that exist are reused."""
-    definitions = build_definitions([title], watch=watch)
-    for window in windows:
-        tags = {**_tags(title, window), EXISTING_TAG: REUSE}
-        yield materialize(definitions, f"{title.name}_run", _selection(title, "all"), tags)
+    return _run(title, windows, "run", _selection(title, "all"), watch, existing_tags(reuse=True))
 
 
 def land_files(title: Title, watch: Watch | None = None) -> tuple[GraphRun, LandReport | None]:
@@ -129,24 +141,44 @@ def build_landed(
 ) -> Iterator[GraphRun]:
     """Builds these days of a landed title, a run per window: loads the landed partitions, and
     builds and tests every model. Nothing is delivered or landed."""
-    definitions = build_definitions([title], watch=watch)
-    for window in windows:
-        tags = _tags(title, window)
-        yield materialize(definitions, f"{title.name}_build", _days_selection(title), tags)
+    return _run(title, windows, "build", _days_selection(title), watch)
 
 
 def build_models(
     title: Title, windows: Iterable[Window], watch: Watch | None = None
 ) -> Iterator[GraphRun]:
     """Builds and tests every model of these days, a run per window, from what is loaded."""
+    return _run(title, windows, "models", _models_selection(title), watch)
+
+
+def _run(
+    title: Title,
+    windows: Iterable[Window],
+    kind: str,
+    selection: dg.AssetSelection,
+    watch: Watch | None,
+    tags: Mapping[str, str] | None = None,
+) -> Iterator[GraphRun]:
+    """A run of the selection for each window, of a job named ``<title>_<kind>``."""
     definitions = build_definitions([title], watch=watch)
     for window in windows:
-        tags = _tags(title, window)
-        yield materialize(definitions, f"{title.name}_models", _models_selection(title), tags)
+        of_days = range_tags(window.days[0], window.days[-1])
+        tags_of_run = {**title_tags(title.name), **of_days, **(tags or {})}
+        yield materialize(definitions, f"{title.name}_{kind}", selection, tags_of_run)
 
 
-def _tags(title: Title, window: Window) -> dict[str, str]:
-    return {**title_tags(title.name), **range_tags(window)}
+def run_domain(
+    domain: Domain, periods: Sequence[Period], *, models_only: bool = False, reuse: bool = False
+) -> Iterator[GraphRun]:
+    """Runs the days or batches (ascending) of a domain from outside, a run for each stretch without
+    gaps. With ``reuse`` partitions of the same version are only loaded."""
+    parts = build_domain_definitions(domain)
+    definitions = dg.Definitions(assets=parts.assets, resources={"warehouse": Warehouse()})
+    assets = [a for a in parts.assets or [] if isinstance(a, dg.AssetsDefinition)]
+    selection = dg.AssetSelection.assets(*(assets[-1:] if models_only else assets))
+    for first, last in stretches(domain, periods):
+        tags = {**domain_tags(domain.name), **range_tags(first, last), **existing_tags(reuse)}
+        yield materialize(definitions, f"{domain.name}_run", selection, tags)
 
 
 def materialize(
@@ -177,7 +209,10 @@ def materialize(
         success=result.success,
         seconds=time.perf_counter() - began,
         seconds_of=_seconds(result),
-        failures=[_failure(event) for event in result.get_step_failure_events()],
+        failures=[
+            failure_of(event) or f"{event.step_key}: it failed without saying why"
+            for event in result.get_step_failure_events()
+        ],
         failed_checks=[
             f"{check.asset_key.to_user_string()}: {check.check_name}"
             + (f" ({check.description})" if check.description else "")
@@ -212,12 +247,3 @@ def _seconds(result: dg.ExecuteInProcessResult) -> dict[str, float]:
         took = duration.value if duration is not None else steps.get(event.step_key or "", 0.0)
         seconds[event.materialization.asset_key.to_user_string()] = float(str(took))
     return seconds
-
-
-def _failure(event: dg.DagsterEvent) -> str:
-    """The failure's step and the first line of its first cause."""
-    error = event.step_failure_data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    message = error.message.strip().splitlines()[0] if error else "it failed without saying why"
-    return f"{event.step_key}: {message}"

@@ -1,8 +1,9 @@
-"""The schedules of the daily jobs: every night the days that are missing up to yesterday."""
+"""Jobs, and the schedules of the daily ones: every night the days that are missing up to
+yesterday."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, timedelta
 
 import dagster as dg
@@ -12,7 +13,7 @@ from sprint_platform.core.window import Window, described
 from sprint_platform.operations.catch_up import TRIES, Seconds, next_runs
 from sprint_platform.operations.days_to_build import missing_days, title_lock
 from sprint_platform.orchestration.job_runs import ended_runs, is_running, request
-from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE
+from sprint_platform.orchestration.run_tags import EXISTING_TAG, REUSE
 from sprint_platform.storage.ledger import Model, title_ledger
 from sprint_platform.storage.partitions import made_days
 from sprint_platform.storefront.contracts import BRONZE_TABLES
@@ -22,6 +23,14 @@ from sprint_platform.title import Title
 
 # After midnight UTC: yesterday is over.
 CRON = "0 2 * * *"
+
+
+def build_job(
+    name: str, tags: Mapping[str, str], assets: Iterable[dg.AssetsDefinition], description: str
+) -> dg.UnresolvedAssetJobDefinition:
+    """A job of these assets; its runs have the ``tags`` of their title or domain."""
+    selection = dg.AssetSelection.assets(*assets)
+    return dg.define_asset_job(name, selection, tags=tags, description=description)
 
 
 def build_title_schedule(

@@ -6,17 +6,16 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 
 import dagster as dg
 
 from sprint_platform.core.settings import SettingsError, settings
-from sprint_platform.orchestration.dataset_metadata import partition_metadata, table_metadata
+from sprint_platform.orchestration.dataset_step import Made, dataset_spec, make_partition, reuses
 from sprint_platform.orchestration.failures import failures_in_one_line
-from sprint_platform.orchestration.policies import FRESHNESS, OWNERS, daily_partitions
-from sprint_platform.orchestration.raw_assets import EXISTING_TAG, REUSE
+from sprint_platform.orchestration.policies import daily_partitions
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_window import run_window, with_progress
-from sprint_platform.storage.partitions import read_manifest
 from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.settings import FIRST_DAY
 
@@ -54,7 +53,7 @@ def build_storefront_assets() -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult]:
         # numpy and the name lists: only when something is made
         from sprint_platform.storefront.duckdb_target import held_store, load_days, refuse_others
-        from sprint_platform.storefront.files import refuse_other_files, write_day
+        from sprint_platform.storefront.files import refuse_other_files
         from sprint_platform.storefront.generation.store import Store
         from sprint_platform.storefront.held import choose_settings
 
@@ -75,18 +74,20 @@ def build_storefront_assets() -> dg.AssetsDefinition:
                 f"a store of {made.customers:,} customers, {made.products:,} products and"
                 f" {made.orders:,} orders in its first {made.days} days, seed {made.seed}"
             )
-            reuse = context.run.tags.get(EXISTING_TAG) == REUSE
+            reuse = reuses(context)
             for day in with_progress(context, window.days):
                 for table in tables:
                     began = time.perf_counter()
-                    there = read_manifest(DOMAIN, table, day) if reuse else None
-                    if there is None or there.source != store.source:
-                        there = write_day(store, table, day)
-                    manifest = there
+                    records = partial(store.table, table, day)
+                    partition = make_partition(
+                        DOMAIN, BRONZE_TABLES[table], day, store.source, records, reuse
+                    )
                     seconds[table] += time.perf_counter() - began
-                    rows[table] += manifest.rows
-                    key, metadata = table_key(table), partition_metadata(manifest)
-                    context.add_asset_metadata(metadata, key, partition_key=day.isoformat())
+                    rows[table] += partition.manifest.rows
+                    # a day's orders are made with the first table that needs them: the seconds of
+                    # one partition say nothing
+                    metadata = Made(partition.manifest).metadata()
+                    context.add_asset_metadata(metadata, table_key(table), partition_key=str(day))
             with warehouse.get_connection(holder) as con:
                 report = load_days(con, tables, window.days, store)
         for load in report.tables:
@@ -105,16 +106,10 @@ def build_storefront_assets() -> dg.AssetsDefinition:
 
 def _spec(table: str) -> dg.AssetSpec:
     contract = BRONZE_TABLES[table]
-    return dg.AssetSpec(
-        table_key(table),
-        deps=[table_key(named) for named in contract.upstream],
-        description=f"One row is {contract.one_row_is}, as the {contract.source_system} system"
-        " delivers it.",
-        group_name=DOMAIN,
-        kinds={"python", "parquet", "duckdb"},
-        owners=OWNERS,
-        freshness_policy=FRESHNESS,
+    return dataset_spec(
+        DOMAIN,
+        contract,
+        f"One row is {contract.one_row_is}, as the {contract.source_system} system delivers it.",
         # with can_subset, an asset that is not selected makes no result
         skippable=True,
-        metadata=table_metadata(contract, DOMAIN),
     )

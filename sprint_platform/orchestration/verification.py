@@ -14,7 +14,7 @@ from sprint_platform.landing.land import days_of_another_mapping
 from sprint_platform.operations.catalogue import read_catalogue
 from sprint_platform.operations.landed import landed_marts
 from sprint_platform.operations.verify import Finding, Make, stale_finding, unlike_made
-from sprint_platform.orchestration.title_translator import TitleTranslator
+from sprint_platform.orchestration.title_models import TitleTranslator
 from sprint_platform.publish.marts import unlike_published
 from sprint_platform.simulation.world import World
 from sprint_platform.storage.ledger import title_ledger
