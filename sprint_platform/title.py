@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from datetime import date
 from fractions import Fraction
@@ -136,8 +137,15 @@ class Signons(_Part):
         return value
 
 
+def lobby_players(shape: str) -> int:
+    """How many players a lobby of this shape ("teams x players a team") has."""
+    teams, players = shape.split("x")
+    return int(teams) * int(players)
+
+
 class Sessions(_Part):
-    """Matches. ``lobbies`` weighs the lobby shapes, "teams x players a team", at most 5x2."""
+    """Matches. ``lobbies`` weighs the lobby shapes, "teams x players a team": up to 30 teams of up
+    to 4, at most 100 players."""
 
     play_share: Share = 0.9
     per_day: Annotated[int, AfterValidator(_between(1, 8))] = 1
@@ -154,10 +162,11 @@ class Sessions(_Part):
     @field_validator("lobbies")
     @classmethod
     def _shapes(cls, value: dict[str, float]) -> dict[str, float]:
-        allowed = {f"{teams}x{size}" for teams in range(1, 6) for size in (1, 2)}
         for shape, weight in value.items():
-            if shape not in allowed:
-                raise ValueError(f"'{shape}' is not a lobby from 1x1 to 5x2 (teams x players)")
+            if not re.fullmatch("([1-9]|[12][0-9]|30)x[1-4]", shape) or lobby_players(shape) > 100:
+                raise ValueError(
+                    f"'{shape}' is not a lobby from 1x1 to 30x3 or 25x4 (teams x players)"
+                )
             if weight < 0:
                 raise ValueError(f"the weight of '{shape}' must be 0 or more")
         if not any(value.values()):

@@ -158,9 +158,9 @@ class Paths:
     ) -> tuple[I32, I32, I32]:
         """Where each player starts, in hundredths from the grid's low corner.
 
-        Teams stand evenly on a circle that is turned per session; a team's second player stands
-        1.2 to 2 units beside the first. On the smallest grid (20 units) the nearest teams are still
-        4 units apart, and nobody starts beyond a wall.
+        Teams stand evenly on a circle that is turned per session, a team's players at the corners
+        of a square of 1.2 to 2 units. On the smallest grid (20 units) five teams are still 4 units
+        apart, and nobody starts beyond a wall.
         """
         key = mix(stream_key(self.title.seed, "spawn", day.toordinal()), rows.session[part])
         turn = (key >> np.uint64(54)).astype(np.int64)
@@ -176,8 +176,9 @@ class Paths:
         across, along, up = self._extent
         cos = np.rint(cosine(_CIRCLE) * (1 << 14)).astype(np.int64)
         radius_x, radius_y = (int(extent * SPAWN_RADIUS) // 2 for extent in (across, along))
-        x = across // 2 + ((cos[angle] * radius_x) >> 14) + member * gap
+        x = across // 2 + ((cos[angle] * radius_x) >> 14) + (member & 1) * gap
         y = along // 2 + ((cos[(angle - _CIRCLE // 4) % _CIRCLE] * radius_y) >> 14)
+        y += (member >> 1) * gap
         z = up // 4 + ((height * (up // 2)) >> 16)
         return x.astype(np.int32), y.astype(np.int32), z.astype(np.int32)
 

@@ -37,12 +37,15 @@ from sprint_platform.simulation.columns import (
 )
 from sprint_platform.simulation.population import I64, Population
 from sprint_platform.simulation.signons import DAY_SECONDS, signon_second
-from sprint_platform.title import COUNTRIES, Sessions, Title
+from sprint_platform.title import COUNTRIES, Sessions, Title, lobby_players
 
 # About this many players of a day share a (region, band): enough to fill lobbies within minutes.
 PLAYERS_PER_STRATUM = 2_000
 # Lobbies are dealt in blocks of seats; a block takes one of PATTERNS ways to cut it into lobbies.
 SEATS, PATTERNS = 128, 256
+# Where a lobby is larger than these players, a block has seats for many of it: what is left over
+# of a block is a small lobby.
+LARGE_LOBBY, LOBBIES_A_BLOCK = 10, 16
 # A player is ready for a match at most this long after signing on, or after the last one; where
 # few play, a lobby then waits for its last player.
 LONGEST_QUEUE_SECONDS = 600
@@ -166,7 +169,7 @@ class Matchmaker:
         row = np.arange(number.size, dtype=np.int64)
         first_of_stratum = np.searchsorted(stratum, stratum, side="left")
         seat = row - first_of_stratum
-        block, in_block = seat // SEATS, seat % SEATS
+        block, in_block = seat // self._seats, seat % self._seats
 
         # the block's pattern says which lobby of the block a seat is in, and which seat of it
         where = (np.int64(around) << 60) | (stratum << 40) | block
@@ -174,7 +177,7 @@ class Matchmaker:
             np.int64
         )
         lobby, in_lobby, teams = (table[pattern, in_block] for table in self._patterns)
-        session = (np.int64(around) << 60) | (stratum << 40) | (block * SEATS + lobby)
+        session = (np.int64(around) << 60) | (stratum << 40) | (block * self._seats + lobby)
 
         starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]])
         players = np.diff(np.r_[starts, row.size])
@@ -200,8 +203,10 @@ class Matchmaker:
         length = np.where(stays, session_length, left_after)
 
         low, high = self.settings.kills
-        # half chance, half how many played for how long, out of ten players for the longest time
-        busy = (players * match_length << 16) // (10 * self.settings.longest_seconds)
+        # half chance, half how many played for how long, out of ten players (the largest lobby's,
+        # where that has more) for the longest time
+        most = max(LARGE_LOBBY, self._largest_lobby)
+        busy = (players * match_length << 16) // (most * self.settings.longest_seconds)
         chance = top_bits(remix(key, stream_key(seed, "kills")), 16)
         total = low + ((high - low + 1) * (chance + busy) >> 17)
         total = np.where(players > 1, total, 0)[lobby_row]
@@ -245,21 +250,33 @@ class Matchmaker:
         return np.where(u < (mode - low) / span, rising, falling).astype(np.int32)
 
     @cached_property
+    def _largest_lobby(self) -> int:
+        shapes = [shape for shape, weight in self.settings.lobbies.items() if weight]
+        return max(lobby_players(shape) for shape in shapes)
+
+    @cached_property
+    def _seats(self) -> int:
+        """The seats of a block."""
+        large = self._largest_lobby > LARGE_LOBBY
+        return self._largest_lobby * LOBBIES_A_BLOCK if large else SEATS
+
+    @cached_property
     def _patterns(self) -> tuple[I64, I64, I64]:
         """Ways to cut a block of seats into lobbies: (lobby, seat within it, its teams), each of
-        shape (PATTERNS, SEATS). A block's last lobby takes what is left."""
+        shape (PATTERNS, seats). A block's last lobby takes what is left."""
+        seats = self._seats
         shapes = sorted(self.settings.lobbies.items())
         choose = picker([weight for _, weight in shapes])
-        lobby, in_lobby, teams = (np.zeros((PATTERNS, SEATS), np.int64) for _ in range(3))
-        draws = mix(stream_key(self.title.seed, "patterns"), np.arange(PATTERNS * SEATS)).reshape(
-            PATTERNS, SEATS
+        lobby, in_lobby, teams = (np.zeros((PATTERNS, seats), np.int64) for _ in range(3))
+        draws = mix(stream_key(self.title.seed, "patterns"), np.arange(PATTERNS * seats)).reshape(
+            PATTERNS, seats
         )
         for pattern in range(PATTERNS):
             seat = number = 0
-            while seat < SEATS:
+            while seat < seats:
                 shape = shapes[int(pick(choose, draws[pattern, number : number + 1])[0])][0]
                 wide, size = (int(part) for part in shape.split("x"))
-                end = min(seat + wide * size, SEATS)
+                end = min(seat + wide * size, seats)
                 lobby[pattern, seat:end] = number
                 in_lobby[pattern, seat:end] = np.arange(end - seat)
                 teams[pattern, seat:end] = min(wide, end - seat)
