@@ -1,27 +1,47 @@
-# Two commands are enough: `make demo` and `make test`. Both set up first, once.
+# Two commands are enough: `make demo` and `make test`. Both set up first, once: `make demo` what
+# running needs, `make test` the rest, too.
 PYTHON ?= python3
 BIN := .venv/bin
+SHELL := bash
 # the simulator's matrix products are small: more threads than one only cost
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test generate-data load-data ui dashboard docs bench clean setup lock lint types arrows dbt-parse
+.PHONY: demo test generate-data load-data ui dashboard docs bench clean setup setup-all lock lint types arrows \
+  dbt-parse wheel
 
 setup: .venv/.ready .env
 
-.venv/.ready: requirements.txt pyproject.toml
+setup-all: .venv/.ready-all .env
+
+.venv/.ready: requirements.txt pyproject.toml | .venv/bin/python
+	$(call install,requirements.txt)
+	@touch $@
+
+.venv/.ready-all: requirements-all.txt pyproject.toml | .venv/bin/python
+	$(call install,requirements-all.txt)
+	@touch .venv/.ready $@
+
+.venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or later is needed; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@echo "Setting up .venv (once; about a minute) ..."
+	@echo "Setting up, once: Python's environment in .venv"
 	@$(PYTHON) -m venv .venv
-	@# the list is complete, and pip cannot match hashes with a package that is asked for by its extras
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $@
+
+# The list is complete, and pip cannot match hashes with a package that is asked for by its extras.
+# pip's own output is a page for each package: it is counted instead, and shown where it fails.
+define install
+@echo "Setting up, once: $$(grep -c == $(1)) packages of $(1), about a minute"
+@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes \
+  --progress-bar off -r $(1) 2>&1 | tee .venv/install.log | awk -W interactive \
+  '/^Collecting/ && ++n % 25 == 0 {print "  " n " packages fetched"} /^Installing/ {print "  unpacking them"}' \
+  || { tail -n 20 .venv/install.log; exit 1; }
+@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+endef
 
 # `dagster` reads .env in the folder that it is started from; without a home it forgets its history.
 # It puts what .env says above what is exported: hence NAME=$${NAME:-value}. What else .env holds stays.
-.env: dagster.yaml
-	@mkdir -p .dagster && cp dagster.yaml .dagster/dagster.yaml
+.env: sprint_platform/dagster.yaml
+	@mkdir -p .dagster && cp sprint_platform/dagster.yaml .dagster/dagster.yaml
 	@grep -qs '^DAGSTER_HOME=' .env || \
 	  printf 'DAGSTER_HOME=$${DAGSTER_HOME:-%s}\n' '$(CURDIR)/.dagster' >> .env
 	@grep -qs '^OPENBLAS_NUM_THREADS=' .env || \
@@ -31,7 +51,7 @@ setup: .venv/.ready .env
 demo: setup
 	@$(BIN)/sprint demo
 
-test: setup
+test: setup-all
 	@$(MAKE) --no-print-directory lint types arrows dbt-parse
 	@# whole files to a worker: what a file builds once is built once
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
@@ -65,22 +85,30 @@ dashboard: setup
 	@$(BIN)/sprint dashboard
 
 # static pages in build/docs-site; nothing has to be run before it
-docs: setup
+docs: setup-all
 	@$(BIN)/sprint docs
 
-bench: setup
+bench: setup-all
 	@$(BIN)/python -m sprint_platform_tests.bench
 
 clean:
 	@# .env may hold somebody's credentials
 	if [ -f .env ] && ! grep -qvE '^(DAGSTER_HOME|OPENBLAS_NUM_THREADS)=' .env; then rm .env; fi
-	rm -rf .venv .dagster .cache build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .dagster .cache build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@# but what a studio delivered, and what was landed of it
 	find data -mindepth 1 -maxdepth 1 ! -name README.md ! -name landing ! -name landed -exec rm -rf {} +
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# writes requirements.txt anew from pyproject.toml; needs uv
+# the wheel, tried away from the checkout; it is left in dist/
+wheel: setup-all
+	@.ci/wheel dist
+
+# writes both lists anew from pyproject.toml; needs uv
 lock:
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-annotate --no-strip-extras --no-header \
-	  --output-file requirements.txt
+	$(call lock,requirements-all.txt,--extra dev)
+	$(call lock,requirements.txt,--extra dashboard --extra postgres --constraint requirements-all.txt)
+
+define lock
+uv pip compile pyproject.toml $(2) --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --no-annotate --no-strip-extras --no-header --output-file $(1)
+endef

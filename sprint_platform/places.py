@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from sprint_platform.core.checkout import project_root
+from sprint_platform.core.project import find_project, installed_root, project_root
 from sprint_platform.core.settings import SettingsError, settings, variable
 
 
@@ -13,7 +13,8 @@ from sprint_platform.core.settings import SettingsError, settings, variable
 def _absolute(path: Path) -> Path:
     # relative to the project's root, not the working directory: the Dagster daemon, dbt and a shell
     # may run in different folders and must mean the same one
-    return (project_root() / path.expanduser()).resolve()
+    path = path.expanduser()
+    return (path if path.is_absolute() else project_root() / path).resolve()
 
 
 @cache
@@ -46,6 +47,11 @@ def dagster_home() -> Path:
     return _absolute(settings().dagster_home)
 
 
+def dagster_config() -> Path:
+    """The configuration of Dagster's instance that a new home gets as its ``dagster.yaml``."""
+    return Path(__file__).resolve().parent / "dagster.yaml"
+
+
 def database_path() -> Path:
     """The one DuckDB file of all titles and domains."""
     return data_dir() / "sprint.duckdb"
@@ -62,8 +68,8 @@ def raw_dir(title: str, dataset: str) -> Path:
 
 
 def dbt_project_dir() -> Path:
-    """The dbt project of every title and domain."""
-    return project_root() / "sprint_dbt"
+    """The dbt project of every title and domain; installed, not the user's to write in."""
+    return installed_root() / "sprint_dbt"
 
 
 def dbt_target_dir(title: str) -> Path:
@@ -86,6 +92,11 @@ def made_catalogue_path() -> Path:
 
 def title_dirs() -> list[Path]:
     """Folders that hold title YAML files: the shipped ones, then the user's (``SPRINT_TITLES_DIR``,
-    one or several separated like ``PATH``). A later folder's title wins over an earlier one's."""
+    one or several separated like ``PATH``; ``titles`` in the project where it is not set). A later
+    folder's title wins over an earlier one's."""
     shipped = Path(__file__).resolve().parent / "titles"
-    return [shipped, *(_absolute(folder) for folder in settings().titles_dir)]
+    chosen = [_absolute(folder) for folder in settings().titles_dir]
+    project = find_project()
+    if not chosen and project is not None and (project / "titles").is_dir():
+        chosen = [project / "titles"]
+    return [shipped, *chosen]

@@ -35,6 +35,7 @@ from sprint_platform.orchestration.runs import build_models, selection_for
 from sprint_platform.orchestration.title_models import TitleTranslator
 from sprint_platform.orchestration.verification import verify_built
 from sprint_platform.places import (
+    dagster_config,
     data_dir,
     database_path,
     dbt_project_dir,
@@ -205,7 +206,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
     (folder / "titles").mkdir()
     (folder / "titles" / "tiny.yaml").write_text(TINY)
     (folder / "home").mkdir()
-    shutil.copy(project_root() / "dagster.yaml", folder / "home" / "dagster.yaml")
+    shutil.copy(dagster_config(), folder / "home" / "dagster.yaml")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPRINT_DATA_DIR", str(folder / "data"))
         patch.setenv("SPRINT_TITLES_DIR", str(folder / "titles"))

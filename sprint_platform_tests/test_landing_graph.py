@@ -28,7 +28,14 @@ from sprint_platform.landing.land import LandReport, land, landing_lock
 from sprint_platform.operations.days_to_build import title_lock
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.raw_assets import landed_files_key
-from sprint_platform.places import data_dir, database_path, project_root, published_dir, raw_dir
+from sprint_platform.places import (
+    dagster_config,
+    data_dir,
+    database_path,
+    project_root,
+    published_dir,
+    raw_dir,
+)
 from sprint_platform.storage.partitions import read_manifest
 from sprint_platform.title import Title
 from sprint_platform_tests.other_process import held_elsewhere, let_go, waiting_lines
@@ -56,7 +63,7 @@ def folders(
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "220")
     (tmp_path / "home").mkdir()
-    shutil.copy(project_root() / "dagster.yaml", tmp_path / "home" / "dagster.yaml")
+    shutil.copy(dagster_config(), tmp_path / "home" / "dagster.yaml")
     add_title(titles_folder, ARENA)
 
 

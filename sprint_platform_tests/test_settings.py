@@ -27,6 +27,7 @@ from sprint_platform.eventlog.settings import BatchSettings
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.storefront_models import StorefrontTranslator
 from sprint_platform.places import (
+    dagster_config,
     dagster_home,
     data_dir,
     dbt_project_dir,
@@ -367,7 +368,8 @@ def test_doctor_names_every_line_that_wins_in_dagsters_own_commands(
 def test_set_up_writes_lines_that_win_over_nothing_that_is_exported(
     tmp_path: Path, env_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("Makefile", "dagster.yaml"):
+    (tmp_path / "sprint_platform").mkdir()
+    for name in ("Makefile", "sprint_platform/dagster.yaml"):
         shutil.copy(project_root() / name, tmp_path / name)
     env_file.write_text("SPRINT_STORE_PRESET=small\nOPENBLAS_NUM_THREADS=2\n")
     os.utime(env_file, (0, 0))
@@ -418,9 +420,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     root, elsewhere = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("elsewhere")
     for name in ("sprint_platform", "sprint_dbt"):
         shutil.copytree(project_root() / name, root / name)
-    shutil.copy(project_root() / "dagster.yaml", root)
+    shutil.copy(project_root() / "pyproject.toml", root)
     (elsewhere / "home").mkdir()
-    shutil.copy(project_root() / "dagster.yaml", elsewhere / "home")
+    shutil.copy(dagster_config(), elsewhere / "home")
     (elsewhere / "titles").mkdir()
     (elsewhere / "titles" / "tiny.yaml").write_text(TINY)
     (elsewhere / "titles" / "broken.yaml").write_text("name: broken\n")

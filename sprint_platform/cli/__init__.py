@@ -10,12 +10,12 @@ from typing import NoReturn
 from rich.markup import escape
 
 from sprint_platform.cli.terminal import Problems, problems
-from sprint_platform.core.checkout import project_root
 from sprint_platform.core.errors import SprintError
 from sprint_platform.core.matrix_threads import limit_matrix_threads
+from sprint_platform.core.project import PROJECT, find_project
 from sprint_platform.core.settings import variable
 from sprint_platform.core.signals import Stopped, stopped_by_signals
-from sprint_platform.places import dagster_home
+from sprint_platform.places import dagster_config, dagster_home
 
 
 def main() -> None:
@@ -62,9 +62,14 @@ def prepare_environment() -> None:
     """Exports the settings that Dagster and numpy read from the environment, and makes Dagster's
     home. Raises SettingsError."""
     limit_matrix_threads()
+    if (project := find_project()) is None:
+        # `sprint init` makes one; a command that needs it says that there is none
+        return
+    # for processes that are started in other folders
+    os.environ[PROJECT] = str(project)
     home = dagster_home()
     os.environ[variable("dagster_home")] = str(home)
     home.mkdir(parents=True, exist_ok=True)
     instance = home / "dagster.yaml"
     if not instance.exists():
-        instance.write_bytes((project_root() / "dagster.yaml").read_bytes())
+        instance.write_bytes(dagster_config().read_bytes())

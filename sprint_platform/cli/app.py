@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from sprint_platform.cli import domain, eventlog, storefront
@@ -11,10 +14,12 @@ from sprint_platform.cli.demo import demo
 from sprint_platform.cli.docs import docs
 from sprint_platform.cli.doctor import doctor
 from sprint_platform.cli.export import export
+from sprint_platform.cli.init import init
 from sprint_platform.cli.land import land
 from sprint_platform.cli.plan import plan
 from sprint_platform.cli.run import run
 from sprint_platform.cli.score import score
+from sprint_platform.cli.terminal import out
 from sprint_platform.cli.titles import titles
 from sprint_platform.cli.ui import ui
 from sprint_platform.cli.verify import verify
@@ -25,8 +30,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A live-service game in a box, and the analytics platform that runs it.",
 )
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True)
+    ] = False,
+) -> None:
+    if show_version:
+        out.print(f"sprint {version('sprint-platform')}", highlight=False)
+        raise typer.Exit
+
+
 for command in (
-    run, demo, dashboard, ask, land, plan, verify, export, score, docs, titles, doctor, ui,
+    init, run, demo, dashboard, ask, land, plan, verify, export, score, docs, titles, doctor, ui,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(eventlog.app, name="eventlog")

@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.markup import escape
 
 from sprint_platform.cli.options import TitleOption
-from sprint_platform.cli.terminal import needs_extra, out
-from sprint_platform.core.checkout import project_root
+from sprint_platform.cli.terminal import Stop, needs_extra, out
+from sprint_platform.core.project import installed_root, is_checkout, project_root
 from sprint_platform.title import Title
 
 # Paths in the site.
@@ -24,6 +24,10 @@ def docs(title: TitleOption = "sprint") -> None:
     Nothing has to be there: the columns' types are read from empty tables, made for this.
     """
     began = time.perf_counter()
+    if not is_checkout():
+        raise Stop(
+            "the guides and notebooks are in a checkout of sprint-platform, not in its wheel"
+        )
     site = project_root() / "build" / "docs-site"
     unfinished = site.with_name(".docs-site")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -52,4 +56,4 @@ def write_site(folder: Path, title: Title) -> None:
         models.parent.mkdir()
         models.write_text(dbt_docs_page(title), encoding="utf-8")
         names = {"Models, sources and tests": MODELS.as_posix()}
-        write_pages(folder, project_root(), Path(sources), names)
+        write_pages(folder, installed_root(), Path(sources), names)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from sprint_platform.core.errors import SprintError
+from sprint_platform.core.project import how_to_install
 
 out = Console()
 problems = Console(stderr=True)
@@ -35,6 +36,5 @@ def needs_extra(extra: str, what: str) -> Iterator[None]:
         if error.name is None or error.name.startswith("sprint_platform"):
             raise
         raise Stop(
-            f"{what} needs {error.name}, which is not installed: make setup, or"
-            f" pip install --editable '.[{extra}]'"
+            f"{what} needs {error.name}, which is not installed: {how_to_install(extra)}"
         ) from error

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sprint_platform.cli.terminal import out, problems
-from sprint_platform.core.checkout import project_root
+from sprint_platform.core.project import project_root
 from sprint_platform.places import title_dirs
 from sprint_platform.title import Title, TitleError, title_names
 

@@ -31,8 +31,8 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from sprint_platform.core.checkout import project_root
 from sprint_platform.core.errors import SprintError
+from sprint_platform.core.project import find_project, installed_root, project_root
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -181,7 +181,7 @@ class _Variables(PydanticBaseSettingsSource):
 @cache
 def env_file() -> Path:
     """The path of the project's ``.env``; the file may not exist."""
-    return project_root() / ".env"
+    return (find_project() or installed_root()) / ".env"
 
 
 def read_env_file() -> dict[str, str]:

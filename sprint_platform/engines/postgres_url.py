@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sprint_platform.core.errors import SprintError, driver_line
+from sprint_platform.core.project import how_to_install
 from sprint_platform.core.settings import settings, variable
 
 # psycopg is an optional dependency
@@ -144,10 +145,7 @@ def read_place(url: str) -> Place:
         from psycopg.conninfo import conninfo_to_dict
         from psycopg.pq import Conninfo
     except ImportError:
-        raise PostgresError(
-            "psycopg is not installed: pip install -e '.[postgres]' in the project's root, or"
-            " make setup"
-        ) from None
+        raise PostgresError(f"psycopg is not installed: {how_to_install('postgres')}") from None
     wrong = PostgresError(
         f"{VARIABLE} is not a URL of PostgreSQL: it looks like {FORM}, where @ : / ? # % in a"
         " password are written as %40 %3A %2F %3F %23 %25"

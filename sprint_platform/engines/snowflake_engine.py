@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sprint_platform.core.errors import driver_line
+from sprint_platform.core.project import how_to_install
 from sprint_platform.dataset import TYPES, Dataset
 from sprint_platform.engines.engine import Engine, LoadError
 from sprint_platform.engines.snowflake_credentials import SnowflakeCredentials, SnowflakeError
@@ -52,8 +53,7 @@ def open_snowflake(
         import snowflake.connector as connector
     except ImportError as error:
         raise SnowflakeError(
-            "Snowflake's connector is not installed: pip install -e '.[snowflake]' in the project's"
-            " root, or make setup"
+            f"Snowflake's connector is not installed: {how_to_install('snowflake')}"
         ) from error
     place = {
         "host": credentials.host,

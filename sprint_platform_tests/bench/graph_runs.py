@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from sprint_platform.places import dbt_project_dir, dbt_target_dir, project_root
+from sprint_platform.places import dagster_config, dbt_project_dir, dbt_target_dir, project_root
 
 BIN = Path(sys.executable).parent
 GRAPH = "sprint_platform.definitions"
@@ -40,7 +40,7 @@ def fresh_folders() -> Iterator[dict[str, str]]:
     folder = Path(tempfile.mkdtemp(prefix="sprint-bench-"))
     (folder / "home").mkdir()
     (folder / "data").mkdir()
-    shutil.copy(project_root() / "dagster.yaml", folder / "home" / "dagster.yaml")
+    shutil.copy(dagster_config(), folder / "home" / "dagster.yaml")
     mine = {"SPRINT_DATA_DIR": str(folder / "data"), "DAGSTER_HOME": str(folder / "home")}
     before = {name: os.environ.get(name) for name in mine}
     os.environ.update(mine)

@@ -1,0 +1,106 @@
+"""`sprint init`: a project of one's own."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import shutil
+from hashlib import blake2b
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from sprint_platform.cli.terminal import Stop, out
+from sprint_platform.places import dagster_config
+from sprint_platform.title import RESERVED_NAMES, Title, title_names
+
+TEMPLATE = Path(__file__).resolve().parents[1] / "new_project"
+# the name that the template's files have and say
+PLACEHOLDER = "mygame"
+# Dagster reads .env in the folder that it is started from, and puts it above what is exported:
+# hence NAME=${NAME:-value}.
+ENV_FILE = """\
+DAGSTER_HOME=${{DAGSTER_HOME:-{home}}}
+OPENBLAS_NUM_THREADS=${{OPENBLAS_NUM_THREADS:-1}}
+"""
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="A new or an empty folder.")],
+    name: Annotated[
+        str | None,
+        typer.Option(help="The game's name \\[default: the folder's], in lower-case letters."),
+    ] = None,
+) -> None:
+    """Make a project of your own: a title, its data and Dagster's home in one folder."""
+    folder = folder.expanduser().resolve()
+    name = _checked_name(name or folder.name)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Stop(f"{folder} is there and not empty: name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_project(folder, name)
+    out.print(f"{name} is in [bold]{escape(str(folder))}[/]. Now:", highlight=False, soft_wrap=True)
+    for command, what in (
+        (f"cd {escape(shlex.quote(str(folder)))}", ""),
+        (f"sprint run --title {name}", "seven days through the whole graph"),
+        ("sprint dashboard", "them in the browser"),
+        ("sprint ui", "the Dagster UI"),
+    ):
+        line = f"  [bold]{command}[/]" + " " * (28 - len(command)) * bool(what) + what
+        out.print(line, highlight=False, soft_wrap=True)
+
+
+def write_project(folder: Path, name: str) -> None:
+    """Writes the project's files into the folder: the template with the name in place of
+    ``mygame``, a title like ``sprint``, ``.env`` and Dagster's home."""
+    launch = Title.load("sprint").launch_date
+    words = {PLACEHOLDER: name, "VERSION": version("sprint-platform"), "LAUNCH": str(launch)}
+    for source in sorted(path for path in TEMPLATE.rglob("*") if path.is_file()):
+        if "__pycache__" in source.parts:
+            continue
+        text = source.read_text(encoding="utf-8")
+        for word, value in words.items():
+            text = text.replace(word, value)
+        relative = source.relative_to(TEMPLATE).as_posix().replace(PLACEHOLDER, name)
+        _write(folder / relative, text)
+    _write(folder / "titles" / f"{name}.yaml", _title_like_sprint(name))
+    home = folder / ".dagster"
+    _write(folder / ".env", ENV_FILE.format(home=home))
+    home.mkdir()
+    shutil.copyfile(dagster_config(), home / "dagster.yaml")
+    (folder / "data").mkdir()
+
+
+def _checked_name(name: str) -> str:
+    """The name. Raises Stop where it cannot be both a title's and a Python package's."""
+    if not re.fullmatch("[a-z][a-z0-9_]{0,30}", name):
+        raise Stop(
+            f"'{name}' is no name for a game: lower-case letters, digits and _;"
+            " give another with --name"
+        )
+    if name in RESERVED_NAMES or name in title_names() or importlib.util.find_spec(name):
+        raise Stop(f"the name {name} is taken: give another with --name")
+    return name
+
+
+def _title_like_sprint(name: str) -> str:
+    """The YAML of a title that has the settings of ``sprint``, with a seed of its own."""
+    shipped = (TEMPLATE.parent / "titles" / "sprint.yaml").read_text(encoding="utf-8")
+    text = shipped[shipped.index("name: sprint") :]
+    own = {
+        "name": name,
+        "description": "A game of our own",
+        "seed": str(int.from_bytes(blake2b(name.encode(), digest_size=4).digest())),
+    }
+    for setting, value in own.items():
+        text = re.sub(f"^{setting}: .*$", f"{setting}: {value}", text, flags=re.MULTILINE)
+    return f"# Begin with its description, seed and growth: a wrong value is refused.\n{text}"
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
