@@ -1,0 +1,113 @@
+"""The titles that are shipped as examples: each runs a day through the whole graph."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from sprint_platform.core.window import Window
+from sprint_platform.orchestration.runs import build_landed, land_files, run_graph
+from sprint_platform.places import data_dir, database_path, installed_root
+from sprint_platform.title import Title, title_names
+
+EXAMPLES = installed_root() / "examples"
+TITLES = sorted(path.stem for path in (EXAMPLES / "titles").glob("*.yaml"))
+
+
+@pytest.fixture
+def place(parsed_data_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A data folder, with the examples' titles; those that are simulated have fewer players."""
+    titles = tmp_path / "titles"
+    shutil.copytree(EXAMPLES / "titles", titles)
+    for path in titles.glob("*.yaml"):
+        text = path.read_text().replace("starting_players: 1000", "starting_players: 60")
+        path.write_text(text.replace("players: 200000", "players: 30000"))
+    monkeypatch.setenv("SPRINT_TITLES_DIR", str(titles))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    return parsed_data_folder
+
+
+def numbers(query: str) -> tuple:
+    with duckdb.connect(str(database_path()), read_only=True) as con:
+        found = con.execute(query).fetchone()
+        assert found is not None
+        return found
+
+
+def test_they_are_those_that_the_docs_name() -> None:
+    assert TITLES == ["arena", "classic", "muddy", "pitch", "royale"]
+
+
+def land(name: str) -> None:
+    shutil.copytree(EXAMPLES / "landing" / name, data_dir() / "landing" / name)
+    title = Title.load(name)
+    ended, report = land_files(title)
+    assert ended.success, ended.failures
+    assert report is not None
+    days = report.days
+    for run in build_landed(title, [Window.of(days[0], days[-1])]):
+        assert run.success, run.failures
+
+
+@pytest.mark.usefixtures("place")
+def test_all_of_them_are_titles() -> None:
+    assert set(TITLES) < set(title_names())
+    assert all(Title.load(name).description for name in TITLES)
+
+
+@pytest.mark.usefixtures("place")
+def test_arena_lands_as_its_page_says() -> None:
+    land("arena")
+    accepted = numbers("select count(*) from arena_raw.event_heartbeat")
+    assert accepted == (6,)
+    close = numbers(
+        "select sum(close_encounter_count) from arena_mart.session_close_encounters_daily"
+    )
+    assert close == (2,)
+
+
+@pytest.mark.usefixtures("place")
+def test_pitch_lands_a_game_without_height() -> None:
+    land("pitch")
+    assert numbers(
+        "select count(*), min(position_z), max(position_z) from pitch_raw.event_heartbeat"
+    ) == (
+        240,
+        0,
+        0,
+    )
+    counted = numbers("select close_encounter_count from pitch_mart.session_close_encounters_daily")
+    # the middles of the teams pass each other once, between the 40th second and the 51st
+    assert counted == (1,)
+
+
+@pytest.mark.usefixtures("place")
+def test_royale_fills_lobbies_of_sixty_in_teams_of_three() -> None:
+    title = Title.load("royale")
+    day = date(2025, 1, 1)
+    run = run_graph(title, day, day)
+    assert run.success, run.failures
+    largest = "select max(players), max(teams) from (select count(*) as players,"
+    largest += (
+        " count(distinct team_id) as teams from royale_raw.event_session group by session_id)"
+    )
+    assert numbers(largest) == (60, 20)
+
+
+@pytest.mark.parametrize("name", ["classic", "muddy"])
+@pytest.mark.usefixtures("place")
+def test_a_day_of_a_simulated_one_is_built(name: str) -> None:
+    title = Title.load(name)
+    run = run_graph(title, title.launch_date, title.launch_date)
+    assert run.success, run.failures
+    sessions, most = numbers(
+        "select count(*), max(n) from (select player_id, count(*) as n"
+        f" from {name}_raw.event_session group by 1)"
+    )
+    assert sessions > 0
+    if name == "classic":
+        assert most == 1
