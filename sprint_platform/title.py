@@ -9,6 +9,7 @@ from datetime import date
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from stat import S_ISREG
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -32,6 +33,9 @@ from sprint_platform.places import title_dirs
 SIMULATION_VERSION = 1
 # Raise when landing reads other records from the same files: they are then read again.
 LANDING_VERSION = 1
+
+# No title comes near; what is beyond was not written by hand.
+MOST_BYTES, MOST_VALUES = 1_000_000, 100_000
 
 ARCHETYPES = ("daily", "weekday", "cyclical")
 SPENDER_CLUSTERS = ("none", "minnow", "dolphin", "whale")
@@ -475,14 +479,19 @@ class Title(_Part):
     @staticmethod
     def load(name: str) -> Title:
         """The title of that name. Raises TitleError with one line when it is unknown or wrong."""
-        path = _title_files().get(name)
-        if path is None:
-            known = ", ".join(title_names()) or "none"
-            raise TitleError(
-                f"unknown title '{name}': there is no {name}.yaml in the titles folders"
-                f" (known titles: {known}); SPRINT_TITLES_DIR adds a folder"
-            )
-        return read_title(path)
+        return read_title(title_file(name))
+
+
+def title_file(name: str) -> Path:
+    """The YAML file of the title of that name. Raises TitleError where there is none."""
+    found = _title_files()
+    if name not in found:
+        known = ", ".join(sorted(found)) or "none"
+        raise TitleError(
+            f"unknown title '{name}': there is no {name}.yaml in the titles folders"
+            f" (known titles: {known}); SPRINT_TITLES_DIR adds a folder"
+        )
+    return found[name]
 
 
 def title_names() -> list[str]:
@@ -490,27 +499,57 @@ def title_names() -> list[str]:
     return sorted(_title_files())
 
 
+def valid_titles() -> tuple[list[Title], list[str]]:
+    """Every title whose file is valid, by name; and an error in one line for each other file, which
+    must not stop the other games' commands and schedules."""
+    titles, errors = [], []
+    for name in title_names():
+        try:
+            titles.append(Title.load(name))
+        except TitleError as error:
+            errors.append(str(error))
+    return titles, errors
+
+
 def _title_files() -> dict[str, Path]:
     files: dict[str, Path] = {}
     for folder in title_dirs():
-        if not folder.is_dir():
-            raise TitleError(f"SPRINT_TITLES_DIR: {folder} is not a folder")
-        for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-            files[path.stem] = path
+        try:
+            paths = sorted(folder.iterdir())
+        except OSError as error:
+            what = "cannot be read" if folder.is_dir() else "is not a folder"
+            raise TitleError(f"SPRINT_TITLES_DIR: {folder} {what}") from error
+        for path in paths:
+            # hidden ones are editors' locks and backups
+            if path.suffix in (".yaml", ".yml") and not path.name.startswith("."):
+                files[path.stem] = path
     return files
 
 
 def read_title(path: Path) -> Title:
     """The title in a YAML file. Raises TitleError: one line with the file, the value's path in it,
     what is wrong and what is allowed."""
-    stat = path.stat()
-    return _read_title(path, stat.st_mtime_ns, stat.st_size)
+    try:
+        stat = path.stat()
+        # anything else may be endless, or nobody's to read
+        if not S_ISREG(stat.st_mode):
+            raise TitleError(f"{path}: it is not a file")
+        if stat.st_size > MOST_BYTES:
+            raise TitleError(f"{path}: a title has at most {MOST_BYTES:,} bytes")
+        return _read_title(path, stat.st_mtime_ns, stat.st_size)
+    except OSError as error:
+        raise TitleError(f"{path} cannot be read: {error.strerror}") from error
 
 
 @lru_cache(maxsize=64)
 def _read_title(path: Path, _changed: int, _size: int) -> Title:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        node = loader.get_single_node()
+        values = _values(node, {})
+        content = loader.construct_document(node) if node and values <= MOST_VALUES else None
+    except RecursionError as error:
+        raise TitleError(f"{path}: its values are nested too deeply") from error
     except (yaml.YAMLError, ValueError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" line {where.line + 1}" if where else ""
@@ -519,6 +558,9 @@ def _read_title(path: Path, _changed: int, _size: int) -> Title:
         if isinstance(error, UnicodeDecodeError):
             reason = "it is not UTF-8 text"
         raise TitleError(f"{path}:{line} is not YAML: {reason}") from error
+    # a few lines of aliases within aliases stand for more values than a machine can hold
+    if values > MOST_VALUES:
+        raise TitleError(f"{path}: a title has at most {MOST_VALUES:,} values")
     if not isinstance(content, dict):
         raise TitleError(f"{path}: a title is a mapping of settings, this file holds none")
     try:
@@ -528,6 +570,20 @@ def _read_title(path: Path, _changed: int, _size: int) -> Title:
     if title.name != path.stem:
         raise TitleError(f"{path}: name: is '{title.name}', but the file's name says '{path.stem}'")
     return title
+
+
+def _values(node: yaml.Node | None, counted: dict[int, int]) -> int:
+    """How many values the node stands for, where every alias is one more copy."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in counted:
+        # an alias within what it names has no end
+        counted[id(node)] = MOST_VALUES + 1
+        parts = node.value
+        if isinstance(node, yaml.MappingNode):
+            parts = [part for pair in node.value for part in pair]
+        counted[id(node)] = 1 + sum(_values(part, counted) for part in parts)
+    return counted[id(node)]
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,8 @@ import pytest
 import yaml
 
 from sprint_platform.simulation.world import World
-from sprint_platform.title import Title, TitleError, read_title, title_names
+from sprint_platform.title import Title, TitleError, read_title, title_names, valid_titles
+from sprint_platform_tests.command_line import run_sprint
 from sprint_platform_tests.worlds import title_like
 
 SHIPPED = Path(__file__).parent.parent / "sprint_platform" / "titles"
@@ -273,3 +277,45 @@ def test_a_fingerprint_covers_what_makes_the_data_and_no_more() -> None:
         Title.load("leap"),
     ):
         assert other.fingerprint != title.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda path: path.mkdir(), "it is not a file"),
+        (lambda path: path.symlink_to(path.name), "cannot be read"),
+        (lambda path: path.symlink_to("gone"), "cannot be read"),
+        (os.mkfifo, "it is not a file"),
+        (lambda path: path.write_text("a: " * 200_000 + "1"), "is not YAML"),
+        (lambda path: path.write_text("[" * 100_000), "nested too deeply"),
+        (lambda path: path.write_text("a" * 1_000_001), "at most 1,000,000 bytes"),
+        (
+            lambda path: path.write_text(
+                "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+                + "".join(
+                    f"{n}: &{n} [{', '.join([f'*{before}'] * 10)}]\n"
+                    for before, n in pairwise("abcdefgh")
+                )
+            ),
+            "at most 100,000 values",
+        ),
+        (lambda path: path.write_text("a: &a [*a]"), "at most 100,000 values"),
+        (lambda path: path.write_bytes(b"\xff\xfe\x00"), "not UTF-8"),
+        (lambda path: path.write_text(""), "this file holds none"),
+    ],
+)
+def test_an_odd_entry_in_a_titles_folder_is_left_out_in_one_line(
+    titles_folder: Path, spoil: Callable[[Path], object], reason: str
+) -> None:
+    spoil(titles_folder / "odd.yaml")
+    # an editor's lock, which links to no file
+    (titles_folder / ".#sprint.yaml").symlink_to("somebody@somewhere.1")
+    titles, (error,) = valid_titles()
+    assert [title.name for title in titles] == ["leap", "sprint"]
+    assert str(titles_folder / "odd.yaml") in error
+    assert reason in error
+    assert "\n" not in error
+    ended = run_sprint(["titles"], dict(os.environ))
+    assert ended.returncode == 0
+    assert "sprint" in ended.stdout
+    assert reason in ended.stderr

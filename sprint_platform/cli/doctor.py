@@ -14,7 +14,7 @@ from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.core.locks import Lock
 from sprint_platform.core.settings import env_file, settings, winning_over_exported
 from sprint_platform.places import dagster_home, data_dir, database_path
-from sprint_platform.title import Title, TitleError, title_names
+from sprint_platform.title import Title, title_names, valid_titles
 
 PACKAGES = (
     "dagster", "dagster-dbt", "dbt-core", "dbt-duckdb", "duckdb", "polars",
@@ -55,15 +55,8 @@ def doctor() -> None:
     row("warehouse", size)
     row("lease", holder_of(warehouse_lock()) or "free")
     row("Dagster's home", str(dagster_home()))
-    wrong: list[str] = settings().refusals()
-    games = []
-    for name in title_names():
-        try:
-            game = Title.load(name)
-        except TitleError as error:
-            wrong.append(str(error))
-            continue
-        games.append(game)
+    games, errors = valid_titles()
+    wrong = [*settings().refusals(), *errors]
     landed = [game for game in games if game.lands]
     row("titles", ", ".join(title_names()))
     for game in landed:

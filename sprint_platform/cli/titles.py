@@ -9,8 +9,7 @@ from rich.table import Table
 
 from sprint_platform.cli.terminal import out, problems
 from sprint_platform.core.project import project_root
-from sprint_platform.places import title_dirs
-from sprint_platform.title import Title, TitleError, title_names
+from sprint_platform.title import title_file, valid_titles
 
 
 def titles() -> None:
@@ -18,13 +17,8 @@ def titles() -> None:
     table = Table()
     for heading in ("title", "launch", "source", "growth", "encounters", "file"):
         table.add_column(heading)
-    wrong = []
-    for name in title_names():
-        try:
-            game = Title.load(name)
-        except TitleError as error:
-            wrong.append(str(error))
-            continue
+    games, wrong = valid_titles()
+    for game in games:
         growth = "-"
         if game.simulation is not None:
             plan = game.simulation.growth
@@ -36,12 +30,12 @@ def titles() -> None:
             )
         near = game.encounters
         table.add_row(
-            name,
+            game.name,
             str(game.launch_date),
             f"{game.source}, with faults" if game.faults is not None else game.source,
             growth,
             f"{near.word}s: {near.distance:g} units, {near.gap_seconds} s",
-            escape(str(_title_file(name))),
+            escape(str(_title_file(game.name))),
         )
     out.print(table)
     for line in wrong:
@@ -49,8 +43,6 @@ def titles() -> None:
 
 
 def _title_file(name: str) -> Path:
-    found = [
-        path for folder in title_dirs() for path in folder.glob("*.y*ml") if path.stem == name
-    ][-1]
+    found = title_file(name)
     root = project_root()
     return found.relative_to(root) if found.is_relative_to(root) else found

@@ -37,7 +37,7 @@ from sprint_platform.orchestration.title_models import (
     build_title_models,
 )
 from sprint_platform.storefront.contracts import DOMAIN as STOREFRONT
-from sprint_platform.title import Title, TitleError, title_names
+from sprint_platform.title import Title, valid_titles
 from sprint_platform.transform.dbt_manifest import Node, graph_manifest
 
 
@@ -154,12 +154,8 @@ def _outside_definitions() -> Iterator[dg.Definitions]:
 
 
 def loaded_titles() -> list[Title]:
-    """Every title whose YAML is valid. Another one is reported in one line and left out: a typo in
-    one game must not stop the others' schedules."""
-    titles = []
-    for name in title_names():
-        try:
-            titles.append(Title.load(name))
-        except TitleError as error:
-            dg.get_dagster_logger().error(f"title {name} is left out: {error}")
+    """Every title whose YAML is valid. Another one is reported in one line and left out."""
+    titles, errors = valid_titles()
+    for error in errors:
+        dg.get_dagster_logger().error(f"a title is left out: {error}")
     return titles
