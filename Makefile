@@ -32,8 +32,9 @@ setup-all: .venv/.ready-all .env
 define install
 @echo "Setting up, once: $$(grep -c == $(1)) packages of $(1), about a minute"
 @set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes \
-  --progress-bar off -r $(1) 2>&1 | tee .venv/install.log | awk -W interactive \
-  '/^Collecting/ && ++n % 25 == 0 {print "  " n " packages fetched"} /^Installing/ {print "  unpacking them"}' \
+  --progress-bar off -r $(1) 2>&1 | tee .venv/install.log | awk \
+  '/^Collecting/ && ++n % 25 == 0 {print "  " n " packages fetched"; fflush()} \
+  /^Installing/ {print "  unpacking them"; fflush()}' \
   || { tail -n 20 .venv/install.log; exit 1; }
 @$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 endef

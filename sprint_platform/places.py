@@ -91,12 +91,11 @@ def made_catalogue_path() -> Path:
 
 
 def title_dirs() -> list[Path]:
-    """Folders that hold title YAML files: the shipped ones, then the user's (``SPRINT_TITLES_DIR``,
-    one or several separated like ``PATH``; ``titles`` in the project where it is not set). A later
+    """Folders that hold title YAML files: the shipped ones, ``titles`` in the project where that is
+    there, then those of ``SPRINT_TITLES_DIR`` (one or several separated like ``PATH``). A later
     folder's title wins over an earlier one's."""
-    shipped = Path(__file__).resolve().parent / "titles"
-    chosen = [_absolute(folder) for folder in settings().titles_dir]
+    folders = [Path(__file__).resolve().parent / "titles"]
     project = find_project()
-    if not chosen and project is not None and (project / "titles").is_dir():
-        chosen = [project / "titles"]
-    return [shipped, *chosen]
+    if project is not None and (project / "titles").is_dir():
+        folders.append(project / "titles")
+    return [*folders, *(_absolute(folder) for folder in settings().titles_dir)]

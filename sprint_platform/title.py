@@ -488,8 +488,8 @@ def title_file(name: str) -> Path:
     if name not in found:
         known = ", ".join(sorted(found)) or "none"
         raise TitleError(
-            f"unknown title '{name}': there is no {name}.yaml in the titles folders"
-            f" (known titles: {known}); SPRINT_TITLES_DIR adds a folder"
+            f"unknown title '{name}': there is no {name}.yaml in the project's folder titles, nor"
+            f" in those that SPRINT_TITLES_DIR names (known titles: {known})"
         )
     return found[name]
 
@@ -518,7 +518,7 @@ def _title_files() -> dict[str, Path]:
             paths = sorted(folder.iterdir())
         except OSError as error:
             what = "cannot be read" if folder.is_dir() else "is not a folder"
-            raise TitleError(f"SPRINT_TITLES_DIR: {folder} {what}") from error
+            raise TitleError(f"the titles folder {folder} {what}: see SPRINT_TITLES_DIR") from error
         for path in paths:
             # hidden ones are editors' locks and backups
             if path.suffix in (".yaml", ".yml") and not path.name.startswith("."):
@@ -550,6 +550,9 @@ def _read_title(path: Path, _changed: int, _size: int) -> Title:
         content = loader.construct_document(node) if node and values <= MOST_VALUES else None
     except RecursionError as error:
         raise TitleError(f"{path}: its values are nested too deeply") from error
+    # a tag such as !!int with nothing behind it: PyYAML then fails in its own code
+    except (LookupError, AttributeError, TypeError) as error:
+        raise TitleError(f"{path} is not YAML: a tag does not go with its value") from error
     except (yaml.YAMLError, ValueError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" line {where.line + 1}" if where else ""

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.internal.conjecture import providers
 
+from sprint_platform import places
 from sprint_platform.core import settings as project_settings
 from sprint_platform.simulation.world import World
 from sprint_platform.title import Title
@@ -27,8 +28,9 @@ providers._get_local_constants = lambda: providers._local_constants
 
 @pytest.fixture(scope="session", autouse=True)
 def no_env_file() -> Iterator[None]:
-    """The ``.env`` of whoever runs the tests is not read."""
+    """The ``.env`` and the titles of whoever runs the tests are not read."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(places, "find_project", lambda: None)
         patch.setattr(project_settings, "env_file", lambda: Path("/not/there/.env"))
         yield
 

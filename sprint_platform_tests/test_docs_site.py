@@ -210,7 +210,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "LICENSE").write_text("MIT\n")
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "run.py").write_text("run()\n")
-    monkeypatch.setattr("sprint_platform.cli.docs.project_root", lambda: tmp_path)
+    for root in ("installed_root", "project_root"):
+        monkeypatch.setattr(f"sprint_platform.cli.docs.{root}", lambda: tmp_path)
     monkeypatch.setattr("sprint_platform.transform.dbt_docs.dbt_docs_page", lambda title: "")
     return tmp_path
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sprint_platform.core.project import PROJECT, find_project, installed_root
+from sprint_platform.core.project import PROJECT, ProjectError, find_project, installed_root
 from sprint_platform.core.settings import Settings
 
 # a setting of whoever runs the tests is none of the project's
@@ -49,10 +49,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_no_word_of_the_template_is_left(project: Path) -> None:
     for path in project.rglob("*"):
-        assert "mygame" not in path.name
-        if path.is_file():
-            text = path.read_text()
-            assert not {"mygame", "VERSION", "LAUNCH"} & set(text.replace('"', " ").split())
+        text = path.name + (path.read_text() if path.is_file() else "")
+        assert [word for word in ("mygame", "VERSION", "LAUNCH") if word in text] == []
 
 
 def test_its_titles_and_data_are_found_from_every_folder_in_it(project: Path) -> None:
@@ -96,6 +94,10 @@ def test_dg_accepts_the_checkout() -> None:
         (("numpy",), "the name numpy is taken"),
         (("sprint",), "the name sprint is taken"),
         (("gold",), "the name gold is taken"),
+        (("data",), "the name data is taken"),
+        (("class",), "the name class is taken"),
+        (("yes",), "the name yes is taken"),
+        (("mine.txt/game",), "cannot be made: Not a directory"),
         ((".", "--name", "arcade"), "is there and not empty"),
     ],
 )
@@ -120,3 +122,13 @@ def test_a_named_project_wins_over_the_folder_and_the_folder_over_the_checkout(
     assert find() == project
     monkeypatch.setenv(PROJECT, str(tmp_path))
     assert find() == tmp_path
+    monkeypatch.setenv(PROJECT, str(tmp_path / "typo"))
+    with pytest.raises(ProjectError, match=f"{PROJECT} names .*typo, which is not a folder"):
+        find()
+
+
+def test_a_clone_of_an_empty_repository_becomes_a_project(tmp_path: Path) -> None:
+    clone = tmp_path / "my-game"
+    (clone / ".git").mkdir(parents=True)
+    sprint(clone, "init", ".")
+    assert (clone / "titles" / "my_game.yaml").exists()

@@ -227,7 +227,7 @@ def test_a_titles_folder_that_is_none_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPRINT_TITLES_DIR", str(tmp_path / "nowhere"))
-    with pytest.raises(TitleError, match=r"^SPRINT_TITLES_DIR: .*nowhere is not a folder$"):
+    with pytest.raises(TitleError, match=r"^the titles folder .*nowhere is not a folder: "):
         title_names()
 
 
@@ -300,6 +300,8 @@ def test_a_fingerprint_covers_what_makes_the_data_and_no_more() -> None:
             "at most 100,000 values",
         ),
         (lambda path: path.write_text("a: &a [*a]"), "at most 100,000 values"),
+        (lambda path: path.write_text('seed: !!int ""'), "a tag does not go with its value"),
+        (lambda path: path.write_text("seed: !!bool x"), "a tag does not go with its value"),
         (lambda path: path.write_bytes(b"\xff\xfe\x00"), "not UTF-8"),
         (lambda path: path.write_text(""), "this file holds none"),
     ],

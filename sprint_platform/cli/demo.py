@@ -8,6 +8,7 @@ from rich.table import Table
 from sprint_platform.cli.options import read_days
 from sprint_platform.cli.run import Entrypoint, run_days
 from sprint_platform.cli.terminal import out
+from sprint_platform.core.project import find_project, installed_root
 from sprint_platform.places import database_path, published_dir
 from sprint_platform.title import Title
 
@@ -37,8 +38,10 @@ def demo() -> None:
     days = read_days(game, None, None)
     run_days(game, days, Entrypoint.all, reuse=False)
     _print_answers(game)
-    out.print("\nThese seven days in the browser:                [bold]make dashboard[/]")
-    out.print("The Dagster UI, with this run and its lineage:  [bold]make ui[/]")
+    # the README's commands where there is a Makefile
+    command = "make" if find_project() == installed_root() else "sprint"
+    out.print(f"\nThese seven days in the browser:                [bold]{command} dashboard[/]")
+    out.print(f"The Dagster UI, with this run and its lineage:  [bold]{command} ui[/]")
     for what, where in (
         ("The warehouse (DuckDB):                         ", database_path()),
         ("For notebooks and BI tools:                     ", published_dir()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import keyword
 import re
 import shlex
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 from rich.markup import escape
 
 from sprint_platform.cli.terminal import Stop, out
@@ -19,6 +21,8 @@ from sprint_platform.places import dagster_config
 from sprint_platform.title import RESERVED_NAMES, Title, title_names
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "new_project"
+# folders of a project that its package cannot be
+FOLDERS = ("build", "data", "titles", "wheels")
 # the name that the template's files have and say
 PLACEHOLDER = "mygame"
 # Dagster reads .env in the folder that it is started from, and puts it above what is exported:
@@ -38,11 +42,14 @@ def init(
 ) -> None:
     """Make a project of your own: a title, its data and Dagster's home in one folder."""
     folder = folder.expanduser().resolve()
-    name = _checked_name(name or folder.name)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise Stop(f"{folder} is there and not empty: name a new folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_project(folder, name)
+    name = _checked_name(name or folder.name.lower().replace("-", "_"))
+    try:
+        if folder.exists() and any(path.name != ".git" for path in folder.iterdir()):
+            raise Stop(f"{folder} is there and not empty: name a new folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_project(folder, name)
+    except OSError as error:
+        raise Stop(f"{folder} cannot be made: {error.strerror}") from error
     out.print(f"{name} is in [bold]{escape(str(folder))}[/]. Now:", highlight=False, soft_wrap=True)
     for command, what in (
         (f"cd {escape(shlex.quote(str(folder)))}", ""),
@@ -82,7 +89,10 @@ def _checked_name(name: str) -> str:
             f"'{name}' is no name for a game: lower-case letters, digits and _;"
             " give another with --name"
         )
-    if name in RESERVED_NAMES or name in title_names() or importlib.util.find_spec(name):
+    # YAML takes some words for truth values
+    other = keyword.iskeyword(name) or not isinstance(yaml.safe_load(name), str)
+    taken = name in {*RESERVED_NAMES, *FOLDERS, *title_names()} or importlib.util.find_spec(name)
+    if other or taken:
         raise Stop(f"the name {name} is taken: give another with --name")
     return name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import signal
@@ -32,13 +33,13 @@ SERIOUS = re.compile(r"- .{0,8}(ERROR|CRITICAL).{0,8} -")
 
 
 def ui(
-    port: Annotated[int, typer.Option(help="The port, on loopback.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port, on loopback.")] = 3000,
 ) -> None:
     """Open the Dagster UI on loopback, with the daemon of schedules; it says when it is ready.
 
-    History is stored in DAGSTER_HOME, and there, in ui.log, what the services log.
+    History is stored in DAGSTER_HOME, and there, in ui-PORT.log, what the services log.
     """
-    path = dagster_home() / "ui.log"
+    path = dagster_home() / f"ui-{port}.log"
     root = project_root()
     command = [
         # "superseded by dg dev", which is a development tool that users need not have
@@ -99,10 +100,12 @@ def _log_lines(lines: IO[str], log: IO[str]) -> None:
 
 
 def _answers(address: str) -> bool:
+    # on loopback, whatever proxy the environment names
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.urlopen(f"{address}/server_info", timeout=2):
+        with opener.open(f"{address}/server_info", timeout=2):
             return True
-    except urllib.error.HTTPError:
+    except (urllib.error.HTTPError, http.client.HTTPException):
         # another program answers
         return True
     except OSError:

@@ -31,9 +31,13 @@ def installed_root() -> Path:
 def find_project() -> Path | None:
     """The project's folder, an absolute path without symbolic links: the one that
     ``SPRINT_PROJECT`` names, else the nearest at or above the working directory that `sprint init`
-    made, else the checkout. None where the package was installed and none of these is there."""
+    made, else the checkout. None where the package was installed and none of these is there.
+    Raises ProjectError where ``SPRINT_PROJECT`` names no folder."""
     if named := os.environ.get(PROJECT):
-        return Path(named).expanduser().resolve()
+        folder = Path(named).expanduser().resolve()
+        if not folder.is_dir():
+            raise ProjectError(f"{PROJECT} names {folder}, which is not a folder")
+        return folder
     try:
         here = Path.cwd()
     except FileNotFoundError:
@@ -53,7 +57,10 @@ def is_checkout() -> bool:
 
 def how_to_install(extra: str) -> str:
     """The command that installs what the extra of ``sprint-platform`` needs."""
-    return "make setup-all" if is_checkout() else f"pip install 'sprint-platform[{extra}]'"
+    if not is_checkout():
+        return f"pip install 'sprint-platform[{extra}]'"
+    root = installed_root()
+    return "make setup-all" if find_project() == root else f"make -C '{root}' setup-all"
 
 
 def project_root() -> Path:
