@@ -547,6 +547,24 @@ def test_land_builds_what_a_killed_run_left() -> None:
     assert encounters_by_day() == {"2025-01-01": 1}
 
 
+def test_rows_that_went_from_a_table_are_named_and_come_back() -> None:
+    deliver_day("2025-01-01")
+    deliver_day("2025-01-03")
+    sprint("land", "--title", "arena")
+    before = rows("from arena_raw.event_heartbeat order by all")
+    rows("delete from arena_raw.event_heartbeat where event_date = '2025-01-01' and position_x > 0")
+    verified = sprint("verify", "--title", "arena")
+    assert "arena/heartbeats 2025-01-01: its table holds v1-" in verified
+    assert "1 partitions differ; this mends them: sprint land --title arena" in verified
+    again = sprint("land", "--title", "arena")
+    assert "arena, 2025-01-01: built" in again
+    assert "arena, 2025-01-03: built" not in again
+    assert rows("from arena_raw.event_heartbeat order by all") == before
+    assert "what was landed, in files and in what was loaded" in sprint(
+        "verify", "--title", "arena"
+    )
+
+
 def test_too_many_rejects_are_told_in_one_line() -> None:
     deliver("sessions", "bad.csv", [row.replace("T12", "Tx") for row in
                                     session("bad", "2025-01-02T12:00:00")])  # fmt: skip

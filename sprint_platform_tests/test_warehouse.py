@@ -12,13 +12,14 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.engines.duckdb_file import connect, remedy
 from sprint_platform.engines.engine import LoadError
 from sprint_platform.engines.load import (
     TableLoad,
     ensure_title_schemas,
     load_partitions,
 )
+from sprint_platform.operations.verify import loaded_digests
 from sprint_platform.places import database_path
 from sprint_platform.simulation.world import World
 from sprint_platform.storage.ledger import title_ledger
@@ -101,6 +102,57 @@ def test_a_second_load_does_nothing(data_folder: Path, sprint: World) -> None:
     report = load(manifests)
     assert (report.added, report.loaded) == (0, ())
     assert report.unchanged == tuple(DAYS)
+    assert content() == before
+
+
+def test_rows_that_went_from_the_table_are_loaded_again(data_folder: Path, sprint: World) -> None:
+    manifests = written(sprint, "sessions")
+    load(manifests)
+    before = content()
+    with connect() as con:
+        con.execute(
+            "delete from sprint_raw.event_session where event_date = ? and kills > 2", [DAYS[1]]
+        )
+        con.execute("insert into sprint_raw.event_session from sprint_raw.event_session where"
+                    " event_date = ? limit 1", [DAYS[2]])  # fmt: skip
+    report = load(manifests)
+    assert report.loaded == (DAYS[1], DAYS[2])
+    assert report.unchanged == (DAYS[0], DAYS[3])
+    assert content() == before
+
+
+@pytest.mark.parametrize("dataset", SIMULATED)
+def test_a_tables_digest_is_that_of_its_rows_and_a_wrong_note_is_corrected(
+    data_folder: Path, sprint: World, dataset: str
+) -> None:
+    contract, ledger = DATASETS[dataset], title_ledger("sprint")
+    manifests = written(sprint, dataset, DAYS[:1])
+    load(manifests, dataset)
+    before = content(dataset)
+    with connect() as con:
+        found = loaded_digests(con, ledger, [contract], DAYS[0])
+        assert found == {dataset: manifests[DAYS[0]].digest}
+        assert loaded_digests(con, ledger, [contract], DAYS[1]) == {dataset: None}
+        # as many rows, and one with another value
+        time = contract.time_column
+        con.execute(
+            f"update {contract.relation('sprint')} set {time} = {time} + interval 1 second"
+            f" where {time} = (select min({time}) from {contract.relation('sprint')})"
+        )
+        other = loaded_digests(con, ledger, [contract], DAYS[0])
+        assert other != found
+        assert ledger.loaded(con, dataset) == {DAYS[0]: other[dataset]}
+    assert load(manifests, dataset).loaded == (DAYS[0],)
+    assert content(dataset) == before
+
+
+def test_rows_that_nobody_noted_are_replaced(data_folder: Path, sprint: World) -> None:
+    manifests = written(sprint, "sessions", DAYS[:1])
+    load(manifests)
+    before = content()
+    with connect() as con:
+        con.execute("delete from sprint_raw.loaded_partitions")
+    assert load(manifests).removed == manifests[DAYS[0]].rows
     assert content() == before
 
 
@@ -231,3 +283,61 @@ def test_a_connection_is_closed_even_after_an_error(data_folder: Path) -> None:
     # a second open with another configuration in the same process is refused while one is open
     other = duckdb.connect(str(database_path()))
     other.close()
+
+
+def _flipped(content: bytes) -> bytes:
+    half = len(content) // 2
+    return content[:half] + bytes(255 - byte for byte in content[half:])
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda content: b"",
+        lambda content: b"not a database",
+        lambda content: content[:4096],
+        lambda content: content[: len(content) // 2],
+        _flipped,
+        lambda content: b"SQLite format 3\0" + bytes(8000),
+    ],
+)
+def test_a_broken_database_is_one_line_with_the_remedy(
+    data_folder: Path, sprint: World, broken: Callable[[bytes], bytes]
+) -> None:
+    load(written(sprint, "signons"), "signons")
+    path = database_path()
+    path.write_bytes(broken(path.read_bytes()))
+    with pytest.raises(duckdb.Error) as raised:
+        content("signons")
+    line = remedy(raised.value)
+    assert line is not None
+    assert line.startswith(f"{path} is not a whole database of DuckDB")
+    assert line.endswith("put a copy of it in its place; partition files are unchanged")
+    assert "\n" not in line
+
+
+def test_too_little_memory_names_the_setting(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPRINT_DUCKDB_MEMORY", "20MB")
+    # one value, which cannot be moved to the disk
+    with connect() as con, pytest.raises(duckdb.Error) as raised:
+        con.execute("select list(uuid()) from range(3_000_000)").fetchall()
+    line = remedy(raised.value)
+    assert line is not None
+    assert "SPRINT_DUCKDB_MEMORY" in line
+    assert "\n" not in line
+
+
+def test_a_folder_that_may_not_be_written_is_one_line(data_folder: Path) -> None:
+    for error in (
+        PermissionError(13, "Permission denied", str(data_folder / "raw")),
+        OSError(30, "Read-only file system", str(data_folder / "raw")),
+        duckdb.IOException(f'IO Error: Cannot open file "{data_folder}": Permission denied'),
+    ):
+        line = remedy(error)
+        assert line is not None
+        assert str(data_folder) in line
+        assert line.endswith("see its permissions")
+    # a file of somebody's is not the database
+    assert remedy(IsADirectoryError(21, "Is a directory", "/home/me/out")) is None

@@ -19,8 +19,8 @@ from sprint_platform.places import dagster_config, dagster_home
 
 
 def main() -> None:
-    """The console script. Prints one line, not a stack trace, for a SprintError, a full disk, and a
-    command that is stopped."""
+    """The console script. Prints one line, not a stack trace, for a SprintError, a database or a
+    disk that cannot be used, and a command that is stopped."""
     try:
         with stopped_by_signals():
             _run()
@@ -40,14 +40,14 @@ def _run() -> None:
     import duckdb
 
     from sprint_platform.cli.app import app
-    from sprint_platform.engines.duckdb_file import disk_full
+    from sprint_platform.engines.duckdb_file import remedy
 
     try:
         app()
     except SprintError as error:
         _end(str(error))
     except (duckdb.Error, OSError) as error:
-        line = disk_full(error)
+        line = remedy(error)
         if line is None:
             raise
         _end(line)

@@ -145,10 +145,14 @@ def plan(name: NameArgument, first: FromOption = None, last: ToOption = None) ->
 @app.command()
 def verify(name: NameArgument, first: FromOption = None, last: ToOption = None) -> None:
     """Make again and compare: files, and what is loaded, built and published."""
+    from sprint_platform.core.locks import hold
     from sprint_platform.core.window import described
+    from sprint_platform.engines.duckdb_file import connect, warehouse_lock
+    from sprint_platform.engines.load import ensure_tables
     from sprint_platform.operations.domain_periods import made_periods, stretches
     from sprint_platform.operations.verify import (
         Finding,
+        loaded_digests,
         stale_finding,
         unlike_made,
     )
@@ -169,10 +173,13 @@ def verify(name: NameArgument, first: FromOption = None, last: ToOption = None) 
     made = made_periods(domain)
     whole = f"{again} --from {made[0]} --to {made[-1]}"
     findings: list[Finding] = []
-    with _ledger(domain) as (con, models):
-        loaded = {d.name: domain.ledger.loaded(con, d.name) for d in domain.datasets}
-    # without the lease: to make a year again takes a while
-    wrong = {p: unlike_made(name, domain.datasets, loaded, domain.tables, p) for p in periods}
+    wrong = {}
+    for period in periods:
+        with hold(warehouse_lock(), f"sprint domain on {name}"), connect() as con:
+            ensure_tables(con, domain.ledger, domain.datasets)
+            loaded = loaded_digests(con, domain.ledger, domain.datasets, period)
+        # without the lease: to make a year again takes a while
+        wrong[period] = unlike_made(name, domain.datasets, loaded, domain.tables, period)
     for begin, end in stretches(domain, [period for period in periods if wrong[period]]):
         mend = f"{again} --from {begin} --to {end}"
         of_these = [period for period in periods if begin <= period <= end]  # type: ignore[operator]

@@ -26,7 +26,9 @@ def verify(
         bool, typer.Option("--deep", help="Also run every dbt test over everything, not a window.")
     ] = False,
 ) -> None:
-    """Simulate again and compare: files, and what is loaded, built and published.
+    """Simulate again and compare: files, the tables' rows, and what is built and published. Where a
+    table holds other rows than the ledger says, the ledger is corrected, and the next load replaces
+    them.
 
     Of a landed title nothing is simulated: its files are held against their manifests, and these
     against what is loaded, built and published.

@@ -16,6 +16,11 @@ class SprintError(Exception):
     """
 
 
+def one_line(error: object, letters: int = 600) -> str:
+    """An error's text without its line breaks, at most so many letters."""
+    return " ".join(str(error or "no reason was given").split())[:letters]
+
+
 def driver_line(message: str) -> str:
     """A database driver's message in one line of at most 400 characters. A message that quotes a
     connection string is left out whole: masking the password in it would show where it is, and

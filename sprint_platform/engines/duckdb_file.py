@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import EACCES, EPERM, EROFS
 from functools import partial
+from pathlib import Path
 
 import duckdb
 
 from sprint_platform.core.database_file import when_free
+from sprint_platform.core.errors import one_line
 from sprint_platform.core.locks import Kind, Lock
 from sprint_platform.core.settings import settings
 from sprint_platform.core.signals import when_stopped
@@ -67,11 +71,46 @@ def _interrupt(connection: duckdb.DuckDBPyConnection) -> None:
         connection.interrupt()
 
 
-def disk_full(error: BaseException) -> str | None:
-    """What to do about a full disk, in one line; None where the error is another one."""
-    if "No space left on device" not in str(error):
-        return None
-    return (
-        f"no space left for {data_dir()}: free some, or set SPRINT_DATA_DIR to a larger disk;"
-        " what was there before is unchanged"
-    )
+def remedy(error: object) -> str | None:
+    """What to do about an error of the system's, or of DuckDB's (also as dbt words it), that no
+    program can mend, in one line; None where the error is another one."""
+    text = str(error)
+    if "No space left on device" in text:
+        return (
+            f"no space left for {data_dir()}: free some, or set SPRINT_DATA_DIR to a larger disk;"
+            " what was there before is unchanged"
+        )
+    if "Out of Memory Error" in text:
+        return (
+            f"DuckDB needs more memory than {settings().duckdb_memory}: set SPRINT_DUCKDB_MEMORY"
+            " higher (4GB, say), or run fewer days at once; what was there before is unchanged"
+        )
+    if isinstance(error, OSError):
+        if error.errno not in (EACCES, EPERM, EROFS):
+            return None
+        return f"{error.filename or data_dir()}: {error.strerror}: see its permissions"
+    if any(sign in text for sign in _BROKEN):
+        named = re.search(r'"([^"]+\.duckdb)"', text)
+        path = Path(named[1]) if named else database_path()
+        mend = "move it away, and put a copy of it in its place; partition files are unchanged"
+        if path.parent == published_dir():
+            mend = "remove it: the next run writes it anew"
+        return (
+            f"{path} is not a whole database of DuckDB {duckdb.__version__}"
+            f" ({one_line(text, 160)}): {mend}"
+        )
+    if any(sign in text for sign in _REFUSED):
+        return f"{data_dir()} cannot be written ({one_line(text, 200)}): see its permissions"
+    return None
+
+
+# as DuckDB 1.5 words it; a test breaks a file in each of these ways
+_BROKEN = (
+    "not a valid DuckDB database file",
+    "Could not read enough bytes from file",
+    "Corrupt database file",
+    "Serialization Error",
+    'extension "sqlite_scanner"',
+    "trying to read a database file with version",
+)
+_REFUSED = ("Permission denied", "Read-only file system", "Operation not permitted")

@@ -79,16 +79,19 @@ class Engine(ABC):
             f"insert into {relation} ({columns}) select {columns} from {staged}{where}"
         )
 
-    def held(self, table: Dataset, periods: Collection[Period]) -> int:
-        """How many rows the table has of these periods."""
+    def held(self, table: Dataset, periods: Collection[Period]) -> dict[Period, int]:
+        """How many rows the table has of each of these periods; none are left out."""
         column = table.partition_column
-        # the bounds let DuckDB skip what lies outside of them
-        first, last = _text(min(periods)), _text(max(periods))
-        found = self.rows(
-            f"select count(*) from {self.relation(table)}"
-            f" where {column} between {first} and {last} and {_among(column, periods)}"
-        )
-        return int(found[0][0])
+        counted: dict[Period, int] = dict.fromkeys(periods, 0)
+        if periods:
+            # the bounds let DuckDB skip what lies outside of them
+            first, last = _text(min(periods)), _text(max(periods))
+            found = self.rows(
+                f"select {column}, count(*) from {self.relation(table)} where {column} between"
+                f" {first} and {last} and {_among(column, periods)} group by {column}"
+            )
+            counted |= {period: int(rows) for period, rows in found}
+        return counted
 
     def loaded(self, table: Dataset) -> dict[Period, str]:
         """The digest of each day or batch that the table holds."""

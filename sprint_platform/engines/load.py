@@ -99,8 +99,9 @@ def load_partitions(
 ) -> TableLoad[P]:
     """Makes the dataset's table hold exactly these periods' partitions, in one transaction.
 
-    A period whose loaded digest is the manifest's is left alone; any other is deleted and inserted.
-    A failure leaves table and ledger as they were. Raises PartitionError for a damaged file.
+    A period whose loaded digest and rows are the manifest's is left alone; another is deleted and
+    inserted. A failure leaves table and ledger as they were. Raises PartitionError for a damaged
+    file.
     """
     ensure_tables(con, ledger, [contract])
     engine = DuckDBEngine(con, ledger, [contract])
@@ -117,15 +118,23 @@ def load_periods(
     """Loads these periods' partitions in the caller's transaction: ``load_partitions``, or where
     the mode is append, what is missing of them."""
     began = time.perf_counter()
-    loaded = engine.loaded(table) if mode is Mode.REPLACE else {}
-    changed = {p: m for p, m in sorted(manifests.items()) if loaded.get(p) != m.digest}
-    stale = [period for period in changed if period in loaded]
+    replaces = mode is Mode.REPLACE
+    loaded = engine.loaded(table) if replaces else {}
+    # rows that came or went since are not what the note says
+    held = engine.held(table, manifests) if replaces else {}
+    unchanged = {
+        period
+        for period, manifest in manifests.items()
+        if loaded.get(period) == manifest.digest and held[period] == manifest.rows
+    }
+    changed = {p: m for p, m in sorted(manifests.items()) if p not in unchanged}
+    stale = [period for period in changed if held.get(period)]
     removed = engine.remove(table, stale) if stale else 0
     added = engine.insert_partitions(table, changed)
     rows = sum(manifest.rows for manifest in changed.values())
-    if mode is Mode.REPLACE and changed and (held := engine.held(table, changed)) != rows:
+    if replaces and (inside := sum(engine.held(table, changed).values())) != rows:
         raise LoadError(
-            f"{engine.relation(table)}: {held} rows after the load of {len(changed)} periods, but"
+            f"{engine.relation(table)}: {inside} rows after the load of {len(changed)} periods, but"
             f" their manifests say {rows}; the load was undone"
         )
     # also those with the same digest: another version of the title may have made them
@@ -136,6 +145,6 @@ def load_periods(
         there_already=rows - added,
         removed=removed,
         loaded=tuple(changed),
-        unchanged=tuple(period for period in sorted(manifests) if period not in changed),
+        unchanged=tuple(sorted(unchanged)),
         seconds=time.perf_counter() - began,
     )

@@ -131,7 +131,7 @@ def _load_table(
     if batch is not None:
         _check_ids(engine, table, staged, batch)
     added = engine.insert(table, staged, missing_only=there > 0)
-    if batch is not None and (held := engine.held(table, [batch])) != added:
+    if batch is not None and (held := engine.held(table, [batch])[batch]) != added:
         raise LoadError(
             f"{engine.relation(table)} would hold {held:,} rows of batch {batch} after"
             f" {added:,} were added: the file has rows of another batch, or another load is at"

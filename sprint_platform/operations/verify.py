@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import duckdb
 import pyarrow as pa
 
 from sprint_platform.storage.digest import Digest, digest_table
-from sprint_platform.storage.ledger import Standing
+from sprint_platform.storage.ledger import Ledger, Standing
 from sprint_platform.storage.partitions import (
-    P,
     PartitionError,
     Period,
     read_manifest,
@@ -31,25 +31,54 @@ class Finding:
     mend: str
 
 
+# Arrow columns of the contract's own types: ids as 16 bytes, prices in 32 bits.
+_LOSSLESS = ("set arrow_lossless_conversion = true", "set arrow_output_version = '1.5'")
+ROWS_AT_A_TIME = 500_000
+
+
+def loaded_digests(
+    con: duckdb.DuckDBPyConnection, ledger: Ledger, contracts: Iterable[Dataset], period: Period
+) -> dict[str, str | None]:
+    """The digest of the rows of the period that each dataset's table holds; None where it holds
+    none and none were loaded. Where the ledger says another, it is corrected, so that the next load
+    replaces the rows: a table may have been written by hand, or be an older copy."""
+    for setting in _LOSSLESS:
+        con.execute(setting)
+    found: dict[str, str | None] = {}
+    for contract in contracts:
+        columns = ", ".join(column.name for column in contract.columns)
+        rows = con.execute(
+            f"select {columns} from {contract.relation(ledger.name)}"
+            f" where {contract.partition_column} = ?",
+            [period],
+        ).to_arrow_reader(ROWS_AT_A_TIME)
+        # booleans come as bytes, and JSON as a type of its own
+        tables = (pa.table(batch).cast(contract.arrow_schema) for batch in rows)
+        digest = sum((digest_table(table) for table in tables), Digest())
+        noted = ledger.loaded_digest(con, contract.name, period)
+        found[contract.name] = None if noted is None and not digest.rows else str(digest)
+        if found[contract.name] != noted:
+            ledger.correct_loaded(con, contract.name, period, str(digest), digest.rows)
+    return found
+
+
 def unlike_made(
     name: str,
     contracts: Iterable[Dataset],
-    loaded: Mapping[str, Mapping[P, str]],
+    loaded: Mapping[str, str | None],
     make: Make | None,
-    period: P,
+    period: Period,
 ) -> list[str]:
     """One line per partition of the period that differs from what is made now, or from what is
-    loaded.
+    ``loaded`` (``loaded_digests`` of the period).
 
-    A partition is made again, read back from its files, and compared with the digest that the
-    warehouse says it has ``loaded`` (by dataset and period). Partitions that were never made are
-    skipped. Without ``make`` (landed files) the files are compared with their manifest alone.
+    A partition is made again, read back from its files, and compared. Partitions that were never
+    made are skipped. Without ``make`` (landed files) the files are compared with their manifest.
     """
     lines: list[str] = []
     for contract in contracts:
         try:
-            held = loaded[contract.name].get(period)
-            lines += _differences(name, contract, period, held, make)
+            lines += _differences(name, contract, period, loaded[contract.name], make)
         except PartitionError as error:
             lines.append(str(error))
     return lines
@@ -64,7 +93,7 @@ def _differences(
     where = f"{name}/{contract.name} {period}"
     # the warehouse first: a damaged file ends the comparison
     if loaded != manifest.digest:
-        yield f"{where}: the warehouse has {loaded or 'nothing'}, its manifest {manifest.digest}"
+        yield f"{where}: its table holds {loaded or 'nothing'}, its manifest says {manifest.digest}"
     filed = _digest(read_partition(name, contract.name, period, contract))
     made = _digest(make(contract.name, period)) if make else filed
     if filed != made:

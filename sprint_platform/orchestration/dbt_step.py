@@ -13,6 +13,7 @@ import duckdb
 from dagster_dbt.asset_utils import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY as UNIQUE_ID
 from dagster_dbt.asset_utils import build_dbt_specs
 
+from sprint_platform.core.errors import one_line
 from sprint_platform.orchestration.dbt_translator import ModelTranslator
 from sprint_platform.orchestration.failures import ClearFailure, failures_in_one_line
 from sprint_platform.orchestration.glances import Seen, model_glance
@@ -25,7 +26,6 @@ from sprint_platform.transform.dbt_runner import (
     build_arguments,
     dbt_events,
     failure_line,
-    one_line,
     stray_relations,
 )
 

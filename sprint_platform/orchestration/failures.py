@@ -11,7 +11,7 @@ from dagster._core.errors import DagsterUserCodeProcessError
 from dagster_shared.error import SerializableErrorInfo
 
 from sprint_platform.core.errors import SprintError
-from sprint_platform.engines.duckdb_file import disk_full
+from sprint_platform.engines.duckdb_file import remedy
 
 
 class ClearFailure(dg.Failure, DagsterUserCodeProcessError):
@@ -45,7 +45,7 @@ def failures_in_one_line() -> Iterator[None]:
     except SprintError as error:
         raise ClearFailure(str(error)) from None
     except (duckdb.Error, OSError) as error:
-        if line := disk_full(error):
+        if line := remedy(error):
             raise ClearFailure(line) from None
         raise
 

@@ -13,7 +13,13 @@ from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.landing.land import days_of_another_mapping
 from sprint_platform.operations.catalogue import read_catalogue
 from sprint_platform.operations.landed import landed_marts
-from sprint_platform.operations.verify import Finding, Make, stale_finding, unlike_made
+from sprint_platform.operations.verify import (
+    Finding,
+    Make,
+    loaded_digests,
+    stale_finding,
+    unlike_made,
+)
 from sprint_platform.orchestration.title_models import TitleTranslator
 from sprint_platform.publish.marts import unlike_published
 from sprint_platform.simulation.world import World
@@ -31,17 +37,17 @@ from sprint_platform.transform.dbt_runner import (
 
 def verify_days(title: Title, days: list[date]) -> Iterator[tuple[date, list[str]]]:
     """For each day, one line per partition that differs from what the simulation makes now, or from
-    what is loaded (``operations.verify.unlike_made``)."""
+    the rows of its table (``operations.verify``)."""
     datasets = [dataset for dataset in DATASETS.values() if dataset.partition_column]
-    with hold(warehouse_lock(), f"sprint verify of {title.name}"), connect() as con:
-        ensure_title_schemas(con, title.name)
-        ledger = title_ledger(title.name)
-        loaded = {dataset.name: ledger.loaded_digests(con, dataset.name) for dataset in datasets}
     make: Make | None = None
     if not title.lands:
         world = World(title, read_catalogue())
         make = lambda dataset, day: getattr(world, dataset)(day)  # noqa: E731
     for day in days:
+        # a day at a time: to make a year again takes a while, and others may need the warehouse
+        with hold(warehouse_lock(), f"sprint verify of {title.name}"), connect() as con:
+            ensure_title_schemas(con, title.name)
+            loaded = loaded_digests(con, title_ledger(title.name), datasets, day)
         yield day, unlike_made(title.name, datasets, loaded, make, day)
 
 

@@ -193,6 +193,36 @@ class Ledger:
         finally:
             con.unregister("noted_partitions")
 
+    def loaded_digest(
+        self, con: duckdb.DuckDBPyConnection, dataset: str, period: Period
+    ) -> str | None:
+        """The digest that the period of the dataset was loaded with; None where it was not."""
+        found = con.execute(
+            f"select digest from {self.loaded_table}"
+            f" where dataset = ? and {self.period_column} = ?",
+            [dataset, period],
+        ).fetchone()
+        return found[0] if found else None
+
+    def correct_loaded(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        dataset: str,
+        period: Period,
+        digest: str,
+        rows: int,
+    ) -> None:
+        """Notes the digest of what the period of the dataset really holds: that of no file, so that
+        the next load replaces it."""
+        period_of_dataset = f"where dataset = ? and {self.period_column} = ?"
+        columns, values = f"dataset, {self.period_column}, digest", [dataset, period, digest]
+        if not self.batches:
+            columns, values = f"{columns}, rows, source", [*values, rows, "found in the table"]
+        marks = ", ".join("?" * len(values))
+        with transaction(con):
+            con.execute(f"delete from {self.loaded_table} {period_of_dataset}", [dataset, period])
+            con.execute(f"insert into {self.loaded_table} ({columns}) values ({marks})", values)
+
     def standing(
         self,
         con: duckdb.DuckDBPyConnection,

@@ -15,13 +15,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sprint_platform.core.errors import SprintError
+from sprint_platform.core.errors import SprintError, one_line
 from sprint_platform.core.locks import Kind, Lock, hold
 from sprint_platform.places import data_dir, dbt_project_dir
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.transform.dbt_runner import (
     dbt_result,
-    one_line,
     project_environment,
 )
 

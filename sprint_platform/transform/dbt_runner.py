@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from sprint_platform.core.errors import one_line
 from sprint_platform.core.settings import settings, variable
 from sprint_platform.core.signals import when_stopped
 from sprint_platform.core.window import Window
-from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.engines.duckdb_file import connect, remedy
 from sprint_platform.places import data_dir, dbt_project_dir, dbt_target_dir, duckdb_temp_dir
 from sprint_platform.title import Title
 
@@ -286,7 +287,8 @@ def failure_line(name: str, result: dbtRunnerResult) -> str | None:
         return None
     results = node_results(result)
     if result.exception is not None or not results:
-        return f"dbt failed for {name}: {one_line(result.exception)}"
+        reason = remedy(result.exception) or one_line(result.exception)
+        return f"dbt failed for {name}: {reason}"
     failed = [r for r in results if r.status in ("error", "fail", "runtime error")]
     texts = "; ".join(_failure_text(r) for r in failed[:FAILURES_SHOWN])
     more = f"; and {len(failed) - FAILURES_SHOWN} more" if len(failed) > FAILURES_SHOWN else ""
@@ -302,12 +304,7 @@ def node_results(result: dbtRunnerResult) -> list[NodeResult]:
 
 def _failure_text(result: NodeResult) -> str:
     kind, name = str(result.node.resource_type), result.node.name
-    return f"{kind} {name}: {one_line(result.message)}"
-
-
-def one_line(error: object) -> str:
-    """An error's text without its line breaks, at most 600 characters."""
-    return " ".join(str(error or "no reason was given").split())[:600]
+    return f"{kind} {name}: {remedy(result.message) or one_line(result.message)}"
 
 
 def stray_relations(schemas: Collection[str], result: dbtRunnerResult) -> list[str]:
