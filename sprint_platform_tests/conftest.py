@@ -18,6 +18,7 @@ from sprint_platform import places
 from sprint_platform.core import settings as project_settings
 from sprint_platform.simulation.world import World
 from sprint_platform.title import Title
+from sprint_platform_tests.parsed_once import parsed_once
 
 # The same examples on every machine: what passes here passes in CI. No deadline: machines differ.
 settings.register_profile("project", deadline=None, derandomize=True, max_examples=30)
@@ -32,6 +33,17 @@ def no_env_file() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(places, "find_project", lambda: None)
         patch.setattr(project_settings, "env_file", lambda: Path("/not/there/.env"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def dbt_parses_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """dbt parses its project once for each title and domain, not for each data folder."""
+    own = tmp_path_factory.getbasetemp()
+    # next to the folders of all workers
+    folder = (own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own) / "parsed"
+    folder.mkdir(exist_ok=True)
+    with parsed_once(folder):
         yield
 
 

@@ -77,10 +77,21 @@ class Graph:
         )
 
 
+@pytest.fixture(scope="module")
+def _definitions(_path_of_parsed_data: Path) -> dg.Definitions:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPRINT_DATA_DIR", str(_path_of_parsed_data))
+        patch.delenv("SPRINT_TITLES_DIR", raising=False)
+        return build_definitions()
+
+
 @pytest.fixture
-def definitions(parsed_data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
+def definitions(
+    _definitions: dg.Definitions, parsed_data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> dg.Definitions:
+    """The whole graph, with an empty data folder."""
     monkeypatch.delenv("SPRINT_TITLES_DIR", raising=False)
-    return build_definitions()
+    return _definitions
 
 
 @pytest.fixture
