@@ -554,4 +554,4 @@ def test_without_its_packages_one_line_says_what_to_install(
     ended = run_sprint(["dashboard"], os.environ)
     assert ended.returncode == 1
     assert "the dashboard needs waitress, which is not installed" in ended.stderr
-    assert ".[dashboard]" in ended.stderr
+    assert "make setup-all" in ended.stderr

@@ -293,7 +293,7 @@ def test_a_data_folder_may_have_the_characters_of_patterns_in_its_name(
         assert (
             load_partitions(
                 con, title_ledger("sprint"), DATASETS["heartbeats"], {day: manifest}
-            ).rows
+            ).added
             == manifest.rows
         )
         build(con, *MARTS)

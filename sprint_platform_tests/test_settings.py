@@ -18,6 +18,7 @@ import pytest
 from sprint_platform import cli
 from sprint_platform.core import settings as project_settings
 from sprint_platform.core.errors import SprintError
+from sprint_platform.core.project import PROJECT
 from sprint_platform.core.settings import Settings, SettingsError, settings, variable
 from sprint_platform.dashboard.published import NothingPublished, published, published_titles
 from sprint_platform.engines.duckdb_file import duckdb_options
@@ -244,6 +245,8 @@ def test_no_secret_is_exported_or_shown(
     write(env_file, {**SECRETS, "DAGSTER_HOME": str(tmp_path / "home")})
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    # which it exports, too
+    monkeypatch.setenv(PROJECT, str(tmp_path))
     cli.prepare_environment()
     assert "pass-in-file" in SnowflakeCredentials.read().environment()["SNOWFLAKE_PASSWORD"]
     assert "pass-in-file" in read_url()
@@ -401,7 +404,8 @@ class Checkout(NamedTuple):
 
     def run(self, cwd: Path, *command: str) -> str:
         """What the command said; it must succeed."""
-        environment = {name: v for name, v in os.environ.items() if name not in variables()}
+        no = {PROJECT, *variables()}
+        environment = {name: value for name, value in os.environ.items() if name not in no}
         done = subprocess.run(
             [sys.executable, "-m", *command],
             cwd=cwd,
@@ -480,7 +484,7 @@ def test_a_code_server_reads_the_env_file_wherever_it_is_started(
     )
     assert "Started Dagster code server" in told
     # its folder of titles
-    assert f"title broken is left out: {checkout.elsewhere}/titles/broken.yaml" in told
+    assert f"a title is left out: {checkout.elsewhere}/titles/broken.yaml" in told
 
 
 def test_numpy_hears_of_its_threads_before_it_is_loaded() -> None:
