@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ import dagster as dg
 import duckdb
 import pytest
 
+from sprint_platform.cli import progress
 from sprint_platform.cli.options import read_days
 from sprint_platform.places import project_root
 from sprint_platform.simulation.estimates import estimate
@@ -236,3 +238,27 @@ def test_days_that_are_missing_are_run_and_no_others(
     assert all(path.stat().st_mtime_ns == at for path, at in before.items())
     again = sprint_command("run", "--title", "pocket", "--missing", "--to", "2025-01-04")
     assert again.stdout == "pocket: no day is missing from 2025-01-01 to 2025-01-04.\n"
+
+
+def test_what_takes_long_says_so_in_a_file(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    with progress.Bars(*progress.Bars.get_default_columns()) as bars:
+        task = bars.add_task("exporting", total=3000)
+        bars.advance(task, 1200)
+    assert capsys.readouterr().out == "exporting: 1,200 of 3,000\n"
+
+    said = threading.Event()
+    monkeypatch.setattr(progress, "SECONDS_BEFORE_LINE", 0.0)
+    monkeypatch.setattr(progress.out, "print", lambda *_, **__: said.set())
+    with progress.working("building the models"):
+        assert said.wait(10)
+
+
+def test_what_is_quick_says_nothing_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.working("building the models"):
+        pass
+    with progress.Bars(*progress.Bars.get_default_columns()) as bars:
+        bars.advance(bars.add_task("exporting", total=1))
+    assert capsys.readouterr().out == ""

@@ -90,7 +90,7 @@ def test_dg_accepts_the_checkout() -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("Arcade",), "'Arcade' is no name for a game"),
+        (("9lives",), "'9lives' is no name for a game"),
         (("numpy",), "the name numpy is taken"),
         (("sprint",), "the name sprint is taken"),
         (("gold",), "the name gold is taken"),

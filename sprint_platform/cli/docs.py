@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from sprint_platform.cli.options import TitleOption
+from sprint_platform.cli.progress import working
 from sprint_platform.cli.terminal import Stop, needs_extra, out
 from sprint_platform.core.project import installed_root, is_checkout, project_root
 from sprint_platform.title import Title
@@ -31,7 +32,8 @@ def docs(title: TitleOption = "sprint") -> None:
     site = project_root() / "build" / "docs-site"
     unfinished = site.with_name(".docs-site")
     shutil.rmtree(unfinished, ignore_errors=True)
-    write_site(unfinished, Title.load(title))
+    with working("reading the models and writing the pages"):
+        write_site(unfinished, Title.load(title))
     # the old site stays until the new one is complete
     shutil.rmtree(site, ignore_errors=True)
     unfinished.rename(site)

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sprint_platform.cli.options import read_day
+from sprint_platform.cli.progress import working
 from sprint_platform.cli.run_report import built_table, print_failures
 from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.core.signals import what_is_left
@@ -109,7 +110,7 @@ def run(
     left = f"sprint domain run {domain.name} --missing builds the rest"
     if isinstance(domain.periods, Batches):
         left = "the same command with --reuse builds the rest"
-    with what_is_left(left):
+    with what_is_left(left), working(f"running {len(periods)} partitions of {domain.name}"):
         for report in run_domain(domain, periods, models_only=stale, reuse=bool(reuse)):
             print_failures(report)
             if not report.success:

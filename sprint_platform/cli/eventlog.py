@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.filesize import decimal as bytes_as_text
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from sprint_platform.cli.options import read_day
+from sprint_platform.cli.progress import Bars, working
 from sprint_platform.cli.run_report import print_build
 from sprint_platform.cli.terminal import Stop, out
 from sprint_platform.core.locks import hold
@@ -192,7 +193,9 @@ def build(
         numbers = ", ".join(str(number) for number in also)
         out.print(f"also batch {numbers}: {BEHIND}", highlight=False)
     environment = {**eventlog_environment(batches, day), **secrets}
-    print_build(build_models(translator, environment, to.value))
+    with working("building and testing the models"):
+        built = build_models(translator, environment, to.value)
+    print_build(built)
 
 
 def _ask_mode() -> LoadMode:
@@ -225,18 +228,17 @@ def _snowflake_credentials() -> SnowflakeCredentials:
 @contextmanager
 def _row_counts() -> Iterator[Callable[[str, int], None]]:
     """A progress line per table, with its rows so far. Yields a callback of a table and rows."""
-    lines = Progress(
+    lines = Bars(
         SpinnerColumn(),
         TextColumn("{task.description:<16}"),
         TextColumn("{task.completed:>12,.0f} rows"),
         TimeElapsedColumn(),
-        console=out,
-        transient=True,
     )
     tasks = {table: lines.add_task(table, total=None, visible=False) for table in RAW_TABLES}
 
     def watch(table: str, rows: int) -> None:
-        lines.update(tasks[table], advance=rows, visible=True)
+        lines.update(tasks[table], visible=True)
+        lines.advance(tasks[table], rows)
 
     with lines:
         yield watch

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.filesize import decimal as bytes_as_text
 from rich.markup import escape
-from rich.progress import Progress
 
 from sprint_platform.cli.options import FromOption, TitleOption, ToOption, read_days
+from sprint_platform.cli.progress import Bars
 from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.places import data_dir
 from sprint_platform.telemetry.contracts import DATASETS
@@ -86,7 +86,7 @@ def _export_days(
             f"there are no partitions of {game.name}/{dataset} from {days[0]} to {days[-1]}:"
             f" sprint {made_by} --title {game.name}"
         )
-    with Progress(console=out, transient=True) as bars:
+    with Bars(*Bars.get_default_columns()) as bars:
         task = bars.add_task(f"{dataset} as {file_format}", total=sum(rows.values()))
         done = [
             export_day(

@@ -1,15 +1,19 @@
-"""Progress bars of a run under way."""
+"""Progress: bars on a terminal, and a line now and then into a file."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
+    SpinnerColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -18,6 +22,43 @@ from rich.progress import (
 
 from sprint_platform.cli.terminal import out
 from sprint_platform.title import Title
+
+SECONDS_BEFORE_LINE, SECONDS_BETWEEN_LINES = 5.0, 10.0
+
+
+class Bars(Progress):
+    """Progress bars that go when they are done. Where the output is no terminal, a line says every
+    ten seconds how far the task is that moved last."""
+
+    def __init__(self, *columns: ProgressColumn) -> None:
+        super().__init__(*columns, console=out, transient=True, disable=not out.is_terminal)
+        self._next_line = time.monotonic() + SECONDS_BETWEEN_LINES
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        super().advance(task_id, advance)
+        if self.disable and time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + SECONDS_BETWEEN_LINES
+            task = self._tasks[task_id]
+            total = f" of {task.total:,.0f}" if task.total else ""
+            line = f"{task.description.strip()}: {task.completed:,.0f}{total}"
+            out.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """A spinner with the time that passed, around what says nothing until it is done; where the
+    output is no terminal a line, if it takes longer than a few seconds."""
+    line = partial(out.print, f"{what} ...", highlight=False, soft_wrap=True, markup=False)
+    timer = threading.Timer(SECONDS_BEFORE_LINE, line)
+    timer.daemon = True
+    with Bars(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as bars:
+        bars.add_task(what, total=None)
+        if bars.disable:
+            timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 @contextmanager
@@ -29,15 +70,13 @@ def progress_bars(game: Title, days: list[date]) -> Iterator[Callable[[str, date
     expected = {}
     if not game.lands:
         expected = {e.dataset: max(1, e.rows) for e in estimate(game, days)}
-    bars = Progress(
+    bars = Bars(
         TextColumn("{task.description:<22}"),
         BarColumn(),
         TextColumn("{task.completed:>12,.0f} {task.fields[unit]}"),
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=out,
-        transient=True,
     )
     tasks: dict[str, tuple[TaskID, float]] = {}
 

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from sprint_platform.cli.options import TitleOption, read_day
+from sprint_platform.cli.progress import working
 from sprint_platform.cli.terminal import Stop, out
 from sprint_platform.title import Title
 
@@ -32,7 +33,8 @@ def score(
     end = read_day("--to", last) if last else None
     if begin and end and end < begin:
         raise Stop(f"--to {end} lies before --from {begin}")
-    result = score_of(game, begin, end)
+    with working("comparing with the ledger of faults"):
+        result = score_of(game, begin, end)
     days = f"{result.days[0]} to {result.days[-1]}" if result.days[1:] else str(result.days[0])
     table = Table(title=f"{title}: faults delivered on {days}")
     for heading in ("fault", "in the ledger", "found", "precision", "recall", "hidden", "why"):

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.filesize import decimal as bytes_as_text
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from sprint_platform.cli.options import read_day
+from sprint_platform.cli.progress import Bars, working
 from sprint_platform.cli.run_report import print_build
 from sprint_platform.cli.terminal import Stop, out
 from sprint_platform.places import data_dir, database_path
@@ -203,7 +204,9 @@ def build() -> None:
     with hold(warehouse_lock(), f"sprint {DOMAIN} build"), connect() as con:
         require_any(con)
         environment = storefront_environment(con, None)
-    print_build(build_models(StorefrontTranslator(), environment))
+    with working("building and testing the models"):
+        built = build_models(StorefrontTranslator(), environment)
+    print_build(built)
 
 
 def _read_to(
@@ -331,19 +334,18 @@ def _load(store: Store, days: list[date], target: Warehouse | None, replace: boo
 @contextmanager
 def _days_bar(what: str, days: list[date]) -> Iterator[Callable[[date, int], None]]:
     """A bar over the days, with the rows so far. Yields a callback of a day and its rows."""
-    bar = Progress(
+    bar = Bars(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed:.0f} of {task.total:.0f} days, {task.fields[rows]:,} rows"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=out,
-        transient=True,
     )
     task = bar.add_task(what, total=len(days), rows=0)
 
     def watch(day: date, rows: int) -> None:
-        bar.update(task, advance=1, rows=bar.tasks[task].fields["rows"] + rows)
+        bar.update(task, rows=bar.tasks[task].fields["rows"] + rows)
+        bar.advance(task)
 
     with bar:
         yield watch

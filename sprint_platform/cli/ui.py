@@ -43,7 +43,7 @@ def ui(
     root = project_root()
     command = [
         # "superseded by dg dev", which is a development tool that users need not have
-        sys.executable, "-W", "ignore:Function:UserWarning", "-m", "dagster", "dev",
+        sys.executable, "-W", "ignore:Function", "-m", "dagster", "dev",
         "-m", code_location(root), "--working-directory", str(root),
         "--host", "127.0.0.1", "--port", str(port), "--log-level", "debug",
     ]  # fmt: skip

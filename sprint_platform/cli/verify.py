@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import Progress
 
 from sprint_platform.cli.options import TitleOption, read_days
+from sprint_platform.cli.progress import Bars, working
 from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.telemetry.contracts import DAILY
 from sprint_platform.title import Title
@@ -47,7 +47,7 @@ def verify(
     if not days:
         raise Stop(f"there are no partitions of {title} for these days: {mend}")
     wrong: list[date] = []
-    with Progress(console=out, transient=True) as bars:
+    with Bars(*Bars.get_default_columns()) as bars:
         task = bars.add_task("verifying", total=len(days))
         for day, lines in verify_days(game, days):
             wrong += [day] * len(lines)
@@ -58,7 +58,8 @@ def verify(
         if not game.lands:
             mend += f" --from {wrong[0]} --to {wrong[-1]} --regenerate"
         raise Stop(f"{len(wrong)} partitions differ; this mends them: {mend}")
-    findings = verify_built(game, days)
+    with working("comparing what is built and published"):
+        findings = verify_built(game, days)
     for finding in findings:
         problems.print(
             f"[red]differs[/] {escape(finding.line)}: {finding.mend}",
@@ -74,7 +75,8 @@ def verify(
         " published."
     )
     if deep:
-        failed = verify_models(game)
+        with working("running every dbt test"):
+            failed = verify_models(game)
         if failed:
             raise Stop(failed)
         out.print(f"{title}: every dbt test holds over everything.")
