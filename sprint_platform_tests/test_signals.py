@@ -208,10 +208,16 @@ def test_the_ui_ends_with_its_services(place: Place, port: int) -> None:
             return False
 
     with place.started("ui", "--port", str(port)) as ui:
-        ui.wait_for(answers)
+        assert ui.process.stdout is not None
+        starting, ready = ui.process.stdout.readline(), ui.process.stdout.readline()
+        assert ready == f"ready: http://127.0.0.1:{port}  (Ctrl-C ends it)\n"
+        assert answers()
         code, line = ui.stop(signal.SIGTERM)
     assert (code, line) == (143, "stopped")
     assert not answers()
+    log = Path(starting.strip().split("its log: ")[1]).read_text()
+    assert "DEBUG" in log
+    assert "superseded" not in log
 
 
 def test_the_dashboard_ends(place: Place, port: int) -> None:
