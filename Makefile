@@ -28,11 +28,12 @@ setup-all: .venv/.ready-all .env
 	@$(PYTHON) -m venv .venv
 
 # The list is complete, and pip cannot match hashes with a package that is asked for by its extras.
+# Most of its modules are never imported: Python compiles those that are, when they are.
 # pip's own output is a page for each package: it is counted instead, and shown where it fails.
 define install
 @echo "Setting up, once: $$(grep -c == $(1)) packages of $(1), about a minute"
 @set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes \
-  --progress-bar off -r $(1) 2>&1 | tee .venv/install.log | awk \
+  --no-compile --progress-bar off -r $(1) 2>&1 | tee .venv/install.log | awk \
   '/^Collecting/ && ++n % 25 == 0 {print "  " n " packages fetched"; fflush()} \
   /^Installing/ {print "  unpacking them"; fflush()}' \
   || { tail -n 20 .venv/install.log; exit 1; }
@@ -53,9 +54,9 @@ demo: setup
 	@$(BIN)/sprint demo
 
 test: setup-all
-	@$(MAKE) --no-print-directory lint types arrows dbt-parse
-	@# whole files to a worker: what a file builds once is built once
-	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	@$(MAKE) --no-print-directory --jobs=2 lint types arrows dbt-parse
+	@# whole files to a worker, in conftest.py's order: what a file builds once is built once
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint:
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -20,11 +21,48 @@ from sprint_platform.simulation.world import World
 from sprint_platform.title import Title
 from sprint_platform_tests.parsed_once import parsed_once
 
+# As sprint_platform.definitions has it: graphs are a million objects, at which Python's collector
+# would look again after every 700 new ones.
+gc.set_threshold(100_000, 50, 100)
 # The same examples on every machine: what passes here passes in CI. No deadline: machines differ.
 settings.register_profile("project", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("project")
 # Hypothesis also tries the constants of all modules that are loaded so far: others in every worker.
 providers._get_local_constants = lambda: providers._local_constants
+
+
+# The files that take the longest, longest first: what a worker begins last should be short.
+LONGEST = (
+    "test_landing_graph",
+    "test_graph_runs",
+    "test_outside_domains",
+    "test_storefront_marts",
+    "test_notebooks",
+    "test_takeover",
+    "test_storefront_graph",
+    "test_signals",
+    "test_init",
+    "test_examples",
+    "test_cli",
+    "test_eventlog_snowflake",
+    "test_eventlog_marts",
+    "test_dbt_project",
+    "test_dbt_kpis",
+    "test_eventlog_graph",
+    "test_faults",
+    "test_ask",
+    "test_dashboard",
+    "test_docs_site",
+    "test_landing",
+    "test_storefront_cli",
+    "test_settings",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In this order the files are handed to the workers (``--no-loadscope-reorder``)."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(LONGEST)))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -63,13 +63,27 @@ def moment(text: str | None) -> datetime:
 # -- the ledger and the files -------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def delivered_in(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A data folder for each format of text, with the same title delivered in it."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("csv", "ndjson")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, folder in folders.items():
+            patch.setenv("SPRINT_DATA_DIR", str(folder))
+            deliver_days(muddy(format=name), UNTIL)
+    return folders
+
+
 @pytest.mark.parametrize("file_format", ["csv", "ndjson"])
 @pytest.mark.parametrize("dataset", SIMULATED)
 def test_what_the_ledger_does_not_tell_is_as_it_was_simulated(
-    data_folder: Path, dataset: str, file_format: str
+    delivered_in: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    dataset: str,
+    file_format: str,
 ) -> None:
+    monkeypatch.setenv("SPRINT_DATA_DIR", str(delivered_in[file_format]))
     title = muddy(format=file_format)
-    deliver_days(title, UNTIL)
     left = Counter(
         (day, tuple(row.items())) for day in UNTIL for row in clean_rows(title, dataset, day)
     )
@@ -121,6 +135,7 @@ def test_every_fault_is_what_the_ledger_says(data_folder: Path) -> None:
                 )
                 assert ("user_id" in row) == (day >= DRIFT["renamed_column_from"])
                 row["player_id"] = row.pop("user_id", row.get("player_id"))
+            delivered_keys = {key(dataset, row) for row in rows}
             for entry in ledger_rows([day], dataset=dataset):
                 fault, record = entry["fault"], entry["record"]
                 seen[fault] += 1
@@ -133,7 +148,7 @@ def test_every_fault_is_what_the_ledger_says(data_folder: Path) -> None:
                 assert (1 <= late <= 2) if fault == "late" else late == 0
                 if fault == "dropped":
                     assert (entry["file"], entry["row"]) == (None, None)
-                    assert record not in {key(dataset, row) for row in rows}
+                    assert record not in delivered_keys
                     continue
                 row = rows[entry["row"] - 1]
                 if fault == "malformed":
