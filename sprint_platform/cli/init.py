@@ -7,6 +7,7 @@ import keyword
 import re
 import shlex
 import shutil
+import sys
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
@@ -42,16 +43,24 @@ def init(
 ) -> None:
     """Make a project of your own: a title, its data and Dagster's home in one folder."""
     folder = folder.expanduser().resolve()
-    name = _checked_name(name or folder.name.lower().replace("-", "_"))
     try:
         if folder.exists() and any(path.name != ".git" for path in folder.iterdir()):
             raise Stop(f"{folder} is there and not empty: name a new folder")
+        name = _checked_name(name or folder.name.lower().replace("-", "_"))
         folder.mkdir(parents=True, exist_ok=True)
         write_project(folder, name)
     except OSError as error:
         raise Stop(f"{folder} cannot be made: {error.strerror}") from error
-    out.print(f"{name} is in [bold]{escape(str(folder))}[/]. Now:", highlight=False, soft_wrap=True)
+    out.print(
+        f"{name} is in [bold]{escape(str(folder))}[/]: titles/{name}.yaml is the game. Now:",
+        highlight=False,
+        soft_wrap=True,
+    )
+    # a shell that found `sprint` by its path does not find it elsewhere
+    found = shutil.which("sprint") is not None
+    activate = Path(sys.executable).with_name("activate")
     for command, what in (
+        *([] if found else [(f"source {escape(shlex.quote(str(activate)))}", "")]),
         (f"cd {escape(shlex.quote(str(folder)))}", ""),
         (f"sprint run --title {name}", "seven days through the whole graph"),
         ("sprint dashboard", "them in the browser"),

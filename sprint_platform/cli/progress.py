@@ -39,7 +39,9 @@ class Bars(Progress):
         if self.disable and time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + SECONDS_BETWEEN_LINES
             task = self._tasks[task_id]
-            total = f" of {task.total:,.0f}" if task.total else ""
+            # a run's rows are estimated
+            about = "about " if "unit" in task.fields else ""
+            total = f" of {about}{task.total:,.0f}" if task.total else ""
             line = f"{task.description.strip()}: {task.completed:,.0f}{total}"
             out.print(line, highlight=False, soft_wrap=True, markup=False)
 
@@ -48,17 +50,25 @@ class Bars(Progress):
 def working(what: str) -> Iterator[None]:
     """A spinner with the time that passed, around what says nothing until it is done; where the
     output is no terminal a line, if it takes longer than a few seconds."""
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Bars(*columns) as bars, _line_later(what):
+        bars.add_task(what, total=None)
+        yield
+
+
+@contextmanager
+def _line_later(what: str) -> Iterator[Callable[[], None]]:
+    """Where the output is no terminal: prints a line if the block takes longer than a few seconds.
+    Yields a function that calls it off."""
     line = partial(out.print, f"{what} ...", highlight=False, soft_wrap=True, markup=False)
     timer = threading.Timer(SECONDS_BEFORE_LINE, line)
     timer.daemon = True
-    with Bars(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as bars:
-        bars.add_task(what, total=None)
-        if bars.disable:
-            timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
+    if not out.is_terminal:
+        timer.start()
+    try:
+        yield timer.cancel
+    finally:
+        timer.cancel()
 
 
 @contextmanager
@@ -79,8 +89,13 @@ def progress_bars(game: Title, days: list[date]) -> Iterator[Callable[[str, date
         TimeRemainingColumn(),
     )
     tasks: dict[str, tuple[TaskID, float]] = {}
+    reading = "reading the graph and its models"
+    begins = bars.add_task(reading, total=None, unit="", rate="")
 
     def watch(asset: str, day: date, rows: int) -> None:
+        if not tasks:
+            bars.update(begins, visible=False)
+            call_off()
         if asset not in tasks:
             for task, _ in tasks.values():
                 bars.update(task, total=bars.tasks[task].completed or 1)
@@ -95,5 +110,5 @@ def progress_bars(game: Title, days: list[date]) -> Iterator[Callable[[str, date
         passed = max(time.perf_counter() - began, 1e-3)
         bars.update(task, rate=f"{bars.tasks[task].completed / passed:>11,.0f}/s")
 
-    with bars:
+    with bars, _line_later(reading) as call_off:
         yield watch

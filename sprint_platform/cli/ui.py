@@ -20,6 +20,7 @@ from typing import IO, Annotated
 import typer
 from rich.markup import escape
 
+from sprint_platform.cli.progress import working
 from sprint_platform.cli.terminal import Stop, out, problems
 from sprint_platform.core.project import project_root
 from sprint_platform.places import dagster_home
@@ -70,8 +71,9 @@ def ui(
             assert services.stdout is not None
             reader = threading.Thread(target=_log_lines, args=(services.stdout, log), daemon=True)
             reader.start()
-            while services.poll() is None and not _answers(address):
-                time.sleep(0.2)
+            with working("loading the graph (about 20 seconds on a laptop)"):
+                while services.poll() is None and not _answers(address):
+                    time.sleep(0.2)
             if services.poll() is None:
                 out.print(f"ready: [bold]{address}[/]  (Ctrl-C ends it)")
             code = services.wait()
