@@ -205,7 +205,7 @@ def test_titles_and_doctor_show_the_state(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (("run", "--title", "nope"), "unknown title 'nope'"),
         (("run", "--from", "2024-12-31"), "title sprint launches on 2025-01-01"),
@@ -218,11 +218,11 @@ def test_titles_and_doctor_show_the_state(
     ],
 )
 def test_a_mistake_is_told_in_one_line(
-    sprint_command: Callable[..., Ended], arguments: tuple[str, ...], told: str
+    sprint_command: Callable[..., Ended], arguments: tuple[str, ...], reported: str
 ) -> None:
     done = sprint_command(*arguments)
     assert done.returncode == 1
-    assert told in done.stderr
+    assert reported in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 

@@ -477,14 +477,14 @@ def test_dagsters_command_reads_the_env_file(checkout: Checkout) -> None:
 def test_a_code_server_reads_the_env_file_wherever_it_is_started(
     checkout: Checkout, tmp_path: Path
 ) -> None:
-    told = checkout.run(
+    printed = checkout.run(
         tmp_path,
         *("dagster", "definitions", "validate", "--load-with-grpc"),
         *("-m", "sprint_platform.definitions"),
     )
-    assert "Started Dagster code server" in told
+    assert "Started Dagster code server" in printed
     # its folder of titles
-    assert f"a title is left out: {checkout.elsewhere}/titles/broken.yaml" in told
+    assert f"a title is left out: {checkout.elsewhere}/titles/broken.yaml" in printed
 
 
 def test_numpy_hears_of_its_threads_before_it_is_loaded() -> None:

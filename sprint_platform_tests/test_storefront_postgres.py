@@ -578,8 +578,8 @@ def test_a_missing_driver_is_one_line_that_says_how_to_install_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     url = with_user("postgresql://localhost:5432/game", "tester", "hunter2")
-    told = refusal(lambda: load(url, [DAY]))
-    assert told == "psycopg is not installed: make setup-all"
+    reported = refusal(lambda: load(url, [DAY]))
+    assert reported == "psycopg is not installed: make setup-all"
 
 
 def test_two_loads_at_once_are_one_and_a_refusal(url: str) -> None:

@@ -177,7 +177,7 @@ class PostgresEngine(Engine):
         """Waits until all that was committed is on the disk: the server has one log for all
         connections, so a commit that waits, of something that is logged, has waited for those
         before it."""
-        with self.place.in_one_line("the last days may not have been kept: load again"):
+        with self.place.in_one_line("the last days may not have been stored: load again"):
             self.execute("set synchronous_commit to on")
             self.execute(f"drop table {', '.join(map(_staged, self._loadable()))}")
 
