@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dagster import Field, StringSource
 from dagster._core.events import (
     ASSET_CHECK_EVENTS,
     ASSET_EVENTS,
@@ -29,9 +28,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.event import listens_for
 from sqlalchemy.pool import StaticPool
 
-from sprint_platform.places import dagster_home
-
 if TYPE_CHECKING:
+    from dagster import DagsterInstance
     from dagster._core.events.log import EventLogEntry
     from dagster._serdes import ConfigurableClassData
     from sqlalchemy.engine import Connection, Engine
@@ -45,24 +43,30 @@ OPEN_DATABASES = 8
 
 class EventStorage(SqliteEventLogStorage):
     """Where ``dagster.yaml`` names it, whoever opens the instance (the command line, the UI, the
-    daemon, a run's process) stores by it. ``base_dir`` is Dagster's own folder by default."""
+    daemon, a run's process) stores by it. The files lie in the instance's home, as Dagster's own
+    do."""
 
-    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         os.environ.setdefault(*BATCH_SIZE)
         self._engines: dict[str, Engine] = {}
-        super().__init__(base_dir, inst_data)
+        # where the files lie, the instance says
+        self._inst_data = inst_data
+        self._instance_weakref = None
+
+    def register_instance(self, instance: DagsterInstance) -> None:
+        home = Path(instance.storage_directory()).parent
+        super().__init__(str(home / "history" / "runs"), self._inst_data)
+        super().register_instance(instance)
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        return {"base_dir": Field(StringSource, is_required=False)}
+        return {}
 
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> EventStorage:
-        # as the instance has it without any configuration
-        own = Path(dagster_home()) / "history" / "runs"
-        return cls(config_value.get("base_dir", str(own)), inst_data)
+        return cls(inst_data)
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
