@@ -91,7 +91,7 @@ def everything() -> Iterator[tuple[str, bytes]]:
 
 
 def rows(query: str) -> list[tuple[object, ...]]:
-    with connect(read_only=True) as con:
+    with connect() as con:
         return con.execute(query).fetchall()
 
 

@@ -46,7 +46,7 @@ def load(manifests: dict[date, Manifest], dataset: str = "sessions") -> TableLoa
 def content(dataset: str = "sessions") -> list[tuple[Any, ...]]:
     """All rows of the dataset's table and of the list of what was loaded, sorted."""
     relation = DATASETS[dataset].relation("sprint")
-    with connect(read_only=True) as con:
+    with connect() as con:
         rows = con.execute(f"select * from {relation} order by all").fetchall()
         # but for the files, which may hold the same records in another order
         loaded = con.execute(
@@ -58,7 +58,7 @@ def content(dataset: str = "sessions") -> list[tuple[Any, ...]]:
 def by_day(dataset: str = "sessions") -> dict[date, list[tuple[Any, ...]]]:
     relation = DATASETS[dataset].relation("sprint")
     found: dict[date, list[tuple[Any, ...]]] = {}
-    with connect(read_only=True) as con:
+    with connect() as con:
         for row in con.execute(f"select * from {relation} order by all").fetchall():
             found.setdefault(row[-1], []).append(row)
     return found

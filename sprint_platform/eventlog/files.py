@@ -1,8 +1,8 @@
 """A batch as CSV files: ``raw_players.csv``, ``raw_sessions.csv``, ``raw_game_events.csv``.
 
 Beside each lies a manifest, renamed into place last: the settings that made the file, its rows,
-bytes and SHA-256. The command line writes a batch to ``data/eventlog``, where the next one takes
-its place; Dagster writes each batch to ``data/eventlog/batches/<batch>``.
+bytes and SHA-256. Each batch has a folder, ``data/eventlog/batches/<batch>``. The command line
+writes to ``data/eventlog``, where the next batch takes its place, and links the files from there.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -20,7 +21,7 @@ from typing import IO
 import polars as pl
 
 from sprint_platform.core.errors import SprintError
-from sprint_platform.core.locks import Kind, Lock
+from sprint_platform.core.locks import Kind, Lock, hold
 from sprint_platform.eventlog.contracts import RAW_TABLES
 from sprint_platform.eventlog.generation.batch import batch_rows
 from sprint_platform.eventlog.settings import BatchSettings
@@ -169,6 +170,30 @@ def write_batch(
 ) -> dict[str, BatchFile]:
     """The batch's three files, by table."""
     return {table: write_table(settings, table, folder, watch) for table in RAW_TABLES}
+
+
+def archive_batch() -> None:
+    """Puts the files that the command line wrote into their batch's own folder, too: the next batch
+    takes their place, and the database could not be made anew without them. They are linked, which
+    takes no room. Does nothing where there are none, or not all of one batch."""
+    try:
+        files = [read_table_file(eventlog_dir(), table) for table in RAW_TABLES]
+    except BatchFileError:
+        return
+    if len({file.settings for file in files}) > 1:
+        return
+    folder = batch_dir(files[0].settings.batch)
+    folder.mkdir(parents=True, exist_ok=True)
+    with hold(batch_lock(folder), "sprint eventlog generate"):
+        for path in (path for file in files for path in (file.path, manifest_path(file.path))):
+            temporary = folder / f".{path.name}.tmp"
+            temporary.unlink(missing_ok=True)
+            try:
+                os.link(path, temporary)
+            except OSError:
+                # a file system without links
+                shutil.copyfile(path, temporary)
+            os.replace(temporary, folder / path.name)
 
 
 def read_batch(folder: Path) -> dict[str, Path]:

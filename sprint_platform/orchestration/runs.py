@@ -151,6 +151,15 @@ def build_models(
     return _run(title, windows, "models", _models_selection(title), watch)
 
 
+def rebuild_days(title: Title, windows: Iterable[Window]) -> Iterator[GraphRun]:
+    """Loads these days' partitions and the title's products, and builds and tests every model, a
+    run per window. Partitions that are missing, or of another version of a simulated title, are
+    made; nothing is delivered or landed."""
+    products = dg.AssetSelection.assets(dg.AssetKey([title.name, "dim_products"]))
+    selection = _days_selection(title) | products
+    return _run(title, windows, "repair", selection, None, existing_tags(reuse=True))
+
+
 def _run(
     title: Title,
     windows: Iterable[Window],

@@ -12,6 +12,7 @@ from sprint_platform.engines.duckdb_file import connect, warehouse_lock
 from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.landing.land import days_of_another_mapping
 from sprint_platform.operations.catalogue import read_catalogue
+from sprint_platform.operations.days_to_build import outdated_days
 from sprint_platform.operations.landed import landed_marts
 from sprint_platform.operations.verify import (
     Finding,
@@ -73,6 +74,11 @@ def verify_built(title: Title, days: list[date]) -> list[Finding]:
             made = translator.ledger.loaded_digests(con, "signons", *asked)
             unbuilt = [day for day in unbuilt if day in made]
         stale = [date.fromisoformat(day) for day in standing.stale]
+        sources = translator.ledger.loaded_sources(con)
+        outdated = [d for d in outdated_days(title, sources) if asked[0] <= d < asked[1]]
+        if outdated:
+            line = f"{title.name}: made by another version of it: {described(outdated)}"
+            found.append(Finding(line, f"{run} --stale"))
         if unbuilt:
             mend = f"sprint land --title {title.name}" if title.lands else f"{run} --missing"
             line = f"{title.name}: not built from what is loaded now: {described(unbuilt)}"

@@ -20,13 +20,14 @@ from pathlib import Path
 
 import duckdb
 
+from sprint_platform.engines.database_identity import count_publication
 from sprint_platform.places import data_dir, published_dir, raw_dir
 from sprint_platform.storage.ledger import Ledger, PublishedMart, glob_of, quoted, title_ledger
 from sprint_platform.storage.partitions import PartitionError, partition_dir, read_manifest
 from sprint_platform.telemetry.contracts import DATASETS
 
 # Every mart has this file without rows: its view needs the columns when no period has rows.
-_EMPTY = "columns.parquet"
+EMPTY = "columns.parquet"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def publish(con: duckdb.DuckDBPyConnection, ledger: Ledger, marts: Iterable[Mart
 
     Each file is replaced in one step; the file of a period without rows is removed.
     """
+    count_publication(con)
     before, now, done = ledger.published_marts(con), {}, Publication()
     existing = existing_relations(con)
     for mart in marts:
@@ -90,8 +92,8 @@ def _publish_mart(
     folder = _folder(ledger, mart.name)
     columns = _columns(con, mart.relation)
     same_columns = before is not None and before.columns == columns
-    if not (same_columns and (folder / _EMPTY).exists()):
-        _write(con, f"select * from {mart.relation} limit 0", folder / _EMPTY)
+    if not (same_columns and (folder / EMPTY).exists()):
+        _write(con, f"select * from {mart.relation} limit 0", folder / EMPTY)
     built = con.execute(
         f"select {mart.file_of('period')} as file,"
         " md5(string_agg(period || ' ' || invocation, ',' order by period)),"
@@ -119,7 +121,7 @@ def _publish_mart(
             done.withheld.setdefault(mart.name, []).append(file)
             if published is not None:
                 stamps[file] = published
-    held = {_EMPTY, *(f"{file}.parquet" for file, _, _ in built)}
+    held = {EMPTY, *(f"{file}.parquet" for file, _, _ in built)}
     gone = [path for path in folder.glob("*.parquet") if path.name not in held]
     if gone and _is_unsettled(con, ledger, mart):
         # a build that failed, or was stopped, may have left a period empty
@@ -161,11 +163,11 @@ def unlike_published(
         if mart.relation not in existing:
             continue
         folder = published_dir() / ledger.name / mart.name
-        if not (folder / _EMPTY).exists():
+        if not (folder / EMPTY).exists():
             if con.execute(f"select 1 from {mart.relation} limit 1").fetchone():
                 yield f"{mart.relation} is not published", "", ""
             continue
-        empty = quoted(glob_of(folder / _EMPTY))
+        empty = quoted(glob_of(folder / EMPTY))
         described = con.execute(f"describe select * from read_parquet('{empty}')").fetchall()
         # as the file's type, which may differ from the table's
         row = ", ".join(
@@ -205,6 +207,7 @@ def unlike_published(
 def publish_loaded(con: duckdb.DuckDBPyConnection, ledger: Ledger, *, views: bool) -> None:
     """Publishes a copy of what is loaded now; with ``views`` also the views of heartbeats, which
     name the files of their time: these stay until their day is written again."""
+    count_publication(con)
     ledger.publish(con, ledger.published_marts(con), ["heartbeats"])
     if views:
         publish_views()
@@ -265,8 +268,8 @@ def _mart_view(con: duckdb.DuckDBPyConnection, folder: Path, known: PublishedMar
         return
     columns = "*"
     # the version before wrote no such file for what landing refused
-    if (folder / _EMPTY).exists():
-        empty = quoted(glob_of(folder / _EMPTY))
+    if (folder / EMPTY).exists():
+        empty = quoted(glob_of(folder / EMPTY))
         described = con.execute(f"describe select * from read_parquet('{empty}')").fetchall()
         columns = ", ".join(f'"{name}"' for name, *_ in described)
     files = quoted(glob_of(folder))

@@ -165,6 +165,11 @@ class Ledger:
         )
         return dict(found.fetchall())
 
+    def loaded_sources(self, con: duckdb.DuckDBPyConnection) -> list[tuple[str, date, str]]:
+        """What each loaded day was made from: (dataset, day, source)."""
+        found = con.execute(f"select dataset, partition_date, source from {self.loaded_table}")
+        return found.fetchall()
+
     def record_loaded(
         self, con: duckdb.DuckDBPyConnection, dataset: str, loaded: Mapping[P, Manifest]
     ) -> None:
@@ -303,6 +308,17 @@ class Ledger:
             column = next((name for name in columns if name in PERIOD_COLUMNS), None)
             found[mart] = (column, PERIOD_COLUMNS[column] if column else None)
         return found
+
+    def published_sources(self) -> list[tuple[str, date, str]]:
+        """``loaded_sources`` from the copy in the last publication."""
+        if not self.path.exists():
+            return []
+        with duckdb.connect() as con:
+            found = con.execute(
+                f"select name, cast(period as date), source from {self._copied}"
+                " where record = 'loaded' and source is not null"
+            )
+            return found.fetchall()
 
     def published_files(
         self, con: duckdb.DuckDBPyConnection, dataset: str
