@@ -28,6 +28,7 @@ from sprint_platform.dashboard.published import NothingPublished, edition, publi
 from sprint_platform.dashboard.queries import activity
 from sprint_platform.dashboard.view import View, address, read_view
 from sprint_platform.places import published_dir
+from sprint_platform.publish.views import NotPublishedHere
 
 HERE = Path(__file__).resolve().parent
 # How often an open page asks for a new edition.
@@ -174,7 +175,7 @@ def draw(
             break
         except NothingPublished as error:
             return [_unpublished(error)], tabs(page.path, search, "encounter"), None, wanted
-        except duckdb.Error as error:
+        except (duckdb.Error, NotPublishedHere) as error:
             # a run publishes right now, and removed a file between listing and reading; or an
             # older version published, without one of the columns
             if attempt == 2:
@@ -188,7 +189,7 @@ def draw_replay(search: str | None) -> list[Any]:
     try:
         with published() as con:
             return encounters.replay(con, read_view(con, search))
-    except (NothingPublished, duckdb.Error) as error:
+    except (NothingPublished, NotPublishedHere, duckdb.Error) as error:
         return _no_replay(f"The session cannot be read: {error}")
 
 
@@ -310,7 +311,7 @@ def _unpublished(error: NothingPublished) -> html.Section:
     )
 
 
-def _unreadable(error: duckdb.Error) -> html.Section:
+def _unreadable(error: duckdb.Error | NotPublishedHere) -> html.Section:
     return parts.empty(
         "What is published cannot be read",
         f"A run may be publishing right now: load the page again. If that does not help, run any"
