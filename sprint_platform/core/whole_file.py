@@ -33,7 +33,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 def temporary_beside(path: Path) -> Iterator[Path]:
     """Yields a temporary path in the folder of ``path``, for a file or a folder. What is there at
     the end of the block is removed, and at its beginning what killed processes left there."""
-    _remove_left(path.parent)
+    remove_left(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     _of_this_process.add(temporary)
     try:
@@ -44,7 +44,14 @@ def temporary_beside(path: Path) -> Iterator[Path]:
         _of_this_process.discard(temporary)
 
 
-def _remove_left(folder: Path) -> None:
+def remove_whole(folder: Path) -> None:
+    """Removes the folder with what is in it, for readers in one step."""
+    with temporary_beside(folder) as gone:
+        os.replace(folder, gone)
+
+
+def remove_left(folder: Path) -> None:
+    """Removes the temporary files that killed processes left in the folder."""
     try:
         names = os.listdir(folder)
     except FileNotFoundError:

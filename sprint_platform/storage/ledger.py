@@ -319,6 +319,16 @@ class Ledger:
         )
         return dict(found.fetchall())
 
+    def published_sources(self, con: duckdb.DuckDBPyConnection) -> set[str]:
+        """What made the partitions that were loaded at the last publication; ``con`` may be any
+        database."""
+        if not self.path.exists():
+            return set()
+        found = con.execute(
+            f"select distinct source from {self._copied} where record = 'loaded' and source <> ''"
+        )
+        return {source for (source,) in found.fetchall()}
+
     @property
     def _copied(self) -> str:
         """SQL: the last publication's file, read anew by each query."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import threading
 from collections import Counter
@@ -19,6 +18,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sprint_platform.core.whole_file import remove_left, remove_whole
 from sprint_platform.places import raw_dir
 from sprint_platform.storage.partitions import (
     Manifest,
@@ -160,8 +160,10 @@ def remove_others(source: str) -> int:
     """Removes the partition files of any other store than that of ``source``, and damaged ones, and
     returns how many partitions that were."""
     removed = 0
+    for table in BRONZE_TABLES:
+        remove_left(raw_dir(DOMAIN, table))
     for folder, _ in _others(source):
-        shutil.rmtree(folder)
+        remove_whole(folder)
         removed += 1
     return removed
 
