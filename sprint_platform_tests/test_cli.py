@@ -23,6 +23,7 @@ from sprint_platform.simulation.world import World
 from sprint_platform.title import Title
 from sprint_platform.transform.dbt_manifest import graph_manifest
 from sprint_platform_tests.command_line import Ended, run_sprint
+from sprint_platform_tests.other_process import opened_elsewhere
 
 SPRINT = Path(sys.executable).parent / "sprint"
 Sprint = Callable[..., subprocess.CompletedProcess[str]]
@@ -196,10 +197,11 @@ def test_titles_and_doctor_show_the_state(
 ) -> None:
     titles = sprint_command("titles").stdout
     assert all(name in titles for name in ("leap", "pocket", "sprint"))
-    doctor = sprint_command("doctor").stdout
+    with opened_elsewhere(folder / "data" / "sprint.duckdb", read_only=True) as shell:
+        doctor = sprint_command("doctor").stdout
+    assert f"PID {shell.pid}), which shuts out every run: close it there" in doctor
     assert duckdb.__version__ in doctor
     assert str(folder / "data") in doctor
-    assert "free" in doctor
     assert "3 built, 2025-01-01 to 2025-01-03" in doctor
     assert "sprint run --title pocket --missing" in doctor
 

@@ -53,7 +53,9 @@ def _print_answers(game: Title) -> None:
     """Prints three answers from the published file, which is read without the lease."""
     import duckdb
 
-    with duckdb.connect(str(published_dir() / "sprint.duckdb"), read_only=True) as con:
+    from sprint_platform.publish.views import published_database
+
+    with duckdb.connect(str(published_database()), read_only=True) as con:
         for question, query in ANSWERS:
             result = con.execute(query.format(title=game.name))
             answer = Table(title=question, title_justify="left", title_style="bold")

@@ -19,6 +19,7 @@ from pathlib import Path
 import duckdb
 
 from sprint_platform.core.errors import SprintError
+from sprint_platform.core.whole_file import whole_file
 from sprint_platform.places import data_dir, database_path, published_dir
 from sprint_platform.storage.ledger import transaction
 
@@ -130,14 +131,8 @@ def _identity(con: duckdb.DuckDBPyConnection) -> Identity | None:
 
 
 def _note(identity: Identity) -> None:
-    path = note_path()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(identity)) + "\n")
-            # a note that is empty after a loss of power would stop every run
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(note_path()) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(identity)) + "\n")
+        # a note that is empty after a loss of power would stop every run
+        file.flush()
+        os.fsync(file.fileno())

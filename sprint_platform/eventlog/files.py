@@ -14,6 +14,7 @@ import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -22,6 +23,7 @@ import polars as pl
 
 from sprint_platform.core.errors import SprintError
 from sprint_platform.core.locks import Kind, Lock, hold
+from sprint_platform.core.whole_file import whole_file
 from sprint_platform.eventlog.contracts import RAW_TABLES
 from sprint_platform.eventlog.generation.batch import batch_rows
 from sprint_platform.eventlog.settings import BatchSettings
@@ -77,18 +79,28 @@ def write_table(
 ) -> BatchFile:
     """Makes the table's rows and writes its file, replacing what was there; ``watch`` is called
     with (table, rows) as they are written. The folder is the caller's (``batch_lock``)."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as files:
+        return _write_table(settings, table, folder, watch, files)
+
+
+def _write_table(
+    settings: BatchSettings,
+    table: str,
+    folder: Path,
+    watch: Callable[[str, int], None] | None,
+    files: ExitStack,
+) -> BatchFile:
+    """Writes the table's file and its manifest, which replace the old ones when ``files`` is
+    closed: the manifest after the file."""
     path = csv_path(folder, table)
-    # one name, so that what a killed command left is written over
-    temporary = folder / f".{table}.tmp"
-    try:
-        with temporary.open("wb") as file:
-            rows, size, digest = _write(settings, table, file, watch)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    manifest = files.enter_context(whole_file(manifest_path(path)))
+    temporary = files.enter_context(whole_file(path))
+    with temporary.open("wb") as file:
+        rows, size, digest = _write(settings, table, file, watch)
     written = BatchFile(path, settings, rows, size, digest)
-    _write_manifest(written)
+    fields = asdict(written) | {"settings": settings.model_dump(mode="json")}
+    del fields["path"]
+    manifest.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
     return written
 
 
@@ -135,14 +147,6 @@ def manifest_path(path: Path) -> Path:
     return path.with_suffix(".manifest.json")
 
 
-def _write_manifest(file: BatchFile) -> None:
-    manifest = asdict(file) | {"settings": file.settings.model_dump(mode="json")}
-    del manifest["path"]
-    temporary = file.path.with_name(f".{file.path.stem}.manifest.tmp")
-    temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, manifest_path(file.path))
-
-
 def read_table_file(folder: Path, table: str) -> BatchFile:
     """The table's file in the folder. Raises BatchFileError where there is none, or its manifest
     is damaged or of a file of another size."""
@@ -168,8 +172,10 @@ def read_table_file(folder: Path, table: str) -> BatchFile:
 def write_batch(
     settings: BatchSettings, folder: Path, watch: Callable[[str, int], None] | None = None
 ) -> dict[str, BatchFile]:
-    """The batch's three files, by table."""
-    return {table: write_table(settings, table, folder, watch) for table in RAW_TABLES}
+    """Makes the batch's three files, by table. They replace those of the last batch together, when
+    all of them are written; ``read_batch`` refuses what a kill in that moment would leave."""
+    with ExitStack() as files:
+        return {table: _write_table(settings, table, folder, watch, files) for table in RAW_TABLES}
 
 
 def archive_batch() -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sprint_platform.core.locks import Kind, Lock, hold
+from sprint_platform.core.whole_file import whole_file
 from sprint_platform.landing.admission import ONE_DAY, Admission
 from sprint_platform.landing.files import (
     FileRefused,
@@ -191,7 +191,7 @@ def _land(title: Title, dry_run: bool, watch: Watch | None) -> LandReport:
                 done = True
         except TooManyRejects:
             if not dry_run:
-                _write_atomically(folder / "held_back", _held_back(title, state) + "\n")
+                _write_whole(folder / "held_back", _held_back(title, state) + "\n")
             raise
         finally:
             if not done:
@@ -203,7 +203,7 @@ def _land(title: Title, dry_run: bool, watch: Watch | None) -> LandReport:
         if done:
             landing.put_in_place()
             _announce(con, title)
-            _write_atomically(folder / "state", state + "\n")
+            _write_whole(folder / "state", state + "\n")
             landing.sweep()
     return report
 
@@ -541,10 +541,8 @@ class _OneLanding:
         for partition in self.admission.finished.values():
             partition.commit()
         if self.admission.products is not None:
-            path = _products_path(self.title)
-            temporary = path.with_suffix(f".{os.getpid()}.tmp")
-            pq.write_table(self.admission.products, temporary)
-            os.replace(temporary, path)
+            with whole_file(_products_path(self.title)) as temporary:
+                pq.write_table(self.admission.products, temporary)
         self.con.execute("update changes set written = true where not written")
 
     def sweep(self) -> None:
@@ -634,13 +632,12 @@ def _announce(con: duckdb.DuckDBPyConnection, title: Title) -> None:
         ).fetchall()
         changes = [asdict(PartitionChange(*row)) for row in rows]
         text = json.dumps({"number": number, "state": state, "changes": changes}, default=str)
-        _write_atomically(folder / f"{number:08d}.json", text + "\n")
+        _write_whole(folder / f"{number:08d}.json", text + "\n")
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+def _write_whole(path: Path, text: str) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def days_of_another_mapping(title: Title) -> list[date]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sprint_platform.core.errors import SprintError
+from sprint_platform.core.whole_file import temporary_beside
 from sprint_platform.landing.record_lines import (
     JsonLines,
     csv_header,
@@ -107,15 +106,12 @@ def _staged(target: Path) -> Iterator[Path]:
     """A hidden folder whose files are moved to ``target`` at the end; after an error none is.
     Landing skips hidden names: it never reads a file that is still being written."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=target.parent))
-        try:
+        with temporary_beside(target) as staging:
+            staging.mkdir(parents=True)
             yield staging
             target.mkdir(exist_ok=True)
             for path in sorted(staging.iterdir()):
                 os.replace(path, target / path.name)
-        finally:
-            shutil.rmtree(staging)
     except OSError as error:
         raise ExportError(f"{target} cannot be written: {error.strerror or error}") from error
 

@@ -45,7 +45,8 @@ from sprint_platform.orchestration.storefront_models import (
 )
 from sprint_platform.orchestration.title_models import TitleTranslator
 from sprint_platform.places import data_dir, database_path, published_dir
-from sprint_platform.publish.marts import EMPTY, existing_relations, publish, publish_views
+from sprint_platform.publish.marts import existing_relations, publish
+from sprint_platform.publish.views import NO_ROWS, publish_views
 from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.storage.partitions import made_days
 from sprint_platform.storefront.contracts import BRONZE_TABLES
@@ -344,7 +345,7 @@ def _replace_published(name: str, marts: Mapping[str, list[str]]) -> None:
         for path in (new / mart).glob("*.parquet"):
             os.replace(path, place / mart / path.name)
         for path in (place / mart).glob("*.parquet"):
-            if path.stem not in files and path.name != EMPTY:
+            if path.stem not in files and path.name != NO_ROWS:
                 path.unlink()
     if (new / "ledger.parquet").exists():
         os.replace(new / "ledger.parquet", place / "ledger.parquet")

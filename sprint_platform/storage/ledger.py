@@ -17,7 +17,6 @@ A period is a day (``2025-01-31``) or the number of a batch, as text.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +26,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from sprint_platform.core.duckdb_paths import glob_of, quoted
+from sprint_platform.core.whole_file import whole_file
 from sprint_platform.places import published_dir
 from sprint_platform.storage.partitions import Manifest, P, Period
 from sprint_platform.storage.takeover import (
@@ -378,25 +379,22 @@ class Ledger:
             if self.batches
             else "rows, source, case when list_contains(?, dataset) then files end as files"
         )
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         con.register("published_now", published)
         try:
-            con.execute(
-                "copy (select 'published' as record, * from published_now"
-                " union all by name"
-                f" select 'loaded' as record, dataset as name, cast({period} as varchar) as period,"
-                f"  digest, {more} from {self.loaded_table}"
-                " union all by name"
-                " select 'built' as record, model as name, dataset, period, digest, definition,"
-                f"  passed from {self.schema}.built_from)"
-                f" to '{quoted(temporary)}' (format parquet, compression zstd)",
-                [] if self.batches else [list(datasets_with_files)],
-            )
-            os.replace(temporary, self.path)
+            with whole_file(self.path) as temporary:
+                con.execute(
+                    "copy (select 'published' as record, * from published_now"
+                    " union all by name"
+                    f" select 'loaded' as record, dataset as name, cast({period} as varchar)"
+                    f"  as period, digest, {more} from {self.loaded_table}"
+                    " union all by name"
+                    " select 'built' as record, model as name, dataset, period, digest, definition,"
+                    f"  passed from {self.schema}.built_from)"
+                    f" to '{quoted(temporary)}' (format parquet, compression zstd)",
+                    [] if self.batches else [list(datasets_with_files)],
+                )
         finally:
             con.unregister("published_now")
-            temporary.unlink(missing_ok=True)
 
 
 def title_ledger(title: str) -> Ledger:
@@ -472,13 +470,3 @@ def standing(
         stale=tuple(period for period, _ in stale),
         stale_models=frozenset(model for _, models in stale for model in models),
     )
-
-
-def quoted(path: Path | str) -> str:
-    """The path for use inside SQL quotes."""
-    return str(path).replace("'", "''")
-
-
-def glob_of(path: Path | str) -> str:
-    """The path as a DuckDB pattern that matches it alone."""
-    return "".join(f"[{c}]" if c in "[*?" else c for c in str(path))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import threading
 from collections import Counter
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from sprint_platform.core.whole_file import remove_left, remove_whole, whole_file
 from sprint_platform.places import raw_dir
 from sprint_platform.storage.partitions import (
     Manifest,
@@ -165,8 +165,10 @@ def remove_others(source: str) -> int:
     """Removes the partition files of any other store than that of ``source``, and damaged ones, and
     returns how many partitions that were."""
     removed = 0
+    for table in BRONZE_TABLES:
+        remove_left(raw_dir(DOMAIN, table))
     for folder, _ in _others(source):
-        shutil.rmtree(folder)
+        remove_whole(folder)
         removed += 1
     return removed
 
@@ -213,9 +215,8 @@ def note_store(store: Store) -> None:
     """Notes beside the files the settings that made them, which a fingerprint does not say."""
     path = _note_of(store.source)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(store.settings.records_from()) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(store.settings.records_from()) + "\n", encoding="utf-8")
 
 
 def noted_store(source: str) -> StoreSettings | None:
