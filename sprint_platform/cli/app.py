@@ -9,6 +9,7 @@ import typer
 
 from sprint_platform.cli import domain, eventlog, storefront
 from sprint_platform.cli.ask import ask
+from sprint_platform.cli.compact import compact
 from sprint_platform.cli.dashboard import dashboard
 from sprint_platform.cli.demo import demo
 from sprint_platform.cli.docs import docs
@@ -44,7 +45,8 @@ def main(
 
 
 for command in (
-    init, run, demo, dashboard, ask, land, plan, verify, export, score, docs, titles, doctor, ui,
+    init, run, demo, dashboard, ask, land, plan, verify, export, score, compact, docs, titles,
+    doctor, ui,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(eventlog.app, name="eventlog")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from sprint_platform.core.compaction import remove_draft
 from sprint_platform.core.database_file import when_free
 from sprint_platform.core.errors import one_line
 from sprint_platform.core.locks import Kind, Lock
@@ -51,6 +52,8 @@ def connect(*, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         f"and read {published_dir()}/sprint.duckdb instead",
     )
     try:
+        if not read_only:
+            remove_draft(path)
         with when_stopped(partial(_interrupt, connection)):
             yield connection
     except BaseException as error:
