@@ -18,6 +18,7 @@ from sprint_platform.cli.export import export
 from sprint_platform.cli.init import init
 from sprint_platform.cli.land import land
 from sprint_platform.cli.plan import plan
+from sprint_platform.cli.prune import prune
 from sprint_platform.cli.run import run
 from sprint_platform.cli.score import score
 from sprint_platform.cli.terminal import out
@@ -45,8 +46,8 @@ def main(
 
 
 for command in (
-    init, run, demo, dashboard, ask, land, plan, verify, export, score, compact, docs, titles,
-    doctor, ui,
+    init, run, demo, dashboard, ask, land, plan, verify, export, score, prune, compact,
+    docs, titles, doctor, ui,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(eventlog.app, name="eventlog")
