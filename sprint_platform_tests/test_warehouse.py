@@ -312,7 +312,7 @@ def test_a_broken_database_is_one_line_with_the_remedy(
     line = remedy(raised.value)
     assert line is not None
     assert line.startswith(f"{path} is not a whole database of DuckDB")
-    assert line.endswith("put a copy of it in its place; partition files are unchanged")
+    assert line.endswith("or make it anew from the partition files: sprint repair")
     assert "\n" not in line
 
 

@@ -91,6 +91,8 @@ def _store_coverage(ledger: Ledger) -> Coverage | None:
 
 def _days(found: Coverage) -> Iterator[str]:
     yield f"{len(found.built):,} built{_span(found.built)}"
+    if found.pruned:
+        yield f"{len(found.pruned):,} of them pruned up to {found.pruned[-1]}: their marts stay"
     for days, what in ((found.gaps, "missing"), (found.tail, "not built yet")):
         if days:
             yield f"{len(days):,} {what}{_span(days)}: {found.command}"

@@ -62,11 +62,20 @@ def refuse_lost() -> None:
     """Raises OtherDatabaseError where there is no database, but one was loaded or published from.
     Partition files that were never loaded are no loss. Called before a database is made."""
     note = noted()
-    if (note is None or note.commits == 0) and not any(published_dir().glob("*/ledger.parquet")):
+    if note and note.commits == 0:
+        return
+    if note is None and not any(published_dir().glob("*/ledger.parquet")):
         return
     raise OtherDatabaseError(
         f"{database_path()} is gone, and {published_dir()} was published from it: {MEND}"
     )
+
+
+def begin_anew() -> None:
+    """Notes that a new database may be made here, whatever was published before; does nothing where
+    one is noted."""
+    if noted() is None:
+        _note(Identity(uuid.uuid4().hex, 0))
 
 
 def refuse_other(con: duckdb.DuckDBPyConnection) -> None:
@@ -107,13 +116,15 @@ def refuse_other(con: duckdb.DuckDBPyConnection) -> None:
 
 @contextmanager
 def counted_transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """A transaction that loads or publishes: an older copy of the database will miss it."""
+    """A transaction that loads or publishes: an older copy of the database will miss it. Only a
+    database that ``duckdb_file.connect`` opened is counted."""
+    before = _identity(con)
     with transaction(con):
         yield
-        con.execute(f"update {TABLE} set commits = commits + 1")
-    identity = _identity(con)
-    assert identity is not None
-    _note(identity)
+        if before is not None:
+            con.execute(f"update {TABLE} set commits = commits + 1")
+    if before is not None:
+        _note(Identity(before.database, before.commits + 1))
 
 
 def count_publication(con: duckdb.DuckDBPyConnection) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from sprint_platform.core.compaction import remove_draft
 from sprint_platform.core.database_file import when_free
 from sprint_platform.core.errors import one_line
 from sprint_platform.core.locks import Kind, Lock
@@ -55,6 +56,7 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
         f"and read {published_dir()}/sprint.duckdb instead",
     )
     try:
+        remove_draft(path)
         refuse_other(connection)
         with when_stopped(partial(_interrupt, connection)):
             yield connection

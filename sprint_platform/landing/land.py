@@ -49,7 +49,7 @@ from sprint_platform.storage.partitions import (
     checked_paths,
     read_manifest,
 )
-from sprint_platform.telemetry.contracts import DATASETS
+from sprint_platform.telemetry.contracts import DAILY, DATASETS
 from sprint_platform.title import Title
 
 Watch = Callable[[str, int], None]
@@ -199,12 +199,12 @@ def _land(title: Title, dry_run: bool, watch: Watch | None) -> LandReport:
                 # a commit that failed has rolled back already
                 with suppress(duckdb.TransactionException):
                     con.rollback()
-                landing.sweep()
+                sweep_staged(con, title.name)
         if done:
             landing.put_in_place()
             _announce(con, title)
             _write_whole(folder / "state", state + "\n")
-            landing.sweep()
+            sweep_staged(con, title.name)
     return report
 
 
@@ -279,6 +279,7 @@ class _OneLanding:
         ):
             for dataset, of in more.items():
                 days[dataset] |= of
+        self._reopen_pruned(reopened)
         self.admission.admit(reopened, self.watch)
         self.entries.flush()
         self._check_limit()
@@ -295,6 +296,15 @@ class _OneLanding:
             tuple(self.changes),
             time.perf_counter() - began,
         )
+
+    def _reopen_pruned(self, reopened: Reopened) -> None:
+        """Adds the pruned partitions of the days: these are built again, and need them. They are
+        made of what is staged."""
+        days = {day for dataset in DAILY for day in reopened.partitions[dataset]}
+        for dataset in DAILY:
+            reopened.partitions[dataset] |= {
+                day for day in days if (there := self._manifest(dataset, day)) and there.pruned
+            }
 
     def _consider(self, found: Found) -> _Candidate | None:
         """Starts to read the file where it is new or changed; None where it is not, or is
@@ -456,6 +466,12 @@ class _OneLanding:
                 self._change("products", EPOCH, held.num_rows, admission.products.num_rows, digest)
 
     def _in_place(self, dataset: str, day: date) -> Manifest | None:
+        """The manifest in place; None where it is missing or damaged, or the partition was
+        pruned."""
+        manifest = self._manifest(dataset, day)
+        return None if manifest is None or manifest.pruned else manifest
+
+    def _manifest(self, dataset: str, day: date) -> Manifest | None:
         """The manifest in place; None where it is missing or damaged."""
         try:
             return read_manifest(self.title.name, dataset, day)
@@ -487,6 +503,9 @@ class _OneLanding:
         names = {row[0] for row in read}
         if (dataset, day) in self.astray:
             return "it was lost or damaged, and is made again from what is staged"
+        pruned = self._manifest(dataset, day)
+        if pruned is not None and pruned.pruned:
+            return "it was pruned, and is made again from what is staged, as its day changed"
         if names:
             files = [
                 f"{'changed' if status == 'changed' else 'new'} {found.name}"
@@ -545,13 +564,14 @@ class _OneLanding:
                 pq.write_table(self.admission.products, temporary)
         self.con.execute("update changes set written = true where not written")
 
-    def sweep(self) -> None:
-        """Removes the staged files of no landed version: replaced, refused, undone, or left by a
-        landing that was killed."""
-        landed = {row[0] for row in self.con.execute("select staged_key from files").fetchall()}
-        for path in (landed_dir(self.title.name) / "staged").glob("*"):
-            if path.name.rsplit("-", 1)[0] not in landed:
-                path.unlink(missing_ok=True)
+
+def sweep_staged(con: duckdb.DuckDBPyConnection, title: str) -> None:
+    """Removes the staged files of no landed version: replaced, refused, undone, or left by a
+    landing that was killed."""
+    landed = {row[0] for row in con.execute("select staged_key from files").fetchall()}
+    for path in (landed_dir(title) / "staged").glob("*"):
+        if path.name.rsplit("-", 1)[0] not in landed:
+            path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -608,7 +628,8 @@ def _astray(con: duckdb.DuckDBPyConnection, title: Title) -> Reopened:
         try:
             manifest = read_manifest(title.name, dataset, day)
             if manifest is not None and manifest.digest == digest:
-                checked_paths(manifest, f"{title.name}/{dataset}", day)
+                if not manifest.pruned:
+                    checked_paths(manifest, f"{title.name}/{dataset}", day)
                 continue
         except PartitionError:
             pass  # it is damaged, and made again from what is staged

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from sprint_platform.core.compaction import remove_draft
 from sprint_platform.core.database_file import when_free
 from sprint_platform.core.errors import SprintError
 from sprint_platform.places import data_dir
@@ -120,6 +121,7 @@ def open_register(title: str, *, dry_run: bool = False) -> Iterator[duckdb.DuckD
         "and read a copy of the file instead",
     )
     try:
+        remove_draft(path)
         # or ids would go to Arrow as texts
         con.execute("set arrow_lossless_conversion = true")
         # a join's filter on ids cannot be pushed into Arrow tables. They are what landing works

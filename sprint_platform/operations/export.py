@@ -198,6 +198,8 @@ _TEXT = {"csv": _csv, "ndjson": _ndjson, "json": _json}
 def _export_dumps(title: str, day: date, target: Path, watch: Watch | None) -> Exported:
     """Writes one file a session: its start and end, its players, and its heartbeats of that day."""
     beats = read_manifest(title, "heartbeats", day)
+    if beats is not None and beats.pruned:
+        beats = None
     shares = math.ceil(beats.rows / HEARTBEATS_IN_MEMORY) if beats and beats.rows else 1
     files = rows = size = written = 0
     with _staged(target) as staging:
@@ -228,7 +230,8 @@ def _share(title: str, dataset: str, day: date, share: int, shares: int) -> pa.T
     """The day's records of one share of the sessions, ordered by session, then sessions by player
     and heartbeats by time. Empty where there is no partition."""
     tables = [DATASETS[dataset].arrow_schema.empty_table()]
-    if read_manifest(title, dataset, day) is not None:
+    manifest = read_manifest(title, dataset, day)
+    if manifest is not None and not manifest.pruned:
         for table in read_partition(title, dataset, day):
             if shares > 1:
                 # the last bytes differ in ids of every kind, also in counted ones

@@ -22,7 +22,7 @@ from sprint_platform.core.locks import hold
 from sprint_platform.core.settings import variable
 from sprint_platform.core.window import described, ranges
 from sprint_platform.domain import outside_domains
-from sprint_platform.engines.database_identity import OtherDatabaseError, note_path
+from sprint_platform.engines.database_identity import OtherDatabaseError, begin_anew, note_path
 from sprint_platform.engines.duckdb_file import connect, remedy, warehouse_lock
 from sprint_platform.engines.load import Mode, ensure_title_schemas
 from sprint_platform.eventlog.batches import batches_behind, require_batches
@@ -46,9 +46,10 @@ from sprint_platform.orchestration.storefront_models import (
 from sprint_platform.orchestration.title_models import TitleTranslator
 from sprint_platform.places import data_dir, database_path, published_dir
 from sprint_platform.publish.marts import existing_relations, publish
+from sprint_platform.publish.pruned import restore_pruned
 from sprint_platform.publish.views import NO_ROWS, publish_views
 from sprint_platform.storage.ledger import title_ledger
-from sprint_platform.storage.partitions import made_days
+from sprint_platform.storage.partitions import PRUNED, made_days
 from sprint_platform.storefront.contracts import BRONZE_TABLES
 from sprint_platform.storefront.contracts import DOMAIN as STOREFRONT
 from sprint_platform.storefront.duckdb_target import LEDGER as STOREFRONT_LEDGER
@@ -158,10 +159,14 @@ def _beside() -> Iterator[None]:
     for name in (*FILES, "dbt/graph"):
         if (files / name).is_dir() and not (folder / name).exists():
             (folder / name).symlink_to(files / name)
+    if published_dir().exists() and not (folder / "published").exists():
+        # what was built of pruned records is there only
+        shutil.copytree(files / "published", folder / "published", copy_function=os.link)
     name = variable("data_dir")
     before = os.environ.get(name)
     os.environ[name] = str(folder)
     try:
+        begin_anew()
         yield
     finally:
         if before is None:
@@ -205,19 +210,27 @@ def _rebuild_title(title: Title, say: Say) -> None:
     days = set.union(*made) if title.lands else set.intersection(*made) | _built(title)
     if not days:
         return
-    ledger, models = title_ledger(title.name), TitleTranslator(title).models(graph_manifest())
+    ledger, translator, manifest = (
+        title_ledger(title.name),
+        TitleTranslator(title),
+        graph_manifest(),
+    )
+    models, marts = translator.models(manifest), translator.marts(manifest)
     with hold(title_lock(title), "sprint repair"):
         landing = hold(landing_lock(title.name), "sprint repair") if title.lands else nullcontext()
         # the landing's lock first, as a landing has it
         with landing, connect() as con:
             ensure_title_schemas(con, title.name)
+            pruned = [date.fromisoformat(day) for day in restore_pruned(con, ledger, marts)]
+            gone = {name for name, _, source in ledger.loaded_sources(con) if source == PRUNED}
             if title.lands:
                 load_landed(con, title)
                 publish(con, ledger, landed_marts(title.name))
-                windows = ranges(unbuilt_days(con, title, models))
+                behind = unbuilt_days(con, title, models)
+                windows = ranges([day for day in behind if day not in pruned])
             else:
                 built = ledger.standing(con, models).built
-                behind = sorted(day for day in days if str(day) not in built)
+                behind = sorted(day for day in days - {*pruned} if str(day) not in built)
                 windows = runs_of(
                     behind, lambda part, runs: run_seconds(estimate(title, part), len(part), runs)
                 )
@@ -225,6 +238,9 @@ def _rebuild_title(title: Title, say: Say) -> None:
                 load_ledger(con, title.name, delivered_days(title.name))
         if windows:
             say(f"{title.name}: loading and building {described(sorted(days))}")
+        # what was built of pruned records was restored
+        for run in rebuild_days(title, ranges(pruned), gone):
+            _require(run)
         for run in rebuild_days(title, windows):
             _require(run)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 from sprint_platform.core.locks import hold
-from sprint_platform.core.window import described
+from sprint_platform.core.window import Window, described
 from sprint_platform.engines.duckdb_file import connect, warehouse_lock
 from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.landing.land import days_of_another_mapping
@@ -22,6 +22,7 @@ from sprint_platform.operations.verify import (
     unlike_made,
 )
 from sprint_platform.orchestration.title_models import TitleTranslator
+from sprint_platform.publish.coverage import yesterday
 from sprint_platform.publish.marts import unlike_published
 from sprint_platform.simulation.world import World
 from sprint_platform.storage.ledger import title_ledger
@@ -99,13 +100,21 @@ def verify_built(title: Title, days: list[date]) -> list[Finding]:
 
 
 def verify_models(title: Title) -> str | None:
-    """Runs every dbt test of the title over everything, not only a run's window. Returns what is
-    wrong in one line, or None."""
+    """Runs every dbt test of the title over everything, not only a run's window; where days were
+    pruned, over what comes after them. Returns what is wrong in one line, or None."""
+    window = None
+    with hold(warehouse_lock(), f"sprint verify --deep of {title.name}"), connect() as con:
+        ledger = title_ledger(title.name)
+        ledger.ensure(con)
+        if pruned := ledger.pruned(con):
+            # tests would miss the records of which the marts are made
+            start = max(max(days) for days in pruned.values()) + timedelta(days=1)
+            window = Window(start, max(start, yesterday()) + timedelta(days=1))
     arguments = [
         *("test", *project_arguments(title.name)),
         *("--quiet", "--select", "tag:title", "--exclude-resource-type", "unit_test"),
     ]
     with hold(warehouse_lock(), f"sprint verify --deep of {title.name}"):
         return failure_line(
-            title.name, dbt_result_in_duckdb(arguments, dbt_environment(title, None))
+            title.name, dbt_result_in_duckdb(arguments, dbt_environment(title, window))
         )

@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import TypeVar
@@ -34,6 +34,8 @@ Period = date | int
 P = TypeVar("P", bound=Period)
 
 FORMAT_VERSION = 1
+# The source of a partition whose records were deleted, while what was made of them stays.
+PRUNED = "pruned"
 # A part is closed after this many rows: it fits in memory while it is written, and a day of a
 # million players is some tens of files.
 ROWS_PER_PART = 4_000_000
@@ -56,7 +58,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a partition holds. ``source`` says what made it (a simulated title's fingerprint)."""
+    """What a partition holds. ``source`` says what made it (a simulated title's fingerprint). A
+    pruned one has no parts any more; rows and digest say what it held."""
 
     rows: int
     bytes: int
@@ -66,6 +69,10 @@ class Manifest:
     contract_version: int = CONTRACT_VERSION
     format_version: int = FORMAT_VERSION
     folder: Path = field(default=Path(), compare=False)
+
+    @property
+    def pruned(self) -> bool:
+        return self.source == PRUNED
 
     @property
     def paths(self) -> list[Path]:
@@ -176,6 +183,33 @@ class FinishedPartition:
         for part, path in zip(self.manifest.parts, self.manifest.paths, strict=True):
             if part.name not in self._in_use:
                 path.unlink(missing_ok=True)
+
+
+def prune_partition(title: str, dataset: str, period: Period, digest: str) -> int:
+    """Deletes the partition's files where it has this digest, and returns their bytes. Its manifest
+    stays and says that it was pruned. Nothing is done where other records were written since."""
+    folder = partition_dir(title, dataset, period)
+    lock = Lock(Kind.PARTITION, folder / ".lock", f"the partition {folder}")
+    with hold(lock, f"the pruning of {title}/{dataset}"):
+        manifest = read_manifest(title, dataset, period)
+        if manifest is None or manifest.digest != digest:
+            return 0
+        if not manifest.pruned:
+            pruned = replace(manifest, bytes=0, source=PRUNED, parts=())
+            FinishedPartition(pruned, frozenset()).commit()
+        # also after a kill between the two
+        size = sum(path.stat().st_size for path in folder.glob("*.parquet"))
+        _sweep(folder, None)
+        return size
+
+
+def sweep_partition(title: str, dataset: str, period: Period) -> None:
+    """Removes the files that the partition no longer has."""
+    folder = partition_dir(title, dataset, period)
+    lock = Lock(Kind.PARTITION, folder / ".lock", f"the partition {folder}")
+    with hold(lock, f"the sweep of {title}/{dataset}"):
+        if manifest := read_manifest(title, dataset, period):
+            _sweep(folder, manifest)
 
 
 class _PartWriter:
@@ -333,8 +367,13 @@ def read_partition(
 
 def checked_paths(manifest: Manifest, asset: str, period: Period) -> list[Path]:
     """The partition's files; raises PartitionError for one that does not have the size that the
-    manifest gives. A power cut may leave a renamed file short: this shows before half a day is
-    loaded."""
+    manifest gives, and for a partition that was pruned. A power cut may leave a renamed file short:
+    this shows before half a day is loaded."""
+    if manifest.pruned:
+        raise PartitionError(
+            f"{asset} for {period} was pruned, its records are gone: materialize the day to make it"
+            " again; a landed title makes it again with the next file that has records of it"
+        )
     for part, path in zip(manifest.parts, manifest.paths, strict=True):
         size = path.stat().st_size if path.exists() else None
         if size != part.bytes:
