@@ -83,7 +83,7 @@ def killed(run: Callable[[], object]) -> None:
     assert os.WTERMSIG(os.waitpid(process, 0)[1]) == signal.SIGKILL
 
 
-@pytest.mark.parametrize(("step", "times"), [("_require_same", 1), ("_sync", 1), ("_sync", 2)])
+@pytest.mark.parametrize(("step", "times"), [("_require_same", 1), ("sync", 1), ("sync", 2)])
 def test_a_killed_compaction_leaves_a_whole_database(
     warehouse: Path, step: str, times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

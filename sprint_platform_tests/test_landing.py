@@ -311,18 +311,20 @@ def test_another_mapping_reads_the_files_again(data_folder: Path) -> None:
     assert {float(x) for x in positions} == {2.0}
 
 
-@pytest.mark.parametrize("step", ["put_in_place", "sweep"])
+@pytest.mark.parametrize(
+    ("of", "step"), [(landing._OneLanding, "put_in_place"), (landing, "sweep_staged")]
+)
 def test_a_landing_that_is_killed_after_its_commit_is_finished_by_the_next(
-    data_folder: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch, of: object, step: str
 ) -> None:
     two_files()
     game = title()
 
-    def killed(_: object) -> None:
+    def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(landing._OneLanding, step, killed)
+        patch.setattr(of, step, killed)
         with pytest.raises(KeyboardInterrupt):
             land(game)
     land(game)

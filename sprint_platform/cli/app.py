@@ -15,6 +15,7 @@ from sprint_platform.cli.demo import demo
 from sprint_platform.cli.docs import docs
 from sprint_platform.cli.doctor import doctor
 from sprint_platform.cli.export import export
+from sprint_platform.cli.forget import forget
 from sprint_platform.cli.init import init
 from sprint_platform.cli.land import land
 from sprint_platform.cli.plan import plan
@@ -47,8 +48,8 @@ def main(
 
 
 for command in (
-    init, run, demo, dashboard, ask, land, plan, verify, repair, export, score, prune, compact,
-    docs, titles, doctor, ui,
+    init, run, demo, dashboard, ask, land, plan, verify, repair, export, score, prune, forget,
+    compact, docs, titles, doctor, ui,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(eventlog.app, name="eventlog")

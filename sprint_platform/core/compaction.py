@@ -77,9 +77,9 @@ def compact(con: duckdb.DuckDBPyConnection, path: Path) -> Compacted:
         con.execute("checkpoint compacted")
         _require_same(con, path)
         con.execute("detach compacted")
-        _sync(draft)
+        sync(draft)
         os.replace(draft, path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         remove_draft(path)
     return Compacted(path, before, path.stat().st_size)
@@ -137,7 +137,7 @@ def _require_same(con: duckdb.DuckDBPyConnection, path: Path) -> None:
         )
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Waits until the file, or the names in a folder, are on the disk: after a power cut the rename
     must not be there without the file."""
     descriptor = os.open(path, os.O_RDONLY)

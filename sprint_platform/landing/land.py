@@ -32,6 +32,7 @@ from sprint_platform.landing.files import (
     content_digest,
     discover,
 )
+from sprint_platform.landing.forgotten import forgotten_players
 from sprint_platform.landing.intake import Intake, Reading, enter, take_in
 from sprint_platform.landing.register import (
     Entries,
@@ -227,6 +228,7 @@ class _OneLanding:
         self.entries = Entries(con)
         self.number = self.entries.landing
         self.mapping = title.landing_fingerprint
+        self.forgotten = forgotten_players(title.name)
         self.admission = Admission(self.entries, title, self.mapping)
         self.new: dict[int, tuple[Found, str]] = {}  # file_no -> the file, and its status
         self.replaced: list[int] = []
@@ -344,7 +346,7 @@ class _OneLanding:
             )
             self.restored.append(found)
             return None
-        return _Candidate(found, digest, Reading(self.title, found))
+        return _Candidate(found, digest, Reading(self.title, found, self.forgotten))
 
     def _take_in(self, candidate: _Candidate) -> None:
         """Stages what the file holds, or refuses it."""

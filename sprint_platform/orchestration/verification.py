@@ -25,7 +25,7 @@ from sprint_platform.orchestration.title_models import TitleTranslator
 from sprint_platform.publish.coverage import yesterday
 from sprint_platform.publish.marts import unlike_published
 from sprint_platform.simulation.world import World
-from sprint_platform.storage.ledger import title_ledger
+from sprint_platform.storage.ledger import FORGOTTEN, title_ledger
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 from sprint_platform.transform.dbt_manifest import graph_manifest
@@ -110,11 +110,18 @@ def verify_models(title: Title) -> str | None:
             # tests would miss the records of which the marts are made
             start = max(max(days) for days in pruned.values()) + timedelta(days=1)
             window = Window(start, max(start, yesterday()) + timedelta(days=1))
+        recounted = sorted(set().union(*ledger.loaded_from(con, FORGOTTEN).values()))
     arguments = [
         *("test", *project_arguments(title.name)),
         *("--quiet", "--select", "tag:title", "--exclude-resource-type", "unit_test"),
     ]
     with hold(warehouse_lock(), f"sprint verify --deep of {title.name}"):
-        return failure_line(
+        failed = failure_line(
             title.name, dbt_result_in_duckdb(arguments, dbt_environment(title, window))
         )
+    if failed and recounted:
+        failed += (
+            f"; totals of {described(recounted)} still count players who were forgotten: sprint run"
+            f" --title {title.name} --from {recounted[0]} --to {recounted[-1]} counts anew"
+        )
+    return failed
