@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 from pathlib import Path
 
@@ -112,17 +114,24 @@ def test_dg_dev_serves_it(project: Path, tmp_path: Path, of: str) -> None:
         start_new_session=True,
     ) as served:
         assert served.stdout is not None
+        lines = threading.Thread(target=served.stdout.read, daemon=True)
+        lines.start()
         try:
-            ready = any(
-                f"Serving dagster-webserver on http://127.0.0.1:{port}" in line
-                for line in served.stdout
-            )
-            assert ready, "it ended"
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info") as answer:
-                assert b"dagster_version" in answer.read()
+            assert b"dagster_version" in answer_of(f"http://127.0.0.1:{port}/server_info", served)
         finally:
             os.killpg(served.pid, signal.SIGTERM)
-            served.stdout.read()
+            lines.join()
+
+
+def answer_of(address: str, served: subprocess.Popen[str]) -> bytes:
+    """What is served there, once it is."""
+    while served.poll() is None:
+        try:
+            with urllib.request.urlopen(address) as answer:
+                return bytes(answer.read())
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError(f"it ended with {served.returncode}")
 
 
 @pytest.mark.parametrize(
