@@ -20,6 +20,7 @@ from sprint_platform.landing.land import (
     folder_state,
     is_held_back,
     land,
+    landed_dir,
     landed_products,
     landings_since,
     last_landed_state,
@@ -28,6 +29,7 @@ from sprint_platform.operations.landed import load_landed
 from sprint_platform.places import data_dir
 from sprint_platform.storage.partitions import read_manifest, read_partition
 from sprint_platform.title import Title
+from sprint_platform_tests.other_process import dead_process
 
 DAY = date(2025, 3, 1)
 SESSIONS = "session_id,player_id,team_id,started_at,event_datetime,kills,deaths\n"
@@ -325,7 +327,14 @@ def test_a_landing_that_is_killed_after_its_commit_is_finished_by_the_next(
         patch.setattr(landing._OneLanding, step, killed)
         with pytest.raises(KeyboardInterrupt):
             land(game)
+    left = [
+        landed_dir("attic") / f".{name}.{dead_process()}.tmp"
+        for name in ("state", "landing.duckdb")
+    ]
+    for path in left:
+        path.touch()
     land(game)
+    assert not [path for path in left if path.exists()]
     for dataset, expected in (("sessions", 2), ("heartbeats", 4)):
         manifest = read_manifest("attic", dataset, DAY)
         assert manifest is not None

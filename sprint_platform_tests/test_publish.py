@@ -28,6 +28,7 @@ from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.storage.partitions import Manifest, PartitionDraft, write_partition
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform_tests.built_marts import note_built, publish_built
+from sprint_platform_tests.other_process import dead_process
 
 LEDGER = title_ledger("sprint")
 DAILY = Mart("sprint_mart.daily", "sprint_mart", "calendar_date", "day", "day")
@@ -109,8 +110,15 @@ def test_only_what_was_built_since_is_written(warehouse: duckdb.DuckDBPyConnecti
     build(warehouse, WEEKLY, where="period = '2025-02-03'")
     build(warehouse, MONTHLY, where="period = '2025-02-01'")
     build(warehouse, LIFETIME)
-    # a run that was killed here publishes nothing; the next one publishes what it left
+    # a run that was killed here publishes nothing; the next one publishes what it left, and removes
+    # the files that it did not finish
+    dead = dead_process()
+    for name in ("sprint/daily/.2025-01-20.parquet", "sprint/.ledger.parquet", ".sprint.duckdb"):
+        unfinished = published_dir() / f"{name}.{dead}.tmp"
+        unfinished.touch()
+        unfinished.with_name(f"{unfinished.name}.wal").touch()
     publish(warehouse, LEDGER, MARTS)
+    assert not [path for path in published_dir().rglob("*") if ".tmp" in path.name]
     after = files()
     assert {name for name in after if before.get(name) != after[name]} == {
         "daily/2025-02-05.parquet",

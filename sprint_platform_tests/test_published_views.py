@@ -16,7 +16,12 @@ from sprint_platform.core.duckdb_paths import quoted
 from sprint_platform.core.locks import hold
 from sprint_platform.engines.duckdb_file import warehouse_lock
 from sprint_platform.publish import views
-from sprint_platform.publish.views import NotPublishedHere, publish_views, published_database
+from sprint_platform.publish.views import (
+    NotPublishedHere,
+    open_published,
+    publish_views,
+    published_database,
+)
 from sprint_platform.simulation.world import World
 from sprint_platform.storage.partitions import write_partition
 
@@ -133,3 +138,26 @@ def test_a_copy_that_cannot_be_written_is_one_line(
     assert "written for another folder" in str(error.value)
     assert "in use by a run" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("original", ["data"], indirect=True)
+def test_readers_that_need_the_disk_do_not_disturb_each_other(
+    original: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DuckDB's temporary files have the same names in every process and connection."""
+    monkeypatch.setenv("SPRINT_DUCKDB_MEMORY", "40MiB")
+    both_open, found = threading.Barrier(2), []
+
+    def ask() -> None:
+        with open_published() as con:
+            both_open.wait(60)
+            con.execute("create temp table big as select n, hash(n) from range(4000000) as t(n)")
+            found.append(con.execute("select count(*), max(n) from big").fetchall())
+
+    readers = [threading.Thread(target=ask) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    assert found == [[(4_000_000, 3_999_999)]] * 2
+    assert not [path for path in original.iterdir() if ".tmp" in path.name]

@@ -39,9 +39,9 @@ def temporary_beside(path: Path) -> Iterator[Path]:
     try:
         yield temporary
     finally:
+        _of_this_process.discard(temporary)
         _remove(temporary)
         _remove(temporary.with_name(f"{temporary.name}.wal"))
-        _of_this_process.discard(temporary)
 
 
 def remove_whole(folder: Path) -> None:

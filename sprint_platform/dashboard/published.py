@@ -14,12 +14,10 @@ from typing import Any
 
 import duckdb
 
-from sprint_platform.core.duckdb_paths import quoted
 from sprint_platform.domain import outside_domains
-from sprint_platform.engines.duckdb_file import duckdb_options
 from sprint_platform.places import published_path
 from sprint_platform.publish.coverage import Coverage, title_coverage, yesterday
-from sprint_platform.publish.views import published_database
+from sprint_platform.publish.views import open_published
 from sprint_platform.title import RESERVED_NAMES, Title, TitleError, title_names
 
 # A query's result by column, which is the shape that a chart takes.
@@ -73,16 +71,8 @@ def published() -> Iterator[duckdb.DuckDBPyConnection]:
     NothingPublished where there is none, and NotPublishedHere where it is another folder's."""
     if not published_path().exists():
         raise NothingPublished(f"there is no {published_path()}")
-    path = published_database()
-    # attached to a new in-memory database: DuckDB shares one database per path within the process
-    # while it is open anywhere, even after the file has been replaced
-    con = duckdb.connect(config=duckdb_options())
-    try:
-        con.execute(f"attach '{quoted(path)}' as published (read_only)")
-        con.execute("use published")
+    with open_published() as con:
         yield con
-    finally:
-        con.close()
 
 
 def published_titles(con: duckdb.DuckDBPyConnection) -> Mapping[str, frozenset[str]]:

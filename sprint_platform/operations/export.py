@@ -69,8 +69,8 @@ def export_day(
     folder: Path,
     watch: Watch | None = None,
 ) -> Exported:
-    """Writes one partition to ``folder/<dataset>/<day>/``; files of the same names are replaced,
-    all or none.
+    """Writes one partition to ``folder/<dataset>/<day>/``, whole; where that is there, files of the
+    same names are replaced one after the other, when all are written.
 
     Raises PartitionError where the partition is missing or damaged, and ExportError where the
     folder cannot be written or is one of the platform's own.
@@ -109,7 +109,9 @@ def _staged(target: Path) -> Iterator[Path]:
         with temporary_beside(target) as staging:
             staging.mkdir(parents=True)
             yield staging
-            target.mkdir(exist_ok=True)
+            if not target.exists():
+                os.replace(staging, target)
+                return
             for path in sorted(staging.iterdir()):
                 os.replace(path, target / path.name)
     except OSError as error:

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
+from itertools import count
 from pathlib import Path
 
 import duckdb
@@ -18,9 +21,16 @@ import duckdb
 from sprint_platform.core.duckdb_paths import glob_of, quoted
 from sprint_platform.core.errors import SprintError, one_line
 from sprint_platform.core.locks import LockError, hold
-from sprint_platform.core.whole_file import whole_file
-from sprint_platform.engines.duckdb_file import warehouse_lock
-from sprint_platform.places import data_dir, published_dir, published_path, raw_dir
+from sprint_platform.core.settings import settings
+from sprint_platform.core.whole_file import temporary_beside, whole_file
+from sprint_platform.engines.duckdb_file import duckdb_options, warehouse_lock
+from sprint_platform.places import (
+    data_dir,
+    duckdb_temp_dir,
+    published_dir,
+    published_path,
+    raw_dir,
+)
 from sprint_platform.storage.ledger import Ledger, PublishedMart, title_ledger
 from sprint_platform.storage.partitions import PartitionError, partition_dir, read_manifest
 from sprint_platform.storage.published_views import view_queries
@@ -30,6 +40,7 @@ from sprint_platform.telemetry.contracts import DATASETS
 NO_ROWS = "columns.parquet"
 # A run that holds the warehouse for longer writes the views itself.
 SECONDS_TO_WAIT = 10.0
+_readers = count()
 
 
 class NotPublishedHere(SprintError):
@@ -54,6 +65,24 @@ def published_database() -> Path:
                 f" written anew: {one_line(error, 300)}"
             ) from error
     return path
+
+
+@contextmanager
+def open_published() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that reads ``published_database``, closed at the end of the block."""
+    path = published_database()
+    folder = data_dir() if settings().duckdb_temp is None else duckdb_temp_dir()
+    # its own place to spill to: DuckDB's processes would write over each other's files in one
+    with temporary_beside(folder / f"reader-{next(_readers)}") as spill:
+        # attached to a new in-memory database: DuckDB shares one database per path within the
+        # process while it is open anywhere, even after the file has been replaced
+        con = duckdb.connect(config={**duckdb_options(), "temp_directory": str(spill)})
+        try:
+            con.execute(f"attach '{quoted(path)}' as published (read_only)")
+            con.execute("use published")
+            yield con
+        finally:
+            con.close()
 
 
 def _reads_this_folder() -> bool:

@@ -19,9 +19,8 @@ import duckdb
 import jinja2
 
 from sprint_platform.core.errors import SprintError
-from sprint_platform.engines.duckdb_file import duckdb_options
 from sprint_platform.places import dbt_project_dir, published_dir, published_path
-from sprint_platform.publish.views import published_database
+from sprint_platform.publish.views import open_published
 from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.title import Title
 
@@ -135,8 +134,7 @@ def ask(
     if not published_path().exists():
         raise QuestionError(f"nothing is published in {published_dir()} yet: {mend}")
     try:
-        path = published_database()
-        with duckdb.connect(str(path), read_only=True, config=duckdb_options()) as con:
+        with open_published() as con:
             relations = [_relation(title, model) for model in question.models]
             if "player" in question.needs and player is None:
                 relations.append(_relation(title, ACTIVITY))
