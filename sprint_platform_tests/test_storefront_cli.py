@@ -186,7 +186,8 @@ def test_a_trial_removes_no_files_unasked(sprint: Sprint, folder: Path) -> None:
     told = line_of(sprint("generate"))
     assert "holds 14 partitions of a store with other settings (fingerprint " in told
     assert sprint("generate", "--replace").returncode == 0
-    assert files_of(folder) == before
+    # the trial's parts on its two days stay until these days are written again
+    assert before.items() <= files_of(folder).items()
 
 
 def test_a_store_is_extended_day_by_day(
