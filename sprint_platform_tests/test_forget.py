@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from uuid import UUID
 
@@ -18,6 +19,7 @@ import pytest
 
 from sprint_platform.cli.terminal import Stop
 from sprint_platform.core.locks import hold
+from sprint_platform.engines.duckdb_file import connect
 from sprint_platform.landing import forgetting
 from sprint_platform.landing.forgetting import forget_landed, player_of
 from sprint_platform.landing.forgotten import forgotten_players
@@ -26,6 +28,7 @@ from sprint_platform.landing.register import LandingError, open_register, regist
 from sprint_platform.operations import forget as forget_module
 from sprint_platform.orchestration.title_models import TitleTranslator
 from sprint_platform.places import data_dir, database_path
+from sprint_platform.storage.ledger import FORGOTTEN, title_ledger
 from sprint_platform.title import Title
 from sprint_platform.transform.dbt_manifest import graph_manifest
 from sprint_platform_tests.studio import (
@@ -40,6 +43,8 @@ from sprint_platform_tests.studio import (
     purchase,
     sprint,
 )
+
+LEDGER = title_ledger("arena")
 
 
 @dataclass(frozen=True)
@@ -187,6 +192,9 @@ def test_totals_stay_and_so_does_everybody_else(later: Path, forgotten: tuple) -
     # nothing is to be built, and all is as it was landed
     assert "every landed day is built" in sprint("land", "--title", "arena")
     assert "3 days are what was landed" in sprint("verify", "--title", "arena")
+    with connect() as con:
+        recounted = LEDGER.loaded_from(con, FORGOTTEN)
+    assert set(recounted["heartbeats"]) == set(map(date.fromisoformat, DAYS))
     # a record that was rejected still counts, without saying whose it was
     counted = {row[1]: row[8:13] for row in after["arena_raw.landed_files"]}
     assert counted["heartbeats/odd.csv"] == ("15", "0", "7", "2", "6")

@@ -12,10 +12,12 @@
     {% endfor %}
     {% set ledger = ledger_schema(models[0]) if models else none %}
     {% if ledger is none %}{{ return('') }}{% endif %}
+    {% set pruned = "from " ~ ledger ~ ".loaded_partitions where source = 'pruned'" %}
+    {# a wrong window is each model's to refuse #}
+    {% if not run_query("select 1 " ~ pruned ~ " limit 1").rows %}{{ return('') }}{% endif %}
     {% set pruned = run_query(
-        "select dataset, min(partition_date), max(partition_date)"
-        ~ " from " ~ ledger ~ ".loaded_partitions"
-        ~ " where source = 'pruned' and " ~ in_window('partition_date') ~ " group by dataset"
+        "select dataset, min(partition_date), max(partition_date) "
+        ~ pruned ~ " and " ~ in_window('partition_date') ~ " group by dataset"
     ).rows %}
     {% for dataset, first, last in pruned %}
         {% for node in models %}

@@ -79,4 +79,4 @@ def verify(
             failed = verify_models(game)
         if failed:
             raise Stop(failed)
-        out.print(f"{title}: every dbt test holds over everything.")
+        out.print(f"{title}: every dbt test holds over everything that is not pruned.")
