@@ -87,7 +87,8 @@ def test_doctor_says_what_is_missing_and_what_builds_it(data_folder: Path) -> No
     publish_ledger(STORE, ["2025-01-01", "2025-01-02"], ["2025-01-03"])
     publish_ledger(EVENTLOG, ["1"], ["2", "10"])
     rows = dict(coverage_rows([sprint, leap]))
-    built, gap, rest = rows["days of sprint"].splitlines()
+    built, gap, rest, outdated = rows["days of sprint"].splitlines()
+    assert outdated == "8 made by another version of it: sprint run --title sprint --stale"
     assert built == "8 built, 2025-01-01 to 2025-02-01"
     assert gap == "24 missing, 2025-01-08 to 2025-01-31: sprint run --title sprint --missing"
     assert re.match(r"[\d,]+ not built yet, 2025-02-02 to .*: sprint run --title sprint", rest)

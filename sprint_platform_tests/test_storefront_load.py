@@ -245,7 +245,6 @@ def test_workers_end_with_the_command_that_is_killed(folder: Path) -> None:
 from sprint_platform.storefront.files import write_days
 from sprint_platform.storefront.generation.store import Store
 from sprint_platform.storefront.settings import StoreSettings
-from sprint_platform_tests.built_marts import note_built
 if __name__ == "__main__":
     store = Store(StoreSettings(customers=40, products=20, orders=60, days=3000))
     write_days(store, store.settings.first_days, lambda *_: print("a day", flush=True), 2)
