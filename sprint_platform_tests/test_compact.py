@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import sqlite3
-from collections.abc import Callable
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,6 @@ import pytest
 from typer.testing import CliRunner
 
 from sprint_platform.cli.app import app
-from sprint_platform.core import compaction
 from sprint_platform.core.compaction import CompactionError, draft_of
 from sprint_platform.engines.duckdb_file import connect
 from sprint_platform.engines.load import ensure_title_schemas
@@ -74,31 +73,33 @@ def test_a_compacted_database_has_the_same_content_and_gives_room_back(warehouse
         con.execute("insert into tiny_mart.days values (null, 1, '2025-01-01', '')")
 
 
-def killed(run: Callable[[], object]) -> None:
-    """Runs it in a process that dies by SIGKILL in it."""
-    process = os.fork()
-    if not process:
-        run()
-        os._exit(0)
-    assert os.WTERMSIG(os.waitpid(process, 0)[1]) == signal.SIGKILL
+KILLED = """
+import os, signal, sys
+from sprint_platform.core import compaction
+from sprint_platform.operations.compact import compact_warehouse
+
+step, times, calls = sys.argv[1], int(sys.argv[2]), []
+real = getattr(compaction, step)
+
+def dies(*arguments):
+    calls.append(arguments)
+    if len(calls) == times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*arguments)
+
+setattr(compaction, step, dies)
+compact_warehouse()
+"""
 
 
 @pytest.mark.parametrize(("step", "times"), [("_require_same", 1), ("sync", 1), ("sync", 2)])
 def test_a_killed_compaction_leaves_a_whole_database(
-    warehouse: Path, step: str, times: int, monkeypatch: pytest.MonkeyPatch
+    warehouse: Path, step: str, times: int
 ) -> None:
     """Before the new file is compared, before it is in place, and after."""
-    before, real, calls = content(warehouse), getattr(compaction, step), []
-
-    def dies(*arguments: object) -> None:
-        calls.append(arguments)
-        if len(calls) == times:
-            os.kill(os.getpid(), signal.SIGKILL)
-        real(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(compaction, step, dies)
-        killed(compact_warehouse)
+    before = content(warehouse)
+    killed = subprocess.run([sys.executable, "-c", KILLED, step, str(times)], check=False)
+    assert killed.returncode == -signal.SIGKILL
     assert content(warehouse) == before
     with connect():
         pass

@@ -135,11 +135,12 @@ def test_missing_days_are_named_and_made(
 def test_the_schedule_asks_for_the_oldest_missing_days(installed: Path) -> None:
     assert sprint("domain", "run", "support") == 0
     schedule = build_definitions().get_repository_def().get_schedule_def("support_daily_schedule")
-    with dg.DagsterInstance.get() as instance:
-        context = dg.build_schedule_context(
-            instance=instance, scheduled_execution_time=datetime(2025, 1, 6, 2, tzinfo=UTC)
-        )
-        [request] = schedule.evaluate_tick(context).run_requests or []
+    # evaluating enters the instance, and it cannot be entered twice
+    context = dg.build_schedule_context(
+        instance=dg.DagsterInstance.get(),
+        scheduled_execution_time=datetime(2025, 1, 6, 2, tzinfo=UTC),
+    )
+    [request] = schedule.evaluate_tick(context).run_requests or []
     assert request.tags["sprint/days"] == "2025-01-02 to 2025-01-05"
 
 
