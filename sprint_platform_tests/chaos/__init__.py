@@ -1,0 +1,1 @@
+"""What dies, fails or crowds, and whether anything is lost by it: `make chaos`."""
