@@ -6,7 +6,7 @@ SHELL := bash
 # the simulator's matrix products are small: more threads than one only cost
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test generate-data load-data ui dashboard docs bench chaos clean setup setup-all lock lint types arrows \
+.PHONY: demo test test-door generate-data load-data ui dashboard docs bench chaos clean setup setup-all lock lint types arrows \
   dbt-parse wheel
 
 setup: .venv/.ready .env
@@ -28,7 +28,8 @@ setup-all: .venv/.ready-all .env
 	@$(PYTHON) -m venv .venv
 
 # The list is complete, and pip cannot match hashes with a package that is asked for by its extras.
-# Most of its modules are never imported: Python compiles those that are, when they are.
+# Compiled on all cores; where PYTHONDONTWRITEBYTECODE is set, as in many containers, each command
+# would compile for itself what it imports, and take twice as long.
 # pip's own output is a page for each package: it is counted instead, and shown where it fails.
 define install
 @echo "Setting up, once: $$(grep -c == $(1)) packages of $(1), about a minute"
@@ -37,6 +38,9 @@ define install
   '/^Collecting/ && ++n % 25 == 0 {print "  " n " packages fetched"; fflush()} \
   /^Installing/ {print "  unpacking them"; fflush()}' \
   || { tail -n 20 .venv/install.log; exit 1; }
+@echo "  compiling them"
+@# some packages have files for other versions of Python, which cannot be compiled
+@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true
 @$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 endef
 
@@ -57,6 +61,10 @@ test: setup-all
 	@$(MAKE) --no-print-directory --jobs=2 lint types arrows dbt-parse
 	@# whole files to a worker, in conftest.py's order: what a file builds once is built once
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+# what takes too long for every commit
+test-door: setup-all
+	@$(BIN)/python -m pytest -m door
 
 lint:
 	$(BIN)/ruff check .

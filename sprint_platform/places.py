@@ -62,6 +62,11 @@ def published_dir() -> Path:
     return data_dir() / "published"
 
 
+def published_path() -> Path:
+    """The small database of views that readers open."""
+    return published_dir() / "sprint.duckdb"
+
+
 def raw_dir(title: str, dataset: str) -> Path:
     """The folder of a dataset's partition files."""
     return data_dir() / "raw" / title / dataset

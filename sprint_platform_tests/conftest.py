@@ -74,12 +74,18 @@ def no_env_file() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session", autouse=True)
-def dbt_parses_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """dbt parses its project once for each title and domain, not for each data folder."""
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run of the tests have in common."""
     own = tmp_path_factory.getbasetemp()
     # next to the folders of all workers
-    folder = (own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own) / "parsed"
+    return own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
+
+
+@pytest.fixture(scope="session", autouse=True)
+def dbt_parses_once(shared_folder: Path) -> Iterator[None]:
+    """dbt parses its project once for each title and domain, not for each data folder."""
+    folder = shared_folder / "parsed"
     folder.mkdir(exist_ok=True)
     with parsed_once(folder):
         yield

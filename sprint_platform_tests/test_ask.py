@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
@@ -18,7 +19,7 @@ import pytest
 
 from sprint_platform.places import published_dir
 from sprint_platform.title import Title
-from sprint_platform.transform.questions import Answer, ask, questions
+from sprint_platform.transform.questions import Answer, QuestionError, ask, questions
 from sprint_platform_tests.built_marts import publish_built
 from sprint_platform_tests.command_line import Ended, run_sprint
 from sprint_platform_tests.dbt_runs import DbtWarehouse, landed_title
@@ -397,6 +398,17 @@ def test_a_run_that_holds_the_warehouse_is_not_waited_for(
         away.rename(database)
     assert told.returncode == 0, told.stderr
     assert len(table_of(told.stdout)) == len(answer("sprint", 2).rows)
+
+
+def test_a_copied_data_folder_answers_from_itself(
+    published: DbtWarehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(published.folder / "published", tmp_path / "published")
+    for path in (tmp_path / "published" / "sprint" / "player_activity_daily").glob("2*.parquet"):
+        path.unlink()
+    monkeypatch.setenv("SPRINT_DATA_DIR", str(tmp_path))
+    with pytest.raises(QuestionError, match=r"player_activity_daily is published, but empty"):
+        answer("sprint", 1)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from sprint_platform.simulation.world import World
 from sprint_platform.title import Title
 from sprint_platform.transform.dbt_manifest import graph_manifest
 from sprint_platform_tests.command_line import Ended, run_sprint
+from sprint_platform_tests.other_process import opened_elsewhere
 
 SPRINT = Path(sys.executable).parent / "sprint"
 Sprint = Callable[..., subprocess.CompletedProcess[str]]
@@ -196,10 +197,11 @@ def test_titles_and_doctor_show_the_state(
 ) -> None:
     titles = sprint_command("titles").stdout
     assert all(name in titles for name in ("leap", "pocket", "sprint"))
-    doctor = sprint_command("doctor").stdout
+    with opened_elsewhere(folder / "data" / "sprint.duckdb", read_only=True) as shell:
+        doctor = sprint_command("doctor").stdout
+    assert f"PID {shell.pid}), which shuts out every run: close it there" in doctor
     assert duckdb.__version__ in doctor
     assert str(folder / "data") in doctor
-    assert "free" in doctor
     assert "3 built, 2025-01-01 to 2025-01-03" in doctor
     assert "sprint run --title pocket --missing" in doctor
 
@@ -212,7 +214,7 @@ def test_titles_and_doctor_show_the_state(
         (("run", "--from", "soon"), "--from is a day such as 2025-01-31, not 'soon'"),
         (("run", "--from", "2025-01-09", "--to", "2025-01-08"), "--to 2025-01-08 lies before"),
         (("verify", "--title", "leap"), "there are no partitions of leap"),
-        (("run", "--missing", "--reuse"), "--missing keeps partitions: leave --reuse"),
+        (("run", "--missing", "--reuse"), "--missing says what is made: leave --reuse"),
         (("run", "--missing", "--stale"), "--missing builds other days than --stale"),
         (("run", "--missing", "--to", "2999-01-01"), "2999-01-01 is in the future"),
     ],
@@ -226,7 +228,7 @@ def test_a_mistake_is_told_in_one_line(
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-# the last: it adds a day to those of all the others
+# the last two: they change the days of all the others
 def test_days_that_are_missing_are_run_and_no_others(
     built: subprocess.CompletedProcess[str], sprint_command: Callable[..., Ended], folder: Path
 ) -> None:
@@ -238,6 +240,22 @@ def test_days_that_are_missing_are_run_and_no_others(
     assert all(path.stat().st_mtime_ns == at for path, at in before.items())
     again = sprint_command("run", "--title", "pocket", "--missing", "--to", "2025-01-04")
     assert again.stdout == "pocket: no day is missing from 2025-01-01 to 2025-01-04.\n"
+
+
+def test_days_of_another_version_of_the_title_are_named_and_made_anew(
+    built: subprocess.CompletedProcess[str], sprint_command: Callable[..., Ended], folder: Path
+) -> None:
+    yaml = folder / "titles" / "pocket.yaml"
+    yaml.write_text(yaml.read_text().replace("daily_growth: 0.001", "daily_growth: 0.002"))
+    made = len(list(folder.glob("data/raw/pocket/signons/*")))
+    stale = "sprint run --title pocket --stale"
+    assert f"{made} made by another version of it: {stale}" in sprint_command("doctor").stdout
+    renewed = sprint_command("run", "--title", "pocket", "--stale")
+    assert f"pocket, 2025-01-01 to 2025-01-0{made}: built in" in renewed.stdout, renewed
+    assert "another version" not in sprint_command("doctor").stdout
+    again = sprint_command("run", "--title", "pocket", "--stale")
+    assert again.stdout == "pocket: every day was made and built as it is defined now.\n"
+    assert sprint_command("verify", "--title", "pocket").returncode == 0
 
 
 def test_what_takes_long_says_so_in_a_file(

@@ -394,6 +394,29 @@ def answer(outputs: list[str], inputs: dict[str, Any], state: dict[str, Any]) ->
     return response.get_json()["response"]
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:8050", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:9000", 200),
+        ("LOCALHOST:8050", 200),
+        ("evil.example:8050", 403),
+        ("localhost.evil.example", 403),
+        ("evil.example@localhost", 403),
+        ("[::1", 403),
+        ("", 403),
+    ],
+)
+def test_only_loopback_names_are_answered(host: str, status: int) -> None:
+    """A name that its owner points at this machine makes his page the same site to a browser."""
+    response = build_app().server.test_client().get("/_dash-layout", headers={"Host": host})
+    assert response.status_code == status
+    if status == 403:
+        assert response.text.count("\n") == 1
+        assert "localhost only" in response.text
+
+
 @pytest.mark.usefixtures("few")
 def test_a_page_that_fails_says_so_and_the_log_says_why(caplog: pytest.LogCaptureFixture) -> None:
     told = answer(

@@ -105,7 +105,7 @@ def failures(result: dg.ExecuteInProcessResult) -> dict[str, str]:
 
 def rows(table: str) -> dict[int, int]:
     """The table's rows by batch."""
-    with connect(read_only=True) as con:
+    with connect() as con:
         found = con.execute(f"select load_batch_id, count(*) from {table} group by 1 order by 1")
         return dict(found.fetchall())
 
@@ -277,7 +277,7 @@ def test_relations_are_those_of_the_warehouse(graph: Graph) -> None:
         for node in [*manifest["nodes"].values(), *manifest["sources"].values()]
         if domain_of(node) == "eventlog" and node["resource_type"] in ("model", "source")
     }
-    with connect(read_only=True) as con:
+    with connect() as con:
         there = con.execute(
             "select table_schema || '.' || table_name from information_schema.tables"
             " where table_schema like 'eventlog%'"

@@ -752,6 +752,22 @@ def test_a_write_that_fails_leaves_the_old_file(
     assert read_table_file(data_folder, "raw_players").settings == ONE
 
 
+def test_a_batch_that_fails_at_its_last_table_leaves_the_old_one_whole(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_batch(ONE, data_folder)
+    before = snapshot(data_folder)
+    rows_of = files_module.batch_rows
+
+    def batch_rows(settings: BatchSettings, table: str) -> Iterator[pl.DataFrame]:
+        return (interrupted if table == "raw_game_events" else rows_of)(settings, table)
+
+    monkeypatch.setattr(files_module, "batch_rows", batch_rows)
+    with pytest.raises(OSError, match=r"."):
+        write_batch(TWO, data_folder)
+    assert snapshot(data_folder) == before
+
+
 def test_a_batch_takes_the_place_of_the_last(data_folder: Path) -> None:
     write_batch(ONE, data_folder)
     write_batch(TWO, data_folder)

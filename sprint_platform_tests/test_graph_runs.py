@@ -27,6 +27,7 @@ from dagster._core.storage.tags import (
 from sprint_platform.core import database_file, locks
 from sprint_platform.core.locks import LockError
 from sprint_platform.core.window import ranges
+from sprint_platform.engines.database_identity import note_path
 from sprint_platform.engines.duckdb_file import connect, warehouse_lock
 from sprint_platform.operations.catalogue import read_catalogue, write_catalogue
 from sprint_platform.operations.days_to_build import stale_days
@@ -162,7 +163,7 @@ def failures(result: dg.ExecuteInProcessResult) -> dict[str, str]:
 def content() -> dict[str, tuple]:
     """Every table and model of the title: its rows and a sum of their hashes. The ledger says in
     which run a day was built, which is another one each time."""
-    with connect(read_only=True) as con:
+    with connect() as con:
         tables = con.execute(
             "select table_schema || '.' || table_name from information_schema.tables"
             " where table_schema like 'tiny\\_%' escape '\\'"
@@ -231,8 +232,10 @@ def _same_warehouse(graph: Graph) -> Iterator[None]:
     if not backup.exists():
         shutil.copy(database_path(), backup)
         shutil.copytree(published_dir(), published)
+    note = note_path().read_text()
     yield
     shutil.copy(backup, database_path())
+    note_path().write_text(note)
     shutil.rmtree(published_dir())
     shutil.copytree(published, published_dir())
     for folder in raw_dir("tiny", "signons").parent.glob("*/event_date=*"):
@@ -434,7 +437,7 @@ def published_files() -> dict[str, int]:
 
 def unlike() -> list[str]:
     translator, manifest = TitleTranslator(Title.load("tiny")), graph_manifest()
-    with connect(read_only=True) as con:
+    with connect() as con:
         found = unlike_published(con, translator.ledger, translator.marts(manifest))
         return [line for line, _, _ in found]
 
@@ -449,7 +452,7 @@ def test_what_succeeded_is_published_though_another_model_failed(graph: Graph) -
     assert "position_heat_daily" in failures(result)[STEP_OF_DBT]
     after = published_files()
     changed = {name.split("/")[0] for name in after if before.get(name) != after[name]}
-    with connect(read_only=True) as con:
+    with connect() as con:
         marts = con.execute(
             "select table_name from information_schema.tables where table_schema = 'tiny_mart'"
         ).fetchall()
@@ -472,7 +475,7 @@ def test_what_fails_its_test_is_not_published_and_counts_as_not_built(graph: Gra
         found.check_name for found in result.get_asset_check_evaluations() if not found.passed
     }
     assert failed
-    with connect(read_only=True) as con:
+    with connect() as con:
         standing = translator.ledger.standing(con, translator.models(manifest))
     assert standing.unbuilt == ("2025-01-02",)
     assert standing.built == ("2025-01-01", "2025-01-03")
@@ -504,7 +507,7 @@ def test_another_encounter_distance_marks_the_days_that_were_built_the_old_way(
     assert verify_built(title, [date(2025, 1, 3)]) == []
 
     manifest, translator = graph_manifest(), TitleTranslator(title)
-    with connect(read_only=True) as con:
+    with connect() as con:
         stale = stale_days(title, translator.ledger.standing(con, translator.models(manifest)))
     assert stale == [date(2025, 1, 1), date(2025, 1, 2)]
     monkeypatch.setenv("DAGSTER_HOME", graph.environment["DAGSTER_HOME"])
@@ -719,7 +722,10 @@ def test_a_range_that_runs_backwards_is_refused_in_one_line(graph: Graph, name: 
 # -- what a crash leaves, and a title's first day ------------------------------------------------
 
 
-def test_a_lost_warehouse_is_loaded_again_from_the_files(graph: Graph) -> None:
+def test_a_new_warehouse_is_loaded_from_the_files(graph: Graph) -> None:
+    # another machine, to which only the files were copied
+    shutil.rmtree(published_dir())
+    note_path().unlink()
     database_path().unlink()
     daily = graph.definitions.resolve_asset_graph().get_all_asset_keys()
     alone = dg.AssetSelection.assets(

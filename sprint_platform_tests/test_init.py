@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -13,6 +18,7 @@ import yaml
 from sprint_platform.core.project import PROJECT, ProjectError, find_project, installed_root
 from sprint_platform.core.settings import Settings
 
+DG = str(Path(sys.executable).with_name("dg"))
 # a setting of whoever runs the tests is none of the project's
 CLEAN = {
     name: value
@@ -77,14 +83,55 @@ def test_dagsters_command_makes_a_day_as_its_ci_does(project: Path) -> None:
     assert list((project / "data" / "raw" / "arcade" / "signons").rglob("*.parquet"))
 
 
-def test_dg_accepts_it(project: Path) -> None:
-    dg = str(Path(sys.executable).with_name("dg"))
-    assert "All definitions loaded successfully" in run(project, dg, "check", "defs")
+def test_dg_accepts_it_and_lists_it(project: Path) -> None:
+    assert "All definitions loaded successfully" in run(project, DG, "check", "defs")
+    assert "arcade/heartbeats" in run(project, DG, "list", "defs", "--json")
 
 
-def test_dg_accepts_the_checkout() -> None:
-    dg = str(Path(sys.executable).with_name("dg"))
-    assert "All definitions loaded successfully" in run(installed_root(), dg, "check", "defs")
+@pytest.mark.door
+def test_dg_accepts_the_checkout_and_lists_it() -> None:
+    root = installed_root()
+    assert "All definitions loaded successfully" in run(root, DG, "check", "defs")
+    assert "sprint/heartbeats" in run(root, DG, "list", "defs", "--json")
+
+
+@pytest.mark.door
+@pytest.mark.parametrize("of", ["checkout", "project"])
+def test_dg_dev_serves_it(project: Path, tmp_path: Path, of: str) -> None:
+    folder = project if of == "project" else installed_root()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # a home of its own: the checkout's is somebody's history
+    environment = CLEAN | {"DAGSTER_HOME": str(tmp_path)}
+    with subprocess.Popen(
+        [DG, "dev", "--port", str(port)],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as served:
+        assert served.stdout is not None
+        lines = threading.Thread(target=served.stdout.read, daemon=True)
+        lines.start()
+        try:
+            assert b"dagster_version" in answer_of(f"http://127.0.0.1:{port}/server_info", served)
+        finally:
+            os.killpg(served.pid, signal.SIGTERM)
+            lines.join()
+
+
+def answer_of(address: str, served: subprocess.Popen[str]) -> bytes:
+    """What is served there, once it is."""
+    while served.poll() is None:
+        try:
+            with urllib.request.urlopen(address) as answer:
+                return bytes(answer.read())
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError(f"it ended with {served.returncode}")
 
 
 @pytest.mark.parametrize(

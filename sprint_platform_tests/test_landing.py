@@ -20,6 +20,7 @@ from sprint_platform.landing.land import (
     folder_state,
     is_held_back,
     land,
+    landed_dir,
     landed_products,
     landings_since,
     last_landed_state,
@@ -28,6 +29,7 @@ from sprint_platform.operations.landed import load_landed
 from sprint_platform.places import data_dir
 from sprint_platform.storage.partitions import read_manifest, read_partition
 from sprint_platform.title import Title
+from sprint_platform_tests.other_process import dead_process
 
 DAY = date(2025, 3, 1)
 SESSIONS = "session_id,player_id,team_id,started_at,event_datetime,kills,deaths\n"
@@ -91,7 +93,7 @@ def everything() -> Iterator[tuple[str, bytes]]:
 
 
 def rows(query: str) -> list[tuple[object, ...]]:
-    with connect(read_only=True) as con:
+    with connect() as con:
         return con.execute(query).fetchall()
 
 
@@ -311,21 +313,30 @@ def test_another_mapping_reads_the_files_again(data_folder: Path) -> None:
     assert {float(x) for x in positions} == {2.0}
 
 
-@pytest.mark.parametrize("step", ["put_in_place", "sweep"])
+@pytest.mark.parametrize(
+    ("of", "step"), [(landing._OneLanding, "put_in_place"), (landing, "sweep_staged")]
+)
 def test_a_landing_that_is_killed_after_its_commit_is_finished_by_the_next(
-    data_folder: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch, of: object, step: str
 ) -> None:
     two_files()
     game = title()
 
-    def killed(_: object) -> None:
+    def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(landing._OneLanding, step, killed)
+        patch.setattr(of, step, killed)
         with pytest.raises(KeyboardInterrupt):
             land(game)
+    folder, dead = landed_dir("attic"), dead_process()
+    left = [folder / f".{name}.{dead}.tmp" for name in ("state", "landing.duckdb")]
+    left.append(folder / "landings" / f".00000001.json.{dead}.tmp")
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
     land(game)
+    assert not [path for path in left if path.exists()]
     for dataset, expected in (("sessions", 2), ("heartbeats", 4)):
         manifest = read_manifest("attic", dataset, DAY)
         assert manifest is not None

@@ -22,6 +22,7 @@ from sprint_platform.cli.app import app
 from sprint_platform.core import locks
 from sprint_platform.core.locks import DEADLINE_SECONDS, Kind, hold, holder_of
 from sprint_platform.dashboard.app import draw_replay
+from sprint_platform.engines.database_identity import note_path
 from sprint_platform.engines.duckdb_file import connect, warehouse_lock
 from sprint_platform.landing.files import landing_dir
 from sprint_platform.landing.land import LandReport, land, landing_lock
@@ -541,7 +542,9 @@ def test_land_builds_what_a_killed_run_left() -> None:
     rows("delete from arena_mart.session_close_encounters_daily")
     assert "arena, 2025-01-01: built" in sprint("land", "--title", "arena")
     assert encounters_by_day() == {"2025-01-01": 1}
-    # a new warehouse
+    # a new warehouse, on another machine
+    shutil.rmtree(published_dir())
+    note_path().unlink()
     database_path().unlink()
     assert "arena, 2025-01-01: built" in sprint("land", "--title", "arena")
     assert encounters_by_day() == {"2025-01-01": 1}

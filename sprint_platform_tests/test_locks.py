@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from sprint_platform.cli import main
 from sprint_platform.core import database_file, locks
+from sprint_platform.core.database_file import opened_by
 from sprint_platform.core.errors import SprintError
 from sprint_platform.core.locks import (
     Kind,
@@ -304,6 +305,23 @@ def test_a_program_that_keeps_the_database_open_is_named(
     assert "\n" not in message
     for part in (str(database_path()), f"PID {other.pid}", "waited 0.1 s", "published"):
         assert part in message
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_program_that_has_the_database_open_is_found_at_once(
+    data_folder: Path, read_only: bool
+) -> None:
+    assert opened_by(database_path()) is None
+    assert not data_folder.exists()
+    with connect() as con:
+        con.execute("create table kept as select 1")
+    with opened_elsewhere(database_path(), read_only=read_only) as other:
+        before = {path.name: path.stat() for path in data_folder.iterdir()}
+        found = opened_by(database_path())
+        assert {path.name: path.stat() for path in data_folder.iterdir()} == before
+    assert found is not None
+    assert f"PID {other.pid})" in found
+    assert opened_by(database_path()) is None
 
 
 def test_any_other_error_of_the_database_is_not_waited_out(data_folder: Path) -> None:

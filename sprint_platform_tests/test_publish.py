@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from sprint_platform.core.errors import SprintError
@@ -19,14 +20,15 @@ from sprint_platform.publish.marts import (
     Mart,
     publish,
     publish_loaded,
-    publish_views,
     unlike_published,
 )
+from sprint_platform.publish.views import publish_views
 from sprint_platform.simulation.world import World
 from sprint_platform.storage.ledger import title_ledger
-from sprint_platform.storage.partitions import write_partition
+from sprint_platform.storage.partitions import Manifest, PartitionDraft, write_partition
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform_tests.built_marts import note_built, publish_built
+from sprint_platform_tests.other_process import dead_process
 
 LEDGER = title_ledger("sprint")
 DAILY = Mart("sprint_mart.daily", "sprint_mart", "calendar_date", "day", "day")
@@ -108,8 +110,15 @@ def test_only_what_was_built_since_is_written(warehouse: duckdb.DuckDBPyConnecti
     build(warehouse, WEEKLY, where="period = '2025-02-03'")
     build(warehouse, MONTHLY, where="period = '2025-02-01'")
     build(warehouse, LIFETIME)
-    # a run that was killed here publishes nothing; the next one publishes what it left
+    # a run that was killed here publishes nothing; the next one publishes what it left, and removes
+    # the files that it did not finish
+    dead = dead_process()
+    for name in ("sprint/daily/.2025-01-20.parquet", "sprint/.ledger.parquet", ".sprint.duckdb"):
+        unfinished = published_dir() / f"{name}.{dead}.tmp"
+        unfinished.touch()
+        unfinished.with_name(f"{unfinished.name}.wal").touch()
     publish(warehouse, LEDGER, MARTS)
+    assert not [path for path in published_dir().rglob("*") if ".tmp" in path.name]
     after = files()
     assert {name for name in after if before.get(name) != after[name]} == {
         "daily/2025-02-05.parquet",
@@ -339,13 +348,44 @@ def test_heartbeats_are_read_from_what_was_loaded(data_folder: Path, sprint: Wor
     assert read(counted) == before
     load(day, day)
     assert read(counted)[1][1] != rows[0].rows
-    # made anew twice, the loaded files are gone: views are published nevertheless, of what is there
-    for of in (days[1], day):
-        made = write_partition("sprint", "heartbeats", days[0], sprint.heartbeats(of), source="t")
-    write_partition("sprint", "heartbeats", days[1], sprint.heartbeats(day), source="test")
+    # where the loaded files are gone, views are published nevertheless, of what is there
+    made = write_partition("sprint", "heartbeats", days[0], sprint.heartbeats(days[1]), source="t")
+    for path in made.folder.glob("*.parquet"):
+        if path not in made.paths:
+            path.unlink()
     shutil.rmtree(write_partition("sprint", "heartbeats", days[1], [], source="test").folder)
     publish_views()
     assert read(counted) == [(days[0], made.rows)]
+
+
+def test_a_day_made_anew_twice_before_it_is_published_stays_readable(
+    data_folder: Path, sprint: World
+) -> None:
+    """A run that dies between writing and publishing is followed by another."""
+    day = sprint.title.launch_date
+    beats = next(iter(sprint.heartbeats(day)))
+
+    def write(rows: int) -> Manifest:
+        return write_partition("sprint", "heartbeats", day, [beats[:rows]], source="test")
+
+    counted = "select count(*) from sprint_raw.event_heartbeat"
+    first = write(100)
+    publish_views()
+    for rows in (200, 300):
+        write(rows)
+        assert read(counted) == [(100,)]
+    # a landing that is tried, and would bring the published records back, takes nothing away
+    draft = PartitionDraft("sprint", "heartbeats", day)
+    draft.write(beats[:100])
+    draft.finish("test").discard()
+    assert read(counted) == [(100,)]
+    # published, the part goes at the next write: the manifest's and the view's are left
+    publish_views()
+    assert read(counted) == [(300,)]
+    write(400)
+    held = [pq.read_metadata(path).num_rows for path in first.folder.glob("*.parquet")]
+    assert sorted(held) == [300, 400]
+    assert read(counted) == [(300,)]
 
 
 def test_before_anything_was_loaded_heartbeats_are_what_manifests_list(

@@ -16,22 +16,31 @@ import duckdb
 import psutil
 import pytest
 
+from sprint_platform.cli.storefront import generate
 from sprint_platform.engines.duckdb_file import connect
 from sprint_platform.engines.load import LoadReport
-from sprint_platform.places import published_dir
-from sprint_platform.storage.partitions import PartitionError, partition_dir, read_manifest
-from sprint_platform.storefront import files
+from sprint_platform.places import published_dir, published_path
+from sprint_platform.publish.marts import Mart, publish
+from sprint_platform.storage.partitions import (
+    PartitionError,
+    made_days,
+    partition_dir,
+    read_manifest,
+)
+from sprint_platform.storefront import duckdb_target, files
 from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.duckdb_target import (
     LEDGER,
     ensure_bronze,
     load_days,
     loaded_title,
+    withdraw_replaced,
 )
 from sprint_platform.storefront.errors import StorefrontError
 from sprint_platform.storefront.files import remove_others, write_day, write_days
 from sprint_platform.storefront.generation.store import Store
 from sprint_platform.storefront.settings import StoreSettings
+from sprint_platform_tests.built_marts import note_built
 
 TINY = StoreSettings(customers=60, products=40, orders=900, days=12)
 OTHER = StoreSettings(customers=60, products=40, orders=900, days=8, seed=43)
@@ -150,6 +159,79 @@ def test_another_store_is_refused_and_then_replaces_all(folder: Path, store: Sto
     assert views == []
 
 
+def publish_sales(orders: int) -> None:
+    """Publishes a mart of the loaded store, with one number."""
+    sales = Mart("gold.daily_sales", f"{DOMAIN}_mart")
+    with connect() as con:
+        con.execute("create schema if not exists gold")
+        con.execute(f"create or replace table gold.daily_sales as select {orders} as orders")
+        note_built(con, LEDGER, sales)
+        publish(con, LEDGER, [sales])
+
+
+def published_sales() -> int:
+    with duckdb.connect(str(published_path()), read_only=True) as con:
+        (found,) = con.execute(f"select orders from {DOMAIN}_mart.daily_sales").fetchall()
+    return int(found[0])
+
+
+def load_orders(store: Store, replace: bool = False) -> None:
+    """Writes and loads the first day's orders."""
+    day = store.settings.first_days[0]
+    write_day(store, "raw_orders", day)
+    with connect() as con:
+        load_days(con, ["raw_orders"], [day], store, replace)
+
+
+def test_a_replacing_load_that_fails_leaves_what_is_published(
+    folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_orders(store)
+    publish_sales(7)
+    # after the tables were emptied
+    monkeypatch.setattr(duckdb_target, "load_periods", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load_orders(Store(OTHER), replace=True)
+    assert published_sales() == 7
+
+
+def test_a_replacing_load_that_dies_after_its_commit_mixes_no_two_stores(
+    folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_orders(store)
+    publish_sales(7)
+    monkeypatch.setattr(duckdb_target, "_withdraw", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load_orders(Store(OTHER), replace=True)
+    monkeypatch.undo()
+    monkeypatch.setenv("SPRINT_DATA_DIR", str(folder))
+    # readers have the old store until the new one's models are to be built
+    assert published_sales() == 7
+    with connect() as con:
+        withdraw_replaced(con)
+    assert not (published_dir() / DOMAIN).exists()
+    publish_sales(8)
+    with connect() as con:
+        withdraw_replaced(con)
+    assert published_sales() == 8
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_store_s_files_stay_until_another_s_are_written(
+    folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_days(store, TINY.first_days[:2])
+
+    monkeypatch.setattr(files, "write_days", interrupted)
+    settings = {"customers": 60, "products": 40, "orders": 900, "days": 2}
+    with pytest.raises(KeyboardInterrupt):
+        generate(**settings, seed=5, replace=True)
+    assert made_days(DOMAIN, "raw_orders") == set(TINY.first_days[:2])
+
+
 def test_the_title_that_was_loaded_is_known(folder: Path, store: Store) -> None:
     write_days(store, TINY.first_days[:1])
     with connect() as con:
@@ -163,6 +245,7 @@ def test_workers_end_with_the_command_that_is_killed(folder: Path) -> None:
 from sprint_platform.storefront.files import write_days
 from sprint_platform.storefront.generation.store import Store
 from sprint_platform.storefront.settings import StoreSettings
+from sprint_platform_tests.built_marts import note_built
 if __name__ == "__main__":
     store = Store(StoreSettings(customers=40, products=20, orders=60, days=3000))
     write_days(store, store.settings.first_days, lambda *_: print("a day", flush=True), 2)
@@ -263,6 +346,7 @@ from sprint_platform.storefront import duckdb_target
 from sprint_platform.storefront.contracts import BRONZE_TABLES
 from sprint_platform.storefront.generation.store import Store
 from sprint_platform.storefront.settings import StoreSettings
+from sprint_platform_tests.built_marts import note_built
 from sprint_platform.engines.duckdb_file import connect
 load = duckdb_target.load_periods
 def dies(engine, contract, manifests):

@@ -46,7 +46,7 @@ def load(manifests: dict[date, Manifest], dataset: str = "sessions") -> TableLoa
 def content(dataset: str = "sessions") -> list[tuple[Any, ...]]:
     """All rows of the dataset's table and of the list of what was loaded, sorted."""
     relation = DATASETS[dataset].relation("sprint")
-    with connect(read_only=True) as con:
+    with connect() as con:
         rows = con.execute(f"select * from {relation} order by all").fetchall()
         # but for the files, which may hold the same records in another order
         loaded = con.execute(
@@ -58,7 +58,7 @@ def content(dataset: str = "sessions") -> list[tuple[Any, ...]]:
 def by_day(dataset: str = "sessions") -> dict[date, list[tuple[Any, ...]]]:
     relation = DATASETS[dataset].relation("sprint")
     found: dict[date, list[tuple[Any, ...]]] = {}
-    with connect(read_only=True) as con:
+    with connect() as con:
         for row in con.execute(f"select * from {relation} order by all").fetchall():
             found.setdefault(row[-1], []).append(row)
     return found
@@ -312,7 +312,7 @@ def test_a_broken_database_is_one_line_with_the_remedy(
     line = remedy(raised.value)
     assert line is not None
     assert line.startswith(f"{path} is not a whole database of DuckDB")
-    assert line.endswith("put a copy of it in its place; partition files are unchanged")
+    assert line.endswith("or make it anew from the partition files: sprint repair")
     assert "\n" not in line
 
 

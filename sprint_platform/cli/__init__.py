@@ -15,6 +15,7 @@ from sprint_platform.core.matrix_threads import limit_matrix_threads
 from sprint_platform.core.project import PROJECT, find_project
 from sprint_platform.core.settings import variable
 from sprint_platform.core.signals import Stopped, stopped_by_signals
+from sprint_platform.core.whole_file import whole_file
 from sprint_platform.places import dagster_config, dagster_home
 
 
@@ -72,4 +73,5 @@ def prepare_environment() -> None:
     home.mkdir(parents=True, exist_ok=True)
     instance = home / "dagster.yaml"
     if not instance.exists():
-        instance.write_bytes(dagster_config().read_bytes())
+        with whole_file(instance) as temporary:
+            temporary.write_bytes(dagster_config().read_bytes())

@@ -9,14 +9,18 @@ import typer
 
 from sprint_platform.cli import domain, eventlog, storefront
 from sprint_platform.cli.ask import ask
+from sprint_platform.cli.compact import compact
 from sprint_platform.cli.dashboard import dashboard
 from sprint_platform.cli.demo import demo
 from sprint_platform.cli.docs import docs
 from sprint_platform.cli.doctor import doctor
 from sprint_platform.cli.export import export
+from sprint_platform.cli.forget import forget
 from sprint_platform.cli.init import init
 from sprint_platform.cli.land import land
 from sprint_platform.cli.plan import plan
+from sprint_platform.cli.prune import prune
+from sprint_platform.cli.repair import repair
 from sprint_platform.cli.run import run
 from sprint_platform.cli.score import score
 from sprint_platform.cli.terminal import out
@@ -44,7 +48,8 @@ def main(
 
 
 for command in (
-    init, run, demo, dashboard, ask, land, plan, verify, export, score, docs, titles, doctor, ui,
+    init, run, demo, dashboard, ask, land, plan, verify, repair, export, score, prune, forget,
+    compact, docs, titles, doctor, ui,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(eventlog.app, name="eventlog")

@@ -85,20 +85,32 @@ def build_missing_days(game: Title, asked: list[date]) -> None:
 
 
 def build_stale_days(game: Title, asked: list[date] | None) -> None:
-    """Builds the models of every day that was built by another definition than today's, of those
-    ``asked`` for where any are, and prints what was built. No partition is made."""
+    """Makes and builds every day again that another version of the title made, then the models of
+    every day that was built by another definition than today's, of those ``asked`` for where any
+    are. Prints what was built."""
     from sprint_platform.core.window import ranges
-    from sprint_platform.operations.days_to_build import stale_days
-    from sprint_platform.orchestration.runs import build_models
+    from sprint_platform.operations.catch_up import runs_of
+    from sprint_platform.operations.days_to_build import outdated_days, stale_days
+    from sprint_platform.orchestration.runs import build_models, run_windows
+    from sprint_platform.simulation.estimates import estimate, run_seconds
 
+    again = f"sprint run --title {game.name} --stale"
     with _ledger(game) as (con, models):
-        days = stale_days(game, title_ledger(game.name).standing(con, models))
+        outdated = outdated_days(game, title_ledger(game.name).loaded_sources(con))
+        stale = stale_days(game, title_ledger(game.name).standing(con, models))
     if asked is not None:
-        days = [day for day in days if day in asked]
-    if not days:
-        out.print(f"{game.name}: every built day was built as it is defined now.", highlight=False)
+        outdated, stale = ([day for day in days if day in asked] for days in (outdated, stale))
+    if not outdated and not stale:
+        line = f"{game.name}: every day was made and built as it is defined now."
+        out.print(line, highlight=False)
         return
-    _build(game, ranges(days), build_models, f"sprint run --title {game.name} --stale")
+    if outdated:
+        windows = runs_of(
+            outdated, lambda part, runs: run_seconds(estimate(game, part), len(part), runs)
+        )
+        _build(game, windows, run_windows, again)
+    if left := [day for day in stale if day not in outdated]:
+        _build(game, ranges(left), build_models, again)
 
 
 @contextmanager

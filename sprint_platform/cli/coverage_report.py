@@ -23,6 +23,7 @@ def coverage_rows(games: Iterable[Title]) -> Iterator[tuple[str, str]]:
     """A row for each title, the store, the event log and each domain from outside that this version
     has published: a name, and lines that say what is built, missing and stale."""
     from sprint_platform.eventlog.warehouse import LEDGER as EVENTLOG
+    from sprint_platform.operations.days_to_build import outdated_days
     from sprint_platform.orchestration.dbt_translator import ModelTranslator
     from sprint_platform.orchestration.domain_definitions import OutsideTranslator
     from sprint_platform.orchestration.eventlog_models import eventlog_translator
@@ -45,8 +46,11 @@ def coverage_rows(games: Iterable[Title]) -> Iterator[tuple[str, str]]:
     for game in games:
         if found := title_coverage(game, yesterday()):
             again = f"sprint run --title {game.name} --stale"
-            old = stale(title_ledger(game.name), TitleTranslator(game), again)
-            yield f"days of {game.name}", "\n".join([*_days(found), *old])
+            ledger = title_ledger(game.name)
+            lines = [*_days(found), *stale(ledger, TitleTranslator(game), again)]
+            if outdated := outdated_days(game, ledger.published_sources()):
+                lines.append(f"{len(outdated):,} made by another version of it: {again}")
+            yield f"days of {game.name}", "\n".join(lines)
     if found := _store_coverage(STORE):
         old = stale(STORE, StorefrontTranslator(), "sprint storefront build")
         yield "days of the store", "\n".join([*_days(found), *old])
@@ -87,6 +91,8 @@ def _store_coverage(ledger: Ledger) -> Coverage | None:
 
 def _days(found: Coverage) -> Iterator[str]:
     yield f"{len(found.built):,} built{_span(found.built)}"
+    if found.pruned:
+        yield f"{len(found.pruned):,} of them pruned up to {found.pruned[-1]}: their marts stay"
     for days, what in ((found.gaps, "missing"), (found.tail, "not built yet")):
         if days:
             yield f"{len(days):,} {what}{_span(days)}: {found.command}"

@@ -51,9 +51,9 @@ def demo() -> None:
 
 def _print_answers(game: Title) -> None:
     """Prints three answers from the published file, which is read without the lease."""
-    import duckdb
+    from sprint_platform.publish.views import open_published
 
-    with duckdb.connect(str(published_dir() / "sprint.duckdb"), read_only=True) as con:
+    with open_published() as con:
         for question, query in ANSWERS:
             result = con.execute(query.format(title=game.name))
             answer = Table(title=question, title_justify="left", title_style="bold")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from pathlib import Path
 
 from rich.filesize import decimal as bytes_as_text
 from rich.markup import escape
@@ -29,7 +30,8 @@ def doctor() -> None:
     from sprint_platform.core.locks import holder_of
     from sprint_platform.engines.duckdb_file import warehouse_lock
     from sprint_platform.landing.files import landing_dir
-    from sprint_platform.landing.land import folder_state, last_landed_state
+    from sprint_platform.landing.land import folder_state, landing_lock, last_landed_state
+    from sprint_platform.landing.register import register_path
 
     table = Table(show_header=False)
 
@@ -53,7 +55,7 @@ def doctor() -> None:
         else "none yet"
     )
     row("warehouse", size)
-    row("lease", holder_of(warehouse_lock()) or "free")
+    row("in use by", holder_of(warehouse_lock()) or _another_program(database) or "nobody")
     row("Dagster's home", str(dagster_home()))
     games, errors = valid_titles()
     wrong = [*settings().refusals(), *errors]
@@ -69,6 +71,10 @@ def doctor() -> None:
     for lock in _other_locks(games):
         if holder := holder_of(lock):
             row(lock.what, f"in use by {holder}")
+    for game in landed:
+        register = register_path(game.name)
+        if not holder_of(landing_lock(game.name)) and (holder := _another_program(register)):
+            row(str(register), f"in use by {holder}")
     out.print(table)
     for name in winning_over_exported():
         problems.print(
@@ -79,6 +85,17 @@ def doctor() -> None:
         )
     if wrong:
         raise Stop("; ".join(wrong))
+
+
+def _another_program(database: Path) -> str | None:
+    """A program that has the file open and takes none of our locks: a shell, or a BI tool."""
+    from sprint_platform.core.database_file import opened_by
+
+    try:
+        program = opened_by(database)
+    except PermissionError:
+        return f"unknown: {database} may not be written here"
+    return program and f"{program}, which shuts out every run: close it there"
 
 
 def _other_locks(games: list[Title]) -> list[Lock]:

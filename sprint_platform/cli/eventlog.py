@@ -93,7 +93,12 @@ def generate(
     Loading replaces this batch's rows in the warehouse, and leaves those of other batches.
     """
     from sprint_platform.eventlog.continuing import continued
-    from sprint_platform.eventlog.files import batch_lock, eventlog_dir, write_batch
+    from sprint_platform.eventlog.files import (
+        archive_batch,
+        batch_lock,
+        eventlog_dir,
+        write_batch,
+    )
 
     if go_on and (batch is not None or start is not None):
         raise Stop("--continue chooses the batch and its first day: leave --batch and --start out")
@@ -121,7 +126,10 @@ def generate(
             highlight=False,
         )
         with _row_counts() as watch:
+            # also what a version before wrote, which this batch takes the place of
+            archive_batch()
             files = write_batch(settings, eventlog_dir(), watch)
+            archive_batch()
         _print_files(files)
         if ingest:
             paths = {table: file.path for table, file in files.items()}

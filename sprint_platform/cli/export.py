@@ -78,7 +78,7 @@ def _export_days(
     from sprint_platform.storage.partitions import read_manifest
 
     manifests = {day: read_manifest(game.name, dataset, day) for day in days}
-    rows = {day: manifest.rows for day, manifest in manifests.items() if manifest}
+    rows = {day: m.rows for day, m in manifests.items() if m is not None and not m.pruned}
     missing = [str(day) for day in days if day not in rows]
     if not rows:
         made_by = "land" if game.source == "landing" else "run"

@@ -53,8 +53,9 @@ def run(
         bool,
         typer.Option(
             "--stale",
-            help="Only build the models of days that were built by another definition than"
-            " today's (another encounter distance, another model): no partition is made.",
+            help="Only the days that another version of the title made (another growth, another"
+            " seed), and the models of days that were built by another definition than today's"
+            " (another encounter distance, another model).",
         ),
     ] = False,
 ) -> None:
@@ -70,8 +71,8 @@ def run(
     if missing and stale:
         raise Stop("--missing builds other days than --stale: run the one, then the other")
     if (missing or stale) and (reuse is not None or entrypoint is not Entrypoint.all):
-        option, why = ("--missing", "keeps partitions") if missing else ("--stale", "makes none")
-        raise Stop(f"{option} {why}: leave --reuse, --regenerate and --entrypoint out")
+        option = "--missing" if missing else "--stale"
+        raise Stop(f"{option} says what is made: leave --reuse, --regenerate and --entrypoint out")
     if missing:
         days = _not_in_the_future(read_days(game, first, last, yesterday()))
         with hold(title_lock(game), "sprint run --missing"):

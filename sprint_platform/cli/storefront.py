@@ -144,10 +144,11 @@ def generate(
     if not replace:
         _refuse_other_files(store, held)
     _print_settings(settings, wanted)
-    if replace and (removed := remove_others(store.source)):
-        out.print(f"removed {removed:,} partitions of a store with other settings", highlight=False)
     with _days_bar("writing", wanted) as watch:
         written = write_days(store, wanted, watch)
+    # the old store's days stay until the new ones are there
+    if replace and (removed := remove_others(store.source)):
+        out.print(f"removed {removed:,} partitions of a store with other settings", highlight=False)
     _print_files(written)
     if load:
         _load(store, wanted, target, replace)
@@ -200,9 +201,11 @@ def build() -> None:
         require_any,
         storefront_environment,
     )
+    from sprint_platform.storefront.duckdb_target import withdraw_replaced
 
     with hold(warehouse_lock(), f"sprint {DOMAIN} build"), connect() as con:
         require_any(con)
+        withdraw_replaced(con)
         environment = storefront_environment(con, None)
     with working("building and testing the models"):
         built = build_models(StorefrontTranslator(), environment)
@@ -291,7 +294,8 @@ def _refuse_other_files(store: Store, held: HeldStore | None) -> None:
         raise Stop(
             f"{data_dir() / 'raw' / DOMAIN} holds {others.total():,} partitions of a store with"
             f" other settings ({described_sources(others, held, store.settings)}): nothing was"
-            " written. --replace removes them first; SPRINT_DATA_DIR names another data folder"
+            " written. --replace puts this store in their place; SPRINT_DATA_DIR names another data"
+            " folder"
         )
 
 

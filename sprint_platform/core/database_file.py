@@ -18,7 +18,9 @@ T = TypeVar("T")
 
 # Long enough for a person to close a shell; the waiting process makes others wait.
 DEADLINE_SECONDS = 120.0
-# "Conflicting lock is held in /usr/bin/duckdb (PID 4711) by user ...", where DuckDB knows.
+# How DuckDB refuses: "… Conflicting lock is held in /usr/bin/duckdb (PID 4711) by user ...", where
+# it knows.
+_REFUSED = "Could not set lock on file"
 _CULPRIT = re.compile(r"lock is held in (?:(\S.*?) )?\((PID \d+)\)")
 
 
@@ -36,7 +38,7 @@ def when_free(path: Path, opened: Callable[[], T], instead: str) -> T:
         try:
             return opened()
         except duckdb.IOException as error:
-            if "Could not set lock on file" not in str(error):
+            if _REFUSED not in str(error):
                 raise
             refusal = str(error)
             return None
@@ -45,6 +47,30 @@ def when_free(path: Path, opened: Callable[[], T], instead: str) -> T:
         return f"{path} is open in {_described(refusal)}, which shuts out everybody else"
 
     return wait_until(attempt, state, DEADLINE_SECONDS, f"close it there, {instead}")
+
+
+def opened_by(path: Path) -> str | None:
+    """The program that has the file open now, in words; None where no other process has. The file
+    stays as it is. This process must not have it open: DuckDB's lock on it would be lost."""
+    if not path.exists():
+        return None
+    import fcntl
+
+    with path.open("rb+") as file:
+        try:
+            # DuckDB's own kind of lock, and not DuckDB: where nobody is there, that would write
+            # what a killed process left in its log
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return None
+        except BlockingIOError:
+            pass
+    try:
+        duckdb.connect(str(path)).close()
+    except duckdb.IOException as error:
+        if _REFUSED not in str(error):
+            raise
+        return _described(str(error))
+    return None
 
 
 def _described(refusal: str) -> str:

@@ -211,12 +211,13 @@ def _described(lock: Lock) -> str:
         holder, pid, host, since = (record[key] for key in ("holder", "pid", "host", "since"))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return "another process"
-    if host == socket.gethostname() and not _is_alive(pid):
+    if host == socket.gethostname() and not is_alive(pid):
         return "another process"
     return f"{holder} (process {pid} on {host}, since {since})"
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine has the number; True where that cannot be known."""
     if os.name != "posix":
         return True  # elsewhere signal 0 is no test
     try:

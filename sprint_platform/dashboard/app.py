@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import duckdb
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.exceptions import PreventUpdate
-from flask import Response
+from flask import Response, request
 
 from sprint_platform.dashboard import (
     encounters,
@@ -28,10 +30,12 @@ from sprint_platform.dashboard.published import NothingPublished, edition, publi
 from sprint_platform.dashboard.queries import activity
 from sprint_platform.dashboard.view import View, address, read_view
 from sprint_platform.places import published_dir
+from sprint_platform.publish.views import NotPublishedHere
 
 HERE = Path(__file__).resolve().parent
 # How often an open page asks for a new edition.
 POLL_MILLISECONDS = 4000
+LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
 PERIODS = ((7, "7 days"), (28, "28 days"), (90, "90 days"), (365, "a year"))
 
 
@@ -104,6 +108,7 @@ def build_app() -> Dash:
     )(draw)
     app.clientside_callback(ClientsideFunction("switches", "show"), Input("switch-state", "data"))
     _add_replay_and_history(app)
+    _refuse_other_hosts(app)
     _add_security_headers(app)
     return app
 
@@ -174,7 +179,7 @@ def draw(
             break
         except NothingPublished as error:
             return [_unpublished(error)], tabs(page.path, search, "encounter"), None, wanted
-        except duckdb.Error as error:
+        except (duckdb.Error, NotPublishedHere) as error:
             # a run publishes right now, and removed a file between listing and reading; or an
             # older version published, without one of the columns
             if attempt == 2:
@@ -188,7 +193,7 @@ def draw_replay(search: str | None) -> list[Any]:
     try:
         with published() as con:
             return encounters.replay(con, read_view(con, search))
-    except (NothingPublished, duckdb.Error) as error:
+    except (NothingPublished, NotPublishedHere, duckdb.Error) as error:
         return _no_replay(f"The session cannot be read: {error}")
 
 
@@ -310,12 +315,26 @@ def _unpublished(error: NothingPublished) -> html.Section:
     )
 
 
-def _unreadable(error: duckdb.Error) -> html.Section:
+def _unreadable(error: duckdb.Error | NotPublishedHere) -> html.Section:
     return parts.empty(
         "What is published cannot be read",
         f"A run may be publishing right now: load the page again. If that does not help, run any"
         f" day anew, which publishes it. ({wording.failure(error)})",
     )
+
+
+def _refuse_other_hosts(app: Dash) -> None:
+    """Answers only what is asked of a loopback name. A page of another site whose name its owner
+    points at this machine would be the same site to a browser, and read everything."""
+
+    def refuse() -> Response | None:
+        asked = request.headers.get("Host", "")
+        if LOOPBACK.fullmatch(asked):
+            return None
+        line = f"the dashboard answers on localhost only, not as {asked!r}\n"
+        return Response(line, HTTPStatus.FORBIDDEN, mimetype="text/plain")
+
+    app.server.before_request(refuse)
 
 
 def _add_security_headers(app: Dash) -> None:

@@ -219,7 +219,11 @@ def replay(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
         className="chooser",
     )
     shown: list[Any] = [heading, chooser]
-    name = view.title.name
+    name, coverage = view.title.name, view.title.coverage
+    if coverage is not None and day in coverage.pruned:
+        up_to = wording.day(coverage.pruned[-1])
+        gone = f"Heartbeats are pruned up to {up_to}: choose a later day."
+        return [*shown, html.P(gone, className="none")]
     if not encounters.has_view(con, f"{name}_raw", "event_heartbeat"):
         return [*shown, html.P("No positions are published of this title.", className="none")]
     try:

@@ -15,9 +15,9 @@ from typing import Any
 import duckdb
 
 from sprint_platform.domain import outside_domains
-from sprint_platform.engines.duckdb_file import duckdb_options
-from sprint_platform.places import published_dir
+from sprint_platform.places import published_path
 from sprint_platform.publish.coverage import Coverage, title_coverage, yesterday
+from sprint_platform.publish.views import open_published
 from sprint_platform.title import RESERVED_NAMES, Title, TitleError, title_names
 
 # A query's result by column, which is the shape that a chart takes.
@@ -59,7 +59,7 @@ class PublishedTitle:
 def edition() -> str:
     """A text that changes with every publication; empty where nothing is published."""
     try:
-        stat = (published_dir() / "sprint.duckdb").stat()
+        stat = published_path().stat()
     except FileNotFoundError:
         return ""
     return f"{stat.st_ino}-{stat.st_mtime_ns}"
@@ -68,20 +68,11 @@ def edition() -> str:
 @contextmanager
 def published() -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the published database, closed at the end of the block. Raises
-    NothingPublished where there is none."""
-    path = published_dir() / "sprint.duckdb"
-    if not path.exists():
-        raise NothingPublished(f"there is no {path}")
-    # attached to a new in-memory database: DuckDB shares one database per path within the process
-    # while it is open anywhere, even after the file has been replaced
-    con = duckdb.connect(config=duckdb_options())
-    try:
-        quoted = str(path).replace("'", "''")
-        con.execute(f"attach '{quoted}' as published (read_only)")
-        con.execute("use published")
+    NothingPublished where there is none, and NotPublishedHere where it is another folder's."""
+    if not published_path().exists():
+        raise NothingPublished(f"there is no {published_path()}")
+    with open_published() as con:
         yield con
-    finally:
-        con.close()
 
 
 def published_titles(con: duckdb.DuckDBPyConnection) -> Mapping[str, frozenset[str]]:

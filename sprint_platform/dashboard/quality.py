@@ -92,6 +92,12 @@ def _days(view: View) -> html.Section:
         text = f"{number} {'is' if number == '1' else 'are'} built, {span}."
         if not coverage.missing:
             text += " None is missing."
+        if coverage.pruned:
+            text += (
+                f" Pruned up to {wording.day(coverage.pruned[-1])}: the single records of"
+                f" {wording.counted(len(coverage.pruned), 'day', 'days')} are gone, their figures"
+                " stay."
+            )
     return parts.card(
         "days",
         [

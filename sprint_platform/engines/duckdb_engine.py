@@ -8,10 +8,12 @@ from pathlib import Path
 
 import duckdb
 
+from sprint_platform.core.duckdb_paths import glob_of, quoted
 from sprint_platform.dataset import BATCH_COLUMN, Dataset
+from sprint_platform.engines.database_identity import counted_transaction
 from sprint_platform.engines.engine import Engine, LoadError
 from sprint_platform.places import database_path
-from sprint_platform.storage.ledger import Ledger, glob_of, quoted, transaction
+from sprint_platform.storage.ledger import Ledger
 from sprint_platform.storage.partitions import Manifest, P, checked_paths, read_partition
 
 # Errors of a file or of what it should replace; any other is a bug of ours.
@@ -47,7 +49,7 @@ class DuckDBEngine(Engine):
     @contextmanager
     def transaction(self) -> Iterator[None]:
         try:
-            with transaction(self.con):
+            with counted_transaction(self.con):
                 for table in self._to_make:
                     columns = table.definitions("duckdb")
                     self.con.execute(f"create or replace table {self.relation(table)} ({columns})")

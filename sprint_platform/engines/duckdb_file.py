@@ -11,11 +11,13 @@ from pathlib import Path
 
 import duckdb
 
+from sprint_platform.core.compaction import remove_draft
 from sprint_platform.core.database_file import when_free
 from sprint_platform.core.errors import one_line
 from sprint_platform.core.locks import Kind, Lock
 from sprint_platform.core.settings import settings
 from sprint_platform.core.signals import when_stopped
+from sprint_platform.engines.database_identity import refuse_lost, refuse_other
 from sprint_platform.places import data_dir, database_path, duckdb_temp_dir, published_dir
 
 
@@ -37,20 +39,25 @@ def warehouse_lock() -> Lock:
 
 
 @contextmanager
-def connect(*, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect() -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the database file, closed at the end of the block.
 
     Open it under the lease: DuckDB refuses a second process while one writes. Waits for a program
-    that has the file open without a lease; raises LockError where it does not let go.
+    that has the file open without a lease; raises LockError where it does not let go, and
+    OtherDatabaseError where it is not the database that the data folder's files go with.
     """
     data_dir().mkdir(parents=True, exist_ok=True)
     path = database_path()
+    if not path.exists():
+        refuse_lost()
     connection = when_free(
         path,
-        lambda: duckdb.connect(str(path), read_only=read_only, config=duckdb_options()),
+        lambda: duckdb.connect(str(path), config=duckdb_options()),
         f"and read {published_dir()}/sprint.duckdb instead",
     )
     try:
+        remove_draft(path)
+        refuse_other(connection)
         with when_stopped(partial(_interrupt, connection)):
             yield connection
     except BaseException as error:
@@ -92,7 +99,7 @@ def remedy(error: object) -> str | None:
     if any(sign in text for sign in _BROKEN):
         named = re.search(r'"([^"]+\.duckdb)"', text)
         path = Path(named[1]) if named else database_path()
-        mend = "move it away, and put a copy of it in its place; partition files are unchanged"
+        mend = "put back a copy of it, or make it anew from the partition files: sprint repair"
         if path.parent == published_dir():
             mend = "remove it: the next run writes it anew"
         return (

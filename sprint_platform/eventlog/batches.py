@@ -62,7 +62,9 @@ def batches_behind(engine: EventlogEngine, models: Iterable[Model]) -> set[int]:
                 for of, column in zip(columns, values, strict=True)
             ]
             con.register(name, pa.table(arrays, list(columns)))
-        standing_now = standing(con, models, "select * from loaded_rows", "from built_rows")
+        standing_now = standing(
+            con, models, "select *, '' as source from loaded_rows", "from built_rows"
+        )
     behind = {int(batch) for batch in (*standing_now.unbuilt, *standing_now.stale)}
     return (behind | (whole - {int(batch) for batch in standing_now.built})) & whole
 

@@ -1,8 +1,8 @@
 """A batch as CSV files: ``raw_players.csv``, ``raw_sessions.csv``, ``raw_game_events.csv``.
 
 Beside each lies a manifest, renamed into place last: the settings that made the file, its rows,
-bytes and SHA-256. The command line writes a batch to ``data/eventlog``, where the next one takes
-its place; Dagster writes each batch to ``data/eventlog/batches/<batch>``.
+bytes and SHA-256. Each batch has a folder, ``data/eventlog/batches/<batch>``. The command line
+writes to ``data/eventlog``, where the next batch takes its place, and links the files from there.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import hashlib
 import io
 import json
 import os
+import shutil
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -20,7 +22,8 @@ from typing import IO
 import polars as pl
 
 from sprint_platform.core.errors import SprintError
-from sprint_platform.core.locks import Kind, Lock
+from sprint_platform.core.locks import Kind, Lock, hold
+from sprint_platform.core.whole_file import whole_file
 from sprint_platform.eventlog.contracts import RAW_TABLES
 from sprint_platform.eventlog.generation.batch import batch_rows
 from sprint_platform.eventlog.settings import BatchSettings
@@ -76,18 +79,28 @@ def write_table(
 ) -> BatchFile:
     """Makes the table's rows and writes its file, replacing what was there; ``watch`` is called
     with (table, rows) as they are written. The folder is the caller's (``batch_lock``)."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as files:
+        return _write_table(settings, table, folder, watch, files)
+
+
+def _write_table(
+    settings: BatchSettings,
+    table: str,
+    folder: Path,
+    watch: Callable[[str, int], None] | None,
+    files: ExitStack,
+) -> BatchFile:
+    """Writes the table's file and its manifest, which replace the old ones when ``files`` is
+    closed: the manifest after the file."""
     path = csv_path(folder, table)
-    # one name, so that what a killed command left is written over
-    temporary = folder / f".{table}.tmp"
-    try:
-        with temporary.open("wb") as file:
-            rows, size, digest = _write(settings, table, file, watch)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    manifest = files.enter_context(whole_file(manifest_path(path)))
+    temporary = files.enter_context(whole_file(path))
+    with temporary.open("wb") as file:
+        rows, size, digest = _write(settings, table, file, watch)
     written = BatchFile(path, settings, rows, size, digest)
-    _write_manifest(written)
+    fields = asdict(written) | {"settings": settings.model_dump(mode="json")}
+    del fields["path"]
+    manifest.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
     return written
 
 
@@ -134,14 +147,6 @@ def manifest_path(path: Path) -> Path:
     return path.with_suffix(".manifest.json")
 
 
-def _write_manifest(file: BatchFile) -> None:
-    manifest = asdict(file) | {"settings": file.settings.model_dump(mode="json")}
-    del manifest["path"]
-    temporary = file.path.with_name(f".{file.path.stem}.manifest.tmp")
-    temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, manifest_path(file.path))
-
-
 def read_table_file(folder: Path, table: str) -> BatchFile:
     """The table's file in the folder. Raises BatchFileError where there is none, or its manifest
     is damaged or of a file of another size."""
@@ -167,8 +172,34 @@ def read_table_file(folder: Path, table: str) -> BatchFile:
 def write_batch(
     settings: BatchSettings, folder: Path, watch: Callable[[str, int], None] | None = None
 ) -> dict[str, BatchFile]:
-    """The batch's three files, by table."""
-    return {table: write_table(settings, table, folder, watch) for table in RAW_TABLES}
+    """Makes the batch's three files, by table. They replace those of the last batch together, when
+    all of them are written; ``read_batch`` refuses what a kill in that moment would leave."""
+    with ExitStack() as files:
+        return {table: _write_table(settings, table, folder, watch, files) for table in RAW_TABLES}
+
+
+def archive_batch() -> None:
+    """Puts the files that the command line wrote into their batch's own folder, too: the next batch
+    takes their place, and the database could not be made anew without them. They are linked, which
+    takes no room. Does nothing where there are none, or not all of one batch."""
+    try:
+        files = [read_table_file(eventlog_dir(), table) for table in RAW_TABLES]
+    except BatchFileError:
+        return
+    if len({file.settings for file in files}) > 1:
+        return
+    folder = batch_dir(files[0].settings.batch)
+    folder.mkdir(parents=True, exist_ok=True)
+    with hold(batch_lock(folder), "sprint eventlog generate"):
+        for path in (path for file in files for path in (file.path, manifest_path(file.path))):
+            temporary = folder / f".{path.name}.tmp"
+            temporary.unlink(missing_ok=True)
+            try:
+                os.link(path, temporary)
+            except OSError:
+                # a file system without links
+                shutil.copyfile(path, temporary)
+            os.replace(temporary, folder / path.name)
 
 
 def read_batch(folder: Path) -> dict[str, Path]:

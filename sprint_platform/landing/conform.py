@@ -12,6 +12,7 @@ import pyarrow as pa
 from sprint_platform.landing.chunks import Chunk, shortened
 from sprint_platform.landing.columns import choose
 from sprint_platform.landing.files import FileRefused
+from sprint_platform.landing.forgotten import NOBODY, Forgotten
 from sprint_platform.landing.ids import as_uuids
 from sprint_platform.landing.raw_columns import one_array, texts
 from sprint_platform.landing.values import (
@@ -43,13 +44,15 @@ Integers = npt.NDArray[np.int64]
 @dataclass(frozen=True)
 class Conformed:
     """A chunk's records: ``records`` (see ``staged_schema``) and ``rejected`` (``REJECTED``; rows
-    0-based within the piece) are together all of them. ``source_ids`` are the distinct ids of valid
-    records that are no UUIDs, ``ignored_columns`` the file's columns that nothing maps."""
+    0-based within the piece) are together all of them but those of forgotten players, of which
+    there are ``forgotten``. ``source_ids`` are the distinct ids of valid records that are no UUIDs,
+    ``ignored_columns`` the file's columns that nothing maps."""
 
     records: pa.Table
     rejected: pa.Table
     source_ids: pa.Table
     ignored_columns: tuple[str, ...]
+    forgotten: int = 0
 
 
 def staged_schema(title: Title, dataset: str) -> pa.Schema:
@@ -71,9 +74,14 @@ def _columns(title: Title, dataset: str) -> list[Column]:
     return columns
 
 
-def conform(title: Title, chunk: Chunk) -> Conformed:
-    """Checks and converts every record of a chunk. Raises FileRefused("wrong_header") where the
-    file lacks a required column."""
+def conform(title: Title, chunk: Chunk, forgotten: Forgotten = NOBODY) -> Conformed:
+    """Checks and converts every record of a chunk, without those of ``forgotten`` players. Raises
+    FileRefused("wrong_header") where the file lacks a required column."""
+    if forgotten and chunk.broken:
+        broken = tuple(
+            replace(b, record="") if forgotten.named_in(b.record) else b for b in chunk.broken
+        )
+        chunk = replace(chunk, broken=broken)
     schema = staged_schema(title, chunk.dataset)
     names = chunk.table.column_names
     if not names:
@@ -102,7 +110,10 @@ def conform(title: Title, chunk: Chunk) -> Conformed:
         converted[contract.name] = of_column
         here = (fault == FINE) & (of_column.faults != FINE)
         fault[here], faulty_column[here] = of_column.faults[here], place
-    valid = fault == FINE
+    gone = np.zeros(count, np.bool_)
+    if forgotten and "player_id" in converted:
+        gone = forgotten.mask(converted["player_id"].values)
+    valid = (fault == FINE) & ~gone
     records = pa.table(
         [
             pa.array(chunk.rows),
@@ -114,7 +125,7 @@ def conform(title: Title, chunk: Chunk) -> Conformed:
         records = records.filter(pa.array(valid))
     # only valid records have no nulls where the schema allows none
     records = records.cast(schema)
-    wrong = np.flatnonzero(~valid)
+    wrong = np.flatnonzero(~valid & ~gone)
     rejected = _rejects(
         chunk,
         wrong,
@@ -124,7 +135,13 @@ def conform(title: Title, chunk: Chunk) -> Conformed:
     used = set(chosen.values())
     ignored = [name for index, name in enumerate(names) if index not in used]
     hashed = [of_column.hashed for of_column in converted.values() if of_column.hashed]
-    return Conformed(records, rejected, _source_ids(hashed, valid), (*ignored, *chunk.unread))
+    return Conformed(
+        records,
+        rejected,
+        _source_ids(hashed, valid),
+        (*ignored, *chunk.unread),
+        int(gone.sum()),
+    )
 
 
 def _default(title: Title, dataset: str, column: Column, value: Scalar, count: int) -> Converted:

@@ -13,6 +13,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -25,6 +26,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sprint_platform.core.errors import SprintError
+from sprint_platform.core.whole_file import temporary_beside, whole_file
 from sprint_platform.landing.files import content_digest, landing_dir
 from sprint_platform.landing.record_lines import csv_header, csv_lines, ndjson_lines, text_of
 from sprint_platform.places import data_dir
@@ -139,14 +141,16 @@ class _File:
         self.format, self.rows = title.faults.format, 0
         self.name = _name(dataset, day, self.format)
         self._path = landing_dir(title.name) / self.name
-        # a landing looks at no name that begins with a dot
-        self._temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
         self._adds = _since(title.faults.new_column_from, day)
         self._renames = _since(title.faults.renamed_column_from, day)
         self._text: BinaryIO | None = None
         self._parquet: pq.ParquetWriter | None = None
+        self._end = ExitStack()
 
     def __enter__(self) -> _File:
+        # a landing looks at no name that begins with a dot
+        self._temporary = self._end.enter_context(temporary_beside(self._path))
+        self._end.callback(self._close_writers)
         return self
 
     def write(self, dirtied: Dirtied) -> int:
@@ -187,17 +191,15 @@ class _File:
         if not self.rows:
             self._path.unlink(missing_ok=True)
             return None
-        self._end()
+        self._close_writers()
         digest = content_digest(self._temporary)
         # a file that has these bytes stays, with its times: a sensor sees nothing new
-        if self._path.is_file() and content_digest(self._path) == digest:
-            self._temporary.unlink()
-        else:
+        if not (self._path.is_file() and content_digest(self._path) == digest):
             os.replace(self._temporary, self._path)
         size = self._path.stat().st_size
         return DeliveredFile(self.dataset, self.name, self.rows, size, digest)
 
-    def _end(self) -> None:
+    def _close_writers(self) -> None:
         if self._text is not None:
             self._text.close()
         if self._parquet is not None:
@@ -210,8 +212,7 @@ class _File:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end()
-        self._temporary.unlink(missing_ok=True)
+        self._end.close()
 
 
 def _name(dataset: str, day: date, format: str) -> str:
@@ -288,13 +289,8 @@ def _ledger_rows(count: int, **columns: object) -> pa.Table:
 
 def _write_ledger(title: str, day: date, ledger: pa.Table, files: list[DeliveredFile]) -> None:
     path = ledger_path(title, day)
-    path.parent.mkdir(parents=True, exist_ok=True)
     listed = json.dumps([asdict(file) for file in files]).encode()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with whole_file(path) as temporary:
         pq.write_table(
             ledger.replace_schema_metadata({_FILES: listed}), temporary, compression="zstd"
         )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from sprint_platform.landing.chunks import Chunk, Piece
 from sprint_platform.landing.conform import Conformed, conform, staged_schema
 from sprint_platform.landing.csv_reading import csv_pieces
 from sprint_platform.landing.files import FileRefused, Found, unreadable
+from sprint_platform.landing.forgotten import NOBODY, Forgotten
 from sprint_platform.landing.json_reading import json_pieces, ndjson_pieces
 from sprint_platform.landing.parquet_reading import parquet_pieces
 from sprint_platform.landing.register import ROWS_AT_ONCE, Entries
@@ -45,6 +46,7 @@ READERS: dict[str, Callable[[Found, set[str]], Iterator[Piece]]] = {
 class _Tally:
     rows_read: int = 0
     rejected: int = 0
+    forgotten: int = 0
 
 
 @dataclass
@@ -65,9 +67,9 @@ class Reading:
     """A file that is read and checked from now on, some pieces ahead of the caller: the next file
     is read while one is taken in."""
 
-    def __init__(self, title: Title, found: Found) -> None:
+    def __init__(self, title: Title, found: Found, forgotten: Forgotten = NOBODY) -> None:
         self.notes: set[str] = set()
-        self.chunks = Ahead(_conformed(title, found, self.notes))
+        self.chunks = Ahead(_conformed(title, found, self.notes, forgotten))
 
 
 def take_in(
@@ -109,6 +111,7 @@ def take_in(
                 records = _numbered(conformed.records, tally.rows_read)
                 tally.rows_read += chunk.records
                 tally.rejected += conformed.rejected.num_rows
+                tally.forgotten += conformed.forgotten
                 if conformed.ignored_columns:
                     names = ", ".join(conformed.ignored_columns)
                     intake.notes.add(f"columns that nothing maps were ignored: {names}")
@@ -132,6 +135,8 @@ def take_in(
             entries.flush()
             entries.con.execute("delete from rejected where file_no = ?", [file_no])
         raise
+    if left_out := sum(tally.forgotten for tally in intake.tallies.values()):
+        intake.notes.add(f"{left_out} records of players who were forgotten were left out")
     intake.batches = {dataset: writer.batches for dataset, writer in writers.items()}
     # the largest parts at once, as a landing may have many files
     _hand_over(entries, "mentions", intake.mentions)
@@ -142,7 +147,7 @@ def take_in(
 def enter(entries: Entries, intakes: list[Intake]) -> None:
     """Adds what the files hold to the register."""
     records = [
-        (intake.file_no, dataset, tally.rows_read, tally.rejected)
+        (intake.file_no, dataset, tally.rows_read - tally.forgotten, tally.rejected)
         for intake in intakes
         for dataset, tally in intake.tallies.items()
     ]
@@ -196,12 +201,14 @@ def pieces(found: Found, notes: set[str]) -> Iterator[Piece]:
     return READERS[found.format](found, notes)
 
 
-def _conformed(title: Title, found: Found, notes: set[str]) -> Iterator[tuple[Chunk, Conformed]]:
+def _conformed(
+    title: Title, found: Found, notes: set[str], forgotten: Forgotten
+) -> Iterator[tuple[Chunk, Conformed]]:
     """The file's chunks in order; they are parsed and checked in parallel."""
 
     def work(piece: Piece) -> list[tuple[Chunk, Conformed]]:
         try:
-            return [(chunk, conform(title, chunk)) for chunk in piece.parse()]
+            return [(chunk, conform(title, chunk, forgotten)) for chunk in piece.parse()]
         except pa.ArrowException as error:
             # whatever it is, it must not stop the other files from landing
             raise unreadable(error) from error

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sprint_platform.core.locks import Kind, Lock, hold
+from sprint_platform.core.whole_file import whole_file
 from sprint_platform.landing.admission import ONE_DAY, Admission
 from sprint_platform.landing.files import (
     FileRefused,
@@ -32,6 +32,7 @@ from sprint_platform.landing.files import (
     content_digest,
     discover,
 )
+from sprint_platform.landing.forgotten import forgotten_players
 from sprint_platform.landing.intake import Intake, Reading, enter, take_in
 from sprint_platform.landing.register import (
     Entries,
@@ -49,7 +50,7 @@ from sprint_platform.storage.partitions import (
     checked_paths,
     read_manifest,
 )
-from sprint_platform.telemetry.contracts import DATASETS
+from sprint_platform.telemetry.contracts import DAILY, DATASETS
 from sprint_platform.title import Title
 
 Watch = Callable[[str, int], None]
@@ -191,7 +192,7 @@ def _land(title: Title, dry_run: bool, watch: Watch | None) -> LandReport:
                 done = True
         except TooManyRejects:
             if not dry_run:
-                _write_atomically(folder / "held_back", _held_back(title, state) + "\n")
+                _write_whole(folder / "held_back", _held_back(title, state) + "\n")
             raise
         finally:
             if not done:
@@ -199,12 +200,12 @@ def _land(title: Title, dry_run: bool, watch: Watch | None) -> LandReport:
                 # a commit that failed has rolled back already
                 with suppress(duckdb.TransactionException):
                     con.rollback()
-                landing.sweep()
+                sweep_staged(con, title.name)
         if done:
             landing.put_in_place()
             _announce(con, title)
-            _write_atomically(folder / "state", state + "\n")
-            landing.sweep()
+            _write_whole(folder / "state", state + "\n")
+            sweep_staged(con, title.name)
     return report
 
 
@@ -227,6 +228,7 @@ class _OneLanding:
         self.entries = Entries(con)
         self.number = self.entries.landing
         self.mapping = title.landing_fingerprint
+        self.forgotten = forgotten_players(title.name)
         self.admission = Admission(self.entries, title, self.mapping)
         self.new: dict[int, tuple[Found, str]] = {}  # file_no -> the file, and its status
         self.replaced: list[int] = []
@@ -279,6 +281,7 @@ class _OneLanding:
         ):
             for dataset, of in more.items():
                 days[dataset] |= of
+        self._reopen_pruned(reopened)
         self.admission.admit(reopened, self.watch)
         self.entries.flush()
         self._check_limit()
@@ -295,6 +298,15 @@ class _OneLanding:
             tuple(self.changes),
             time.perf_counter() - began,
         )
+
+    def _reopen_pruned(self, reopened: Reopened) -> None:
+        """Adds the pruned partitions of the days: these are built again, and need them. They are
+        made of what is staged."""
+        days = {day for dataset in DAILY for day in reopened.partitions[dataset]}
+        for dataset in DAILY:
+            reopened.partitions[dataset] |= {
+                day for day in days if (there := self._manifest(dataset, day)) and there.pruned
+            }
 
     def _consider(self, found: Found) -> _Candidate | None:
         """Starts to read the file where it is new or changed; None where it is not, or is
@@ -334,7 +346,7 @@ class _OneLanding:
             )
             self.restored.append(found)
             return None
-        return _Candidate(found, digest, Reading(self.title, found))
+        return _Candidate(found, digest, Reading(self.title, found, self.forgotten))
 
     def _take_in(self, candidate: _Candidate) -> None:
         """Stages what the file holds, or refuses it."""
@@ -456,6 +468,12 @@ class _OneLanding:
                 self._change("products", EPOCH, held.num_rows, admission.products.num_rows, digest)
 
     def _in_place(self, dataset: str, day: date) -> Manifest | None:
+        """The manifest in place; None where it is missing or damaged, or the partition was
+        pruned."""
+        manifest = self._manifest(dataset, day)
+        return None if manifest is None or manifest.pruned else manifest
+
+    def _manifest(self, dataset: str, day: date) -> Manifest | None:
         """The manifest in place; None where it is missing or damaged."""
         try:
             return read_manifest(self.title.name, dataset, day)
@@ -487,6 +505,9 @@ class _OneLanding:
         names = {row[0] for row in read}
         if (dataset, day) in self.astray:
             return "it was lost or damaged, and is made again from what is staged"
+        pruned = self._manifest(dataset, day)
+        if pruned is not None and pruned.pruned:
+            return "it was pruned, and is made again from what is staged, as its day changed"
         if names:
             files = [
                 f"{'changed' if status == 'changed' else 'new'} {found.name}"
@@ -541,19 +562,18 @@ class _OneLanding:
         for partition in self.admission.finished.values():
             partition.commit()
         if self.admission.products is not None:
-            path = _products_path(self.title)
-            temporary = path.with_suffix(f".{os.getpid()}.tmp")
-            pq.write_table(self.admission.products, temporary)
-            os.replace(temporary, path)
+            with whole_file(_products_path(self.title)) as temporary:
+                pq.write_table(self.admission.products, temporary)
         self.con.execute("update changes set written = true where not written")
 
-    def sweep(self) -> None:
-        """Removes the staged files of no landed version: replaced, refused, undone, or left by a
-        landing that was killed."""
-        landed = {row[0] for row in self.con.execute("select staged_key from files").fetchall()}
-        for path in (landed_dir(self.title.name) / "staged").glob("*"):
-            if path.name.rsplit("-", 1)[0] not in landed:
-                path.unlink(missing_ok=True)
+
+def sweep_staged(con: duckdb.DuckDBPyConnection, title: str) -> None:
+    """Removes the staged files of no landed version: replaced, refused, undone, or left by a
+    landing that was killed."""
+    landed = {row[0] for row in con.execute("select staged_key from files").fetchall()}
+    for path in (landed_dir(title) / "staged").glob("*"):
+        if path.name.rsplit("-", 1)[0] not in landed:
+            path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -610,7 +630,8 @@ def _astray(con: duckdb.DuckDBPyConnection, title: Title) -> Reopened:
         try:
             manifest = read_manifest(title.name, dataset, day)
             if manifest is not None and manifest.digest == digest:
-                checked_paths(manifest, f"{title.name}/{dataset}", day)
+                if not manifest.pruned:
+                    checked_paths(manifest, f"{title.name}/{dataset}", day)
                 continue
         except PartitionError:
             pass  # it is damaged, and made again from what is staged
@@ -634,13 +655,12 @@ def _announce(con: duckdb.DuckDBPyConnection, title: Title) -> None:
         ).fetchall()
         changes = [asdict(PartitionChange(*row)) for row in rows]
         text = json.dumps({"number": number, "state": state, "changes": changes}, default=str)
-        _write_atomically(folder / f"{number:08d}.json", text + "\n")
+        _write_whole(folder / f"{number:08d}.json", text + "\n")
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+def _write_whole(path: Path, text: str) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def days_of_another_mapping(title: Title) -> list[date]:

@@ -7,15 +7,17 @@ not here (they are in staged files and partitions), only what is known about the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
+from sprint_platform.core.compaction import remove_draft
 from sprint_platform.core.database_file import when_free
 from sprint_platform.core.errors import SprintError
+from sprint_platform.core.whole_file import temporary_beside
 from sprint_platform.places import data_dir
 
 # A register holds no records: what it sorts and joins is small, and spills where it is not.
@@ -110,16 +112,16 @@ def open_register(title: str, *, dry_run: bool = False) -> Iterator[duckdb.DuckD
     dry run without a register gets a temporary one."""
     path = register_path(title)
     path.parent.mkdir(parents=True, exist_ok=True)
-    passing = dry_run and not path.exists()
-    if passing:
-        path = path.with_name("dry-run.duckdb")
-        path.unlink(missing_ok=True)
-    con = when_free(
-        path,
-        lambda: duckdb.connect(str(path), config={"memory_limit": MEMORY_LIMIT, "threads": 2}),
-        "and read a copy of the file instead",
-    )
-    try:
+    with ExitStack() as stack:
+        if dry_run and not path.exists():
+            path = stack.enter_context(temporary_beside(path))
+        con = when_free(
+            path,
+            lambda: duckdb.connect(str(path), config={"memory_limit": MEMORY_LIMIT, "threads": 2}),
+            "and read a copy of the file instead",
+        )
+        stack.callback(con.close)
+        remove_draft(path)
         # or ids would go to Arrow as texts
         con.execute("set arrow_lossless_conversion = true")
         # a join's filter on ids cannot be pushed into Arrow tables. They are what landing works
@@ -127,10 +129,6 @@ def open_register(title: str, *, dry_run: bool = False) -> Iterator[duckdb.DuckD
         con.execute("set disabled_optimizers = 'join_filter_pushdown'")
         con.execute(TABLES)
         yield con
-    finally:
-        con.close()
-        if passing:
-            path.unlink(missing_ok=True)
 
 
 class Entries:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -12,6 +11,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
+from sprint_platform.core.whole_file import whole_file
 from sprint_platform.places import catalogue_path
 from sprint_platform.storage.partitions import PartitionError
 from sprint_platform.telemetry.contracts import DATASETS, Column
@@ -19,15 +19,15 @@ from sprint_platform.telemetry.contracts import DATASETS, Column
 
 def write_catalogue(products: pa.Table, path: Path) -> None:
     """Replaces the file in one step: a reader finds the old products or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
+    with (
+        whole_file(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(products.schema.names)
         writer.writerows(
             [_as_text(value) for value in row.values()] for row in products.to_pylist()
         )
-    os.replace(temporary, path)
 
 
 def read_catalogue(path: Path | None = None) -> pa.Table:

@@ -40,6 +40,22 @@ def stale_days(title: Title, standing: Standing) -> list[date]:
     return days_to_build(title, stale)
 
 
+def outdated_days(title: Title, sources: Iterable[tuple[str, date, str]]) -> list[date]:
+    """The days of a simulated title with a partition (dataset, day, source) that another version of
+    it made (its YAML, or the simulation, was another one), ascending. Landed days have none."""
+    if title.lands:
+        return []
+    # a simulated source begins with the title's fingerprint; the catalogue's may follow
+    return days_to_build(
+        title,
+        (
+            (dataset, day)
+            for dataset, day, source in sources
+            if dataset in DAILY and not source.startswith(title.fingerprint)
+        ),
+    )
+
+
 def unbuilt_days(
     con: duckdb.DuckDBPyConnection, title: Title, models: Iterable[Model]
 ) -> list[date]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sprint_platform.core.errors import SprintError
+from sprint_platform.core.whole_file import temporary_beside
 from sprint_platform.landing.record_lines import (
     JsonLines,
     csv_header,
@@ -70,8 +69,8 @@ def export_day(
     folder: Path,
     watch: Watch | None = None,
 ) -> Exported:
-    """Writes one partition to ``folder/<dataset>/<day>/``; files of the same names are replaced,
-    all or none.
+    """Writes one partition to ``folder/<dataset>/<day>/``, whole; where that is there, files of the
+    same names are replaced one after the other, when all are written.
 
     Raises PartitionError where the partition is missing or damaged, and ExportError where the
     folder cannot be written or is one of the platform's own.
@@ -107,15 +106,14 @@ def _staged(target: Path) -> Iterator[Path]:
     """A hidden folder whose files are moved to ``target`` at the end; after an error none is.
     Landing skips hidden names: it never reads a file that is still being written."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=target.parent))
-        try:
+        with temporary_beside(target) as staging:
+            staging.mkdir(parents=True)
             yield staging
-            target.mkdir(exist_ok=True)
+            if not target.exists():
+                os.replace(staging, target)
+                return
             for path in sorted(staging.iterdir()):
                 os.replace(path, target / path.name)
-        finally:
-            shutil.rmtree(staging)
     except OSError as error:
         raise ExportError(f"{target} cannot be written: {error.strerror or error}") from error
 
@@ -202,6 +200,8 @@ _TEXT = {"csv": _csv, "ndjson": _ndjson, "json": _json}
 def _export_dumps(title: str, day: date, target: Path, watch: Watch | None) -> Exported:
     """Writes one file a session: its start and end, its players, and its heartbeats of that day."""
     beats = read_manifest(title, "heartbeats", day)
+    if beats is not None and beats.pruned:
+        beats = None
     shares = math.ceil(beats.rows / HEARTBEATS_IN_MEMORY) if beats and beats.rows else 1
     files = rows = size = written = 0
     with _staged(target) as staging:
@@ -232,7 +232,8 @@ def _share(title: str, dataset: str, day: date, share: int, shares: int) -> pa.T
     """The day's records of one share of the sessions, ordered by session, then sessions by player
     and heartbeats by time. Empty where there is no partition."""
     tables = [DATASETS[dataset].arrow_schema.empty_table()]
-    if read_manifest(title, dataset, day) is not None:
+    manifest = read_manifest(title, dataset, day)
+    if manifest is not None and not manifest.pruned:
         for table in read_partition(title, dataset, day):
             if shares > 1:
                 # the last bytes differ in ids of every kind, also in counted ones

@@ -113,6 +113,13 @@ def load_landed(con: duckdb.DuckDBPyConnection, title: Title) -> None:
         con.execute("detach register")
 
 
+def copy_again(con: duckdb.DuckDBPyConnection, title: Title) -> None:
+    """``load_landed`` of everything, also of what was decided before the last load."""
+    ledger = f"{title.name}_raw.loaded_partitions"
+    con.execute(f"delete from {ledger} where dataset = ?", [_LEDGER_NAME])
+    load_landed(con, title)
+
+
 def _copy(con: duckdb.DuckDBPyConnection, title: str) -> None:
     raw, ledger = f"{title}_raw", f"{title}_raw.loaded_partitions"
     register, newest = con.execute(

@@ -268,6 +268,10 @@ def _require_loaded(
     loaded = title_ledger(title).loaded_digests(con, dataset)
     for day in sorted(days):
         manifest = read_manifest(title, dataset, day)
+        if manifest is not None and manifest.pruned:
+            raise DeliveryError(
+                f"{title}/{dataset} of {day} was pruned: what became of its records is not known"
+            )
         if manifest is not None and manifest.digest != loaded.get(day):
             raise DeliveryError(
                 f"{title}/{dataset} of {day} was landed, but the warehouse has not loaded it:"

@@ -48,8 +48,10 @@ def require(title: Title, table: str, datasets: Iterable[str], window: Window) -
         if missing:
             asset = f"{title.name}/{dataset}"
             last = "" if len(missing) == 1 else f"...{missing[-1]}"
-            stale = read_manifest(title.name, dataset, missing[0]) is not None
-            why = f", which is there from another version of {title.name}" if stale else ""
+            found, why = read_manifest(title.name, dataset, missing[0]), ""
+            if found is not None:
+                other = f"is there from another version of {title.name}"
+                why = f", which {'was pruned' if found.pruned else other}"
             raise PartitionError(
                 f"{title.name}/{table} for {window} needs {asset} for {described(missing)}{why}:"
                 f" materialize {asset} for {missing[0]}{last} first"

@@ -32,7 +32,7 @@ class Finding:
 
 
 # Arrow columns of the contract's own types: ids as 16 bytes, prices in 32 bits.
-_LOSSLESS = ("set arrow_lossless_conversion = true", "set arrow_output_version = '1.5'")
+LOSSLESS = ("set arrow_lossless_conversion = true", "set arrow_output_version = '1.5'")
 ROWS_AT_A_TIME = 500_000
 
 
@@ -40,12 +40,16 @@ def loaded_digests(
     con: duckdb.DuckDBPyConnection, ledger: Ledger, contracts: Iterable[Dataset], period: Period
 ) -> dict[str, str | None]:
     """The digest of the rows of the period that each dataset's table holds; None where it holds
-    none and none were loaded. Where the ledger says another, it is corrected, so that the next load
-    replaces the rows: a table may have been written by hand, or be an older copy."""
-    for setting in _LOSSLESS:
+    none and none were loaded. A dataset whose rows of the period were pruned is left out. Where the
+    ledger says another digest, it is corrected, so that the next load replaces the rows: a table
+    may have been written by hand, or be an older copy."""
+    pruned = {} if ledger.batches else ledger.pruned(con)
+    for setting in LOSSLESS:
         con.execute(setting)
     found: dict[str, str | None] = {}
     for contract in contracts:
+        if period in pruned.get(contract.name, ()):
+            continue
         columns = ", ".join(column.name for column in contract.columns)
         rows = con.execute(
             f"select {columns} from {contract.relation(ledger.name)}"
@@ -73,10 +77,13 @@ def unlike_made(
     ``loaded`` (``loaded_digests`` of the period).
 
     A partition is made again, read back from its files, and compared. Partitions that were never
-    made are skipped. Without ``make`` (landed files) the files are compared with their manifest.
+    made, or were pruned, are skipped. Without ``make`` (landed files) the files are compared with
+    their manifest.
     """
     lines: list[str] = []
     for contract in contracts:
+        if contract.name not in loaded:
+            continue
         try:
             lines += _differences(name, contract, period, loaded[contract.name], make)
         except PartitionError as error:
@@ -88,7 +95,7 @@ def _differences(
     name: str, contract: Dataset, period: Period, loaded: str | None, make: Make | None
 ) -> Iterator[str]:
     manifest = read_manifest(name, contract.name, period)
-    if manifest is None:
+    if manifest is None or manifest.pruned:
         return
     where = f"{name}/{contract.name} {period}"
     # the warehouse first: a damaged file ends the comparison

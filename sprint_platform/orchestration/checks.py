@@ -130,7 +130,7 @@ def _rows_off_manifest(
     wrong = []
     for period in sorted({*stored, *(periods or made(ledger.name, dataset.name))}):
         manifest = read_manifest(ledger.name, dataset.name, period)
-        written = manifest.rows if manifest else 0
+        written = manifest.rows if manifest and not manifest.pruned else 0
         if stored.get(period, 0) != written:
             wrong.append(f"{period} has {stored.get(period, 0):,} rows of {written:,}")
     return len(wrong), wrong[:EXAMPLES]

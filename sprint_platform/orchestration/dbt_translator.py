@@ -68,7 +68,7 @@ class ModelTranslator(DagsterDbtTranslator):
     def definition(self, manifest: Node, node: Node) -> str:
         """What defines the model's rows (``dbt_manifest.definitions_of``)."""
         if not self._definitions:
-            nodes = self._models(manifest)
+            nodes = self.model_nodes(manifest)
             self._definitions = definitions_of(manifest, nodes, self.environment())
         return self._definitions[node["unique_id"]]
 
@@ -80,7 +80,7 @@ class ModelTranslator(DagsterDbtTranslator):
                 self.definition(manifest, node),
                 frozenset(self.datasets(manifest, node)),
             )
-            for node in self._models(manifest)
+            for node in self.model_nodes(manifest)
         ]
 
     def datasets(self, manifest: Node, node: Node) -> set[str]:
@@ -94,7 +94,7 @@ class ModelTranslator(DagsterDbtTranslator):
     def marts(self, manifest: Node) -> list[Mart]:
         """The models that are published, and how, as their meta says."""
         marts = []
-        for node in self._models(manifest):
+        for node in self.model_nodes(manifest):
             config, meta = node["config"], node["config"]["meta"]
             is_mart = _is_mart(config["schema"])
             if not is_mart and "published" not in meta:
@@ -112,7 +112,8 @@ class ModelTranslator(DagsterDbtTranslator):
                 marts.append(Mart(relation, schema, column, period, file))
         return marts
 
-    def _models(self, manifest: Node) -> list[Node]:
+    def model_nodes(self, manifest: Node) -> list[Node]:
+        """The nodes of the domain's models."""
         return [
             node
             for node in manifest["nodes"].values()

@@ -36,8 +36,8 @@ class Warehouse(dg.ConfigurableResource):
 
     @contextmanager
     def get_connection(
-        self, holder: str = "a Dagster asset", read_only: bool = False
+        self, holder: str = "a Dagster asset"
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection under the lease, closed with it."""
-        with self.leased(holder), connect(read_only=read_only) as connection:
+        with self.leased(holder), connect() as connection:
             yield connection

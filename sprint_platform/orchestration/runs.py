@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -149,6 +149,21 @@ def build_models(
 ) -> Iterator[GraphRun]:
     """Builds and tests every model of these days, a run per window, from what is loaded."""
     return _run(title, windows, "models", _models_selection(title), watch)
+
+
+def rebuild_days(
+    title: Title, windows: Iterable[Window], without: Collection[str] = ()
+) -> Iterator[GraphRun]:
+    """Loads these days' partitions and the title's products, and builds and tests every model, a
+    run per window; without these datasets and what is built from them. Partitions that are missing,
+    or of another version of a simulated title, are made; nothing is delivered or landed."""
+    products = dg.AssetSelection.assets(dg.AssetKey([title.name, "dim_products"]))
+    selection: dg.AssetSelection = _days_selection(title) | products
+    if without:
+        keys = [dg.AssetKey([title.name, dataset]) for dataset in without]
+        # a check may compare with what is left out; these days passed when they were built
+        selection = (selection - dg.AssetSelection.assets(*keys).downstream()).without_checks()
+    return _run(title, windows, "repair", selection, None, existing_tags(reuse=True))
 
 
 def _run(

@@ -53,7 +53,7 @@ def build_storefront_assets() -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult]:
         # numpy and the name lists: only when something is made
         from sprint_platform.storefront.duckdb_target import held_store, load_days, refuse_others
-        from sprint_platform.storefront.files import refuse_other_files
+        from sprint_platform.storefront.files import note_store, refuse_other_files
         from sprint_platform.storefront.generation.store import Store
         from sprint_platform.storefront.held import choose_settings
 
@@ -69,6 +69,7 @@ def build_storefront_assets() -> dg.AssetsDefinition:
                 # before the files of the loaded store are written over
                 refuse_others(con, store)
             refuse_other_files(store.source, tables, window.days)
+            note_store(store)
             made = store.settings
             context.log.info(
                 f"a store of {made.customers:,} customers, {made.products:,} products and"

@@ -18,7 +18,12 @@ from sprint_platform.orchestration.run_window import run_window
 from sprint_platform.orchestration.storefront_assets import DAYS
 from sprint_platform.storage.partitions import read_manifest
 from sprint_platform.storefront.contracts import BRONZE, BRONZE_TABLES, DOMAIN
-from sprint_platform.storefront.duckdb_target import LEDGER, ensure_bronze, loaded_title
+from sprint_platform.storefront.duckdb_target import (
+    LEDGER,
+    ensure_bronze,
+    loaded_title,
+    withdraw_replaced,
+)
 from sprint_platform.storefront.errors import StorefrontError
 from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform.title import title_names
@@ -76,6 +81,7 @@ def build_storefront_models(manifest: Node) -> dg.AssetsDefinition:
         }
         if window:
             require_loaded(con, read, window.days)
+        withdraw_replaced(con)
         return storefront_environment(con, window)
 
     return build_models_step(StorefrontTranslator(), manifest, DAYS, prepare)

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 from sprint_platform.core.locks import hold
-from sprint_platform.core.window import described
+from sprint_platform.core.window import Window, described
 from sprint_platform.engines.duckdb_file import connect, warehouse_lock
 from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.landing.land import days_of_another_mapping
 from sprint_platform.operations.catalogue import read_catalogue
+from sprint_platform.operations.days_to_build import outdated_days
 from sprint_platform.operations.landed import landed_marts
 from sprint_platform.operations.verify import (
     Finding,
@@ -21,9 +22,10 @@ from sprint_platform.operations.verify import (
     unlike_made,
 )
 from sprint_platform.orchestration.title_models import TitleTranslator
+from sprint_platform.publish.coverage import yesterday
 from sprint_platform.publish.marts import unlike_published
 from sprint_platform.simulation.world import World
-from sprint_platform.storage.ledger import title_ledger
+from sprint_platform.storage.ledger import FORGOTTEN, title_ledger
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 from sprint_platform.transform.dbt_manifest import graph_manifest
@@ -73,6 +75,11 @@ def verify_built(title: Title, days: list[date]) -> list[Finding]:
             made = translator.ledger.loaded_digests(con, "signons", *asked)
             unbuilt = [day for day in unbuilt if day in made]
         stale = [date.fromisoformat(day) for day in standing.stale]
+        sources = translator.ledger.loaded_sources(con)
+        outdated = [d for d in outdated_days(title, sources) if asked[0] <= d < asked[1]]
+        if outdated:
+            line = f"{title.name}: made by another version of it: {described(outdated)}"
+            found.append(Finding(line, f"{run} --stale"))
         if unbuilt:
             mend = f"sprint land --title {title.name}" if title.lands else f"{run} --missing"
             line = f"{title.name}: not built from what is loaded now: {described(unbuilt)}"
@@ -93,13 +100,28 @@ def verify_built(title: Title, days: list[date]) -> list[Finding]:
 
 
 def verify_models(title: Title) -> str | None:
-    """Runs every dbt test of the title over everything, not only a run's window. Returns what is
-    wrong in one line, or None."""
+    """Runs every dbt test of the title over everything, not only a run's window; where days were
+    pruned, over what comes after them. Returns what is wrong in one line, or None."""
+    window = None
+    with hold(warehouse_lock(), f"sprint verify --deep of {title.name}"), connect() as con:
+        ledger = title_ledger(title.name)
+        ledger.ensure(con)
+        if pruned := ledger.pruned(con):
+            # tests would miss the records of which the marts are made
+            start = max(max(days) for days in pruned.values()) + timedelta(days=1)
+            window = Window(start, max(start, yesterday()) + timedelta(days=1))
+        recounted = sorted(set().union(*ledger.loaded_from(con, FORGOTTEN).values()))
     arguments = [
         *("test", *project_arguments(title.name)),
         *("--quiet", "--select", "tag:title", "--exclude-resource-type", "unit_test"),
     ]
     with hold(warehouse_lock(), f"sprint verify --deep of {title.name}"):
-        return failure_line(
-            title.name, dbt_result_in_duckdb(arguments, dbt_environment(title, None))
+        failed = failure_line(
+            title.name, dbt_result_in_duckdb(arguments, dbt_environment(title, window))
         )
+    if failed and recounted:
+        failed += (
+            f"; totals of {described(recounted)} still count players who were forgotten: sprint run"
+            f" --title {title.name} --from {recounted[0]} --to {recounted[-1]} counts anew"
+        )
+    return failed

@@ -17,12 +17,14 @@ from sprint_platform.title import Title
 @dataclass(frozen=True)
 class Coverage:
     """Built and missing days, each in ascending order: ``built``; ``gaps``, missing before the last
-    built day; and ``tail``, missing after it. ``command`` builds both."""
+    built day; and ``tail``, missing after it. ``command`` builds both. ``pruned`` are those of the
+    built days whose records were pruned."""
 
     built: tuple[date, ...]
     gaps: tuple[date, ...]
     tail: tuple[date, ...]
     command: str
+    pruned: tuple[date, ...] = ()
 
     @property
     def missing(self) -> int:
@@ -40,7 +42,8 @@ def title_coverage(title: Title, last: date) -> Coverage | None:
         behind = {max(day, title.launch_date) for day in _days(standing.unbuilt, date.min)}
         built = [d for d in _days(standing.built, title.launch_date) if d not in behind]
         command = f"sprint land --title {title.name}"
-        return Coverage(tuple(built), tuple(sorted(behind)), (), command)
+        pruned = _days(standing.pruned, title.launch_date)
+        return Coverage(tuple(built), tuple(sorted(behind)), (), command, pruned)
     command = f"sprint run --title {title.name} --missing"
     return coverage(standing, title.launch_date, last, command)
 
@@ -67,6 +70,7 @@ def coverage(standing: Standing, first: date, last: date, command: str) -> Cover
         tuple(day for day in missing if day < end),
         tuple(day for day in missing if day > end),
         command,
+        _days(standing.pruned, first),
     )
 
 

@@ -1,8 +1,7 @@
-"""Publishing: what readers (notebooks, BI tools, dashboards) open while runs write the database.
+"""Publishing: the files that readers (notebooks, BI tools, dashboards) open while runs write.
 
-``data/published/<name>/<mart>/<period>.parquet`` holds a mart by its period, and
-``data/published/sprint.duckdb`` is a small database of views over those files and over the
-heartbeat partition files. A reader therefore never waits for the lease, and never holds it.
+``data/published/<name>/<mart>/<period>.parquet`` holds a mart by its period; ``publish.views``
+writes the views over those files. A reader therefore never waits for the lease, and never holds it.
 
 The ledger says what is to be published: every period that was built, passed its tests, and differs
 from what its file was written from. So nothing is left out after a run that was killed before it
@@ -11,8 +10,6 @@ published, or in which another model failed.
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -20,13 +17,12 @@ from pathlib import Path
 
 import duckdb
 
-from sprint_platform.places import data_dir, published_dir, raw_dir
-from sprint_platform.storage.ledger import Ledger, PublishedMart, glob_of, quoted, title_ledger
-from sprint_platform.storage.partitions import PartitionError, partition_dir, read_manifest
-from sprint_platform.telemetry.contracts import DATASETS
-
-# Every mart has this file without rows: its view needs the columns when no period has rows.
-_EMPTY = "columns.parquet"
+from sprint_platform.core.duckdb_paths import glob_of, quoted
+from sprint_platform.core.whole_file import whole_file
+from sprint_platform.engines.database_identity import count_publication
+from sprint_platform.places import published_dir
+from sprint_platform.publish.views import NO_ROWS, publish_views
+from sprint_platform.storage.ledger import Ledger, PublishedMart
 
 
 @dataclass(frozen=True)
@@ -70,6 +66,7 @@ def publish(con: duckdb.DuckDBPyConnection, ledger: Ledger, marts: Iterable[Mart
 
     Each file is replaced in one step; the file of a period without rows is removed.
     """
+    count_publication(con)
     before, now, done = ledger.published_marts(con), {}, Publication()
     existing = existing_relations(con)
     for mart in marts:
@@ -90,8 +87,8 @@ def _publish_mart(
     folder = _folder(ledger, mart.name)
     columns = _columns(con, mart.relation)
     same_columns = before is not None and before.columns == columns
-    if not (same_columns and (folder / _EMPTY).exists()):
-        _write(con, f"select * from {mart.relation} limit 0", folder / _EMPTY)
+    if not (same_columns and (folder / NO_ROWS).exists()):
+        _write(con, f"select * from {mart.relation} limit 0", folder / NO_ROWS)
     built = con.execute(
         f"select {mart.file_of('period')} as file,"
         " md5(string_agg(period || ' ' || invocation, ',' order by period)),"
@@ -119,7 +116,7 @@ def _publish_mart(
             done.withheld.setdefault(mart.name, []).append(file)
             if published is not None:
                 stamps[file] = published
-    held = {_EMPTY, *(f"{file}.parquet" for file, _, _ in built)}
+    held = {NO_ROWS, *(f"{file}.parquet" for file, _, _ in built)}
     gone = [path for path in folder.glob("*.parquet") if path.name not in held]
     if gone and _is_unsettled(con, ledger, mart):
         # a build that failed, or was stopped, may have left a period empty
@@ -161,11 +158,11 @@ def unlike_published(
         if mart.relation not in existing:
             continue
         folder = published_dir() / ledger.name / mart.name
-        if not (folder / _EMPTY).exists():
+        if not (folder / NO_ROWS).exists():
             if con.execute(f"select 1 from {mart.relation} limit 1").fetchone():
                 yield f"{mart.relation} is not published", "", ""
             continue
-        empty = quoted(glob_of(folder / _EMPTY))
+        empty = quoted(glob_of(folder / NO_ROWS))
         described = con.execute(f"describe select * from read_parquet('{empty}')").fetchall()
         # as the file's type, which may differ from the table's
         row = ", ".join(
@@ -205,6 +202,7 @@ def unlike_published(
 def publish_loaded(con: duckdb.DuckDBPyConnection, ledger: Ledger, *, views: bool) -> None:
     """Publishes a copy of what is loaded now; with ``views`` also the views of heartbeats, which
     name the files of their time: these stay until their day is written again."""
+    count_publication(con)
     ledger.publish(con, ledger.published_marts(con), ["heartbeats"])
     if views:
         publish_views()
@@ -228,91 +226,5 @@ def _folder(ledger: Ledger, mart: str) -> Path:
 
 
 def _write(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with whole_file(path) as temporary:
         con.execute(f"copy ({query}) to '{quoted(temporary)}' (format parquet, compression zstd)")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def publish_views() -> None:
-    """Writes ``published/sprint.duckdb`` anew: a view per published mart, and per title
-    ``<title>_raw.event_heartbeat`` over its partition files."""
-    root = published_dir()
-    root.mkdir(parents=True, exist_ok=True)
-    temporary = root / f".sprint.{os.getpid()}.tmp"
-    temporary.unlink(missing_ok=True)
-    try:
-        with duckdb.connect(str(temporary)) as con:
-            for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-                ledger = title_ledger(folder.name)
-                marts = ledger.published_marts(con)
-                for mart in sorted(path for path in folder.iterdir() if path.is_dir()):
-                    _mart_view(con, mart, marts.get(mart.name))
-            for folder in sorted((data_dir() / "raw").glob("*")):
-                _heartbeat_view(con, title_ledger(folder.name))
-        os.replace(temporary, root / "sprint.duckdb")
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _mart_view(con: duckdb.DuckDBPyConnection, folder: Path, known: PublishedMart | None) -> None:
-    """Creates the mart's view, with the columns of the newest publication, by name. A column that
-    the mart gained is null in older files; only where there are such files does a reader open all
-    of them for their columns."""
-    if not any(folder.glob("*.parquet")):
-        return
-    columns = "*"
-    # the version before wrote no such file for what landing refused
-    if (folder / _EMPTY).exists():
-        empty = quoted(glob_of(folder / _EMPTY))
-        described = con.execute(f"describe select * from read_parquet('{empty}')").fetchall()
-        columns = ", ".join(f'"{name}"' for name, *_ in described)
-    files = quoted(glob_of(folder))
-    schema = known.schema if known else f"{folder.parent.name}_mart"
-    union = "true" if known is None or known.mixed else "false"
-    con.execute(f"create schema if not exists {schema}")
-    con.execute(
-        f"create view {schema}.{folder.name} as select {columns}"
-        f" from read_parquet('{files}/*.parquet', union_by_name = {union})"
-    )
-
-
-def _heartbeat_view(con: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
-    """Creates the view of the files that were loaded. A folder holds a replaced part until its next
-    write, so that an older view stays readable. For a day whose loaded files are gone (landed twice
-    since the last load, say) the view has what the manifest lists."""
-    title = ledger.name
-    loaded = ledger.published_files(con, "heartbeats")
-    paths: dict[date, list[Path]] = {}
-    for day, parts in (loaded or _listed_files(title)).items():
-        paths[day] = [partition_dir(title, "heartbeats", day) / name for name in parts]
-        if not all(path.exists() for path in paths[day]):
-            parts = _listed_files(title, day.isoformat()).get(day, [])
-            paths[day] = [partition_dir(title, "heartbeats", day) / name for name in parts]
-    files = [f"'{quoted(glob_of(path))}'" for parts in paths.values() for path in parts]
-    if files:
-        contract = DATASETS["heartbeats"]
-        con.execute(f"create schema if not exists {contract.schema_name(title)}")
-        con.execute(
-            f"create view {contract.relation(title)} as select * from read_parquet("
-            f"[{', '.join(files)}], hive_partitioning = true, hive_types = {{'event_date': date}})"
-        )
-
-
-def _listed_files(title: str, days: str = "????-??-??") -> dict[date, list[str]]:
-    """The files that the manifests list, by day. Used where no ledger says what was loaded: before
-    the first publication, and in a data folder of the version before."""
-    files = {}
-    for folder in sorted(raw_dir(title, "heartbeats").glob(f"event_date={days}")):
-        day = date.fromisoformat(folder.name.removeprefix("event_date="))
-        try:
-            manifest = read_manifest(title, "heartbeats", day)
-        except PartitionError as error:
-            # one damaged day must not stop every title's publication; its load names it, too
-            logging.getLogger(__name__).warning("left out of the published view: %s", error)
-            continue
-        if manifest:
-            files[day] = [part.name for part in manifest.parts]
-    return files

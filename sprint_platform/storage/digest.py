@@ -25,7 +25,8 @@ _STRING_BASE = 0x2545F4914F6CDD1D  # odd, so that its powers have inverses modul
 
 @dataclass(frozen=True)
 class Digest:
-    """The digest of some records of one dataset; ``+`` joins the digests of disjoint records."""
+    """The digest of some records of one dataset; ``+`` joins the digests of disjoint records, and
+    ``-`` takes some out again."""
 
     rows: int = 0
     first: int = 0
@@ -37,6 +38,20 @@ class Digest:
             (self.first + other.first) & _MASK,
             (self.second + other.second) & _MASK,
         )
+
+    def __sub__(self, other: Digest) -> Digest:
+        """The digest of these records without the ``other`` ones, which are among them."""
+        return Digest(
+            self.rows - other.rows,
+            (self.first - other.first) & _MASK,
+            (self.second - other.second) & _MASK,
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> Digest:
+        """The digest that a manifest or a ledger has as this text."""
+        _, rows, sums = text.split("-")
+        return cls(int(rows), int(sums[:16], 16), int(sums[16:], 16))
 
     def __str__(self) -> str:
         return f"v{CONTRACT_VERSION}-{self.rows}-{self.first:016x}{self.second:016x}"

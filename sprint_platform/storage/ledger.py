@@ -4,7 +4,9 @@ Four records behind one interface:
 
 - *made*: a partition's manifest (``storage.partitions``).
 - *loaded*: a row of ``loaded_partitions`` (``loaded_batches``), written in the transaction that
-  replaces the period in its table, with the digest of what it was loaded from.
+  replaces the period in its table, with the digest of what it was loaded from. The source of a
+  period whose rows were pruned from it is ``pruned``: what was built of it stays, and it is neither
+  missing nor stale.
 - *built*: rows of ``built_from`` and ``built_periods``, written by dbt in the transaction that
   replaces the period in a model (``sprint_dbt/macros/built_periods.sql``), with the digests that it
   was built from and the definition that built it.
@@ -17,7 +19,6 @@ A period is a day (``2025-01-31``) or the number of a batch, as text.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,8 +28,10 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from sprint_platform.core.duckdb_paths import glob_of, quoted
+from sprint_platform.core.whole_file import whole_file
 from sprint_platform.places import published_dir
-from sprint_platform.storage.partitions import Manifest, P, Period
+from sprint_platform.storage.partitions import PRUNED, Manifest, P, Period
 from sprint_platform.storage.takeover import (
     PERIOD_COLUMNS,
     take_over_batches,
@@ -46,6 +49,9 @@ BUILT_PERIODS = (
     "model varchar not null, period varchar not null, row_count bigint not null,"
     " invocation varchar not null, passed boolean"
 )
+# The source of a day from whose table a forgotten player's records were deleted: what was built of
+# them still counts the player.
+FORGOTTEN = "without a forgotten player"
 _PUBLISHED_COLUMNS = (
     "name", "view_schema", "period_column", "period_kind", "columns", "mixed", "period", "digest",
 )  # fmt: skip
@@ -65,12 +71,14 @@ class Model:
 class Standing:
     """The state of the periods, each tuple in ascending order. ``built``: every model holds the
     period as it is loaded, and passed its tests; ``unbuilt``: loaded, but some model is behind;
-    ``stale``: built, but by another definition than today's."""
+    ``stale``: built, but by another definition than today's. ``pruned`` are those of the built ones
+    of which records were pruned: they are never stale, as nothing can build them again."""
 
     built: tuple[str, ...]
     unbuilt: tuple[str, ...]
     stale: tuple[str, ...]
     stale_models: frozenset[str]
+    pruned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -165,6 +173,11 @@ class Ledger:
         )
         return dict(found.fetchall())
 
+    def loaded_sources(self, con: duckdb.DuckDBPyConnection) -> list[tuple[str, date, str]]:
+        """What each loaded day was made from: (dataset, day, source)."""
+        found = con.execute(f"select dataset, partition_date, source from {self.loaded_table}")
+        return found.fetchall()
+
     def record_loaded(
         self, con: duckdb.DuckDBPyConnection, dataset: str, loaded: Mapping[P, Manifest]
     ) -> None:
@@ -192,6 +205,29 @@ class Ledger:
             )
         finally:
             con.unregister("noted_partitions")
+
+    def pruned(self, con: duckdb.DuckDBPyConnection) -> dict[str, set[date]]:
+        """The days whose rows were pruned, by dataset; one without such days is not in it."""
+        return self.loaded_from(con, PRUNED)
+
+    def loaded_from(self, con: duckdb.DuckDBPyConnection, source: str) -> dict[str, set[date]]:
+        """The days that have this source, by dataset; one without such days is not in it."""
+        found: dict[str, set[date]] = {}
+        for dataset, day in con.execute(
+            f"select dataset, partition_date from {self.loaded_table} where source = ?", [source]
+        ).fetchall():
+            found.setdefault(dataset, set()).add(day)
+        return found
+
+    def record_pruned(
+        self, con: duckdb.DuckDBPyConnection, dataset: str, days: Iterable[date]
+    ) -> None:
+        """Notes that the dataset's rows of these days were pruned, in the caller's transaction."""
+        con.execute(
+            f"update {self.loaded_table} set source = ?, files = []"
+            " where dataset = ? and partition_date in (select unnest(?::date[]))",
+            [PRUNED, dataset, sorted(days)],
+        )
 
     def loaded_digest(
         self, con: duckdb.DuckDBPyConnection, dataset: str, period: Period
@@ -232,8 +268,10 @@ class Ledger:
         """The state of the loaded periods for these models, from the database: of all of them, or
         of the ``days`` [first, end)."""
         period = self.period_column
+        source = "''" if self.batches else "source"
         loaded = (
-            f"select dataset, cast({period} as varchar) as period, digest from {self.loaded_table}"
+            f"select dataset, cast({period} as varchar) as period, digest, {source} as source"
+            f" from {self.loaded_table}"
         )
         if days is not None:
             loaded += f" where {period} >= date '{days[0]}' and {period} < date '{days[1]}'"
@@ -267,7 +305,8 @@ class Ledger:
             return standing(
                 con,
                 models,
-                f"select name as dataset, period, digest from {copied} where record = 'loaded'",
+                "select name as dataset, period, digest, source"
+                f" from {copied} where record = 'loaded'",
                 f"from (select name as model, * exclude name from {copied} where record = 'built')",
             )
 
@@ -303,6 +342,17 @@ class Ledger:
             column = next((name for name in columns if name in PERIOD_COLUMNS), None)
             found[mart] = (column, PERIOD_COLUMNS[column] if column else None)
         return found
+
+    def published_sources(self) -> list[tuple[str, date, str]]:
+        """``loaded_sources`` from the copy in the last publication."""
+        if not self.path.exists():
+            return []
+        with duckdb.connect() as con:
+            found = con.execute(
+                f"select name, cast(period as date), source from {self._copied}"
+                " where record = 'loaded' and source is not null"
+            )
+            return found.fetchall()
 
     def published_files(
         self, con: duckdb.DuckDBPyConnection, dataset: str
@@ -362,25 +412,22 @@ class Ledger:
             if self.batches
             else "rows, source, case when list_contains(?, dataset) then files end as files"
         )
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         con.register("published_now", published)
         try:
-            con.execute(
-                "copy (select 'published' as record, * from published_now"
-                " union all by name"
-                f" select 'loaded' as record, dataset as name, cast({period} as varchar) as period,"
-                f"  digest, {more} from {self.loaded_table}"
-                " union all by name"
-                " select 'built' as record, model as name, dataset, period, digest, definition,"
-                f"  passed from {self.schema}.built_from)"
-                f" to '{quoted(temporary)}' (format parquet, compression zstd)",
-                [] if self.batches else [list(datasets_with_files)],
-            )
-            os.replace(temporary, self.path)
+            with whole_file(self.path) as temporary:
+                con.execute(
+                    "copy (select 'published' as record, * from published_now"
+                    " union all by name"
+                    f" select 'loaded' as record, dataset as name, cast({period} as varchar)"
+                    f"  as period, digest, {more} from {self.loaded_table}"
+                    " union all by name"
+                    " select 'built' as record, model as name, dataset, period, digest, definition,"
+                    f"  passed from {self.schema}.built_from)"
+                    f" to '{quoted(temporary)}' (format parquet, compression zstd)",
+                    [] if self.batches else [list(datasets_with_files)],
+                )
         finally:
             con.unregister("published_now")
-            temporary.unlink(missing_ok=True)
 
 
 def title_ledger(title: str) -> Ledger:
@@ -405,8 +452,8 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 def standing(
     con: duckdb.DuckDBPyConnection, models: Iterable[Model], loaded: str, built: str
 ) -> Standing:
-    """The state of the periods that the query ``loaded`` gives (dataset, period, digest); ``built``
-    is the end of a query of built_from's columns."""
+    """The state of the periods that the query ``loaded`` gives (dataset, period, digest, source);
+    ``built`` is the end of a query of built_from's columns."""
     wanted = [(m.name, m.definition, dataset) for m in models for dataset in m.datasets]
     if not wanted:
         return Standing((), (), (), frozenset())
@@ -419,6 +466,7 @@ def standing(
         found = con.execute(
             f"""
             with loaded as ({loaded}),
+            pruned as (select distinct period from loaded where source = '{PRUNED}'),
             wanted as (
                 select period, model, wanted.definition, dataset, loaded.digest
                 from (select distinct period from loaded
@@ -437,6 +485,7 @@ def standing(
                     coalesce(built.passed, false)
                     and built.digest is not distinct from wanted.digest
                 ) as is_built,
+                period in (select period from pruned) as is_pruned,
                 list(distinct model) filter (
                     built.definition is distinct from wanted.definition and wanted.definition <> ''
                 ) as stale
@@ -449,20 +498,17 @@ def standing(
         ).fetchall()
     finally:
         con.unregister("wanted_models")
-    stale = [(period, models) for period, is_built, models in found if is_built and models]
+    stale = {
+        period: models
+        for period, is_built, is_pruned, models in found
+        if is_built and models and not is_pruned
+    }
     return Standing(
-        built=tuple(period for period, is_built, _ in found if is_built),
-        unbuilt=tuple(period for period, is_built, _ in found if not is_built),
-        stale=tuple(period for period, _ in stale),
-        stale_models=frozenset(model for _, models in stale for model in models),
+        built=tuple(period for period, is_built, is_pruned, _ in found if is_built or is_pruned),
+        unbuilt=tuple(
+            period for period, is_built, is_pruned, _ in found if not (is_built or is_pruned)
+        ),
+        stale=tuple(stale),
+        stale_models=frozenset(model for models in stale.values() for model in models),
+        pruned=tuple(period for period, _, is_pruned, _ in found if is_pruned),
     )
-
-
-def quoted(path: Path | str) -> str:
-    """The path for use inside SQL quotes."""
-    return str(path).replace("'", "''")
-
-
-def glob_of(path: Path | str) -> str:
-    """The path as a DuckDB pattern that matches it alone."""
-    return "".join(f"[{c}]" if c in "[*?" else c for c in str(path))

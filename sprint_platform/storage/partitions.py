@@ -3,7 +3,7 @@
 ``data/raw/<title>/<dataset>/event_date=D/`` (``batch=N/``) holds parts whose names carry their
 digest, and ``manifest.json``, which is renamed into place last. Readers open only what the manifest
 lists; a part that no manifest lists is left from a crash or an older version and goes at the next
-write.
+write, unless a published view still names it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from sprint_platform.core.errors import SprintError
 from sprint_platform.core.locks import Kind, Lock, hold
+from sprint_platform.core.whole_file import whole_file
 from sprint_platform.dataset import CONTRACT_VERSION, Dataset
 from sprint_platform.places import raw_dir
 from sprint_platform.storage.digest import Digest, digest_table
@@ -33,6 +34,8 @@ Period = date | int
 P = TypeVar("P", bound=Period)
 
 FORMAT_VERSION = 1
+# The source of a partition whose records were deleted, while what was made of them stays.
+PRUNED = "pruned"
 # A part is closed after this many rows: it fits in memory while it is written, and a day of a
 # million players is some tens of files.
 ROWS_PER_PART = 4_000_000
@@ -55,7 +58,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a partition holds. ``source`` says what made it (a simulated title's fingerprint)."""
+    """What a partition holds. ``source`` says what made it (a simulated title's fingerprint). A
+    pruned one has no parts any more; rows and digest say what it held."""
 
     rows: int
     bytes: int
@@ -65,6 +69,10 @@ class Manifest:
     contract_version: int = CONTRACT_VERSION
     format_version: int = FORMAT_VERSION
     folder: Path = field(default=Path(), compare=False)
+
+    @property
+    def pruned(self) -> bool:
+        return self.source == PRUNED
 
     @property
     def paths(self) -> list[Path]:
@@ -121,8 +129,7 @@ class PartitionDraft:
             listed = read_manifest(title, dataset, period)
         except PartitionError:  # it is damaged, and now made again
             listed = None
-        self._listed = {part.name for part in listed.parts} if listed else set()
-        _sweep(self.folder, self._listed)
+        self._in_use = _sweep(self.folder, listed)
         self._contract = contract or DATASETS[dataset]
         self._parts: list[Part] = []
         self._total = Digest()
@@ -148,7 +155,7 @@ class PartitionDraft:
             parts=tuple(self._parts),
             folder=self.folder,
         )
-        return FinishedPartition(manifest, frozenset(self._listed))
+        return FinishedPartition(manifest, frozenset(self._in_use))
 
     def discard(self) -> None:
         """Removes the file that is being written, if any."""
@@ -160,23 +167,49 @@ class FinishedPartition:
     """A partition whose files are complete, but which no reader sees before its ``commit``."""
 
     manifest: Manifest
-    _listed: frozenset[str]
+    _in_use: frozenset[str]
 
     def commit(self) -> Manifest:
         """Puts the manifest in place: from then on, readers see this partition."""
         folder = self.manifest.folder
         fields = asdict(self.manifest)
         del fields["folder"]
-        temporary = folder / f".manifest-{os.getpid()}.tmp"
-        temporary.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, folder / "manifest.json")
+        with whole_file(folder / "manifest.json") as temporary:
+            temporary.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
         return self.manifest
 
     def discard(self) -> None:
-        """Removes the files, except those that the partition in place has too."""
+        """Removes the files, except those that the partition in place or a published view has."""
         for part, path in zip(self.manifest.parts, self.manifest.paths, strict=True):
-            if part.name not in self._listed:
+            if part.name not in self._in_use:
                 path.unlink(missing_ok=True)
+
+
+def prune_partition(title: str, dataset: str, period: Period, digest: str) -> int:
+    """Deletes the partition's files where it has this digest, and returns their bytes. Its manifest
+    stays and says that it was pruned. Nothing is done where other records were written since."""
+    folder = partition_dir(title, dataset, period)
+    lock = Lock(Kind.PARTITION, folder / ".lock", f"the partition {folder}")
+    with hold(lock, f"the pruning of {title}/{dataset}"):
+        manifest = read_manifest(title, dataset, period)
+        if manifest is None or manifest.digest != digest:
+            return 0
+        if not manifest.pruned:
+            pruned = replace(manifest, bytes=0, source=PRUNED, parts=())
+            FinishedPartition(pruned, frozenset()).commit()
+        # also after a kill between the two
+        size = sum(path.stat().st_size for path in folder.glob("*.parquet"))
+        _sweep(folder, None)
+        return size
+
+
+def sweep_partition(title: str, dataset: str, period: Period) -> None:
+    """Removes the files that the partition no longer has."""
+    folder = partition_dir(title, dataset, period)
+    lock = Lock(Kind.PARTITION, folder / ".lock", f"the partition {folder}")
+    with hold(lock, f"the sweep of {title}/{dataset}"):
+        if manifest := read_manifest(title, dataset, period):
+            _sweep(folder, manifest)
 
 
 class _PartWriter:
@@ -268,11 +301,21 @@ def _columns(schema: pa.Schema) -> str:
     return ", ".join(f"{column.name} {column.type}" for column in schema)
 
 
-def _sweep(folder: Path, listed: set[str]) -> None:
-    """Removes files that the manifest does not list."""
-    for path in folder.iterdir():
-        if path.name not in listed and path.suffix in (".parquet", ".tmp"):
+def _sweep(folder: Path, manifest: Manifest | None) -> set[str]:
+    """Removes what a crash or the version before last left in the folder, and returns the names of
+    the parts that stay: those that the manifest lists or a published view names. Views are written
+    after a load: they name the parts of two writes ago where a run died in between."""
+    in_use = {part.name for part in manifest.parts} if manifest else set()
+    left = [path for path in folder.iterdir() if path.name not in in_use]
+    if parts := [path.name for path in left if path.suffix == ".parquet"]:
+        # only here: DuckDB takes a tenth of a second to import
+        from sprint_platform.storage.published_views import named_parts
+
+        in_use |= named_parts(folder, parts)
+    for path in left:
+        if path.name not in in_use and path.suffix in (".parquet", ".tmp"):
             path.unlink(missing_ok=True)
+    return in_use
 
 
 def read_manifest(
@@ -324,8 +367,13 @@ def read_partition(
 
 def checked_paths(manifest: Manifest, asset: str, period: Period) -> list[Path]:
     """The partition's files; raises PartitionError for one that does not have the size that the
-    manifest gives. A power cut may leave a renamed file short: this shows before half a day is
-    loaded."""
+    manifest gives, and for a partition that was pruned. A power cut may leave a renamed file short:
+    this shows before half a day is loaded."""
+    if manifest.pruned:
+        raise PartitionError(
+            f"{asset} for {period} was pruned, its records are gone: materialize the day to make it"
+            " again; a landed title makes it again with the next file that has records of it"
+        )
     for part, path in zip(manifest.parts, manifest.paths, strict=True):
         size = path.stat().st_size if path.exists() else None
         if size != part.bytes:

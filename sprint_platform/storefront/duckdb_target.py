@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Collection, Sequence
 from datetime import date
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from sprint_platform.core.whole_file import remove_whole
 from sprint_platform.engines.duckdb_engine import DuckDBEngine
 from sprint_platform.engines.load import LoadReport, ensure_tables, load_periods
 from sprint_platform.places import published_dir
-from sprint_platform.publish.marts import publish_views
+from sprint_platform.publish.views import publish_views
 from sprint_platform.storage.ledger import Ledger
 from sprint_platform.storefront.contracts import BRONZE, BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.files import manifests_of
@@ -49,7 +49,8 @@ def load_days(
     A day whose loaded digest is the file's is left alone; any other is replaced. Bronze holds one
     store: raises StorefrontError where it holds another, unless ``replace``, which drops all that
     bronze, silver and gold hold of the other, and what is published of it. Raises PartitionError
-    for a file that is missing or damaged. A failure leaves all tables as they were.
+    for a file that is missing or damaged. A failure leaves all tables, and what is published, as
+    they were.
     """
     began = time.perf_counter()
     files = {
@@ -58,11 +59,13 @@ def load_days(
     done = []
     ensure_bronze(con)
     engine = DuckDBEngine(con, LEDGER, BRONZE_TABLES.values())
+    replaced = False
     with engine.transaction():
         if not replace:
             refuse_others(con, store)
         elif (held := held_store(con)) and held.source != store.source:
             _drop_store(con)
+            replaced = True
         noted = json.dumps(store.settings.records_from())
         con.execute(
             f"insert or replace into {_STORE} (source, title, settings) values (?, ?, ?)",
@@ -70,6 +73,8 @@ def load_days(
         )
         for name, manifests in files.items():
             done.append(load_periods(engine, BRONZE_TABLES[name], manifests))
+    if replaced:
+        _withdraw()
     return LoadReport(tuple(done), time.perf_counter() - began, engine.described)
 
 
@@ -100,11 +105,7 @@ def loaded_title(con: duckdb.DuckDBPyConnection) -> str:
 
 
 def _drop_store(con: duckdb.DuckDBPyConnection) -> None:
-    """Removes the models, too: built window by window, they would hold the other store's days. What
-    is published is removed before the commit: after a crash in between it has to be built again,
-    and never holds days of two stores."""
-    shutil.rmtree(published_dir() / DOMAIN, ignore_errors=True)
-    publish_views()
+    """Removes the models, too: built window by window, they would hold the other store's days."""
     con.execute(f"delete from {_STORE}")
     for table in BRONZE_TABLES.values():
         con.execute(f"delete from {table.relation(DOMAIN)}")
@@ -112,3 +113,19 @@ def _drop_store(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(f"delete from {notes}")
     for schema in ("silver", "gold"):
         con.execute(f"drop schema if exists {schema} cascade")
+
+
+def withdraw_replaced(con: duckdb.DuckDBPyConnection) -> None:
+    """Removes what is published of a store that bronze no longer holds, before another's models are
+    published beside it: the load that replaced the store may have been killed after its commit."""
+    found = con.execute(f"select distinct source from {LEDGER.loaded_table}").fetchall()
+    published = {source for _, _, source in LEDGER.published_sources()}
+    if found and published and published.isdisjoint(source for (source,) in found):
+        _withdraw()
+
+
+def _withdraw() -> None:
+    # views go first: a reader finds no view of a file that is gone
+    publish_views(without=DOMAIN)
+    if (published := published_dir() / DOMAIN).exists():
+        remove_whole(published)

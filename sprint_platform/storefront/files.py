@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import signal
 import threading
 from collections import Counter
@@ -19,10 +19,14 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
+from sprint_platform.core.whole_file import remove_left, remove_whole, whole_file
 from sprint_platform.places import raw_dir
 from sprint_platform.storage.partitions import (
     Manifest,
     PartitionError,
+    made_days,
     read_manifest,
     write_partition,
 )
@@ -71,6 +75,7 @@ def write_days(
     Many days are shared out to ``processes`` (as many as there are cores): a day needs no other, so
     the files are the same. Raises StorefrontError where one of them is killed.
     """
+    note_store(store)
     rows, sizes = dict.fromkeys(BRONZE_TABLES, 0), dict.fromkeys(BRONZE_TABLES, 0)
     for day, manifests in _written(store, days, processes or os.cpu_count() or 1):
         for table, manifest in manifests.items():
@@ -160,8 +165,10 @@ def remove_others(source: str) -> int:
     """Removes the partition files of any other store than that of ``source``, and damaged ones, and
     returns how many partitions that were."""
     removed = 0
+    for table in BRONZE_TABLES:
+        remove_left(raw_dir(DOMAIN, table))
     for folder, _ in _others(source):
-        shutil.rmtree(folder)
+        remove_whole(folder)
         removed += 1
     return removed
 
@@ -189,6 +196,40 @@ def _manifest(table: str, day: date) -> Manifest | None:
     with suppress(PartitionError):
         return read_manifest(DOMAIN, table, day)
     return None
+
+
+def files_of_store() -> tuple[str, list[date]] | None:
+    """The fingerprint of the store whose files are there, and the days that all of its tables have;
+    of several stores the one with the most days. None where there are no files."""
+    days: dict[str, list[set[date]]] = {}
+    for number, table in enumerate(BRONZE_TABLES):
+        for day in sorted(made_days(DOMAIN, table)):
+            if manifest := _manifest(table, day):
+                tables = days.setdefault(manifest.source, [set() for _ in BRONZE_TABLES])
+                tables[number].add(day)
+    whole = {source: sorted(set.intersection(*tables)) for source, tables in days.items()}
+    return max(whole.items(), key=lambda found: len(found[1]), default=None)
+
+
+def note_store(store: Store) -> None:
+    """Notes beside the files the settings that made them, which a fingerprint does not say."""
+    path = _note_of(store.source)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(store.settings.records_from()) + "\n", encoding="utf-8")
+
+
+def noted_store(source: str) -> StoreSettings | None:
+    """The settings of the store with this fingerprint; None where they were not noted, as by an
+    older version."""
+    try:
+        return StoreSettings.model_validate_json(_note_of(source).read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return None
+
+
+def _note_of(source: str) -> Path:
+    return raw_dir(DOMAIN, "stores") / f"{source}.json"
 
 
 def manifests_of(table: str, days: Sequence[date], source: str) -> dict[date, Manifest]:

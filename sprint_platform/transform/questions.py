@@ -19,8 +19,8 @@ import duckdb
 import jinja2
 
 from sprint_platform.core.errors import SprintError
-from sprint_platform.engines.duckdb_file import duckdb_options
-from sprint_platform.places import dbt_project_dir, published_dir
+from sprint_platform.places import dbt_project_dir, published_dir, published_path
+from sprint_platform.publish.views import open_published
 from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.title import Title
 
@@ -130,12 +130,11 @@ def ask(
     Raises QuestionError where nothing is published or a table is empty, and for a player, date or
     month that is not in the table.
     """
-    path = published_dir() / "sprint.duckdb"
     mend = f"sprint {'land' if title.lands else 'run'} --title {title.name}"
-    if not path.exists():
-        raise QuestionError(f"nothing is published in {path.parent} yet: {mend}")
+    if not published_path().exists():
+        raise QuestionError(f"nothing is published in {published_dir()} yet: {mend}")
     try:
-        with duckdb.connect(str(path), read_only=True, config=duckdb_options()) as con:
+        with open_published() as con:
             relations = [_relation(title, model) for model in question.models]
             if "player" in question.needs and player is None:
                 relations.append(_relation(title, ACTIVITY))
@@ -166,7 +165,7 @@ def ask(
             rows = result.fetchall()
             return Answer(values, chosen, sql, columns, rows, time.perf_counter() - began)
     except duckdb.Error as error:
-        raise QuestionError(f"{path}: {_on_one_line(error)}") from error
+        raise QuestionError(f"{published_path()}: {_on_one_line(error)}") from error
 
 
 def _require_rows(con: duckdb.DuckDBPyConnection, relations: Iterable[str], mend: str) -> None:

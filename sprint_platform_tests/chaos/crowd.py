@@ -374,7 +374,7 @@ def _must(done: subprocess.CompletedProcess[str]) -> None:
 
 
 def _sum_up(report: Report, members: list[Member], minutes: float) -> int:
-    report.say(
+    report(
         f"Eight processes on one data folder for {minutes:g} minutes: Dagster's daemon, whose"
         " sensor lands a file every 20 seconds; `dagster asset materialize` of two titles on days"
         " in no order; `sprint run` of two days of the first, `sprint land` of a title with faults,"
@@ -399,11 +399,11 @@ def _sum_up(report: Report, members: list[Member], minutes: float) -> int:
         rows,
     )
     found = by_kind((line, member.name) for member in members for line in member.wrong)
-    report.say("## What was found")
+    report("## What was found")
     if found:
         report.table(
             ("what (the first of its kind)", "how often"), [row[:2] for row in found[:SHOWN]]
         )
     else:
-        report.say("Nothing: whoever had to wait, waited, and everything is verified.")
+        report("Nothing: whoever had to wait, waited, and everything is verified.")
     return len(found)

@@ -167,13 +167,13 @@ def _bytes(folder: Path) -> int:
 
 def run(seed: int, minutes: float, report: Report) -> int:
     """Sweeps for these minutes, and reports; the number of kinds of findings."""
-    report.say(
+    report(
         "One file call of each command failed (ENOSPC, EIO, EACCES), or from one write on the disk"
         " was full; by a preloaded library, so that calls of DuckDB, SQLite and Arrow fail too"
         " (libfiu's `fiu-run` does the same; this needs no package, and counts by file). Further, a"
         " file system with too little space, and read-only folders as another user."
     )
-    report.say(
+    report(
         "Then: the exit code is not 0, and the last line says what is wrong, without a stack trace"
         " (where it is 0, the error was no matter, and everything is there); every partition holds"
         " the old or the new rows, as after a kill; the next run ends with the content of an"

@@ -58,7 +58,7 @@ def judge(prepared: Prepared, disturbed: Disturbed, now: check.Found) -> list[st
 
 def run(seed: int, minutes: float, report: Report) -> int:
     """Sweeps for these minutes, and reports; the number of kinds of findings."""
-    report.say(
+    report(
         "Each command ran in a process that had everything imported, over a title of 30 players, 30"
         " players of the event log and 40 customers of the store, and was killed (SIGKILL) right"
         " before a file call: an open for writing, a rename, an unlink, an fsync (a commit of"
@@ -66,7 +66,7 @@ def run(seed: int, minutes: float, report: Report) -> int:
         " first. The calls were counted in an undisturbed run, by a preloaded library that sees"
         " those of DuckDB, SQLite and Arrow too."
     )
-    report.say(
+    report(
         "After each: the database opens; every partition of files, of tables and of what is"
         " published holds the old or the new rows, and a table's periods all the same; what the"
         " ledgers say is of the rows that are there; every view can be read; no lock is held. After"

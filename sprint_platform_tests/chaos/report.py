@@ -22,7 +22,7 @@ _VARYING = re.compile(r"[0-9a-f]{8,}|\d+")
 
 
 class Report:
-    """The page of a part. Paragraphs and tables are added in order; ``save`` writes it to
+    """The page of a part. It is called with each paragraph, in Markdown; ``save`` writes it to
     ``docs/chaos/<part>.md``. ``notes`` is a file of JSON lines in `.cache/chaos`, of this part,
     seed and source: the same command goes on where it ended. ``only`` is the name of a case that is
     to be run alone; the page stays as it is then."""
@@ -39,7 +39,7 @@ class Report:
             self.notes.unlink(missing_ok=True)
         self._blocks: list[str] = []
 
-    def say(self, paragraph: str) -> None:
+    def __call__(self, paragraph: str) -> None:
         self._blocks.append(paragraph)
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

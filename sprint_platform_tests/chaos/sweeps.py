@@ -59,7 +59,7 @@ def _sum_up(report: Report, done: str) -> int:
     counted = next((line["counted"] for line in reversed(lines) if "counted" in line), [])
     met = [line for line in swept.values() if line["met"] is not None]
     total = sum(number for *_, number in counted)
-    report.say(
+    report(
         f"**Swept {len(swept):,} of {total:,}**; {len(met):,} met their point (where two threads"
         " race, a call may come in another order, or not at all)."
     )
@@ -68,7 +68,7 @@ def _sum_up(report: Report, done: str) -> int:
     numbers = {(scenario, how, call): number for scenario, how, call, number in counted}
     done_of = Counter((line["scenario"], line["how"], line["call"]) for line in met)
     for name in dict.fromkeys(scenario for scenario, *_ in kinds):
-        report.say(f"## {name}: {what[name]}")
+        report(f"## {name}: {what[name]}")
         report.table(
             ("how", "call", "counted", "met"),
             [
@@ -77,7 +77,7 @@ def _sum_up(report: Report, done: str) -> int:
                 if kind[0] == name
             ],
         )
-    report.say("## Which files")
+    report("## Which files")
     by_file: dict[str, Counter[str]] = {}
     for line in met:
         by_file.setdefault(FILES.get(line["files"], "at a moment"), Counter())[line["how"]] += 1
@@ -93,12 +93,12 @@ def _sum_up(report: Report, done: str) -> int:
         for text in texts
     ]
     found = by_kind(findings)
-    report.say("## What was found")
+    report("## What was found")
     if not found:
-        report.say("Nothing: whatever was met, old or new was there, and the next run mended.")
+        report("Nothing: whatever was met, old or new was there, and the next run mended.")
     else:
         wrong = len({case for _, case in findings})
-        report.say(
+        report(
             f"{wrong:,} of {len(swept):,} cases, {len(found)} kinds. A case is run again by `make"
             f" chaos PART={report.part} SEED={report.seed} ONLY='...'`."
         )
@@ -107,7 +107,7 @@ def _sum_up(report: Report, done: str) -> int:
             [(text, number, f"`{case}`") for text, number, case in found[:SHOWN]],
         )
         if len(found) > SHOWN:
-            report.say(f"And {len(found) - SHOWN} more kinds.")
+            report(f"And {len(found) - SHOWN} more kinds.")
     return len(found)
 
 
