@@ -13,6 +13,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,14 +24,16 @@ PERIODS = (
     "partition_date", "event_date", "signup_date", "load_batch_id", "calendar_day",
     "calendar_date", "year_month", "year_week",
 )  # fmt: skip
-# The ledger's own tables: they are held against the tables that they are about.
-NOTES = ("loaded_partitions", "loaded_batches", "built_from", "built_periods")
+# The ledger's own tables: they are held against the tables that they are about. And what names the
+# database, which counts its transactions.
+NOTES = (
+    "loaded_partitions", "loaded_batches", "built_from", "built_periods", "database_identity",
+)  # fmt: skip
 # Columns that differ between two histories of the same content.
 OF_A_HISTORY = {"invocation", "landing", "modified_ns", "changed_ns"}
 # Files of a run's own, which no reader opens.
 NOT_CONTENT = re.compile(r"data/dbt/|home/|tmp/|\.lock$")
 _VARYING = re.compile(r"[0-9a-f]{8,}|\d+")
-
 
 # What content is of: "files", "table", "published", "view", "register" or "file"; its name; and
 # its period, '' where it has none.
@@ -80,17 +83,19 @@ def between(old: Found, new: Found, now: Found) -> list[str]:
             lines.append(f"{' '.join(key)} {what}")
         elif before != after:
             states[key] = "new" if held == after else "old"
-    of_tables: dict[str, set[str]] = {}
+    # one run replaces all of a table's periods in one transaction, and all tables of a register
+    wholes: dict[tuple[str, str], set[str]] = {}
     for (kind, name, _), state in states.items():
-        if kind == "table":
-            of_tables.setdefault(name, set()).add(state)
-    # one run replaces all of a table's periods in one transaction
-    mixed = [name for name, found in of_tables.items() if len(found) > 1]
-    lines += [f"table {name} is new in some periods and old in others" for name in sorted(mixed)]
+        if kind in ("table", "register"):
+            wholes.setdefault((kind, name), set()).add(state)
+    mixed = [" ".join(whole) for whole, found in wholes.items() if len(found) > 1]
+    lines += [f"{whole} is new in some parts and old in others" for whole in sorted(mixed)]
     for (key, what), note in sorted(now.notes.items()):
         before, after = old.notes.get((key, what)), new.notes.get((key, what))
         kind, name, period = key
-        holds = of_tables.get(name, set()) if kind == "table" and not period else {states.get(key)}
+        holds = {states.get(key)}
+        if kind == "table" and not period:
+            holds = wholes.get((kind, name), set())
         if what == "published":
             # a stamp is of one run; the file may be newer than its stamp, never older
             if note != before and holds == {"old"}:
@@ -206,23 +211,17 @@ def _rows_of_files(con: duckdb.DuckDBPyConnection, paths: Iterable[Path]) -> str
 # -- databases ----------------------------------------------------------------------------------
 
 
-class _copied:
+@contextmanager
+def _copied(path: Path, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to a copy of the database and of its log."""
-
-    def __init__(self, path: Path, scratch: Path) -> None:
-        self.copy = scratch / "copy.duckdb"
-        for suffix in ("", ".wal"):
-            target = Path(f"{self.copy}{suffix}")
-            target.unlink(missing_ok=True)
-            if Path(f"{path}{suffix}").exists():
-                shutil.copyfile(f"{path}{suffix}", target)
-
-    def __enter__(self) -> duckdb.DuckDBPyConnection:
-        self.con = duckdb.connect(str(self.copy), config={"threads": 1})
-        return self.con
-
-    def __exit__(self, *_: object) -> None:
-        self.con.close()
+    copy = scratch / "copy.duckdb"
+    for suffix in ("", ".wal"):
+        source, target = Path(f"{path}{suffix}"), Path(f"{copy}{suffix}")
+        target.unlink(missing_ok=True)
+        if source.exists():
+            shutil.copyfile(source, target)
+    with duckdb.connect(str(copy), config={"threads": 1}) as con:
+        yield con
 
 
 def _warehouse(con: duckdb.DuckDBPyConnection, path: Path, found: Found) -> None:
@@ -312,8 +311,9 @@ def _by_period(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
         return {"": _digest(con, f"select {line} from {relation} as t")}
     return dict(
         con.execute(
-            f"select cast({column} as varchar), md5(string_agg(line, chr(10) order by line))"
-            f" from (select {column}, {line} from {relation} as t) group by 1"
+            "select period, md5(string_agg(line, chr(10) order by line)) from"
+            f" (select coalesce(cast({column} as varchar), '') as period, {line} from {relation})"
+            " group by 1"
         ).fetchall()
     )
 

@@ -28,6 +28,8 @@ CALLS = {
 ACTIONS = {"list": 0, "kill": 1, "tear": 2, "fail": 3, "fail on": 4}
 # What a file is for, by a pattern of its path in the folder (* also matches /); the first counts.
 FILES = {
+    "data/.repair/*": "what a repair makes, before it is put in place",
+    "*.compacting*": "what a compaction makes, before it is put in place",
     "data/raw/*/.part-*": "a part that is being written",
     "data/raw/*/part-*": "a part of a partition",
     "data/raw/*/.manifest-*": "a manifest that is being written",

@@ -6,6 +6,7 @@ The process itself opens no database and starts no thread: a fork has neither.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
 import os
 import pickle
@@ -28,6 +29,7 @@ PATIENCE = 300.0
 HANGS = 75
 # A task that raised.
 BUG = 70
+PR_SET_PDEATHSIG = 1
 # What a command imports whatever it does.
 MODULES = ("dbt.cli.main", "sprint_platform.cli.app", "sprint_platform.orchestration.runs")
 
@@ -144,6 +146,8 @@ def _become(task: Callable[[], object], output: Path) -> None:
     code: object = BUG
     try:
         os.setpgid(0, 0)
+        # not a moment longer than the process that waits for it
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         nothing, written = os.open(os.devnull, os.O_RDONLY), os.open(
             output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666
         )  # fmt: skip

@@ -89,6 +89,16 @@ def _deliver(*days: date) -> None:
         deliver(Title.load("muddy"), day)
 
 
+def _lost_database(place: Place, do: Do) -> None:
+    _run_of_days(place, do)
+    (place.data / "sprint.duckdb").unlink()
+
+
+def _replaced_rows(place: Place, do: Do) -> None:
+    _run_of_days(place, do)
+    do("run", "--title", "pocket", *DAYS, "--regenerate")
+
+
 def _batch(place: Place, do: Do) -> None:
     do("eventlog", "generate", *BATCH, "--seed", "1")
     do("eventlog", "build", "--batch", "1")
@@ -143,6 +153,18 @@ SCENARIOS = (
             ("storefront", "build"),
         ),
     ),
+    Scenario(
+        "repair",
+        "a repair of a database that was lost",
+        _lost_database,
+        (("repair",),),
+    ),
+    Scenario(
+        "compact",
+        "a compaction of a database in which a run replaced the rows of two days",
+        _replaced_rows,
+        (("compact",),),
+    ),
 )
 
 
@@ -159,7 +181,7 @@ def _days_alone() -> None:
     keys = [dg.AssetKey(["pocket", dataset]) for dataset in DAILY]
     tags = {**title_tags("pocket"), **range_tags(date(2025, 1, 2), date(2025, 1, 3))}
     definitions = build_definitions([Title.load("pocket")])
-    _ended(materialize(definitions, "pocket_days", dg.AssetSelection.assets(*keys), tags))
+    _must_succeed(materialize(definitions, "pocket_days", dg.AssetSelection.assets(*keys), tags))
 
 
 def _files_alone() -> None:
@@ -167,25 +189,26 @@ def _files_alone() -> None:
     from sprint_platform.orchestration.runs import land_files
     from sprint_platform.title import Title
 
-    _ended(land_files(Title.load("muddy"))[0])
+    _must_succeed(land_files(Title.load("muddy"))[0])
 
 
-def _ended(ended: GraphRun) -> None:
+def _must_succeed(ended: GraphRun) -> None:
+    from sprint_platform.cli.terminal import Stop
+
     if not ended.success:
-        print("error: " + "; ".join(ended.failures))
-        raise SystemExit(1)
+        raise Stop("; ".join(ended.failures))
 
 
 def _made_before(place: Place, do: Do) -> None:
     _title(place, POCKET, "pocket")
-    do(_days_alone)
+    do(_added(_days_alone))
     _title(place, POCKET.replace("typical_seconds: 360", "typical_seconds: 480"), "pocket")
 
 
 def _landed_before(place: Place, do: Do) -> None:
     _title(place, POCKET + FAULTS, "muddy")
     do(lambda: _deliver(date(2025, 1, 1), date(2025, 1, 2)))
-    do(_files_alone)
+    do(_added(_files_alone))
     do(lambda: _deliver(date(2025, 1, 3)))
 
 
@@ -202,9 +225,18 @@ def run(scenario: Scenario) -> Callable[[], None]:
     def commands() -> None:
         for command in scenario.commands:
             try:
-                (command if callable(command) else forks.sprint(*command))()
+                forks.sprint(*([_added(command)] if callable(command) else command))()
             except SystemExit as end:
                 if end.code not in (0, None):
                     raise
 
     return commands
+
+
+def _added(function: Callable[[], None]) -> str:
+    """The name of a command of `sprint` that runs the function: its errors end as a command's."""
+    from sprint_platform.cli.app import app
+
+    name = function.__name__.strip("_").replace("_", "-")
+    app.command(name)(function)
+    return name

@@ -35,10 +35,10 @@ class Asked:
     seed: int
     notes: str
     folder: str
+    scenarios: tuple[str, ...]
     until: float
     share: int = 0
     shares: int = 1
-    scenarios: tuple[str, ...] = tuple(scenario.name for scenario in SCENARIOS)
     chain: int = 1
     graph: str | None = None
     only: str | None = None

@@ -20,7 +20,9 @@ def swept(seed: int, minutes: float, report: Report, done: str) -> int:
     """Sweeps the report's part until the minutes are over or all is swept, and adds what was found
     to the page; returns how many kinds of findings there are. ``done`` is the past participle of
     what was done to a command."""
-    shares = min(2, os.cpu_count() or 1)
+    shares, scenarios = min(2, os.cpu_count() or 1), [scenario.name for scenario in SCENARIOS]
+    if report.only:
+        shares, scenarios = 1, [report.only.split()[0]]
     until = time.time() + minutes * 60
     with tempfile.TemporaryDirectory(prefix="chaos.", dir=memory_folder()) as folder:
         processes = [
@@ -33,6 +35,7 @@ def swept(seed: int, minutes: float, report: Report, done: str) -> int:
                     until=until,
                     share=share,
                     shares=shares,
+                    scenarios=tuple(scenarios),
                     only=report.only,
                 )
             )
@@ -80,7 +83,7 @@ def _sum_up(report: Report, done: str) -> int:
     report("## Which files")
     by_file: dict[str, Counter[str]] = {}
     for line in met:
-        by_file.setdefault(FILES.get(line["files"], "at a moment"), Counter())[line["how"]] += 1
+        by_file.setdefault(FILES.get(line["files"], line["met"]), Counter())[line["how"]] += 1
     hows = sorted({line["how"] for line in met})
     report.table(
         (f"{done} at", *hows),
