@@ -329,11 +329,11 @@ def test_a_landing_that_is_killed_after_its_commit_is_finished_by_the_next(
         patch.setattr(of, step, killed)
         with pytest.raises(KeyboardInterrupt):
             land(game)
-    folder, dead = landed_dir("attic"), dead_process()
-    left = [folder / f".{name}.{dead}.tmp" for name in ("state", "landing.duckdb")]
-    left.append(folder / "landings" / f".00000001.json.{dead}.tmp")
+    left = [
+        landed_dir("attic") / f".{name}.{dead_process()}.tmp"
+        for name in ("state", "landing.duckdb")
+    ]
     for path in left:
-        path.parent.mkdir(exist_ok=True)
         path.touch()
     land(game)
     assert not [path for path in left if path.exists()]

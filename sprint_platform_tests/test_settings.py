@@ -36,6 +36,7 @@ from sprint_platform.places import (
     project_root,
     title_dirs,
 )
+from sprint_platform.publish.views import publish_views
 from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform.title import Title
 from sprint_platform.transform import dbt_runner
@@ -168,9 +169,11 @@ def test_the_dashboard_reads_what_is_published_where_the_env_file_says(
     write(env_file, {"SPRINT_DATA_DIR": str(folder.parent)})
     with pytest.raises(NothingPublished, match=str(folder)), published():
         pass
-    folder.mkdir(parents=True)
-    with duckdb.connect(str(folder / "sprint.duckdb")) as con:
-        con.execute("create schema arena_mart; create view arena_mart.kpi_daily as select 1 as one")
+    mart = folder / "arena" / "kpi_daily"
+    mart.mkdir(parents=True)
+    with duckdb.connect() as con:
+        con.execute(f"copy (select 1 as one) to '{mart}/all.parquet' (format parquet)")
+    publish_views()
     with published() as con:
         assert list(published_titles(con)) == ["arena"]
 

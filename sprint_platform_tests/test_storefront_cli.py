@@ -179,13 +179,15 @@ def test_a_trial_removes_no_files_unasked(sprint: Sprint, folder: Path) -> None:
     assert files_of(folder) == before
     trial = sprint("generate", "--preset", "small", "--days", "2", "--replace")
     assert trial.returncode == 0, trial.stderr
-    assert "removed 35 partitions" in trial.stdout
+    # of 35, the 14 of its own days are written over
+    assert "removed 21 partitions" in trial.stdout
     assert len(files_of(folder)) < len(before)
     # the warehouse still holds the first one, whose files come back the same way
     told = line_of(sprint("generate"))
     assert "holds 14 partitions of a store with other settings (fingerprint " in told
     assert sprint("generate", "--replace").returncode == 0
-    assert files_of(folder) == before
+    # the trial's parts on its two days stay until these days are written again
+    assert before.items() <= files_of(folder).items()
 
 
 def test_a_store_is_extended_day_by_day(

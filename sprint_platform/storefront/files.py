@@ -170,6 +170,9 @@ def remove_others(source: str) -> int:
     for folder, _ in _others(source):
         remove_whole(folder)
         removed += 1
+    for note in raw_dir(DOMAIN, "stores").glob("*.json"):
+        if note != _note_of(source):
+            note.unlink()
     return removed
 
 
