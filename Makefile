@@ -6,7 +6,7 @@ SHELL := bash
 # the simulator's matrix products are small: more threads than one only cost
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test test-door generate-data load-data ui dashboard docs bench clean setup setup-all lock lint types arrows \
+.PHONY: demo test test-door generate-data load-data ui dashboard docs bench chaos clean setup setup-all lock lint types arrows \
   dbt-parse wheel
 
 setup: .venv/.ready .env
@@ -100,6 +100,13 @@ docs: setup-all
 
 bench: setup-all
 	@$(BIN)/python -m sprint_platform_tests.bench
+
+# what dies, fails or crowds; PART is kills, errors, crowd, years or hands. The same command goes on
+# where it ended; ONLY names one case of a page in docs/chaos.
+chaos: setup-all
+	@test -n "$(PART)" || { echo "PART is one of kills, errors, crowd, years, hands"; exit 1; }
+	@$(BIN)/python -m sprint_platform_tests.chaos $(PART) $(if $(MINUTES),--minutes $(MINUTES)) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
 
 clean:
 	@# .env may hold somebody's credentials

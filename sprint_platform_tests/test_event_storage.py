@@ -15,6 +15,7 @@ import dagster as dg
 import pytest
 
 from sprint_platform.orchestration.event_storage import BATCH_SIZE, EventStorage
+from sprint_platform.orchestration.instance import HistoryError, dagster_instance
 from sprint_platform.places import dagster_config
 
 OURS = dagster_config().read_text()
@@ -123,3 +124,17 @@ def test_whoever_opens_the_instance_batches(tmp_path: Path) -> None:
         check=True,
     )
     assert opened.stdout.split() == [EventStorage.__name__, BATCH_SIZE[1]]
+
+
+def test_a_history_that_cannot_be_used_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dagster.yaml").write_text(OURS)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    # nobody can open it as a database
+    (tmp_path / "history" / "runs.db").mkdir(parents=True)
+    with pytest.raises(HistoryError) as caught, dagster_instance() as instance:
+        instance.get_runs()
+    assert str(tmp_path) in str(caught.value)
+    assert "DAGSTER_HOME" in str(caught.value)
+    assert "\n" not in str(caught.value)

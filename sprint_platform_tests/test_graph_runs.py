@@ -566,6 +566,17 @@ def test_reuse_keeps_the_files_that_are_there(graph: Graph) -> None:
     assert written() != before
 
 
+@pytest.mark.parametrize("lost", ["sprint.duckdb", "tiny/ledger.parquet"])
+def test_what_was_loaded_but_not_published_is_published_by_the_next_run(
+    graph: Graph, lost: str
+) -> None:
+    """A run may be killed between its load and its publication, or within that."""
+    path = published_dir() / lost
+    path.unlink()
+    assert graph.run(assets("heartbeats"), "2025-01-02").success
+    assert path.exists()
+
+
 def test_a_run_that_waits_too_long_names_the_holder(graph: Graph) -> None:
     with held_elsewhere(warehouse_lock(), "a long test") as holder:
         result = graph.run(

@@ -19,7 +19,7 @@ from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_tags import EXISTING_TAG, REUSE
 from sprint_platform.orchestration.run_window import run_periods
-from sprint_platform.publish.marts import publish_loaded
+from sprint_platform.publish.marts import loaded_is_published, publish_loaded
 from sprint_platform.storage.ledger import Ledger
 from sprint_platform.storage.partitions import Manifest, Period, read_manifest, write_partition
 from sprint_platform.telemetry.contracts import Column, Dataset
@@ -84,10 +84,12 @@ class DatasetStep(ABC):
     ) -> dict[str, Any]:
         """Loads the partitions in one transaction, publishes that they are loaded, and returns the
         run's metadata; periods with an unchanged digest are not counted."""
+        name = self.dataset.name
         report = load_partitions(con, self.ledger, self.dataset, made)
-        if report.loaded:
-            # the published views of heartbeats name partition files
-            publish_loaded(con, self.ledger, views=self.dataset.name == "heartbeats")
+        # the published views of heartbeats name partition files
+        views = name == "heartbeats"
+        if report.loaded or not loaded_is_published(con, self.ledger, name, made, views=views):
+            publish_loaded(con, self.ledger, views=views)
         return {"load_seconds": round(report.seconds, 3), self.counted: len(report.loaded)}
 
     def build(self, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from sprint_platform.orchestration.failures import failure_of
+from sprint_platform.orchestration.instance import dagster_instance
 from sprint_platform.orchestration.run_tags import (
     DOMAIN_TAG,
     TITLE_TAG,
@@ -58,7 +59,7 @@ class CheckResult:
 def last_runs(domain: str, limit: int = 10) -> list[PastRun]:
     """The domain's latest runs, the last first. Empty where there was none."""
     found: list[PastRun] = []
-    with dg.DagsterInstance.get() as instance:
+    with dagster_instance() as instance:
         for record in _records(instance, domain):
             run = record.dagster_run
             first, last = partitions_of(run.tags) or (None, None)
@@ -82,7 +83,7 @@ def latest_checks(domain: str) -> list[CheckResult]:
     """The latest result of each of the domain's checks, by asset and check. Empty where none has
     run yet."""
     latest: dict[tuple[str, str], CheckResult] = {}
-    with dg.DagsterInstance.get() as instance:
+    with dagster_instance() as instance:
         for record in _records(instance, domain):
             for result in _evaluations(instance, record.dagster_run.run_id, domain):
                 known = latest.get((result.asset, result.check))

@@ -21,6 +21,7 @@ from sprint_platform.operations.domain_periods import stretches
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.domain_definitions import build_domain_definitions
 from sprint_platform.orchestration.failures import failure_of
+from sprint_platform.orchestration.instance import dagster_instance
 from sprint_platform.orchestration.raw_assets import landed_files_key
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_tags import (
@@ -210,7 +211,7 @@ def materialize(
     job = dg.define_asset_job(job_name, selection=selection)
     assets = [a for a in definitions.assets or [] if isinstance(a, dg.AssetsDefinition)]
     began = time.perf_counter()
-    with dg.DagsterInstance.get() as instance, _silent_dbt():
+    with dagster_instance() as instance, _silent_dbt():
         runnable = dg.Definitions(assets=assets, jobs=[job], resources=definitions.resources)
         result = runnable.resolve_job_def(job_name).execute_in_process(
             instance=instance,

@@ -10,7 +10,7 @@ published, or in which another model failed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -23,6 +23,8 @@ from sprint_platform.engines.database_identity import count_publication
 from sprint_platform.places import published_dir
 from sprint_platform.publish.views import NO_ROWS, publish_views
 from sprint_platform.storage.ledger import Ledger, PublishedMart
+from sprint_platform.storage.partitions import Manifest, P
+from sprint_platform.storage.published_views import named_parts
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,26 @@ def publish_loaded(con: duckdb.DuckDBPyConnection, ledger: Ledger, *, views: boo
     ledger.publish(con, ledger.published_marts(con), ["heartbeats"])
     if views:
         publish_views()
+
+
+def loaded_is_published(
+    con: duckdb.DuckDBPyConnection,
+    ledger: Ledger,
+    dataset: str,
+    loaded: Mapping[P, Manifest],
+    *,
+    views: bool,
+) -> bool:
+    """Whether ``publish_loaded`` came after the load of these periods: a run may have been killed
+    in between."""
+    digests = ledger.published_digests(con, dataset)
+    for period, manifest in loaded.items():
+        names = {part.name for part in manifest.parts}
+        if digests.get(str(period)) != manifest.digest:
+            return False
+        if views and names and named_parts(manifest.folder, names) != names:
+            return False
+    return True
 
 
 def existing_relations(con: duckdb.DuckDBPyConnection) -> set[str]:

@@ -368,6 +368,19 @@ class Ledger:
         )
         return dict(found.fetchall())
 
+    def published_digests(
+        self, con: duckdb.DuckDBPyConnection, dataset: str
+    ) -> dict[str, str | None]:
+        """The digest that each period of the dataset was loaded with, as the last publication says;
+        ``con`` may be any database."""
+        if not self.path.exists():
+            return {}
+        found = con.execute(
+            f"select period, digest from {self._copied} where record = 'loaded' and name = ?",
+            [dataset],
+        )
+        return dict(found.fetchall())
+
     @property
     def _copied(self) -> str:
         """SQL: the last publication's file, read anew by each query."""

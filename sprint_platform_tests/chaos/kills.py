@@ -1,0 +1,76 @@
+"""A command is killed, at each of its file calls and at random moments: what it was about to
+replace is the old or the new content, and the next run ends as if nothing had been."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+from sprint_platform_tests.chaos import check, forks, sweeps
+from sprint_platform_tests.chaos.file_calls import Point
+from sprint_platform_tests.chaos.place import Place
+from sprint_platform_tests.chaos.report import Report
+from sprint_platform_tests.chaos.sweep import Case, Disturbed, Prepared, at_a_moment, at_a_point
+
+MOMENTS = 200
+
+
+def plan(prepared: Sequence[Prepared], seed: int) -> Iterator[Case]:
+    """Every point, in the order in which they are swept: one of each kind of call, file and
+    scenario; then the random moments; then the others, again one of each kind at a time."""
+    strata = []
+    for one in prepared:
+        name = one.scenario.name
+        for (call, files), numbers in sorted(one.calls.items()):
+            if call != "read":
+                how = "tear" if call == "write" else "kill"
+                order = random.Random(f"{seed} {name} {call} {files}")
+                shuffled = order.sample(numbers, len(numbers))
+                strata.append([Case(name, how, Point(call, files, n)) for n in shuffled])
+    moments = []
+    for number in range(MOMENTS if prepared else 0):
+        name = prepared[number % len(prepared)].scenario.name
+        moment = random.Random(f"{seed} moment {number}").random()
+        moments.append(Case(name, "moment", moment=round(moment, 4)))
+    for turn in range(max((len(cases) for cases in strata), default=0)):
+        cases = [of[turn] for of in strata if turn < len(of)]
+        random.Random(f"{seed} {turn}").shuffle(cases)
+        yield from cases
+        if turn == 0:
+            yield from moments
+
+
+def disturb(place: Place, prepared: Prepared, case: Case) -> Disturbed:
+    """Runs the scenario, killed where the case says."""
+    if case.point is None:
+        return at_a_moment(place, prepared, case.moment)
+    return at_a_point(place, prepared, case.point, case.how)
+
+
+def judge(prepared: Prepared, disturbed: Disturbed, now: check.Found) -> list[str]:
+    """What is wrong with how the command ended."""
+    if disturbed.met is None and disturbed.ended.code:
+        return [f"undisturbed, it ended with {disturbed.ended.code}"]
+    if disturbed.met is not None and disturbed.ended.code == forks.HANGS:
+        return ["it hangs"]
+    return []
+
+
+def run(seed: int, minutes: float, report: Report) -> int:
+    """Sweeps for these minutes, and reports; the number of kinds of findings."""
+    report(
+        "Each command ran in a process that had everything imported, over a title of 30 players, 30"
+        " players of the event log and 40 customers of the store, and was killed (SIGKILL) right"
+        " before a file call: an open for writing, a rename, an unlink, an fsync (a commit of"
+        " DuckDB's or SQLite's is one), a truncation or a new folder; of a write, half was done"
+        " first. The calls were counted in an undisturbed run, by a preloaded library that sees"
+        " those of DuckDB, SQLite and Arrow too."
+    )
+    report(
+        "After each: the database opens; every partition of files, of tables and of what is"
+        " published holds the old or the new rows, and a table's periods all the same; what the"
+        " ledgers say is of the rows that are there; every view can be read; no lock is held. After"
+        " the next run of the same command: the content of an undisturbed history, and no file more"
+        " than that has. The checker is SQL over files and tables, and none of the product's code."
+    )
+    return sweeps.swept(seed, minutes, report, "Killed")
