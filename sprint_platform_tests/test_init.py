@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sprint_platform.cli.init import init
 from sprint_platform.core.project import PROJECT, ProjectError, find_project, installed_root
 from sprint_platform.core.settings import Settings
 
@@ -179,3 +180,18 @@ def test_a_clone_of_an_empty_repository_becomes_a_project(tmp_path: Path) -> Non
     (clone / ".git").mkdir(parents=True)
     sprint(clone, "init", ".")
     assert (clone / "titles" / "my_game.yaml").exists()
+
+
+def test_a_project_that_was_not_finished_can_be_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(_: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sprint_platform.cli.init._title_like_sprint", dies)
+    with pytest.raises(KeyboardInterrupt):
+        init(tmp_path / "arcade", "arcade")
+    monkeypatch.undo()
+    init(tmp_path / "arcade", "arcade")
+    assert (tmp_path / "arcade" / "titles" / "arcade.yaml").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["arcade"]

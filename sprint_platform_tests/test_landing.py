@@ -329,10 +329,8 @@ def test_a_landing_that_is_killed_after_its_commit_is_finished_by_the_next(
         patch.setattr(of, step, killed)
         with pytest.raises(KeyboardInterrupt):
             land(game)
-    left = [
-        landed_dir("attic") / f".{name}.{dead_process()}.tmp"
-        for name in ("state", "landing.duckdb")
-    ]
+    unfinished = [f".{name}.{dead_process()}.tmp" for name in ("state", "landing.duckdb")]
+    left = [landed_dir("attic") / name for name in unfinished]
     for path in left:
         path.touch()
     land(game)

@@ -93,8 +93,8 @@ def _another_program(database: Path) -> str | None:
 
     try:
         program = opened_by(database)
-    except PermissionError:
-        return f"unknown: {database} may not be written here"
+    except OSError as error:
+        return f"unknown: {database} cannot be written ({error.strerror})"
     return program and f"{program}, which shuts out every run: close it there"
 
 

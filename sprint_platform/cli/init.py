@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import keyword
+import os
 import re
 import shlex
 import shutil
@@ -18,6 +19,7 @@ import yaml
 from rich.markup import escape
 
 from sprint_platform.cli.terminal import Stop, out
+from sprint_platform.core.whole_file import temporary_beside
 from sprint_platform.places import dagster_config
 from sprint_platform.title import RESERVED_NAMES, Title, title_names
 
@@ -48,7 +50,11 @@ def init(
             raise Stop(f"{folder} is there and not empty: name a new folder")
         name = _checked_name(name or folder.name.lower().replace("-", "_"))
         folder.mkdir(parents=True, exist_ok=True)
-        write_project(folder, name)
+        # beside it first: half a project could not be begun again
+        with temporary_beside(folder) as made:
+            write_project(made, name, home=folder / ".dagster")
+            for path in sorted(made.iterdir()):
+                os.replace(path, folder / path.name)
     except OSError as error:
         raise Stop(f"{folder} cannot be made: {error.strerror}") from error
     out.print(
@@ -70,9 +76,9 @@ def init(
         out.print(line, highlight=False, soft_wrap=True)
 
 
-def write_project(folder: Path, name: str) -> None:
+def write_project(folder: Path, name: str, home: Path) -> None:
     """Writes the project's files into the folder: the template with the name in place of
-    ``mygame``, a title like ``sprint``, ``.env`` and Dagster's home."""
+    ``mygame``, a title like ``sprint``, ``.env``, and Dagster's home, which will be ``home``."""
     launch = Title.load("sprint").launch_date
     words = {PLACEHOLDER: name, "VERSION": version("sprint-platform"), "LAUNCH": str(launch)}
     for source in sorted(path for path in TEMPLATE.rglob("*") if path.is_file()):
@@ -84,10 +90,8 @@ def write_project(folder: Path, name: str) -> None:
         relative = source.relative_to(TEMPLATE).as_posix().replace(PLACEHOLDER, name)
         _write(folder / relative, text)
     _write(folder / "titles" / f"{name}.yaml", _title_like_sprint(name))
-    home = folder / ".dagster"
     _write(folder / ".env", ENV_FILE.format(home=home))
-    home.mkdir()
-    shutil.copyfile(dagster_config(), home / "dagster.yaml")
+    _write(folder / home.name / "dagster.yaml", dagster_config().read_text(encoding="utf-8"))
     (folder / "data").mkdir()
 
 

@@ -54,8 +54,8 @@ def remove_left(folder: Path) -> None:
     """Removes the temporary files that killed processes left in the folder."""
     try:
         names = os.listdir(folder)
-    except FileNotFoundError:
-        return
+    except OSError:
+        return  # whoever then writes there gets the error
     for name in names:
         if (found := _TEMPORARY.fullmatch(name)) is None:
             continue
@@ -63,13 +63,13 @@ def remove_left(folder: Path) -> None:
         # in a container every process may have the number of the one that was killed
         own = process == os.getpid()
         if not (folder / found[1] in _of_this_process if own else is_alive(process)):
-            _remove(folder / name)
+            # a reader may not remove it, and another process may have
+            with suppress(OSError):
+                _remove(folder / name)
 
 
 def _remove(path: Path) -> None:
     if path.is_dir():
-        # another process may remove it, too
-        with suppress(FileNotFoundError):
-            shutil.rmtree(path)
+        shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
