@@ -75,14 +75,15 @@ def no_env_file() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def dbt_parses_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """dbt parses its project once for each title and domain, not for each data folder."""
+def dbt_parses_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """dbt parses its project once for each title and domain, not for each data folder. Returns the
+    folder of what it parsed."""
     own = tmp_path_factory.getbasetemp()
     # next to the folders of all workers
     folder = (own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own) / "parsed"
     folder.mkdir(exist_ok=True)
     with parsed_once(folder):
-        yield
+        yield folder
 
 
 @pytest.fixture

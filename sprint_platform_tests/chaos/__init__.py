@@ -1,0 +1,1 @@
+"""What kills, fills, crowds, ages and mishandles the platform: `make chaos PART=…`."""
