@@ -6,8 +6,8 @@ SHELL := bash
 # the simulator's matrix products are small: more threads than one only cost
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test test-door generate-data load-data ui dashboard docs bench chaos clean setup setup-all lock lint types arrows \
-  dbt-parse wheel
+.PHONY: demo test test-door generate-data load-data ui dashboard docs bench chaos audit clean setup setup-all lock lint \
+  types arrows dbt-parse wheel
 
 setup: .venv/.ready .env
 
@@ -49,7 +49,7 @@ endef
 .env: sprint_platform/dagster.yaml
 	@mkdir -p .dagster && cp sprint_platform/dagster.yaml .dagster/dagster.yaml
 	@grep -qs '^DAGSTER_HOME=' .env || \
-	  printf 'DAGSTER_HOME=$${DAGSTER_HOME:-%s}\n' '$(CURDIR)/.dagster' >> .env
+	  printf 'DAGSTER_HOME="$${DAGSTER_HOME:-%s}"\n' '$(CURDIR)/.dagster' >> .env
 	@grep -qs '^OPENBLAS_NUM_THREADS=' .env || \
 	  printf 'OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1}\n' >> .env
 	@touch .env
@@ -75,6 +75,10 @@ types:
 
 arrows:
 	$(BIN)/lint-imports
+
+# what it leaves out, and why, is in pyproject.toml and beside each `nosec`
+audit: setup-all
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive sprint_platform
 
 dbt-parse:
 	SPRINT_DATA_DIR="$${SPRINT_DATA_DIR:-$(CURDIR)/data}" DBT_PROFILES_DIR=sprint_dbt \

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ENTRY_POINTS = "sprint_platform.domains"
+_NAME = re.compile("[a-z][a-z0-9_]*")
 
 
 class DomainError(SprintError):
@@ -77,8 +78,12 @@ class Domain:
         names = [name for d in self.datasets for name in {d.name, d.table}]
         for dataset in self.datasets:
             where = f"{self.name}/{dataset.name}"
-            if names.count(dataset.name) > 1 or not re.fullmatch("[a-z][a-z0-9_]*", dataset.name):
+            if names.count(dataset.name) > 1 or not _NAME.fullmatch(dataset.name):
                 raise DomainError(f"{where} is no name of its own in lower-case letters")
+            # as it is, these stand in SQL
+            for name in (dataset.table, *dataset.column_names):
+                if not _NAME.fullmatch(name):
+                    raise DomainError(f"{where}: '{name}' is no name in lower-case letters")
             if dataset.partition_column is None:
                 raise DomainError(f"{where} has no partition_column")
             for column in dataset.columns:

@@ -5,27 +5,37 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from sprint_platform.core.project import find_project, installed_root, project_root
+from sprint_platform.core.project import find_project, folder_at, installed_root, project_root
 from sprint_platform.core.settings import SettingsError, settings, variable
 
 
 @cache
-def _absolute(path: Path) -> Path:
+def _absolute(path: Path, field: str) -> Path:
     # relative to the project's root, not the working directory: the Dagster daemon, dbt and a shell
     # may run in different folders and must mean the same one
-    path = path.expanduser()
-    return (path if path.is_absolute() else project_root() / path).resolve()
+    return folder_at(path, variable(field), project_root)
 
 
 @cache
 def _data_dir(chosen: Path) -> Path:
-    path = _absolute(chosen)
-    if "?" in str(path):
-        raise SettingsError(
-            f"the data folder {path} has a question mark in its name, which DuckDB takes for"
-            f" options: choose another ({variable('data_dir')})"
-        )
+    path = _absolute(chosen, "data_dir")
+    refuse_for_database(path)
     return path
+
+
+def refuse_for_database(folder: Path) -> None:
+    """Raises SettingsError for a data folder in which DuckDB or dbt cannot find the database."""
+    for letter, reason in (
+        ("?", "a question mark in its name, which DuckDB takes for options"),
+        # in a pattern, where nothing escapes it
+        ("\\", "a backslash in its name, which DuckDB takes for the end of a folder's name"),
+        # dbt names the database by the address of its file
+        ("#", "a # in its name, which dbt takes for the end of the path"),
+    ):
+        if letter in folder.as_posix():
+            raise SettingsError(
+                f"the data folder {folder} has {reason}: choose another ({variable('data_dir')})"
+            )
 
 
 def data_dir() -> Path:
@@ -38,13 +48,13 @@ def duckdb_temp_dir() -> Path:
     """The folder for DuckDB's temporary files, an absolute path: ``SPRINT_DUCKDB_TEMP``, or ``tmp``
     in the data folder."""
     chosen = settings().duckdb_temp
-    return data_dir() / "tmp" if chosen is None else _absolute(chosen)
+    return data_dir() / "tmp" if chosen is None else _absolute(chosen, "duckdb_temp")
 
 
 def dagster_home() -> Path:
     """Where Dagster writes its history, an absolute path: ``DAGSTER_HOME``, or ``.dagster`` in the
     root."""
-    return _absolute(settings().dagster_home)
+    return _absolute(settings().dagster_home, "dagster_home")
 
 
 def dagster_config() -> Path:
@@ -103,4 +113,4 @@ def title_dirs() -> list[Path]:
     project = find_project()
     if project is not None and (project / "titles").is_dir():
         folders.append(project / "titles")
-    return [*folders, *(_absolute(folder) for folder in settings().titles_dir)]
+    return [*folders, *(_absolute(folder, "titles_dir") for folder in settings().titles_dir)]

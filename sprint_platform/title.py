@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from reprlib import Repr
 from stat import S_ISREG
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -24,8 +25,10 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from sprint_platform.core.errors import SprintError
+from sprint_platform.core.window import EARLIEST, LATEST
 from sprint_platform.places import title_dirs
 
 # Raise when the simulation makes other rows from the same YAML: partitions that an older version
@@ -36,6 +39,10 @@ LANDING_VERSION = 1
 
 # No title comes near; what is beyond was not written by hand.
 MOST_BYTES, MOST_VALUES = 1_000_000, 100_000
+# An error names so many wrong values, each cut to so much.
+MOST_PROBLEMS = 8
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 
 ARCHETYPES = ("daily", "weekday", "cyclical")
 SPENDER_CLUSTERS = ("none", "minnow", "dolphin", "whale")
@@ -51,12 +58,13 @@ class TitleError(SprintError, ValueError):
     """A title that does not exist or whose YAML is wrong. The message is one line."""
 
 
-def _between(low: float, high: float) -> Callable[[Any], Any]:
+def _between(low: Any, high: Any) -> Callable[[Any], Any]:
     """A validator whose error names both ends of the range, not only the one that was missed."""
+    ends = [str(end) if isinstance(end, date) else f"{end:,}" for end in (low, high)]
 
     def check(value: Any) -> Any:
         if not low <= value <= high:
-            raise ValueError(f"must be between {low:g} and {high:g}")
+            raise ValueError(f"must be between {' and '.join(ends)}")
         return value
 
     return check
@@ -65,6 +73,7 @@ def _between(low: float, high: float) -> Callable[[Any], Any]:
 Share = Annotated[float, AfterValidator(_between(0, 1))]
 Count = Annotated[int, AfterValidator(_between(1, 10_000_000_000))]
 Seed = Annotated[int, AfterValidator(_between(0, 2**63 - 1))]
+LaunchDate = Annotated[date, AfterValidator(_between(EARLIEST, LATEST))]
 
 
 class _Part(BaseModel):
@@ -76,7 +85,7 @@ def _shares(known: tuple[str, ...]) -> Callable[[dict[str, float]], dict[str, fl
     def check(value: dict[str, float]) -> dict[str, float]:
         for name, share in value.items():
             if name not in known:
-                raise ValueError(f"'{name}' is not one of {', '.join(known)}")
+                raise ValueError(f"{_SHORT.repr(name)} is not one of {', '.join(known)}")
             if not 0 <= share <= 1:
                 raise ValueError(f"the share of '{name}' must be between 0 and 1")
         total = sum(Fraction(str(share)) for share in value.values())
@@ -169,7 +178,8 @@ class Sessions(_Part):
         for shape, weight in value.items():
             if not re.fullmatch("([1-9]|[12][0-9]|30)x[1-4]", shape) or lobby_players(shape) > 100:
                 raise ValueError(
-                    f"'{shape}' is not a lobby from 1x1 to 30x3 or 25x4 (teams x players)"
+                    f"{_SHORT.repr(shape)} is not a lobby from 1x1 to 30x3 or 25x4"
+                    " (teams x players)"
                 )
             if weight < 0:
                 raise ValueError(f"the weight of '{shape}' must be 0 or more")
@@ -269,15 +279,24 @@ class Simulation(_Part):
 LANDABLE = ("sessions", "heartbeats", "transactions", "signons", "dim_players", "products")
 FILE_FORMATS = ("csv", "ndjson", "json", "parquet")
 
+
+def _comparable(name: str) -> str:
+    # names are compared by these: all others would be one name
+    if not any(letter.isalnum() for letter in name):
+        raise ValueError("a column's name needs a letter or a digit")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_comparable)]
 # One name of a column in the studio's files, or several (tried in this order).
-FileColumn = str | tuple[str, ...]
+FileColumn = Name | tuple[Name, ...]
 Scalar = bool | int | float | str
 
 
 def _datasets(value: dict[str, Any]) -> dict[str, Any]:
     for name in value:
         if name not in LANDABLE:
-            raise ValueError(f"'{name}' is not a dataset ({', '.join(LANDABLE)})")
+            raise ValueError(f"{_SHORT.repr(name)} is not a dataset ({', '.join(LANDABLE)})")
     return value
 
 
@@ -285,7 +304,7 @@ def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"'{value}' is not a time zone such as Europe/Berlin") from error
+        raise ValueError("it is not a time zone such as Europe/Berlin") from error
     return value
 
 
@@ -398,7 +417,7 @@ class Title(_Part):
 
     name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,30}$")]
     description: str = ""
-    launch_date: date
+    launch_date: LaunchDate
     seed: Seed
     source: Literal["simulated", "landing"] = "simulated"
     heartbeat_seconds: Annotated[int, AfterValidator(_between(1, 3600))] = 30
@@ -569,7 +588,7 @@ def _read_title(path: Path, _changed: int, _size: int) -> Title:
     try:
         title = Title.model_validate(content)
     except ValidationError as error:
-        raise TitleError(f"{path}: {_first_problem(error)}") from error
+        raise TitleError(f"{path}: {_problems(error, content)}") from error
     if title.name != path.stem:
         raise TitleError(f"{path}: name: is '{title.name}', but the file's name says '{path.stem}'")
     return title
@@ -589,17 +608,44 @@ def _values(node: yaml.Node | None, counted: dict[int, int]) -> int:
     return counted[id(node)]
 
 
-def _first_problem(error: ValidationError) -> str:
-    """The first problem as ``path.to.value: reason (got …)``, and how many more there are."""
-    first = error.errors()[0]
-    # the discriminator's tag ('compound') stands in pydantic's location, but not in the YAML
-    steps = [str(step) for step in first["loc"] if step not in ("compound", "target")]
-    where = ".".join(steps) or "the title"
-    reason = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        reason = "there is no such setting"
-    got = first.get("input")
-    if first["type"] != "missing" and isinstance(got, str | int | float):
-        reason += f" (it is {got!r})"
-    more = error.error_count() - 1
-    return f"{where}: {reason}" + (f" (and {more} more)" if more else "")
+def _problems(error: ValidationError, content: dict[str, Any]) -> str:
+    """What is wrong, each value once as ``path.to.value: reason (it is …)``; of many the first."""
+    reasons: dict[str, dict[str, None]] = {}
+    for problem in error.errors():
+        where = ".".join(_path(problem, content)) or "the title"
+        reasons.setdefault(where, {})[_reason(problem)] = None
+    lines = [f"{where}: {' or '.join(several)}" for where, several in reasons.items()]
+    more = len(lines) - MOST_PROBLEMS
+    return "; ".join(lines[:MOST_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _path(problem: ErrorDetails, part: Any) -> Iterator[str]:
+    """The steps that lead into the YAML. pydantic's location has others in between: which of
+    several types was tried there."""
+    *parents, last = problem["loc"] or ("",)
+    for step in (*parents, last):
+        if isinstance(part, dict):
+            found = step in part
+        else:
+            found = isinstance(part, list) and isinstance(step, int) and step < len(part)
+        if found:
+            part = part[step]
+            yield str(step)[:80]
+    if problem["type"] == "missing":
+        yield str(last)
+
+
+def _reason(problem: ErrorDetails) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "there is no such setting"
+    reason = problem["msg"].removeprefix("Value error, ")
+    value = problem["input"]
+    if problem["type"] == "union_tag_invalid":
+        of, value = problem["ctx"]["expected_tags"], problem["ctx"]["tag"]
+        reason = f"{problem['ctx']['discriminator']} must be one of {of}"
+    of_a_section = problem["type"] == "value_error" and isinstance(value, dict)
+    if problem["type"] == "missing" or of_a_section:
+        return reason
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"{reason} (it is beyond 2 ** 128)"
+    return f"{reason} (it is {_SHORT.repr(value)})"

@@ -92,12 +92,13 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def dbt_parses_once(shared_folder: Path) -> Iterator[None]:
-    """dbt parses its project once for each title and domain, not for each data folder."""
+def dbt_parses_once(shared_folder: Path) -> Iterator[Path]:
+    """dbt parses its project once for each title and domain, not for each data folder. Returns the
+    folder of what it parsed."""
     folder = shared_folder / "parsed"
     folder.mkdir(exist_ok=True)
     with parsed_once(folder):
-        yield
+        yield folder
 
 
 @pytest.fixture

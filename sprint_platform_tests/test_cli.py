@@ -14,9 +14,12 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 import pytest
+from rich.markup import escape
+from rich.table import Table
 
 from sprint_platform.cli import progress
 from sprint_platform.cli.options import read_days
+from sprint_platform.cli.terminal import out
 from sprint_platform.places import project_root
 from sprint_platform.simulation.estimates import estimate
 from sprint_platform.simulation.world import World
@@ -210,13 +213,16 @@ def test_titles_and_doctor_show_the_state(
     ("arguments", "reported"),
     [
         (("run", "--title", "nope"), "unknown title 'nope'"),
+        (("run", "--title", "no\n\x1b[31mpe"), r"unknown title 'no\n\x1b[31mpe'"),
+        (("plan", "--from", "9999-12-31"), "--from is a day from 1970-01-01 to 2100-12-31"),
         (("run", "--from", "2024-12-31"), "title sprint launches on 2025-01-01"),
         (("run", "--from", "soon"), "--from is a day such as 2025-01-31, not 'soon'"),
         (("run", "--from", "2025-01-09", "--to", "2025-01-08"), "--to 2025-01-08 lies before"),
         (("verify", "--title", "leap"), "there are no partitions of leap"),
         (("run", "--missing", "--reuse"), "--missing says what is made: leave --reuse"),
         (("run", "--missing", "--stale"), "--missing builds other days than --stale"),
-        (("run", "--missing", "--to", "2999-01-01"), "2999-01-01 is in the future"),
+        (("run", "--missing", "--to", "2099-01-01"), "2099-01-01 is in the future"),
+        (("run", "--to", "2999-01-01"), "--to is a day from 1970-01-01 to 2100-12-31"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(
@@ -272,6 +278,17 @@ def test_what_takes_long_says_so_in_a_file(
     monkeypatch.setattr(progress.out, "print", lambda *_, **__: said.set())
     with progress.working("building the models"):
         assert said.wait(10)
+
+
+def test_what_others_wrote_is_printed_as_it_is_and_obeyed_by_no_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = ":bomb: [/] 🎮 \x1b]0;title\x07 \u202egnp"
+    table = Table(show_header=False, box=None)
+    table.add_row(escape(name))
+    for printed in (escape(name), table):
+        out.print(printed)
+        assert capsys.readouterr().out.strip() == r":bomb: [/] 🎮 \x1b]0;title\x07 \u202egnp"
 
 
 def test_what_is_quick_says_nothing_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dotenv import dotenv_values
 
 from sprint_platform.cli.init import init
 from sprint_platform.core.project import PROJECT, ProjectError, find_project, installed_root
 from sprint_platform.core.settings import Settings
+from sprint_platform_tests.command_line import run_sprint
 
 DG = str(Path(sys.executable).with_name("dg"))
 # a setting of whoever runs the tests is none of the project's
@@ -145,18 +147,34 @@ def answer_of(address: str, served: subprocess.Popen[str]) -> bytes:
         (("data",), "the name data is taken"),
         (("class",), "the name class is taken"),
         (("yes",), "the name yes is taken"),
-        (("mine.txt/game",), "cannot be made: Not a directory"),
+        (("mine.txt/game",), "Not a directory"),
+        (("~nobody99/game",), "Could not determine home directory"),
+        (("a}b", "--name", "game"), "has '}' in its name, which .env cannot"),
+        (("a?b", "--name", "game"), "has a question mark in its name, which DuckDB"),
         ((".", "--name", "arcade"), "is there and not empty"),
     ],
 )
 def test_what_cannot_be_made_is_refused_in_one_line(
-    tmp_path: Path, arguments: tuple[str, ...], reason: str
+    tmp_path: Path, arguments: tuple[str, ...], reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    printed = sprint(tmp_path, "init", *arguments, code=1)
-    assert reason in printed
-    assert len(printed.splitlines()) == 1
+    monkeypatch.chdir(tmp_path)
+    home = {"DAGSTER_HOME": str(tmp_path / ".." / "home")}
+    ended = run_sprint(["init", *arguments], {**CLEAN, **home})
+    assert ended.returncode == 1
+    assert reason in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_its_env_file_names_its_home_whatever_the_folder_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    folder = tmp_path / 'my "new" #1 game\'s ${HOME'
+    assert run_sprint(["init", str(folder), "--name", "game"], os.environ).returncode == 0
+    monkeypatch.delenv("DAGSTER_HOME")
+    assert dotenv_values(folder / ".env")["DAGSTER_HOME"] == str(folder / ".dagster")
 
 
 def test_a_named_project_wins_over_the_folder_and_the_folder_over_the_checkout(

@@ -23,6 +23,7 @@ from sprint_platform.telemetry.contracts import Column, Dataset
 from sprint_platform.transform.dbt_manifest import graph_manifest
 
 UNTYPED = Dataset("tickets", "raw", "tickets", "a", ("id",), (Column("id", "varchar", "the id"),))
+MISNAMED = replace(UNTYPED, columns=(Column('id" text; drop', "text", "the id"),))
 OUTSIDE = Path(__file__).parent / "outside"
 LINES = 120  # of a domain, all of its files
 
@@ -300,6 +301,7 @@ def test_a_broken_package_is_left_out_and_the_others_go_on(
         ({"make": {}}, "support/tickets has no function"),
         ({"dbt_project": Path("/nowhere")}, "no dbt_project.yml"),
         ({"datasets": (UNTYPED,)}, "tickets.id is a 'varchar', none of: uuid, text"),
+        ({"datasets": (MISNAMED,)}, "'id\" text; drop' is no name in lower-case letters"),
     ],
 )
 def test_what_does_not_go_together_is_refused(

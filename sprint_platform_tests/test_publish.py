@@ -407,13 +407,15 @@ def test_a_title_s_marts_stay_when_another_one_s_are_published(
     assert read("select count(*) from sprint_mart.daily") == [(40,)]
 
 
-def test_a_question_mark_in_the_data_folder_s_name_is_refused_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["who?", "who\\am i", "C#"])
+def test_a_folder_in_which_no_database_is_found_is_refused_in_one_line(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """DuckDB reads what follows it as options, and cannot open its own log."""
-    monkeypatch.setenv("SPRINT_DATA_DIR", str(tmp_path / "who?"))
+    """What follows a question mark is options; a backslash ends a folder's name in patterns;
+    dbt names the database by what stands before a #."""
+    monkeypatch.setenv("SPRINT_DATA_DIR", str(tmp_path / name))
     with pytest.raises(SprintError) as error, connect():
         pass
-    assert "who?" in str(error.value)
+    assert name in str(error.value)
     assert "SPRINT_DATA_DIR" in str(error.value)
     assert "\n" not in str(error.value)

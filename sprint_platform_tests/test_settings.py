@@ -18,7 +18,7 @@ import pytest
 from sprint_platform import cli
 from sprint_platform.core import settings as project_settings
 from sprint_platform.core.errors import SprintError
-from sprint_platform.core.project import PROJECT
+from sprint_platform.core.project import PROJECT, ProjectError
 from sprint_platform.core.settings import Settings, SettingsError, settings, variable
 from sprint_platform.dashboard.published import NothingPublished, published, published_titles
 from sprint_platform.engines.duckdb_file import duckdb_options
@@ -241,6 +241,35 @@ def test_an_env_file_that_is_no_text_is_one_line(env_file: Path) -> None:
         data_dir()
 
 
+@pytest.mark.parametrize("line", ["'pass-in-file", '"pass-in-file" or so'])
+def test_a_line_of_the_env_file_that_is_none_is_told_and_not_shown(
+    env_file: Path, line: str
+) -> None:
+    env_file.write_text(f"# mine\nSNOWFLAKE_PASSWORD={line}\n")
+    with pytest.raises(SettingsError, match=r"line 2 is not NAME=value") as refused:
+        data_dir()
+    assert "pass-in-file" not in str(refused.value)
+
+
+@pytest.mark.parametrize("folder", ["~nobody99/data", "x" * 300, __file__, "\udcff"])
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("SPRINT_DATA_DIR", data_dir),
+        ("SPRINT_DUCKDB_TEMP", duckdb_temp_dir),
+        ("DAGSTER_HOME", dagster_home),
+        ("SPRINT_TITLES_DIR", title_dirs),
+    ],
+)
+def test_a_folder_that_none_can_be_is_one_line_with_its_variable(
+    name: str, read: Callable[[], object], folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, folder)
+    with pytest.raises(ProjectError, match=f"^{name} is '.*': ") as refused:
+        read()
+    assert str(refused.value).isprintable()
+
+
 @pytest.mark.usefixtures("nothing_exported")
 def test_no_secret_is_exported_or_shown(
     env_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -384,7 +413,7 @@ def test_set_up_writes_lines_that_win_over_nothing_that_is_exported(
     assert lines == [
         "SPRINT_STORE_PRESET=small",
         "OPENBLAS_NUM_THREADS=2",
-        f"DAGSTER_HOME=${{DAGSTER_HOME:-{tmp_path}/.dagster}}",
+        f'DAGSTER_HOME="${{DAGSTER_HOME:-{tmp_path}/.dagster}}"',
     ]
     env_file.unlink()
     subprocess.run(["make", "--silent", ".env"], cwd=tmp_path, check=True)

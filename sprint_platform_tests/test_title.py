@@ -58,20 +58,22 @@ WRONG: list[tuple[str, Any, str]] = [
     ("seed", 2**63, "between 0 and"),
     ("seed", "seven", "valid integer"),
     ("launch_date", "soon", "valid date"),
+    # the days after it are no days of the calendar, nor of the contracts
+    ("launch_date", "9999-12-31", "between 1970-01-01 and 2100-12-31"),
     ("launch_date", del_, "required"),
-    ("heartbeat_seconds", 0, "between 1 and 3600"),
+    ("heartbeat_seconds", 0, "between 1 and 3,600"),
     ("grid.x", [-100, 100, 200], "2 items"),
     ("grid.y", [100, -100], "[low, high] within -99999 to 99999, at least 20"),
     ("grid.z", [0, 19], "at least 20 units wide"),
-    ("encounters.distance", -1, "between 0 and 200000"),
+    ("encounters.distance", -1, "between 0 and 200,000"),
     ("encounters.distance", math.nan, ""),
-    ("encounters.gap_seconds", 86_401, "between 0 and 86400"),
+    ("encounters.gap_seconds", 86_401, "between 0 and 86,400"),
     ("encounters.word", "fight", "encounter|conflict"),
     ("encounters", del_, "required"),
     ("sourse", "simulated", "no such setting"),
     ("source", "dreamt", "'simulated' or 'landing'"),
     ("simulation.growth.starting_players", 0, "between 1 and"),
-    ("simulation.growth.starting_players", 10**12, "between 1 and"),
+    ("simulation.growth.starting_players", 10**12, "between 1 and 10,000,000,000 (it is 1000000"),
     ("simulation.growth.daily_growth", 1.5, "between 0 and 1"),
     ("simulation.growth.daily_decay", -0.1, "between 0 and 1"),
     ("simulation.growth.kind", "magic", "'compound', 'target'"),
@@ -85,9 +87,9 @@ WRONG: list[tuple[str, Any, str]] = [
     ("simulation.signons.weekly_cycle", [2.0, 0, 1, 1, 1, 1, 1], "between 0.5 and 1.1"),
     ("simulation.sessions.play_share", 1.01, "between 0 and 1"),
     ("simulation.sessions.per_day", 9, "between 1 and 8"),
-    ("simulation.sessions.shortest_seconds", 29, "between 30 and 7200"),
+    ("simulation.sessions.shortest_seconds", 29, "between 30 and 7,200"),
     ("simulation.sessions.shortest_seconds", 1700, "shortest_seconds <= typical_seconds <="),
-    ("simulation.sessions.longest_seconds", 7201, "between 30 and 7200"),
+    ("simulation.sessions.longest_seconds", 7201, "between 30 and 7,200"),
     ("simulation.sessions.longest_seconds", 7200.5, "valid integer"),
     ("simulation.sessions.kills", [60, 10], "[low, high] within 0 to 1000"),
     ("simulation.sessions.lobbies", {"31x2": 1}, "1x1 to 30x3 or 25x4"),
@@ -111,6 +113,9 @@ WRONG: list[tuple[str, Any, str]] = [
     ("simulation.spending.currency", "dollars", "^[A-Z]{3}$"),
     ("simulation", del_, "needs a simulation section"),
     ("simulation.retention", {"d1": 0.4, "d7": 0.2, "d30": 0.1}, "leave retention out"),
+    # names are compared by letters and digits: these would be one
+    ("landing.mapping.columns", {"sessions": {"kills": "+"}}, "needs a letter or a digit"),
+    ("landing.mapping.columns", {"sessions": {"kills": ["+", "-"]}}, "needs a letter or a digit"),
 ]
 
 
@@ -194,12 +199,36 @@ def test_a_file_and_its_title_have_one_name(titles_folder: Path) -> None:
         read_title(path)
 
 
-def test_several_problems_are_counted(titles_folder: Path) -> None:
+def test_every_wrong_value_is_named_with_its_path(titles_folder: Path) -> None:
     settings = changed("seed", -1)
-    settings["heartbeat_seconds"] = 0
-    write(titles_folder, settings)
-    with pytest.raises(TitleError, match=r"seed: .* \(and 1 more\)$"):
+    settings["simulation"]["growth"]["starting_players"] = 10**400
+    settings["grid"]["x"] = [0, 1, 2]
+    settings["encounters"]["a\nb"] = {}
+    # pydantic tells the types that it tried as parts of the path
+    settings["landing"] = {"mapping": {"columns": {"sessions": {"kills": 3}}}}
+    path = write(titles_folder, settings)
+    with pytest.raises(TitleError) as caught:
         Title.load("mine")
+    assert str(caught.value).removeprefix(f"{path}: ").split("; ") == [
+        "seed: must be between 0 and 9,223,372,036,854,775,807 (it is -1)",
+        "grid.x: Tuple should have at most 2 items after validation, not 3 (it is [0, 1, 2])",
+        "encounters.a\\nb: there is no such setting",
+        "simulation.growth.starting_players: must be between 1 and 10,000,000,000"
+        " (it is beyond 2 ** 128)",
+        "landing.mapping.columns.sessions.kills: Input should be a valid string (it is 3)"
+        " or Input should be a valid tuple (it is 3)",
+    ]
+
+
+def test_an_error_stays_short(titles_folder: Path) -> None:
+    settings = told()
+    settings["description"] = {"x" * 5000: 1}
+    settings["encounters"]["word"] = "y" * 5000
+    settings |= {f"{n} {'z' * 5000}": n for n in range(100)}
+    write(titles_folder, settings)
+    with pytest.raises(TitleError, match=r"; and 94 more$") as caught:
+        Title.load("mine")
+    assert len(str(caught.value)) < 1500
 
 
 def test_an_unknown_title_names_the_known_ones() -> None:
@@ -309,15 +338,18 @@ def test_a_fingerprint_covers_what_makes_the_data_and_no_more() -> None:
 def test_an_odd_entry_in_a_titles_folder_is_left_out_in_one_line(
     titles_folder: Path, spoil: Callable[[Path], object], reason: str
 ) -> None:
-    spoil(titles_folder / "odd.yaml")
+    # what takes it for markup swallows it
+    odd = titles_folder / "odd[bold].yaml"
+    spoil(odd)
     # an editor's lock, which links to no file
     (titles_folder / ".#sprint.yaml").symlink_to("somebody@somewhere.1")
     titles, (error,) = valid_titles()
     assert [title.name for title in titles] == ["leap", "sprint"]
-    assert str(titles_folder / "odd.yaml") in error
+    assert str(odd) in error
     assert reason in error
     assert "\n" not in error
     ended = run_sprint(["titles"], dict(os.environ))
     assert ended.returncode == 0
     assert "sprint" in ended.stdout
+    assert odd.name in ended.stderr
     assert reason in ended.stderr

@@ -13,7 +13,7 @@ from sprint_platform.cli.terminal import Problems, problems
 from sprint_platform.core.errors import SprintError
 from sprint_platform.core.matrix_threads import limit_matrix_threads
 from sprint_platform.core.project import PROJECT, find_project
-from sprint_platform.core.settings import variable
+from sprint_platform.core.settings import SettingsError, variable
 from sprint_platform.core.signals import Stopped, stopped_by_signals
 from sprint_platform.core.whole_file import whole_file
 from sprint_platform.places import dagster_config, dagster_home
@@ -68,10 +68,13 @@ def prepare_environment() -> None:
         return
     # for processes that are started in other folders
     os.environ[PROJECT] = str(project)
-    home = dagster_home()
-    os.environ[variable("dagster_home")] = str(home)
-    home.mkdir(parents=True, exist_ok=True)
-    instance = home / "dagster.yaml"
-    if not instance.exists():
-        with whole_file(instance) as temporary:
-            temporary.write_bytes(dagster_config().read_bytes())
+    home, name = dagster_home(), variable("dagster_home")
+    os.environ[name] = str(home)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        instance = home / "dagster.yaml"
+        if not instance.exists():
+            with whole_file(instance) as temporary:
+                temporary.write_bytes(dagster_config().read_bytes())
+    except OSError as error:
+        raise SettingsError(f"{name} is '{home}': {error.strerror}") from error

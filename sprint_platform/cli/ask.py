@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from sprint_platform.cli.options import TitleOption, read_day
@@ -104,7 +105,7 @@ def _cell(column: str, value: Any) -> str:
         return str(value)[:7] if column == "year_month" else str(value)
     if isinstance(value, float | Decimal):
         return f"{value:,.2f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else escape(str(value))
 
 
 def _read_player(value: str) -> UUID:

@@ -60,6 +60,7 @@ def _print_answers(game: Title) -> None:
             for column in result.description:
                 answer.add_column(column[0].replace("_", " "), justify="right")
             for row in result.fetchall():
-                answer.add_row(*(f"{v:,g}" if isinstance(v, float) else str(v) for v in row))
+                cells = (f"{v:,g}" if isinstance(v, float) else escape(str(v)) for v in row)
+                answer.add_row(*cells)
             out.print()
             out.print(answer)

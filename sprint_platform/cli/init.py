@@ -19,8 +19,9 @@ import yaml
 from rich.markup import escape
 
 from sprint_platform.cli.terminal import Stop, out
+from sprint_platform.core.project import folder_at
 from sprint_platform.core.whole_file import temporary_beside
-from sprint_platform.places import dagster_config
+from sprint_platform.places import dagster_config, refuse_for_database
 from sprint_platform.title import RESERVED_NAMES, Title, title_names
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "new_project"
@@ -31,7 +32,7 @@ PLACEHOLDER = "mygame"
 # Dagster reads .env in the folder that it is started from, and puts it above what is exported:
 # hence NAME=${NAME:-value}.
 ENV_FILE = """\
-DAGSTER_HOME=${{DAGSTER_HOME:-{home}}}
+DAGSTER_HOME="${{DAGSTER_HOME:-{home}}}"
 OPENBLAS_NUM_THREADS=${{OPENBLAS_NUM_THREADS:-1}}
 """
 
@@ -44,7 +45,7 @@ def init(
     ] = None,
 ) -> None:
     """Make a project of your own: a title, its data and Dagster's home in one folder."""
-    folder = folder.expanduser().resolve()
+    folder = _checked_folder(folder)
     try:
         if folder.exists() and any(path.name != ".git" for path in folder.iterdir()):
             raise Stop(f"{folder} is there and not empty: name a new folder")
@@ -90,9 +91,21 @@ def write_project(folder: Path, name: str, home: Path) -> None:
         relative = source.relative_to(TEMPLATE).as_posix().replace(PLACEHOLDER, name)
         _write(folder / relative, text)
     _write(folder / "titles" / f"{name}.yaml", _title_like_sprint(name))
-    _write(folder / ".env", ENV_FILE.format(home=home))
+    quoted = str(home).replace('"', '\\"')
+    _write(folder / ".env", ENV_FILE.format(home=quoted))
     _write(folder / home.name / "dagster.yaml", dagster_config().read_text(encoding="utf-8"))
     (folder / "data").mkdir()
+
+
+def _checked_folder(folder: Path) -> Path:
+    """The absolute path. Raises ProjectError or Stop for a folder that no project can have."""
+    folder = folder_at(folder, "the folder")
+    refuse_for_database(folder / "data")
+    # in a value of .env a brace ends what is meant where nothing is exported
+    for letter in "}\n\r":
+        if letter in str(folder):
+            raise Stop(f"{folder} has {letter!r} in its name, which .env cannot: name another")
+    return folder
 
 
 def _checked_name(name: str) -> str:

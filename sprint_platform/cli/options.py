@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sprint_platform.cli.terminal import Stop
+from sprint_platform.core.window import EARLIEST, LATEST
 from sprint_platform.title import Title
 
 TitleOption = Annotated[str, typer.Option("--title", help="Which title (see `sprint titles`).")]
@@ -44,6 +45,9 @@ def read_days(
 def read_day(option: str, value: str) -> date:
     """The option's value as a day. Raises Stop, which names the option, where it is none."""
     try:
-        return date.fromisoformat(value)
+        day = date.fromisoformat(value)
     except ValueError as error:
         raise Stop(f"{option} is a day such as 2025-01-31, not '{value}'") from error
+    if not EARLIEST <= day <= LATEST:
+        raise Stop(f"{option} is a day from {EARLIEST} to {LATEST}, not {day}")
+    return day

@@ -5,15 +5,27 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
-from sprint_platform.core.errors import SprintError
+from sprint_platform.core.errors import SprintError, printable
 from sprint_platform.core.project import how_to_install
 
-out = Console()
-problems = Console(stderr=True)
+
+class _Console(Console):
+    """Writes what a terminal would obey, in a value that others wrote, as its escape."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        lines = (printable(line) for line in text.split("\n"))
+        return super().render_str("\n".join(lines), **options)
+
+
+# a folder may be called :bomb:
+out = _Console(emoji=False)
+problems = _Console(stderr=True, emoji=False)
 
 
 class Problems(logging.Handler):

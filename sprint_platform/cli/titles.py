@@ -39,7 +39,7 @@ def titles() -> None:
         )
     out.print(table)
     for line in wrong:
-        problems.print(f"[yellow]left out[/] {line}", highlight=False, soft_wrap=True)
+        problems.print(f"[yellow]left out[/] {escape(line)}", highlight=False, soft_wrap=True)
 
 
 def _title_file(name: str) -> Path:

@@ -56,7 +56,8 @@ def ui(
     out.print(f"Dagster's UI is starting; its log: {escape(str(path))}", soft_wrap=True)
     with path.open("w", encoding="utf-8") as log:
         # a process group of its own: Ctrl-C reaches this process alone, which then ends the group
-        services = subprocess.Popen(
+        # nothing that a person typed is in the command but a number, and no shell reads it
+        services = subprocess.Popen(  # nosec B603
             command,
             # not the project's root: Dagster would export the .env there over the environment
             cwd=dagster_home(),

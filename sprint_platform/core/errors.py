@@ -15,6 +15,20 @@ class SprintError(Exception):
     a bug, and keeps its stack trace.
     """
 
+    def __str__(self) -> str:
+        # it names values that others wrote: line breaks, and what a terminal would obey
+        return printable(super().__str__())
+
+
+def printable(text: str) -> str:
+    """The text with everything that is not printable written as its escape."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )
+
 
 def one_line(error: object, letters: int = 600) -> str:
     """An error's text without its line breaks, at most so many letters."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from stat import S_ISDIR
 
 from sprint_platform.core.errors import SprintError
 
@@ -34,7 +37,7 @@ def find_project() -> Path | None:
     made, else the checkout. None where the package was installed and none of these is there.
     Raises ProjectError where ``SPRINT_PROJECT`` names no folder."""
     if named := os.environ.get(PROJECT):
-        folder = Path(named).expanduser().resolve()
+        folder = folder_at(Path(named), PROJECT)
         if not folder.is_dir():
             raise ProjectError(f"{PROJECT} names {folder}, which is not a folder")
         return folder
@@ -71,6 +74,26 @@ def project_root() -> Path:
             f" `sprint init FOLDER`, or name its folder in {PROJECT}"
         )
     return found
+
+
+def folder_at(path: Path, named: str, base: Callable[[], Path] = Path.cwd) -> Path:
+    """The folder's path without symbolic links and ``~``; a relative one starts at ``base``, and it
+    need not exist. Raises ProjectError, which says what ``named`` it, where no folder can be."""
+    try:
+        path = path.expanduser()
+        path = (path if path.is_absolute() else base() / path).resolve()
+        str(path).encode("utf-8")
+        with suppress(FileNotFoundError, PermissionError):
+            if not S_ISDIR(path.stat().st_mode):
+                raise ValueError("it is not a folder")
+    # nobody's home, a zero byte, bytes that are no text, too long a name, a folder that is gone
+    except (RuntimeError, ValueError, OSError) as error:
+        reason = "it is not UTF-8" if isinstance(error, UnicodeEncodeError) else error
+        shown = str(path)[:200]
+        raise ProjectError(
+            f"{named} is {shown!r}: {getattr(error, 'strerror', None) or reason}"
+        ) from error
+    return path
 
 
 def _is_marked(pyproject: Path) -> bool:

@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -32,7 +34,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sprint_platform.core.errors import SprintError
-from sprint_platform.core.project import find_project, installed_root, project_root
+from sprint_platform.core.project import find_project, folder_at, installed_root, project_root
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -187,10 +189,21 @@ def env_file() -> Path:
 def read_env_file() -> dict[str, str]:
     """The variables in ``.env``, with ``${NAME:-value}`` filled in from the environment. Raises
     SettingsError where the file cannot be read."""
+    path = env_file()
     try:
-        written = dotenv_values(env_file())
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{env_file()} cannot be read: {error}") from None
+        raise SettingsError(f"{path} cannot be read: {error}") from None
+    for statement in parse_stream(StringIO(text)):
+        if statement.error:
+            # not shown: it may hold a password
+            raise SettingsError(
+                f"{path} cannot be read: line {statement.original.line} is not NAME=value; a value"
+                " with a quote in it is quoted by the other one"
+            )
+    written = dotenv_values(stream=StringIO(text))
     return {name: value for name, value in written.items() if value is not None}
 
 
@@ -207,7 +220,7 @@ def winning_over_exported() -> list[str]:
 def _same_value(name: str, exported: str, written: str) -> bool:
     # `sprint` exports Dagster's home itself, as an absolute path
     if name == variable("dagster_home"):
-        return (project_root() / Path(written).expanduser()).resolve() == Path(exported).resolve()
+        return folder_at(Path(written), name, project_root) == Path(exported).resolve()
     return exported == written
 
 

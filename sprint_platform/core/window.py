@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+# No record, title, store or batch has other days: the years of the contracts' times.
+EARLIEST, LATEST = date(1970, 1, 1), date(2100, 12, 31)
+
 
 @dataclass(frozen=True)
 class Window:

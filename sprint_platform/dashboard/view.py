@@ -15,6 +15,7 @@ from uuid import UUID
 
 import duckdb
 
+from sprint_platform.core.window import EARLIEST, LATEST
 from sprint_platform.dashboard.published import (
     NothingPublished,
     PublishedTitle,
@@ -28,8 +29,6 @@ T = TypeVar("T")
 DAYS_SHOWN = 90
 # With so many published days or more, half of them are left for the period before.
 DAYS_TO_COMPARE = 28
-# No title has days outside these years; Python's dates still have the period before them.
-YEARS = range(1970, 2200)
 
 
 @dataclass(frozen=True)
@@ -141,10 +140,11 @@ def _days(
 
 
 def _day(value: str) -> date:
-    """The value as a day. Raises ValueError where it is none, or not within ``YEARS``."""
+    """The value as a day. Raises ValueError where it is none, or none that a title can have: of
+    those, Python's dates still have the period before them."""
     day = date.fromisoformat(value)
-    if day.year not in YEARS:
-        raise ValueError(f"{day} is not in the years {YEARS[0]} to {YEARS[-1]}")
+    if not EARLIEST <= day <= LATEST:
+        raise ValueError(f"{day} is not a day from {EARLIEST} to {LATEST}")
     return day
 
 

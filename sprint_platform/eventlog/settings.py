@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from sprint_platform.core.settings import filled_in
+from sprint_platform.core.window import EARLIEST, LATEST
 
 LAST_BATCH = 999
 # The first batch's days; every further batch has as many, after those of the one before it.
@@ -45,8 +46,8 @@ class BatchSettings(BaseModel):
     max_sessions: int = Field(default=25, ge=1, le=1000)
     game_version: str = Field(default="1.0.3", pattern=r"^[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}$")
     seed: int = Field(default=42, ge=0, lt=2**63)
-    start: date = FIRST_DAY
-    end: date = LAST_DAY
+    start: date = Field(default=FIRST_DAY, ge=EARLIEST, le=LATEST)
+    end: date = Field(default=LAST_DAY, ge=EARLIEST, le=LATEST)
     numbered_from: tuple[PositiveInt, PositiveInt, NonNegativeInt] | None = None
 
     @model_validator(mode="before")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from sprint_platform.core.errors import printable
 from sprint_platform.places import data_dir
 from sprint_platform.title import FILE_FORMATS, LANDABLE, Mapping, Title
 
@@ -24,7 +25,7 @@ class FileRefused(Exception):
 
     def __init__(self, code: str, detail: str) -> None:
         self.code = code
-        self.detail = one_line(detail)
+        self.detail = printable(detail)
         super().__init__(f"{code}: {self.detail}")
 
 
@@ -71,7 +72,7 @@ def discover(title: Title) -> list[Found]:
             status = path.lstat()
         except OSError:  # it was removed meanwhile
             return
-        name = printable(path.relative_to(root).as_posix())
+        name = printable_name(path.relative_to(root).as_posix())
         times = (status.st_mtime_ns, status.st_ctime_ns)
         found.append(Found(dataset, path, name, status.st_size, *times, refusal, settings.mapping))
 
@@ -103,12 +104,12 @@ def discover(title: Title) -> list[Found]:
     for entry in entries:
         path = root / entry.name
         if entry.is_symlink():
-            add(printable(entry.name), path, _symlink())
+            add(printable_name(entry.name), path, _symlink())
         elif not entry.is_dir(follow_symlinks=False):
             where = ", ".join(f"{dataset}/" for dataset in settings.datasets)
             add("", path, FileRefused("unknown_dataset", f"deliver it into one of {where}"))
         elif entry.name not in settings.datasets:
-            add(printable(entry.name), path, _unknown_dataset(entry.name, settings.datasets))
+            add(printable_name(entry.name), path, _unknown_dataset(entry.name, settings.datasets))
         else:
             walk(entry.name, path)
     return sorted(found, key=lambda file: file.name)
@@ -148,20 +149,10 @@ def _formats(name: str) -> tuple[str, str]:
     return (last, compression) if stem and last in FILE_FORMATS else ("", compression)
 
 
-def printable(name: str) -> str:
+def printable_name(name: str) -> str:
     """Any file's name as text that can be printed and stored; different names stay different."""
     raw = os.fsencode(name).replace(b"\\", b"\\\\")
-    return one_line(raw.decode("utf-8", "backslashreplace"))
-
-
-def one_line(text: str) -> str:
-    """The text with everything that is not printable written as its escape."""
-    if text.isprintable():
-        return text
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
-        for letter in text
-    )
+    return printable(raw.decode("utf-8", "backslashreplace"))
 
 
 def unreadable(error: Exception) -> FileRefused:

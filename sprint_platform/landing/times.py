@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from sprint_platform.core.window import EARLIEST, LATEST
+
 Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 MICROSECONDS_PER = {"s": 1_000_000, "ms": 1_000, "us": 1}
-# Years 1970 … 2100.
-END = (date(2101, 1, 1) - date(1970, 1, 1)).days * 86_400 * 1_000_000
+END = ((LATEST - EARLIEST).days + 1) * 86_400 * 1_000_000
 # Years 0 … 9999 as days since 1970: the first day of each month, and the month after the last.
 _MONTH_STARTS = np.concatenate(
     [

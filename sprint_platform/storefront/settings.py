@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sprint_platform.core.settings import SettingsError, filled_in, settings, variable
+from sprint_platform.core.window import EARLIEST, LATEST
 
 # Raise it when the same settings give other records.
 GENERATION_VERSION = 1
@@ -42,7 +43,7 @@ class StoreSettings(BaseModel):
     orders: int = Field(ge=1, le=200_000_000)
     days: int = Field(ge=1, le=3660)
     seed: int = Field(default=42, ge=0, lt=2**63)
-    start: date = FIRST_DAY
+    start: date = Field(default=FIRST_DAY, ge=EARLIEST, le=LATEST)
     title: str = Field(default="sprint", pattern=r"^[a-z0-9_]*$")
     batch_size: int = Field(default=50_000, ge=100, le=10_000_000)
 

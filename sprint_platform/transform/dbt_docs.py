@@ -39,7 +39,7 @@ def dbt_docs_page(title: Title) -> str:
         environment = {
             **dbt_environment(title, None),
             "SPRINT_DATA_DIR": folder,
-            "SPRINT_DUCKDB_TEMP": f"{folder}/tmp",
+            "SPRINT_DUCKDB_TEMP": str(Path(folder) / "tmp"),
             "SPRINT_STORE_TITLE": title.name,
         }
         target = Path(folder) / "target"

@@ -29,8 +29,9 @@ PERIODS = (
 NOTES = (
     "loaded_partitions", "loaded_batches", "built_from", "built_periods", "database_identity",
 )  # fmt: skip
-# Columns that differ between two histories of the same content.
-OF_A_HISTORY = {"invocation", "landing", "modified_ns", "changed_ns"}
+# Columns that differ between two histories of the same content; a register's change is written to
+# its partition after the register is committed, and the partitions themselves are compared.
+OF_A_HISTORY = {"invocation", "landing", "modified_ns", "changed_ns", "written"}
 # Files of a run's own, which no reader opens.
 NOT_CONTENT = re.compile(r"data/dbt/|home/|tmp/|\.lock$")
 _VARYING = re.compile(r"[0-9a-f]{8,}|\d+")

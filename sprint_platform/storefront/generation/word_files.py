@@ -16,7 +16,8 @@ def read_words(name: str, shape: type[T]) -> T:
 
     Raises pydantic's ValidationError where the file is of another shape.
     """
-    path = Path(__file__).parent / "words" / f"{name}.yaml"
-    # ten times as fast as SafeLoader, but not in every build of PyYAML
+    text = (Path(__file__).parent / "words" / f"{name}.yaml").read_bytes()
+    # ten times as fast as SafeLoader and as safe, but not in every build of PyYAML
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return TypeAdapter(shape).validate_python(yaml.load(path.read_bytes(), loader))
+    words = yaml.load(text, loader)  # nosec B506
+    return TypeAdapter(shape).validate_python(words)
