@@ -4,6 +4,7 @@ original, and whatever of ours opens it writes it anew."""
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import threading
 from contextlib import chdir
@@ -161,3 +162,18 @@ def test_readers_that_need_the_disk_do_not_disturb_each_other(
         reader.join()
     assert found == [[(4_000_000, 3_999_999)]] * 2
     assert not [path for path in original.iterdir() if ".tmp" in path.name]
+
+
+def test_a_disk_without_room_for_the_views_leaves_those_that_are_there(
+    original: Path, sprint: World
+) -> None:
+    write(sprint, 20)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # DuckDB's log of the views is smaller, its file is larger
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16 << 10, limits[1]))
+    try:
+        with pytest.raises(duckdb.Error):
+            publish_views()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert read(original / "published" / "sprint.duckdb") == 10

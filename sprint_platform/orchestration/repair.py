@@ -20,6 +20,7 @@ import duckdb
 from sprint_platform.core.errors import SprintError
 from sprint_platform.core.locks import hold
 from sprint_platform.core.settings import variable
+from sprint_platform.core.whole_file import whole_file
 from sprint_platform.core.window import described, ranges
 from sprint_platform.domain import outside_domains
 from sprint_platform.engines.database_identity import OtherDatabaseError, begin_anew, note_path
@@ -134,7 +135,8 @@ def rebuild(say: Say) -> Path | None:
             raise RepairError(
                 f"{database_path()} was written to meanwhile: stop schedules, and repair again"
             )
-        _whole().write_text(published)
+        with whole_file(_whole()) as temporary:
+            temporary.write_text(published)
     say("putting the new database in place")
     with hold(warehouse_lock(), "sprint repair"):
         return _put_in_place()

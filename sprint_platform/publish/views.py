@@ -106,6 +106,8 @@ def publish_views(without: str | None = None) -> None:
                 _mart_view(con, mart, marts.get(mart.name), here)
         for folder in sorted((data_dir() / "raw").glob("*")):
             _heartbeat_view(con, title_ledger(folder.name), here)
+        # closing the file would not say that the disk is full, and leave the views in its log
+        con.execute("checkpoint")
 
 
 def _guard(con: duckdb.DuckDBPyConnection, temporary: str) -> str:

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,11 +29,10 @@ PERIODS = (
 NOTES = (
     "loaded_partitions", "loaded_batches", "built_from", "built_periods", "database_identity",
 )  # fmt: skip
-# Columns that differ between two histories of the same content; a register's change is written to
-# its partition after the register is committed, and the partitions themselves are compared.
-OF_A_HISTORY = {"invocation", "landing", "modified_ns", "changed_ns", "written"}
-# Files of a run's own, which no reader opens.
-NOT_CONTENT = re.compile(r"data/dbt/|home/|tmp/|\.lock$")
+# Columns that differ between two histories of the same content.
+OF_A_HISTORY = {"invocation", "landing", "modified_ns", "changed_ns", "ingested_at"}
+# Files of a run's own, which no reader opens, and a line for each landing.
+NOT_CONTENT = re.compile(r"data/dbt/|home/|tmp/|\.lock$|landed/[^/]*/landings/")
 _VARYING = re.compile(r"[0-9a-f]{8,}|\d+")
 
 # What content is of: "files", "table", "published", "view", "register" or "file"; its name; and
@@ -72,40 +71,38 @@ def found_in(project: Path, scratch: Path) -> Found:
     return found
 
 
-def between(old: Found, new: Found, now: Found) -> list[str]:
-    """A line for each partition that holds neither the old nor the new rows, and for each note that
-    says other than its partition holds; ``now`` is what was found after a kill or an error."""
+def between(states: Sequence[Found], now: Found) -> list[str]:
+    """A line for each partition whose rows are of none of the states, and for each note that says
+    other than its partition holds. ``states`` are what an undisturbed run found and left after each
+    command, in this order; ``now`` is what was found after a kill or an error."""
     lines = list(now.wrong)
-    states: dict[Key, str] = {}
-    for key in sorted(old.content.keys() | new.content.keys() | now.content.keys()):
-        before, after, held = (of.content.get(key) for of in (old, new, now))
-        if held not in (before, after):
-            what = "is gone" if held is None else "holds neither the old rows nor the new ones"
-            lines.append(f"{' '.join(key)} {what}")
-        elif before != after:
-            states[key] = "new" if held == after else "old"
+    held: dict[Key, set[int]] = {}
     # one run replaces all of a table's periods in one transaction, and all tables of a register
-    wholes: dict[tuple[str, str], set[str]] = {}
-    for (kind, name, _), state in states.items():
+    wholes: dict[tuple[str, str], set[int]] = {}
+    for key in sorted(now.content.keys() | {key for state in states for key in state.content}):
+        content = now.content.get(key)
+        of = {n for n, state in enumerate(states) if state.content.get(key) == content}
+        if not of:
+            what = "is gone" if content is None else "holds neither the old rows nor the new ones"
+            lines.append(f"{' '.join(key)} {what}")
+            continue
+        held[key] = of
+        kind, name, _ = key
         if kind in ("table", "register"):
-            wholes.setdefault((kind, name), set()).add(state)
-    mixed = [" ".join(whole) for whole, found in wholes.items() if len(found) > 1]
+            wholes[kind, name] = wholes.get((kind, name), of) & of
+    mixed = [" ".join(whole) for whole, of in wholes.items() if not of]
     lines += [f"{whole} is new in some parts and old in others" for whole in sorted(mixed)]
     for (key, what), note in sorted(now.notes.items()):
-        before, after = old.notes.get((key, what)), new.notes.get((key, what))
         kind, name, period = key
-        holds = {states.get(key)}
-        if kind == "table" and not period:
-            holds = wholes.get((kind, name), set())
+        of_table = kind == "table" and not period
+        holds = (wholes.get((kind, name)) if of_table else held.get(key)) or set()
+        noted = [state.notes.get((key, what)) for state in states]
         if what == "published":
             # a stamp is of one run; the file may be newer than its stamp, never older
-            if note != before and holds == {"old"}:
+            if holds == {0} and note != noted[0]:
                 lines.append(f"{' '.join(key)} holds the old rows, its stamp is of new ones")
-        elif before != after and note in (before, after):
-            says = "new" if note == after else "old"
-            if holds & {"old", "new"} and says not in holds:
-                line = f"its note ({what}) is of the {says} rows, it holds the others"
-                lines.append(f"{' '.join(key)}: {line}")
+        elif note in noted and holds and not any(noted[n] == note for n in holds):
+            lines.append(f"{' '.join(key)}: its note ({what}) is of other rows than it holds")
     return lines
 
 
@@ -247,6 +244,8 @@ def _notes(
     ).fetchall():
         if table := next((at[name] for name in _names_of(dataset) if name in at), None):
             found.notes[("table", table, when), "loaded"] = digest
+    # a view of a model may have the name of the table that it is over
+    at = {name: table for name, table in at.items() if not table.startswith(f"{schema}.")}
     for model, digest in con.execute(
         "select model, md5(string_agg(concat_ws(' ', dataset, period, digest, definition), ','"
         f" order by dataset, period)) from {schema}.built_from group by model"
@@ -277,9 +276,17 @@ def _domain(schema: str) -> str:
 def _register(con: duckdb.DuckDBPyConnection, path: Path, found: Found) -> None:
     title = path.parent.name
     for schema, table in _tables(con):
-        if table not in ("identity", "landings"):
+        if table == "changes":
+            # a partition is written after the register is committed, or restored by a later landing
+            lines = (
+                "select concat_ws(' ', dataset, day, arg_max(digest, landing)) as line"
+                f" from {schema}.{table} group by dataset, day"
+            )
+        elif table in ("identity", "landings"):
+            continue
+        else:
             lines = f"select {_line_of(con, f'{schema}.{table}')} from {schema}.{table} as t"
-            found.content["register", title, table] = _digest(con, lines)
+        found.content["register", title, table] = _digest(con, lines)
     unequal = con.execute(
         "select any_value(dataset), sum(read_of), sum(became) from ("
         " select file_no, dataset, rows_read as read_of, rejected as became from file_records"

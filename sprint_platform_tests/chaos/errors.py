@@ -81,7 +81,7 @@ def judge(prepared: Prepared, disturbed: Disturbed, now: check.Found) -> list[st
     if any(line.startswith(("Traceback (most", '  File "')) for line in lines):
         return [f"a stack trace: {lines[-1].strip()[:160]}"]
     if ended.code == 0:
-        unlike = check.differences(prepared.new, now)
+        unlike = check.differences(prepared.states[-1], now)
         return [f"it ends with 0, and {line}" for line in unlike[:3]]
     if not lines or not lines[-1].startswith("error: "):
         return [f"the last line is not the error: {lines[-1] if lines else 'there is none'}"]

@@ -12,32 +12,39 @@ from sprint_platform_tests.chaos.place import Place
 from sprint_platform_tests.chaos.report import Report
 from sprint_platform_tests.chaos.sweep import Case, Disturbed, Prepared, at_a_moment, at_a_point
 
-MOMENTS = 200
+# Of each scenario.
+MOMENTS = 20
+# Of the writes on one kind of file; the other calls are swept one and all.
+TEARS = 2
+# Scenarios that take less than this are swept first.
+CHEAP_SECONDS = 2.0
 
 
 def plan(prepared: Sequence[Prepared], seed: int) -> Iterator[Case]:
-    """Every point, in the order in which they are swept: one of each kind of call, file and
-    scenario; then the random moments; then the others, again one of each kind at a time."""
-    strata = []
+    """Every point, in the order in which they are swept: those of cheap scenarios; then one of each
+    kind of call, file and scenario, among the random moments; then the others, again one of each
+    kind at a time."""
+    cheap, others = [], []
     for one in prepared:
         name = one.scenario.name
         for (call, files), numbers in sorted(one.calls.items()):
-            if call != "read":
-                how = "tear" if call == "write" else "kill"
-                order = random.Random(f"{seed} {name} {call} {files}")
-                shuffled = order.sample(numbers, len(numbers))
-                strata.append([Case(name, how, Point(call, files, n)) for n in shuffled])
+            if call == "read":
+                continue
+            how, most = ("tear", TEARS) if call == "write" else ("kill", len(numbers))
+            order = random.Random(f"{seed} {name} {call} {files}")
+            shuffled = order.sample(numbers, min(most, len(numbers)))
+            cases = [Case(name, how, Point(call, files, n)) for n in shuffled]
+            (cheap if one.seconds < CHEAP_SECONDS else others).append(cases)
+    yield from (case for cases in cheap for case in cases)
     moments = []
-    for number in range(MOMENTS if prepared else 0):
-        name = prepared[number % len(prepared)].scenario.name
-        moment = random.Random(f"{seed} moment {number}").random()
-        moments.append(Case(name, "moment", moment=round(moment, 4)))
-    for turn in range(max((len(cases) for cases in strata), default=0)):
-        cases = [of[turn] for of in strata if turn < len(of)]
+    for one in prepared:
+        chance = random.Random(f"{seed} {one.scenario.name} moments")
+        for _ in range(MOMENTS):
+            moments.append(Case(one.scenario.name, "moment", moment=round(chance.random(), 4)))
+    for turn in range(max((len(cases) for cases in others), default=0)):
+        cases = [of[turn] for of in others if turn < len(of)] + (moments if turn == 0 else [])
         random.Random(f"{seed} {turn}").shuffle(cases)
         yield from cases
-        if turn == 0:
-            yield from moments
 
 
 def disturb(place: Place, prepared: Prepared, case: Case) -> Disturbed:
@@ -62,9 +69,10 @@ def run(seed: int, minutes: float, report: Report) -> int:
         "Each command ran in a process that had everything imported, over a title of 30 players, 30"
         " players of the event log and 40 customers of the store, and was killed (SIGKILL) right"
         " before a file call: an open for writing, a rename, an unlink, an fsync (a commit of"
-        " DuckDB's or SQLite's is one), a truncation or a new folder; of a write, half was done"
-        " first. The calls were counted in an undisturbed run, by a preloaded library that sees"
-        " those of DuckDB, SQLite and Arrow too."
+        " DuckDB's or SQLite's is one), a truncation or a new folder. Of the writes on each kind of"
+        f" file {TEARS} were torn: half was written, then it was killed. The calls were counted in"
+        " an undisturbed run, by a preloaded library that sees those of DuckDB, SQLite and Arrow,"
+        " too."
     )
     report(
         "After each: the database opens; every partition of files, of tables and of what is"

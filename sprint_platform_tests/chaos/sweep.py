@@ -8,10 +8,9 @@ import shutil
 import subprocess
 import sys
 import time
-import zlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,10 @@ from sprint_platform_tests.chaos.scenarios import SCENARIOS, SHORT, Scenario, ru
 
 @dataclass(frozen=True)
 class Asked:
-    """What a process is asked for. ``part`` is the module that plans, disturbs and judges; the
-    process sweeps ``share`` of ``shares``; each case is added to the file ``notes``. It ends at the
-    time ``until`` (Unix); ``only`` is the name of the one case to sweep. After each ``chain`` cases
-    the commands are run undisturbed, and a fresh folder is taken. ``graph`` is a data folder's
-    `dbt/graph` where it was parsed already."""
+    """What a process is asked for. ``part`` is the module that plans, disturbs and judges; each
+    case is added to the file ``notes``. It ends at the time ``until`` (Unix); ``only`` is the name
+    of the one case to sweep. After each ``chain`` cases the commands are run undisturbed, and a
+    fresh folder is taken. ``graph`` is a data folder's `dbt/graph` where it was parsed already."""
 
     part: str
     seed: int
@@ -37,8 +35,6 @@ class Asked:
     folder: str
     scenarios: tuple[str, ...]
     until: float
-    share: int = 0
-    shares: int = 1
     chain: int = 1
     graph: str | None = None
     only: str | None = None
@@ -60,12 +56,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A scenario's folder before and after an undisturbed run; ``calls`` are that run's calls, by
-    kind and by the pattern of their files; ``folders`` are there before it, ``bytes`` after it."""
+    """A scenario's folder before an undisturbed run and after each of its commands (``states``);
+    ``calls`` are that run's calls, by kind and by the pattern of their files; ``folders`` are there
+    before it, ``bytes`` after it."""
 
     scenario: Scenario
-    old: check.Found
-    new: check.Found
+    states: tuple[check.Found, ...]
     files: Counter[str]
     folders: frozenset[str]
     bytes: int
@@ -116,8 +112,15 @@ def prepare(place: Place, scenario: Scenario) -> Prepared:
         shutil.copytree(place.data / "dbt" / "graph", graph)
         forks.parse_with_dbt(shutil.copytree(graph / "target", place.scratch / "target"))
     place.store(scenario.name)
-    old = found(place)
     folders = frozenset(str(path.relative_to(place.work)) for path in place.work.rglob("*"))
+    states = [found(place)]
+    for number in range(1, len(scenario.commands)):
+        place.restore(scenario.name)
+        first = replace(scenario, commands=scenario.commands[:number])
+        _must(
+            forks.forked(run(first), place.scratch / "undisturbed.log"), f"{scenario.name}, first"
+        )
+        states.append(found(place))
     place.restore(scenario.name)
     log, modules = place.scratch / "calls", place.scratch / "modules"
     log.unlink(missing_ok=True)
@@ -130,13 +133,12 @@ def prepare(place: Place, scenario: Scenario) -> Prepared:
     ended = forks.forked(listed, place.scratch / "undisturbed.log")
     _must(ended, f"{scenario.name}, undisturbed")
     forks.import_everything(modules.read_text().splitlines())
-    new = found(place)
-    if wrong := [*old.wrong, *new.wrong]:
+    states.append(found(place))
+    if wrong := [line for state in states for line in state.wrong]:
         raise Broken(f"{scenario.name}, undisturbed: {wrong}")
     return Prepared(
         scenario,
-        old,
-        new,
+        tuple(states),
         check.files_of(place.work),
         folders,
         sum(path.stat().st_blocks * 512 for path in place.work.rglob("*")),
@@ -186,17 +188,12 @@ def after(place: Place, prepared: Prepared) -> list[str]:
         lines = ended.output.strip().splitlines() or ["no output"]
         return [f"the next run ends with {ended.code}: {lines[-1]}"]
     left = check.left_over(prepared.files, check.files_of(place.work))
-    return [*check.differences(prepared.new, found(place)), *left]
+    return [*check.differences(prepared.states[-1], found(place)), *left]
 
 
 def found(place: Place) -> check.Found:
     """What the project holds, read in a fork."""
     return forks.answer_of(lambda: check.found_in(place.work, place.scratch), place.scratch)
-
-
-def mine(case: Case, share: int, shares: int) -> bool:
-    """Whether the case is of this share: by its name, as two processes may count differently."""
-    return zlib.crc32(str(case).encode()) % shares == share
 
 
 def main() -> None:
@@ -214,16 +211,9 @@ def main() -> None:
             print(f"{scenario.name} is prepared: {one.seconds:.1f} s undisturbed", flush=True)
     done = {line["case"] for line in noted(notes) if "case" in line}
     cases = list(part.plan(list(prepared.values()), asked.seed))
-    if asked.share == 0:
-        counted = Counter((c.scenario, c.how, c.point.call if c.point else "") for c in cases)
-        note(notes, {"counted": [[*key, number] for key, number in sorted(counted.items())]})
-    wanted = [
-        case
-        for case in cases
-        if asked.only in (None, str(case))
-        and str(case) not in done
-        and mine(case, asked.share, asked.shares)
-    ]
+    counted = Counter((c.scenario, c.how, c.point.call if c.point else "") for c in cases)
+    note(notes, {"counted": [[*key, number] for key, number in sorted(counted.items())]})
+    wanted = [case for case in cases if asked.only in (None, str(case)) and str(case) not in done]
     for number, case in enumerate(wanted):
         if time.time() > asked.until:
             break
@@ -245,7 +235,7 @@ def _swept(part: Any, place: Place, prepared: Prepared, case: Case, ends: bool) 
     began = time.monotonic()
     disturbed = part.disturb(place, prepared, case)
     now = found(place)
-    then = check.between(prepared.old, prepared.new, now)
+    then = check.between(prepared.states, now)
     then += part.judge(prepared, disturbed, now)
     following = after(place, prepared) if ends else []
     return {

@@ -12,7 +12,7 @@ from typing import IO
 from sprint_platform_tests.chaos.file_calls import FILES
 from sprint_platform_tests.chaos.place import memory_folder
 from sprint_platform_tests.chaos.report import SHOWN, Report, by_kind, noted
-from sprint_platform_tests.chaos.scenarios import SCENARIOS
+from sprint_platform_tests.chaos.scenarios import SCENARIOS, SHORT
 from sprint_platform_tests.chaos.sweep import Asked, started
 
 
@@ -20,11 +20,14 @@ def swept(seed: int, minutes: float, report: Report, done: str) -> int:
     """Sweeps the report's part until the minutes are over or all is swept, and adds what was found
     to the page; returns how many kinds of findings there are. ``done`` is the past participle of
     what was done to a command."""
-    shares, scenarios = min(2, os.cpu_count() or 1), [scenario.name for scenario in SCENARIOS]
+    shares = min(2, os.cpu_count() or 1)
+    scenarios = [scenario.name for scenario in (*SHORT, *SCENARIOS)]
     if report.only:
         shares, scenarios = 1, [report.only.split()[0]]
     until = time.time() + minutes * 60
     with tempfile.TemporaryDirectory(prefix="chaos.", dir=memory_folder()) as folder:
+        # some commands are run as another user
+        os.chmod(folder, 0o755)
         processes = [
             started(
                 Asked(
@@ -33,9 +36,7 @@ def swept(seed: int, minutes: float, report: Report, done: str) -> int:
                     notes=str(report.notes),
                     folder=f"{folder}/{share}",
                     until=until,
-                    share=share,
-                    shares=shares,
-                    scenarios=tuple(scenarios),
+                    scenarios=tuple(scenarios[share::shares]),
                     only=report.only,
                 )
             )
@@ -59,24 +60,21 @@ def swept(seed: int, minutes: float, report: Report, done: str) -> int:
 def _sum_up(report: Report, done: str) -> int:
     lines = noted(report.notes)
     swept = {line["case"]: line for line in lines if "case" in line}
-    counted = next((line["counted"] for line in reversed(lines) if "counted" in line), [])
+    counted = {tuple(key): n for line in lines for *key, n in line.get("counted", ())}
     met = [line for line in swept.values() if line["met"] is not None]
-    total = sum(number for *_, number in counted)
     report(
-        f"**Swept {len(swept):,} of {total:,}**; {len(met):,} met their point (where two threads"
-        " race, a call may come in another order, or not at all)."
+        f"**Swept {len(swept):,} of {sum(counted.values()):,}**; {len(met):,} met their point"
+        " (where two threads race, a call may come in another order, or not at all)."
     )
-    what = {scenario.name: scenario.what for scenario in SCENARIOS}
-    kinds = sorted({(scenario, how, call) for scenario, how, call, _ in counted})
-    numbers = {(scenario, how, call): number for scenario, how, call, number in counted}
+    what = {scenario.name: scenario.what for scenario in (*SHORT, *SCENARIOS)}
     done_of = Counter((line["scenario"], line["how"], line["call"]) for line in met)
-    for name in dict.fromkeys(scenario for scenario, *_ in kinds):
+    for name in (name for name in what if any(kind[0] == name for kind in counted)):
         report(f"## {name}: {what[name]}")
         report.table(
             ("how", "call", "counted", "met"),
             [
-                (kind[1], kind[2] or "-", f"{numbers[kind]:,}", f"{done_of[kind]:,}")
-                for kind in kinds
+                (kind[1], kind[2] or "-", f"{number:,}", f"{done_of[kind]:,}")
+                for kind, number in sorted(counted.items())
                 if kind[0] == name
             ],
         )
