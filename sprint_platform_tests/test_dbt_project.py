@@ -21,6 +21,7 @@ from sprint_platform.eventlog.warehouse import in_duckdb
 from sprint_platform.places import dbt_project_dir
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.transform.dbt_manifest import graph_manifest
+from sprint_platform.transform.dbt_runner import dbt_result, project_environment
 from sprint_platform_tests.dbt_runs import OTHER_DOMAINS, DbtWarehouse, landed_title
 from sprint_platform_tests.game_records import PLAYERS, Records, add_random_day, known_players
 
@@ -368,6 +369,19 @@ def test_a_wrong_window_is_refused(
     assert not run.success
     assert reason in run.messages["player_activity_daily"]
     assert warehouse.rows("sprint_mart.player_activity_daily") == before
+
+
+def test_a_log_on_a_full_disk_is_no_stack_trace(
+    data_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "dbt.log").symlink_to("/dev/full")
+    parse = ["--quiet", "parse", "--project-dir", str(dbt_project_dir())]
+    folders = ["--target-path", str(tmp_path), "--log-path", str(logs)]
+    result = dbt_result([*parse, *folders], project_environment())
+    assert result.success
+    assert "Logging error" not in capsys.readouterr().err
 
 
 def test_rows_outside_the_window_are_refused(warehouse: DbtWarehouse, tmp_path: Path) -> None:

@@ -329,7 +329,7 @@ def test_too_little_memory_names_the_setting(
     assert "\n" not in line
 
 
-def test_a_folder_that_may_not_be_written_is_one_line(data_folder: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_one_line(data_folder: Path) -> None:
     for error in (
         PermissionError(13, "Permission denied", str(data_folder / "raw")),
         OSError(30, "Read-only file system", str(data_folder / "raw")),
@@ -339,5 +339,13 @@ def test_a_folder_that_may_not_be_written_is_one_line(data_folder: Path) -> None
         assert line is not None
         assert str(data_folder) in line
         assert line.endswith("see its permissions")
+    for error in (
+        OSError(5, "Input/output error", str(data_folder / "raw")),
+        duckdb.IOException(f'IO Error: Could not write file "{data_folder}": Input/output error'),
+    ):
+        line = remedy(error)
+        assert line is not None
+        assert line.startswith(f"the disk cannot read or write {data_folder}")
+        assert "\n" not in line
     # a file of somebody's is not the database
     assert remedy(IsADirectoryError(21, "Is a directory", "/home/me/out")) is None

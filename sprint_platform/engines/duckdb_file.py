@@ -82,7 +82,7 @@ def remedy(error: object) -> str | None:
     """What to do about an error of the system's, or of DuckDB's (also as dbt words it), that no
     program can mend, in one line; None where the error is another one."""
     text = str(error)
-    if "No space left on device" in text:
+    if "No space left on device" in text or "Disk quota exceeded" in text:
         return (
             f"no space left for {data_dir()}: free some, or set SPRINT_DATA_DIR to a larger disk;"
             " what was there before is unchanged"
@@ -91,6 +91,12 @@ def remedy(error: object) -> str | None:
         return (
             f"DuckDB needs more memory than {settings().duckdb_memory}: set SPRINT_DUCKDB_MEMORY"
             " higher (4GB, say), or run fewer days at once; what was there before is unchanged"
+        )
+    if "Input/output error" in text:
+        named = getattr(error, "filename", None) or data_dir()
+        return (
+            f"the disk cannot read or write {named} ({one_line(text, 160)}): see the system's log;"
+            " what was there before is unchanged"
         )
     if isinstance(error, OSError):
         if error.errno not in (EACCES, EPERM, EROFS):

@@ -6,6 +6,7 @@ dbt itself is imported late, by whoever runs it.
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import threading
@@ -168,7 +169,7 @@ def dbt_result(
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
-    with _environment(environment):
+    with _environment(environment), _silent_logging_errors():
         try:
             # never with manifest=: names would be those of the title it was parsed for
             result = dbtRunner(callbacks=callbacks).invoke(arguments)
@@ -259,6 +260,17 @@ def _interrupt_queries() -> None:
         # a connection that was just closed runs nothing
         with suppress(duckdb.ConnectionException):
             adapter.cancel_open_connections()
+
+
+@contextmanager
+def _silent_logging_errors() -> Iterator[None]:
+    """Where dbt's log cannot be written, a stack trace for each of its lines would hide
+    the line that says why: the disk that is full stops the models, too."""
+    before, logging.raiseExceptions = logging.raiseExceptions, False
+    try:
+        yield
+    finally:
+        logging.raiseExceptions = before
 
 
 @contextmanager

@@ -30,7 +30,7 @@ NOTES = (
     "loaded_partitions", "loaded_batches", "built_from", "built_periods", "database_identity",
 )  # fmt: skip
 # Columns that differ between two histories of the same content.
-OF_A_HISTORY = {"invocation", "landing", "modified_ns", "changed_ns", "ingested_at"}
+OF_A_HISTORY = {"invocation", "landing", "modified_ns", "changed_ns", "ingestion_timestamp"}
 # Files of a run's own, which no reader opens, and a line for each landing.
 NOT_CONTENT = re.compile(r"data/dbt/|home/|tmp/|\.lock$|landed/[^/]*/landings/")
 _VARYING = re.compile(r"[0-9a-f]{8,}|\d+")

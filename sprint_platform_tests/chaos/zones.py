@@ -52,7 +52,7 @@ EVERYTHING = (
     ("storefront", "build"),
 )
 # when, and by which run, something was loaded or built
-OF_A_RUN = {"loaded_at", "ingested_at", "invocation", "published_at"}
+OF_A_RUN = {"loaded_at", "ingestion_timestamp", "invocation", "published_at"}
 
 PROGRAM = """
 import json, os, sys
