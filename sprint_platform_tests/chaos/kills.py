@@ -16,8 +16,6 @@ from sprint_platform_tests.chaos.sweep import Case, Disturbed, Prepared, at_a_mo
 MOMENTS = 20
 # Of the writes on one kind of file; the other calls are swept one and all.
 TEARS = 2
-# Scenarios that take less than this are swept first.
-CHEAP_SECONDS = 2.0
 
 
 def plan(prepared: Sequence[Prepared], seed: int) -> Iterator[Case]:
@@ -34,7 +32,7 @@ def plan(prepared: Sequence[Prepared], seed: int) -> Iterator[Case]:
             order = random.Random(f"{seed} {name} {call} {files}")
             shuffled = order.sample(numbers, min(most, len(numbers)))
             cases = [Case(name, how, Point(call, files, n)) for n in shuffled]
-            (cheap if one.seconds < CHEAP_SECONDS else others).append(cases)
+            (cheap if one.scenario.cheap else others).append(cases)
     yield from (case for cases in cheap for case in cases)
     moments = []
     for one in prepared:
