@@ -142,8 +142,8 @@ MARTS = {
 def declared_columns(model: str) -> dict[str, str]:
     """The columns of a title's model and their types, as dbt's contract of it declares them."""
     (path,) = (dbt_project_dir() / "models" / "title").glob(f"*/{model}.yml")
-    told = yaml.safe_load(path.read_text(encoding="utf-8"))["models"][0]
-    return {column["name"]: column["data_type"] for column in told["columns"]}
+    declared = yaml.safe_load(path.read_text(encoding="utf-8"))["models"][0]
+    return {column["name"]: column["data_type"] for column in declared["columns"]}
 
 
 def relation_of(title: str, table: str) -> str:

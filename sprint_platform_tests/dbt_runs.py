@@ -72,25 +72,25 @@ class DbtWarehouse:
         """Replaces the dataset's rows of these days, as a load would."""
         contract = DATASETS[dataset]
         day_column = contract.partition_column
-        told = [{**row, "day": day} for day, rows in days.items() for row in rows]
+        records = [{**row, "day": day} for day, rows in days.items() for row in rows]
         # uuids go in as text: DuckDB casts them, and Arrow makes none from Python's
         names = [column.name for column in contract.columns]
         arrays = [
-            pa.array([str(row[c.name]) for row in told], pa.string())
+            pa.array([str(row[c.name]) for row in records], pa.string())
             if c.type == "uuid"
-            else pa.array([row[c.name] for row in told], c.arrow_type)
+            else pa.array([row[c.name] for row in records], c.arrow_type)
             for c in contract.columns
         ]
         with self.connect() as con:
-            days_told = pa.array([row["day"] for row in told], pa.date32())
-            con.register("told", pa.table([*arrays, days_told], [*names, "day"]))
+            record_days = pa.array([row["day"] for row in records], pa.date32())
+            con.register("records", pa.table([*arrays, record_days], [*names, "day"]))
             con.executemany(
                 f"delete from {contract.relation(title.name)} where {day_column} = ?",
                 [[day] for day in days],
             )
             con.execute(
                 f"insert into {contract.relation(title.name)} ({', '.join(names)}, {day_column})"
-                " select * from told"
+                " select * from records"
             )
             ledger = title_ledger(title.name).loaded_table
             con.executemany(
@@ -123,12 +123,12 @@ class DbtWarehouse:
         """One dbt invocation for the title; ``window`` is half-open, None is everything."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SPRINT_DATA_DIR", str(self.folder))
-            told = dbt_environment(title, Window(*window) if window else None)
+            variables = dbt_environment(title, Window(*window) if window else None)
         # the test's own records are to pass every test, also those that only a simulator passes
-        told["SPRINT_SOURCE"] = "simulated"
+        variables["SPRINT_SOURCE"] = "simulated"
         # a title's database has no tables of another domain
         titles_own = (*command, "--exclude", *(f"tag:{domain}" for domain in OTHER_DOMAINS))
-        return self.invoke(titles_own, {**told, **(environment or {})}, title.name, project)
+        return self.invoke(titles_own, {**variables, **(environment or {})}, title.name, project)
 
     def invoke(
         self,

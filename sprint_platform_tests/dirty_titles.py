@@ -40,8 +40,8 @@ Row = dict[str, str | None]
 
 def muddy(players: int = 200, landing: Any = None, **faults: Any) -> Title:
     """``sprint`` with that many players and these faults (every fault of a record where none is
-    told)."""
-    told = {**RATES, **faults} if set(faults) <= {"format", *DRIFT} else faults
+    given)."""
+    chosen = {**RATES, **faults} if set(faults) <= {"format", *DRIFT} else faults
     title = title_like(
         "sprint",
         simulation__growth=compound(players, growth=0.02),
@@ -52,7 +52,7 @@ def muddy(players: int = 200, landing: Any = None, **faults: Any) -> Title:
             "whale": {"share": 0.1, "chance": 1.0, "purchases": [2, 5], "price": [10, 50]},
         },
         landing=landing,
-        faults=told,
+        faults=chosen,
     )
     return title.model_copy(update={"name": "muddy"})
 

@@ -33,17 +33,17 @@ Digests = dict[str, dict[str, str]]
 
 def digests() -> Digests:
     """What ``sha256sum`` prints of every file, by batch and table."""
-    told: Digests = {}
+    by_batch: Digests = {}
     for name, settings in BATCHES.items():
         with TemporaryDirectory() as folder:
             written = write_batch(settings, Path(folder))
-            told[name] = {table: file.sha256 for table, file in written.items()}
-    return told
+            by_batch[name] = {table: file.sha256 for table, file in written.items()}
+    return by_batch
 
 
 def main() -> None:
-    told = {"generation_version": GENERATION_VERSION, "sha256": digests()}
-    PATH.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    content = {"generation_version": GENERATION_VERSION, "sha256": digests()}
+    PATH.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(f"wrote {PATH}")
 
 

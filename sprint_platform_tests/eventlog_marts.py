@@ -284,7 +284,7 @@ def _player(raw: Row, sessions: list[Row]) -> Row:
 def _event(raw: Row, sessions: list[Row]) -> Row:
     at = datetime.fromisoformat(raw["event_time"])
     (session,) = [s for s in sessions if s["session_start"] <= at <= s["session_end"]]
-    told = json.loads(raw["properties"])
+    properties = json.loads(raw["properties"])
     return {
         "event_id": raw["event_id"],
         "session_id": session["session_id"],
@@ -294,7 +294,7 @@ def _event(raw: Row, sessions: list[Row]) -> Row:
         "seconds_since_session_start": int((at - session["session_start"]).total_seconds()),
         "platform": raw["platform"].strip().lower(),
         "game_version": raw["game_version"],
-        **{key: told.get(key) for key in PROPERTIES},
+        **{key: properties.get(key) for key in PROPERTIES},
         "load_batch_id": raw["load_batch_id"],
     }
 
@@ -334,7 +334,10 @@ def _funnel_sessions(sessions: list[Row], events_of: dict[Any, list[Row]]) -> li
         sessions, "session_date", "platform", "difficulty"
     ).items():
         names = [{e["event_name"] for e in events_of[s["session_id"]]} for s in of]
-        reached = [sum(set(FUNNEL[: n + 1]) <= told for told in names) for n in range(len(FUNNEL))]
+        reached = [
+            sum(set(FUNNEL[: n + 1]) <= of_session for of_session in names)
+            for n in range(len(FUNNEL))
+        ]
         rows += [
             {
                 "session_date": day,

@@ -144,12 +144,12 @@ class Tally:
     chapters_completed: int = 0
     score: int = 0
 
-    def add(self, name: str, told: Mapping[str, Any]) -> None:
+    def add(self, name: str, details: Mapping[str, Any]) -> None:
         self.kills += name == "enemy_killed"
         self.deaths += name == "player_died"
         self.items_crafted += name == "item_crafted"
         self.chapters_completed += name == "chapter_completed"
-        self.score += POINTS.get(name, 0) + HEADSHOT_POINTS * (told.get("headshot") is True)
+        self.score += POINTS.get(name, 0) + HEADSHOT_POINTS * (details.get("headshot") is True)
 
 
 @dataclass
@@ -175,11 +175,11 @@ class PlayerCheck:
         assert names[-1] == "game_closed"
         assert names.count("game_started") == names.count("game_closed") == 1
         for event, at in zip(events, moments, strict=True):
-            name, told = event["event_name"], properties(event)
+            name, details = event["event_name"], properties(event)
             here = self.position
-            tally.add(name, told)
+            tally.add(name, details)
             if name == "game_started":
-                assert told == {
+                assert details == {
                     "difficulty": self.difficulty,
                     "playthrough": here.playthrough,
                     "chapter": here.chapter,
@@ -191,10 +191,10 @@ class PlayerCheck:
             chapter = CHAPTERS[here.chapter - 1]
             places = chapter.places
             if name == "chapter_started":
-                attempt, weather, last_chapter = Tally(at), told["weather"], here.chapter
+                attempt, weather, last_chapter = Tally(at), details["weather"], here.chapter
                 attempts += 1
                 assert weather in WEATHERS
-                assert told == {
+                assert details == {
                     "chapter": here.chapter,
                     "chapter_name": chapter.name,
                     "place": places[here.reached],
@@ -203,7 +203,7 @@ class PlayerCheck:
                     "playthrough": here.playthrough,
                 }
             elif name == "game_closed":
-                assert told == {
+                assert details == {
                     "seconds": (end - start).total_seconds(),
                     "chapters_completed": tally.chapters_completed,
                     "kills": tally.kills,
@@ -214,11 +214,11 @@ class PlayerCheck:
                 }
             else:
                 assert attempt is not None, f"{name} outside of a chapter"
-                attempt.add(name, told)
-                assert told["chapter"] == here.chapter
+                attempt.add(name, details)
+                assert details["chapter"] == here.chapter
                 if name == "chapter_completed":
                     assert here.reached == len(places), "the last checkpoint is the chapter's end"
-                    assert told == {
+                    assert details == {
                         "chapter": here.chapter,
                         "chapter_name": chapter.name,
                         "seconds": (at - attempt.began).total_seconds(),
@@ -231,7 +231,7 @@ class PlayerCheck:
                     attempt = None
                 elif name == "checkpoint_reached":
                     here.reached += 1
-                    assert told == {
+                    assert details == {
                         "chapter": here.chapter,
                         "checkpoint": here.reached,
                         "checkpoints": len(places),
@@ -239,15 +239,15 @@ class PlayerCheck:
                         "weather": weather,
                     }
                 elif name == "item_crafted":
-                    check_crafted(told)
+                    check_crafted(details)
                 else:
-                    assert (told["place"], told["weather"]) == (places[here.reached], weather)
-                    assert told["enemy"] in ENEMIES
+                    assert (details["place"], details["weather"]) == (places[here.reached], weather)
+                    assert details["enemy"] in ENEMIES
                     if name == "enemy_killed":
-                        check_hit(told)
+                        check_hit(details)
                     else:
-                        assert 40 <= told["damage"] < 40 + 2 * DAMAGE_SPREAD
-                        assert told["deaths_in_session"] == tally.deaths
+                        assert 40 <= details["damage"] < 40 + 2 * DAMAGE_SPREAD
+                        assert details["deaths_in_session"] == tally.deaths
         if attempt is not None:
             self.position.attempt += 1
         places = CHAPTERS[self.position.chapter - 1].places
@@ -261,32 +261,32 @@ class PlayerCheck:
         )
 
 
-def check_hit(told: Mapping[str, Any]) -> None:
+def check_hit(details: Mapping[str, Any]) -> None:
     """Asserts that the damage and the headshot are the weapon's."""
-    weapon = WEAPON[told["weapon"]]
-    assert type(told["headshot"]) is bool
-    assert not told["headshot"] or weapon.headshots > 0
-    times = 2 if told["headshot"] else 1
-    assert type(told["damage"]) is int
-    assert told["damage"] % times == 0
-    assert weapon.damage <= told["damage"] // times < weapon.damage + DAMAGE_SPREAD
+    weapon = WEAPON[details["weapon"]]
+    assert type(details["headshot"]) is bool
+    assert not details["headshot"] or weapon.headshots > 0
+    times = 2 if details["headshot"] else 1
+    assert type(details["damage"]) is int
+    assert details["damage"] % times == 0
+    assert weapon.damage <= details["damage"] // times < weapon.damage + DAMAGE_SPREAD
 
 
-def check_crafted(told: Mapping[str, Any]) -> None:
+def check_crafted(details: Mapping[str, Any]) -> None:
     """Asserts that the materials are those of so many of the item."""
-    assert 1 <= told["quantity"] <= MOST_CRAFTED
-    assert told["materials"] == {
-        name: count * told["quantity"] for name, count in ITEM[told["item"]].materials
+    assert 1 <= details["quantity"] <= MOST_CRAFTED
+    assert details["materials"] == {
+        name: count * details["quantity"] for name, count in ITEM[details["item"]].materials
     }
 
 
 def properties(event: Row) -> dict[str, Any]:
     """The event's properties, which are an object with its event's keys, each once."""
     pairs = json.loads(event["properties"], object_pairs_hook=list)
-    told: dict[str, Any] = json.loads(event["properties"])
-    assert len(pairs) == len(told)
-    assert set(told) == PROPERTIES[event["event_name"]]
-    return told
+    details: dict[str, Any] = json.loads(event["properties"])
+    assert len(pairs) == len(details)
+    assert set(details) == PROPERTIES[event["event_name"]]
+    return details
 
 
 def moment(text: str) -> datetime:
@@ -303,8 +303,8 @@ def check_ids(settings: BatchSettings, records: Mapping[str, list[Row]]) -> None
     for (table, rows), first in zip(records.items(), firsts, strict=True):
         key = COLUMNS[table][0]
         kind = key.removesuffix("_id")
-        told = [row[key] for row in rows]
-        assert told == [f"{kind}_{namespace}{first + n}" for n in range(len(rows))]
+        ids = [row[key] for row in rows]
+        assert ids == [f"{kind}_{namespace}{first + n}" for n in range(len(rows))]
         assert {row["load_batch_id"] for row in rows} == {str(settings.batch)}
 
 
@@ -351,7 +351,7 @@ def check_batch(settings: BatchSettings, records: Mapping[str, list[Row]]) -> No
 
 
 def check_log(player: Row, sessions: list[Row], events: list[Row]) -> None:
-    """Asserts that every event lies in one session of its player, and what each session tells."""
+    """Asserts that every event lies in one session of its player, and checks what it says."""
     check = PlayerCheck(player["difficulty_selected"])
     waiting = list(reversed(events))
     for n, session in enumerate(sessions):

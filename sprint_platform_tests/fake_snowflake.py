@@ -86,11 +86,11 @@ _fakesnow_csv_format = fakesnow.copy_into.handle_csv
 async def _login(request: Request) -> Response:
     """Lets in who knows the password and the role; fakesnow lets in anybody."""
     body = await request.body()
-    told = json.loads(gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body)["data"]
+    credentials = json.loads(gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body)["data"]
     role = request.query_params.get("roleName")
-    if told["ACCOUNT_NAME"].lower() != ACCOUNT:
+    if credentials["ACCOUNT_NAME"].lower() != ACCOUNT:
         return Response("Not Found", status_code=404)
-    if (told["LOGIN_NAME"], told["PASSWORD"]) != (USER, PASSWORD):
+    if (credentials["LOGIN_NAME"], credentials["PASSWORD"]) != (USER, PASSWORD):
         return _refusal("390100", "Incorrect username or password was specified.")
     if role and role.upper() not in ROLES:
         return _refusal(

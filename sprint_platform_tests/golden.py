@@ -35,13 +35,13 @@ def digests() -> Digests:
 
 def golden() -> Digests:
     """The digests that were written down."""
-    told: Digests = json.loads(PATH.read_text(encoding="utf-8"))["digests"]
-    return told
+    recorded: Digests = json.loads(PATH.read_text(encoding="utf-8"))["digests"]
+    return recorded
 
 
 def main() -> None:
-    told = {"simulation_version": SIMULATION_VERSION, "digests": digests()}
-    PATH.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    content = {"simulation_version": SIMULATION_VERSION, "digests": digests()}
+    PATH.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(f"wrote {PATH}")
 
 

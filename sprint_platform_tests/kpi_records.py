@@ -139,8 +139,8 @@ def _kpi_daily(game: Game) -> list[Row]:
             of[country]["payers"] += len({row["player_id"] for row in bought})
             of[country]["revenue"] += sum(row["purchase_price"] for row in bought)
         lacks_week, lacks_month = (game.lacks(day - n * DAY, day) for n in (6, 27))
-        for country, told in of.items():
-            active, payers = int(told["active_players"]), int(told["payers"])
+        for country, totals in of.items():
+            active, payers = int(totals["active_players"]), int(totals["payers"])
             rows.append(
                 {
                     "calendar_date": day,
@@ -148,24 +148,24 @@ def _kpi_daily(game: Game) -> list[Row]:
                     "active_players": active,
                     "weekly_active_players": None
                     if lacks_week
-                    else int(told["weekly_active_players"]),
+                    else int(totals["weekly_active_players"]),
                     "monthly_active_players": None
                     if lacks_month
-                    else int(told["monthly_active_players"]),
+                    else int(totals["monthly_active_players"]),
                     "stickiness": None
                     if lacks_month
-                    else quotient(active, int(told["monthly_active_players"])),
-                    "new_players": int(told["new_players"]),
-                    "returning_players": int(told["returning_players"]),
-                    "sessions": int(told["sessions"]),
-                    "play_time_seconds": int(told["play_time_seconds"]),
-                    "sessions_per_active_player": quotient(told["sessions"], active),
-                    "play_time_per_active_player": quotient(told["play_time_seconds"], active),
-                    "revenue": told["revenue"],
-                    "purchases": int(told["purchases"]),
+                    else quotient(active, int(totals["monthly_active_players"])),
+                    "new_players": int(totals["new_players"]),
+                    "returning_players": int(totals["returning_players"]),
+                    "sessions": int(totals["sessions"]),
+                    "play_time_seconds": int(totals["play_time_seconds"]),
+                    "sessions_per_active_player": quotient(totals["sessions"], active),
+                    "play_time_per_active_player": quotient(totals["play_time_seconds"], active),
+                    "revenue": totals["revenue"],
+                    "purchases": int(totals["purchases"]),
                     "payers": payers,
-                    "arpdau": quotient(told["revenue"], active),
-                    "arppu": quotient(told["revenue"], payers),
+                    "arpdau": quotient(totals["revenue"], active),
+                    "arppu": quotient(totals["revenue"], payers),
                     "payer_conversion": quotient(payers, active),
                 }
             )
@@ -290,7 +290,7 @@ def _rfm(game: Game) -> list[Row]:
         for day, row in game.purchases:
             if first <= day < end:
                 payers[row["player_id"]].append((day, row["purchase_price"]))
-        told = {
+        measures = {
             player: (
                 (end - DAY - max(day for day, _ in bought)).days,
                 len(bought),
@@ -298,11 +298,11 @@ def _rfm(game: Game) -> list[Row]:
             )
             for player, bought in payers.items()
         }
-        for player, (recency, frequency, monetary) in told.items():
+        for player, (recency, frequency, monetary) in measures.items():
             # in fifths of all payers: those who are not better
-            r = ceil(5 * sum(other[0] >= recency for other in told.values()) / len(told))
-            f = ceil(5 * sum(other[1] <= frequency for other in told.values()) / len(told))
-            m = ceil(5 * sum(other[2] <= monetary for other in told.values()) / len(told))
+            r = ceil(5 * sum(other[0] >= recency for other in measures.values()) / len(measures))
+            f = ceil(5 * sum(other[1] <= frequency for other in measures.values()) / len(measures))
+            m = ceil(5 * sum(other[2] <= monetary for other in measures.values()) / len(measures))
             figures = {
                 "recency_days": recency,
                 "frequency": frequency,

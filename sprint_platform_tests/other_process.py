@@ -1,4 +1,4 @@
-"""Another process that has something which this one wants, until it is told to let go."""
+"""Another process that holds something which this one wants, until it is asked to let go."""
 
 from __future__ import annotations
 
@@ -47,26 +47,26 @@ def opened_elsewhere(path: Path, *, read_only: bool = False) -> Iterator[subproc
 
 
 @contextmanager
-def waiting_lines(hear: Callable[[str], object] = print) -> Iterator[list[str]]:
-    """What is said in this process by whoever waits; ``hear`` is called with each line."""
+def waiting_lines(notify: Callable[[str], object] = print) -> Iterator[list[str]]:
+    """The lines that waiting logs in this process; ``notify`` is called with each."""
     lines: list[str] = []
 
-    class Heard(logging.Handler):
+    class Recorder(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             lines.append(record.getMessage())
-            hear(lines[-1])
+            notify(lines[-1])
 
-    heard = Heard()
+    recorder = Recorder()
     logger = logging.getLogger("sprint_platform")
-    logger.addHandler(heard)
+    logger.addHandler(recorder)
     try:
         yield lines
     finally:
-        logger.removeHandler(heard)
+        logger.removeHandler(recorder)
 
 
 def let_go(process: subprocess.Popen[str]) -> None:
-    """Tells the process to end; does not wait for it."""
+    """Asks the process to end; does not wait for it."""
     assert process.stdin is not None
     process.stdin.write("enough\n")
     process.stdin.flush()

@@ -46,7 +46,7 @@ landing:
 
 @cache
 def sessions() -> list[Row]:
-    """The players' parts in the sessions, as the file tells them, times parsed."""
+    """The players' parts in the sessions, as the file has them, times parsed."""
     with (FOLDER / "sessions.csv").open(encoding="utf-8") as file:
         return [
             row
@@ -121,9 +121,9 @@ def by_the_hour() -> list[tuple[str, str, pl.DataFrame]]:
     return pieces
 
 
-def session_id(told: str) -> UUID:
+def session_id(source_id: str) -> UUID:
     """What a session of the files is called once it has landed."""
-    return UUID(bytes=hashed_id("session", told))
+    return UUID(bytes=hashed_id("session", source_id))
 
 
 def expected_encounters(distance: int, gap_seconds: int) -> list[tuple[object, ...]]:

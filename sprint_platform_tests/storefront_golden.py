@@ -38,8 +38,8 @@ def digests() -> Digests:
 
 
 def main() -> None:
-    told = {"generation_version": GENERATION_VERSION, "digests": digests()}
-    PATH.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    content = {"generation_version": GENERATION_VERSION, "digests": digests()}
+    PATH.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(f"wrote {PATH}")
 
 

@@ -118,8 +118,8 @@ def _sessions(bronze: Bronze) -> list[Row]:
 
 def _orders(bronze: Bronze) -> list[Row]:
     orders = []
-    told = _last(bronze["raw_orders"], ("order_id", "status"))
-    for statuses in _grouped(told, lambda row: row["order_id"]).values():
+    records = _last(bronze["raw_orders"], ("order_id", "status"))
+    for statuses in _grouped(records, lambda row: row["order_id"]).values():
         reached = {row["status"]: row["status_at"] for row in statuses}
         if "placed" not in reached:
             continue
@@ -253,7 +253,7 @@ def _product_performance(silver: dict[str, list[Row]]) -> list[Row]:
     for (product_id, month), items in groups.items():
         product = products.get(product_id)
         revenue = sum(row["revenue"] for row in items)
-        kept = sum(row["quantity"] for row in items if not _lost(row))
+        kept_pieces = sum(row["quantity"] for row in items if not _lost(row))
         months.append(
             {
                 "product_id": product_id,
@@ -267,7 +267,7 @@ def _product_performance(silver: dict[str, list[Row]]) -> list[Row]:
                 "gross": sum(row["quantity"] * row["unit_price"] for row in items),
                 "discount": sum(row["discount"] for row in items),
                 "revenue": revenue,
-                "margin": revenue - product["unit_cost"] * kept if product else None,
+                "margin": revenue - product["unit_cost"] * kept_pieces if product else None,
             }
         )
     return months
@@ -280,7 +280,7 @@ def _lifetimes(silver: dict[str, list[Row]]) -> list[Row]:
     for customer in silver["customers"]:
         orders = by_customer.get(customer["customer_id"], [])
         days = [row["order_date"] for row in orders]
-        kept = sum(not _lost(row) for row in orders)
+        kept_orders = sum(not _lost(row) for row in orders)
         revenue = sum((row["revenue"] for row in orders), Decimal(0))
         lifetimes.append(
             {
@@ -293,11 +293,13 @@ def _lifetimes(silver: dict[str, list[Row]]) -> list[Row]:
                 "orders": len(orders),
                 "cancelled_orders": sum(row["is_cancelled"] for row in orders),
                 "returned_orders": sum(row["is_returned"] for row in orders),
-                "kept_orders": kept,
+                "kept_orders": kept_orders,
                 "revenue": revenue,
-                "average_order_value": float(revenue) / kept if kept else None,
+                "average_order_value": float(revenue) / kept_orders if kept_orders else None,
                 "days_as_customer": (last_day - customer["event_date"]).days,
-                "segment": "loyal" if kept > 4 else ["none", "one_time", *["repeat"] * 3][kept],
+                "segment": "loyal"
+                if kept_orders > 4
+                else ["none", "one_time", *["repeat"] * 3][kept_orders],
                 "revenue_decile": None,
             }
         )
@@ -408,8 +410,8 @@ def _reviews(reviews: list[Row]) -> list[Row]:
 
 def _players(silver: dict[str, list[Row]], purchases: list[Row] | None) -> list[Row]:
     in_game = _grouped(purchases or [], lambda row: row["player_id"])
-    kept = [row for row in silver["orders"] if not _lost(row)]
-    in_store = _grouped(kept, lambda row: row["customer_id"])
+    kept_orders = [row for row in silver["orders"] if not _lost(row)]
+    in_store = _grouped(kept_orders, lambda row: row["customer_id"])
     found = []
     for customer in silver["customers"]:
         if customer["player_id"] is None:

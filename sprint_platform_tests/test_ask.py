@@ -54,7 +54,7 @@ ONE_OFF = PLAYERS[20]
 DRAWN_DAY = date(2025, 3, 20)
 MONTHS = (date(2025, 1, 1), date(2025, 2, 1), date(2025, 3, 1))
 STRANGER = UUID(int=8 << 76 | 2 << 62 | 999)
-# what dbt is told; always, for with other variables it parses the whole project anew
+# dbt's variables, the same in every run: with others it parses the whole project anew
 VARIABLES = (
     "--vars",
     json.dumps({"player": str(PLAYERS[8]), "date": str(DAYS[3]), "month": "2025-03"}),
@@ -141,9 +141,9 @@ def sprint_ask(published: DbtWarehouse, tmp_path: Path) -> Ask:
     return lambda *arguments: run_sprint(["ask", *arguments], environment)
 
 
-def answer(title: str, number: int, **told: Any) -> Answer:
+def answer(title: str, number: int, **given: Any) -> Answer:
     (question,) = [q for q in questions() if q.number == number]
-    return ask(TITLES[title], question, **told)
+    return ask(TITLES[title], question, **given)
 
 
 def published_rows(sql: str) -> list[tuple[Any, ...]]:
@@ -271,7 +271,7 @@ def test_country_with_the_most_revenue(
         for week in sorted(paid)
         for country in best(paid[week])
     ]
-    # two countries tie, and both are told
+    # two countries tie, and both are listed
     drawn = [(date(2025, 3, 17), country, Decimal("7.50")) for country in ("BR", "US")]
     assert rows[-2:] == drawn
 
@@ -307,10 +307,10 @@ def compiled(warehouse: DbtWarehouse) -> Path:
 
 def test_dbt_compiles_what_ask_runs(published: DbtWarehouse, compiled: Path) -> None:
     """In the title whose tables are called otherwise."""
-    told = {"player": PLAYERS[8], "day": DAYS[3], "month": date(2025, 3, 1)}
+    values = {"player": PLAYERS[8], "day": DAYS[3], "month": date(2025, 3, 1)}
     for question in questions():
         needed = {"day" if need == "date" else need for need in question.needs}
-        found = answer("leap", question.number, **{need: told[need] for need in needed})
+        found = answer("leap", question.number, **{need: values[need] for need in needed})
         rows = published_rows((compiled / question.path.name).read_text(encoding="utf-8"))
         assert rows == found.rows, question.text
         assert rows, question.text
@@ -329,23 +329,23 @@ def test_every_analysis_is_described(warehouse: DbtWarehouse) -> None:
 
 
 def test_without_a_number_the_questions_are_listed(sprint_ask: Ask) -> None:
-    told = sprint_ask()
-    assert told.returncode == 0, told.stderr
+    done = sprint_ask()
+    assert done.returncode == 0, done.stderr
     for question in questions():
-        (line,) = [line for line in told.stdout.splitlines() if question.text in line]
+        (line,) = [line for line in done.stdout.splitlines() if question.text in line]
         assert f"│ {question.number} │" in line
         assert [need in line for need in ("--player", "--date", "--month")] == [
             need in question.needs for need in ("player", "date", "month")
         ]
 
 
-def test_what_is_told_is_what_is_asked(sprint_ask: Ask) -> None:
-    told = sprint_ask("1", "--player", str(PLAYERS[3]), "--date", "2025-01-05", "--title", "leap")
-    assert told.returncode == 0, told.stderr
-    assert f"title leap, player {PLAYERS[3]}, date 2025-01-05" in told.stdout
-    assert "played longest" not in told.stdout
+def test_the_given_values_are_asked_for(sprint_ask: Ask) -> None:
+    done = sprint_ask("1", "--player", str(PLAYERS[3]), "--date", "2025-01-05", "--title", "leap")
+    assert done.returncode == 0, done.stderr
+    assert f"title leap, player {PLAYERS[3]}, date 2025-01-05" in done.stdout
+    assert "played longest" not in done.stdout
     ((seconds, hours, sessions),) = answer("leap", 1, player=PLAYERS[3], day=DAYS[4]).rows
-    assert table_of(told.stdout) == [
+    assert table_of(done.stdout) == [
         {
             "play time seconds": f"{seconds:,}",
             "play time hours": f"{hours:.2f}",
@@ -354,7 +354,7 @@ def test_what_is_told_is_what_is_asked(sprint_ask: Ask) -> None:
     ]
 
 
-def test_what_is_not_told_is_chosen_and_said(sprint_ask: Ask, game: Records) -> None:
+def test_what_is_not_given_is_chosen_and_named(sprint_ask: Ask, game: Records) -> None:
     on_the_last_day: Counter[UUID] = Counter()
     ever: Counter[UUID] = Counter()
     for day, row in game.all("sessions"):
@@ -363,25 +363,25 @@ def test_what_is_not_told_is_chosen_and_said(sprint_ask: Ask, game: Records) -> 
             on_the_last_day[row["player_id"]] += row["event_length_seconds"]
     of_the_day, of_all = best(on_the_last_day)[0], best(ever)[0]
     assert of_the_day != of_all
-    told = sprint_ask("1").stdout
-    assert f"player {of_the_day} (who played longest that day)" in told
-    assert f"date {DAYS[-1]} (the last that is published)" in told
-    assert table_of(told)[0]["play time seconds"] == f"{on_the_last_day[of_the_day]:,}"
+    printed = sprint_ask("1").stdout
+    assert f"player {of_the_day} (who played longest that day)" in printed
+    assert f"date {DAYS[-1]} (the last that is published)" in printed
+    assert table_of(printed)[0]["play time seconds"] == f"{on_the_last_day[of_the_day]:,}"
     for number in ("4", "5"):
         assert f"player {of_all} (who played longest)" in sprint_ask(number).stdout
     for number in ("3", "7"):
-        told = sprint_ask(number).stdout
-        assert "month 2025-03 (the last that is published)" in told
-        assert all("2025-03" in next(iter(row.values())) for row in table_of(told))
+        printed = sprint_ask(number).stdout
+        assert "month 2025-03 (the last that is published)" in printed
+        assert all("2025-03" in next(iter(row.values())) for row in table_of(printed))
 
 
 def test_the_query_is_shown_as_it_was_run(sprint_ask: Ask) -> None:
-    told = sprint_ask("7", "--title", "leap", "--month", "2025-01", "--sql").stdout
-    begin, end = told.index("-- 7."), told.index("┏")
-    rows = published_rows(told[begin:end])
+    printed = sprint_ask("7", "--title", "leap", "--month", "2025-01", "--sql").stdout
+    begin, end = printed.index("-- 7."), printed.index("┏")
+    rows = published_rows(printed[begin:end])
     assert rows == answer("leap", 7, month=date(2025, 1, 1)).rows
-    assert [row["calendar day"] for row in table_of(told)] == [str(row[0]) for row in rows]
-    assert "leap_mart.session_close_conflicts_daily" in told
+    assert [row["calendar day"] for row in table_of(printed)] == [str(row[0]) for row in rows]
+    assert "leap_mart.session_close_conflicts_daily" in printed
     assert "select" not in sprint_ask("7", "--title", "leap", "--month", "2025-01").stdout
 
 
@@ -392,12 +392,12 @@ def test_a_run_that_holds_the_warehouse_is_not_waited_for(
     database = published.folder / "sprint.duckdb"
     away = database.rename(database.with_suffix(".away"))
     try:
-        told = sprint_ask("2")
+        done = sprint_ask("2")
         assert not database.exists()
     finally:
         away.rename(database)
-    assert told.returncode == 0, told.stderr
-    assert len(table_of(told.stdout)) == len(answer("sprint", 2).rows)
+    assert done.returncode == 0, done.stderr
+    assert len(table_of(done.stdout)) == len(answer("sprint", 2).rows)
 
 
 def test_a_copied_data_folder_answers_from_itself(
@@ -412,7 +412,7 @@ def test_a_copied_data_folder_answers_from_itself(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("1", "--title", "nope"), "unknown title 'nope'"),
         (("8",), "there is no question 8: sprint ask lists the 7"),
@@ -438,12 +438,12 @@ def test_a_copied_data_folder_answers_from_itself(
         ),
     ],
 )
-def test_a_mistake_is_told_in_one_line(
-    sprint_ask: Ask, arguments: tuple[str, ...], told: str
+def test_a_mistake_is_refused_in_one_line(
+    sprint_ask: Ask, arguments: tuple[str, ...], message: str
 ) -> None:
     done = sprint_ask(*arguments)
     assert done.returncode == 1
-    assert told in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert done.stdout == ""
 
@@ -463,26 +463,28 @@ def nearly_empty(data_folder: Path, tmp_path: Path) -> Ask:
     return lambda *arguments: run_sprint(["ask", *arguments], environment)
 
 
-def test_what_is_not_there_is_told_in_one_line(nearly_empty: Ask, data_folder: Path) -> None:
-    def told(*arguments: str) -> str:
+def test_what_is_not_published_is_named_in_one_line(nearly_empty: Ask, data_folder: Path) -> None:
+    def refusal(*arguments: str) -> str:
         done = nearly_empty(*arguments)
         assert done.returncode == 1
         assert len(done.stderr.strip().splitlines()) == 1
         return done.stderr
 
     empty = "sprint_mart.country_weekly_revenue is published, but empty"
-    assert empty in told("6")
+    assert empty in refusal("6")
     unpublished = (
         "sprint_mart.player_stats_lifetime is not published yet: sprint run --title sprint"
     )
-    assert unpublished in told("4")
-    assert "leap_mart.country_weekly_revenue is not published yet" in told("6", "--title", "leap")
+    assert unpublished in refusal("4")
+    assert "leap_mart.country_weekly_revenue is not published yet" in refusal(
+        "6", "--title", "leap"
+    )
     (data_folder / "published" / "sprint.duckdb").unlink()
     nothing = f"nothing is published in {data_folder / 'published'} yet: sprint run --title leap"
-    assert nothing in told("6", "--title", "leap")
+    assert nothing in refusal("6", "--title", "leap")
 
 
-def test_what_is_wrong_with_an_analysis_is_told(
+def test_what_is_wrong_with_an_analysis_is_named(
     sprint_ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With somebody's own, beside the seven or in their place."""
@@ -493,7 +495,10 @@ def test_what_is_wrong_with_an_analysis_is_told(
     assert sprint_ask().returncode == 0
     for query, reason in (
         ("select '{{ target }}'", f"{own}: 'target' is undefined"),
-        ("select '{{ var('clan', '') }}'", f"{own}: nobody can tell 'clan', only player, date,"),
+        (
+            "select '{{ var('clan', '') }}'",
+            f"{own}: there is no variable 'clan', only player, date,",
+        ),
         (
             "select '{{ var('date', '') }}' from {{ ref('player_stats_lifetime') }}",
             "sprint_mart.player_stats_lifetime has no days, of which one could be asked",

@@ -100,7 +100,7 @@ def rows(folder: Path, table: str) -> int:
     return int(found[0])
 
 
-def test_a_run_tells_the_rows_of_every_table(
+def test_a_run_prints_the_rows_of_every_table(
     built: subprocess.CompletedProcess[str], folder: Path
 ) -> None:
     for table in ("pocket_raw.event_heartbeat", "pocket_mart.player_activity_daily"):
@@ -157,10 +157,10 @@ def test_verify_finds_what_differs(
     assert "3 days are what their seed says" in whole.stdout
     assert "every dbt test holds" in whole.stdout
     (part,) = (folder / "data/raw/pocket/sessions/event_date=2025-01-02").glob("*.parquet")
-    kept = part.read_bytes()
-    part.write_bytes(kept[: len(kept) // 2])
+    content = part.read_bytes()
+    part.write_bytes(content[: len(content) // 2])
     broken = sprint_command("verify", "--title", "pocket")
-    part.write_bytes(kept)
+    part.write_bytes(content)
     assert broken.returncode == 1
     assert "pocket/sessions for 2025-01-02 again" in broken.stderr
     assert "1 partitions differ" in broken.stderr
@@ -190,9 +190,9 @@ def test_a_plan_is_close_to_what_comes(name: str) -> None:
 def test_a_plan_says_what_is_there_already(
     built: subprocess.CompletedProcess[str], sprint_command: Callable[..., Ended]
 ) -> None:
-    told = sprint_command("plan", "--title", "pocket", "--to", "2025-01-05").stdout
-    assert "heartbeats" in told
-    assert "3 of 5" in told
+    printed = sprint_command("plan", "--title", "pocket", "--to", "2025-01-05").stdout
+    assert "heartbeats" in printed
+    assert "3 of 5" in printed
 
 
 def test_titles_and_doctor_show_the_state(
@@ -225,7 +225,7 @@ def test_titles_and_doctor_show_the_state(
         (("run", "--to", "2999-01-01"), "--to is a day from 1970-01-01 to 2100-12-31"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(
+def test_a_mistake_is_refused_in_one_line(
     sprint_command: Callable[..., Ended], arguments: tuple[str, ...], reported: str
 ) -> None:
     done = sprint_command(*arguments)

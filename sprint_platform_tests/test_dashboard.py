@@ -88,7 +88,9 @@ def page(address: str, browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=address)
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
-    page.on("console", lambda told: wrong.append(told.text) if told.type == "error" else None)
+    page.on(
+        "console", lambda message: wrong.append(message.text) if message.type == "error" else None
+    )
     page.on("pageerror", lambda error: wrong.append(str(error)))
     # a page that is left while something is under way aborts it
     page.on(
@@ -174,7 +176,7 @@ def test_numbers_are_those_of_sql(page: Page, browser: Browser, address: str) ->
         "select sum(revenue) from sprint_mart.kpi_daily"
         " where country = 'DE' and calendar_date between '2025-01-18' and '2025-01-31'"
     )
-    for key, told in (
+    for key, figure in (
         ("active-players", f"{dau:,.0f}"),
         ("new-players", f"{new:,}"),
         ("sessions-per-active-player", f"{sessions:.2f}"),
@@ -182,7 +184,7 @@ def test_numbers_are_those_of_sql(page: Page, browser: Browser, address: str) ->
         ("revenue", f"{revenue:,.2f}"),
         ("arpdau", f"{arpdau:.2f}"),
     ):
-        shows(page.locator(f"#headline-{key}"), told)
+        shows(page.locator(f"#headline-{key}"), figure)
     change = (float(revenue) / float(before) - 1) * 100
     expect(page.locator("#headline-revenue + .change")).to_contain_text(f"up  {change:.1f} %")
     # the view travels by its address
@@ -332,7 +334,7 @@ def test_contrast_names_and_width(page: Page) -> None:
 # Every visible text's colour against what it stands on: its nearest ancestor with a background, or
 # of a chart's text the bar that it stands in.
 FAINT_TEXTS = """() => {
-  const channels = (told) => (told.match(/[\\d.]+/g) || []).map(Number);
+  const channels = (color) => (color.match(/[\\d.]+/g) || []).map(Number);
   const light = ([r, g, b]) => [r, g, b]
     .map((c) => c / 255)
     .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
@@ -405,7 +407,7 @@ def test_chart_colours_stand_out_from_paper() -> None:
     assert [contrast(cell, PAPER) for cell in cells] == sorted(contrast(c, PAPER) for c in cells)
 
 
-def test_data_quality_tells_checks_runs_and_freshness(page: Page) -> None:
+def test_data_quality_shows_checks_runs_and_freshness(page: Page) -> None:
     page.goto("/quality?title=sprint")
     shows(page.locator("#checks-summary"), "1 of 2 checks failed when they were asked last.")
     expect(page.locator("#checks")).to_contain_text(

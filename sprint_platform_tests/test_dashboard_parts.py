@@ -30,32 +30,32 @@ from sprint_platform_tests.dashboard_marts import FIRST, LAST, publish_few, publ
 START = datetime(2025, 1, 1, 23, 59)
 
 
-def heartbeats(*told: tuple[str, int, int, int]) -> Columns:
+def heartbeats(*rows: tuple[str, int, int, int]) -> Columns:
     """Heartbeats from (player, team, seconds after the start, x)."""
     return {
-        "player_id": [player for player, _, _, _ in told],
-        "team_id": [team for _, team, _, _ in told],
-        "event_datetime": [START + timedelta(seconds=at) for _, _, at, _ in told],
-        "x": [float(x) for _, _, _, x in told],
-        "y": [0.0 for _ in told],
+        "player_id": [player for player, _, _, _ in rows],
+        "team_id": [team for _, team, _, _ in rows],
+        "event_datetime": [START + timedelta(seconds=at) for _, _, at, _ in rows],
+        "x": [float(x) for _, _, _, x in rows],
+        "y": [0.0 for _ in rows],
     }
 
 
-def met(*told: tuple[int, int]) -> Columns:
+def met(*rows: tuple[int, int]) -> Columns:
     """Encounters of the teams 1 and 2 from (start, end) in seconds after the start."""
     return {
-        "team_1_id": [1 for _ in told],
-        "team_2_id": [2 for _ in told],
-        "encounter_start": [START + timedelta(seconds=start) for start, _ in told],
-        "encounter_end": [START + timedelta(seconds=end) for _, end in told],
-        "close_heartbeats": [1 for _ in told],
-        "min_distance": [5.0 for _ in told],
+        "team_1_id": [1 for _ in rows],
+        "team_2_id": [2 for _ in rows],
+        "encounter_start": [START + timedelta(seconds=start) for start, _ in rows],
+        "encounter_end": [START + timedelta(seconds=end) for _, end in rows],
+        "close_heartbeats": [1 for _ in rows],
+        "min_distance": [5.0 for _ in rows],
     }
 
 
 def test_the_later_heartbeat_of_a_beat_counts_and_empty_beats_are_left_out() -> None:
-    told = heartbeats(("a", 1, 0, 0), ("b", 1, 5, 10), ("a", 1, 29, 5), ("a", 1, 90, 7))
-    beats = beats_of(told, met(), 30)
+    recorded = heartbeats(("a", 1, 0, 0), ("b", 1, 5, 10), ("a", 1, 29, 5), ("a", 1, 90, 7))
+    beats = beats_of(recorded, met(), 30)
     assert [beat.at for beat in beats] == [START, START + timedelta(seconds=90)]
     assert sorted(place.x for place in beats[0].players) == [5, 10]
     assert (beats[0].teams[0].players, beats[0].teams[0].x) == (2, 7.5)
@@ -63,9 +63,9 @@ def test_the_later_heartbeat_of_a_beat_counts_and_empty_beats_are_left_out() -> 
 
 def test_beats_begin_where_the_marts_encounters_do() -> None:
     # the record begins 20 s before the first heartbeat: the mart's beats are at 10, 40, 70
-    told = heartbeats(("a", 1, 0, 0), ("b", 2, 9, 3), ("b", 2, 12, 0), ("a", 1, 41, 7))
+    recorded = heartbeats(("a", 1, 0, 0), ("b", 2, 9, 3), ("b", 2, 12, 0), ("a", 1, 41, 7))
     encounters = met((10, 70), (130, 160))
-    beats = beats_of(told, encounters, 30)
+    beats = beats_of(recorded, encounters, 30)
     assert [(beat.at - START).total_seconds() for beat in beats] == [-20, 10, 40]
     first, second = meetings_of(encounters, beats)
     # it ends where a beat begins, which is not in it
@@ -101,7 +101,7 @@ def test_an_address_without_days_shows_the_latest_and_leaves_as_many_to_compare(
         # both ends are inclusive, also of a single day
         view = read_view(con, f"?from={FIRST}&to={FIRST}&country=BR&title=leap")
         assert (view.days, view.country, view.title.word) == (1, "BR", "conflict")
-        # what cannot be had is told, not an error
+        # what cannot be had is a note, not an error
         odd = read_view(con, "?title=x'&from=2025-02-02&to=2025-02-01&day=soon&session=1")
         assert (odd.first, odd.last) == (date(2025, 2, 1), date(2025, 2, 2))
         assert len(odd.notes) == 4
@@ -234,7 +234,7 @@ def test_a_mart_without_rows_on_a_day_without_encounters_is_not_late() -> None:
 
 
 @pytest.mark.usefixtures("few")
-def test_refused_records_that_say_no_day_are_told_apart() -> None:
+def test_refused_records_that_say_no_day_are_counted_apart() -> None:
     page = shown("/quality", "?title=arena&from=2025-02-01&to=2025-02-10")
     assert "3 on 1 – 10 Feb 2025, and 4 that say no day; most often players: no sign-up." in page
     page = shown("/quality", "?title=arena&from=2025-01-01&to=2025-01-31")
@@ -254,11 +254,11 @@ def test_a_replay_without_positions_keeps_its_chooser() -> None:
 def test_without_encounters_the_replay_says_which_run_publishes_them(folder: Path) -> None:
     """A folder that the version before published."""
     views = folder / "published" / "sprint.duckdb"
-    kept = views.read_bytes()
+    content = views.read_bytes()
     with duckdb.connect(str(views)) as con:
         con.execute("drop view sprint_stage.stage_encounters")
     replay = str(draw_replay("?title=sprint"))
-    views.write_bytes(kept)
+    views.write_bytes(content)
     assert "sprint_stage.stage_encounters is not published yet" in replay
     assert "sprint run --title sprint --from 2025-02-20 --to 2025-02-20 --reuse" in replay
 
@@ -375,7 +375,7 @@ def test_each_of_a_few_days_has_its_tick() -> None:
 def answer(outputs: list[str], inputs: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
     """What the application answers a browser that asks for these parts of the page."""
 
-    def told(values: dict[str, Any]) -> list[dict[str, Any]]:
+    def properties(values: dict[str, Any]) -> list[dict[str, Any]]:
         return [
             {"id": name.split(".")[0], "property": name.split(".")[1], "value": value}
             for name, value in values.items()
@@ -385,8 +385,8 @@ def answer(outputs: list[str], inputs: dict[str, Any], state: dict[str, Any]) ->
     asked = {
         "output": outputs[0] if len(outputs) == 1 else f"..{'...'.join(outputs)}..",
         "outputs": named[0] if len(outputs) == 1 else named,
-        "inputs": told(inputs),
-        "state": told(state),
+        "inputs": properties(inputs),
+        "state": properties(state),
         "changedPropIds": list(inputs),
     }
     response = build_app().server.test_client().post("/_dash-update-component", json=asked)
@@ -419,7 +419,7 @@ def test_only_loopback_names_are_answered(host: str, status: int) -> None:
 
 @pytest.mark.usefixtures("few")
 def test_a_page_that_fails_says_so_and_the_log_says_why(caplog: pytest.LogCaptureFixture) -> None:
-    told = answer(
+    response = answer(
         ["page.children", "tabs.children", "switch-state.data", "drawn.data"],
         {
             "address.pathname": "/regions",
@@ -428,26 +428,26 @@ def test_a_page_that_fails_says_so_and_the_log_says_why(caplog: pytest.LogCaptur
         },
         {"drawn.data": "/?title=nowhere@"},
     )
-    assert "This page could not be drawn: '<' not supported" in str(told["page"])
-    assert "the server's log says more" in str(told["page"])
+    assert "This page could not be drawn: '<' not supported" in str(response["page"])
+    assert "the server's log says more" in str(response["page"])
     # it is asked for again, and the other pages are a click away
-    assert told["drawn"]["data"] is None
-    assert "/quality?title=nowhere" in str(told["tabs"])
+    assert response["drawn"]["data"] is None
+    assert "/quality?title=nowhere" in str(response["tabs"])
     assert "Traceback" in caplog.text
     assert "regions.py" in caplog.text
 
 
-def test_history_that_cannot_be_read_is_told(
+def test_history_that_cannot_be_read_says_why(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    told = answer(["history.children"], {"history-of.data": "sprint"}, {})
-    assert "Dagster's history (DAGSTER_HOME) could not be read:" in str(told)
-    assert "$DAGSTER_HOME is not set" in str(told)
+    response = answer(["history.children"], {"history-of.data": "sprint"}, {})
+    assert "Dagster's history (DAGSTER_HOME) could not be read:" in str(response)
+    assert "$DAGSTER_HOME is not set" in str(response)
     assert "Traceback" in caplog.text
 
 
-def test_nothing_published_is_told(data_folder: Path) -> None:
+def test_nothing_published_is_refused(data_folder: Path) -> None:
     with pytest.raises(NothingPublished, match="there is no"), published():
         pass
 
@@ -480,7 +480,7 @@ def dagster_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("dagster_home")
-def test_a_check_is_told_however_many_runs_of_other_domains_came_after_it() -> None:
+def test_a_check_is_listed_however_many_runs_of_other_domains_came_after_it() -> None:
     @dg.asset_check(asset=["game", "sessions"])
     def adds_up() -> dg.AssetCheckResult:
         return dg.AssetCheckResult(passed=False)
@@ -495,14 +495,14 @@ def test_a_check_is_told_however_many_runs_of_other_domains_came_after_it() -> N
         ).execute_in_process(instance=instance, tags=title_tags("game"))
         for _ in range(RUNS_READ):
             instance.create_run_for_job(other)
-    (told,) = latest_checks("game")
-    assert told.check == "adds_up"
+    (latest,) = latest_checks("game")
+    assert latest.check == "adds_up"
     (past,) = last_runs("game")
     assert past.status == "success"
 
 
 @pytest.mark.usefixtures("dagster_home")
-def test_history_tells_a_domains_runs_and_the_latest_result_of_each_check() -> None:
+def test_history_lists_a_domains_runs_and_the_latest_result_of_each_check() -> None:
     outcome = {"passed": False}
 
     @dg.asset(
@@ -510,14 +510,14 @@ def test_history_tells_a_domains_runs_and_the_latest_result_of_each_check() -> N
         check_specs=[dg.AssetCheckSpec("adds_up", asset=["game", "sessions"])],
     )
     def sessions() -> Iterator[dg.MaterializeResult[None]]:
-        told = None if outcome["passed"] else "3 rows are wrong"
+        description = None if outcome["passed"] else "3 rows are wrong"
         yield dg.MaterializeResult(
             check_results=[
                 dg.AssetCheckResult(
                     passed=outcome["passed"],
                     check_name="adds_up",
                     severity=dg.AssetCheckSeverity.WARN,
-                    description=told,
+                    description=description,
                 )
             ]
         )

@@ -22,9 +22,9 @@ DAYS = 4
 HALFWAY_SESSIONS = 10
 
 
-def hashed_id(*told: object) -> UUID:
-    """A UUID of version 8 that depends on nothing but what it is told."""
-    bits = int.from_bytes(hashlib.blake2b(repr(told).encode(), digest_size=16).digest())
+def hashed_id(*parts: object) -> UUID:
+    """A UUID of version 8 that depends on nothing but these parts."""
+    bits = int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=16).digest())
     return UUID(int=bits & ~(0xF << 76) & ~(0x3 << 62) | 8 << 76 | 2 << 62)
 
 
@@ -147,10 +147,10 @@ def brute_force(
     for record in records:
         earliest = starts.get(record["session_id"], record["started_at"])
         starts[record["session_id"]] = min(earliest, record["started_at"])
-    for session, told in of_session.items():
-        start = starts.get(session) or min(h["event_datetime"] for h in told)
+    for session, own in of_session.items():
+        start = starts.get(session) or min(h["event_datetime"] for h in own)
         latest: dict[tuple[int, UUID], Row] = {}
-        for heartbeat in sorted(told, key=lambda h: h["event_datetime"]):
+        for heartbeat in sorted(own, key=lambda h: h["event_datetime"]):
             beat = (heartbeat["event_datetime"] - start) // BEAT
             latest[beat, heartbeat["player_id"]] = heartbeat
         members: dict[tuple[int, int], list[Row]] = defaultdict(list)
@@ -172,7 +172,7 @@ def brute_force(
                     "centroid_y": y,
                     "centroid_z": z,
                     "players": len(present),
-                    "event_date": told[0]["event_date"],
+                    "event_date": own[0]["event_date"],
                 }
             )
         teams = sorted({team for _, team in centroid})
@@ -202,7 +202,7 @@ def brute_force(
                             "encounter_end": start + (run[-1][0] + 1) * BEAT,
                             "close_heartbeats": len(run),
                             "min_distance": root_to_four_decimals(min(s for _, s in run)),
-                            "event_date": told[0]["event_date"],
+                            "event_date": own[0]["event_date"],
                         }
                     )
     return centroids, encounters

@@ -151,9 +151,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory, records: Records) -> DbtWare
 def changing(whole: DbtWarehouse) -> Iterator[DbtWarehouse]:
     """The warehouse, as it was again after the test."""
     database = whole.folder / "sprint.duckdb"
-    kept = shutil.copy(database, whole.folder / "kept.duckdb")
+    before = shutil.copy(database, whole.folder / "before.duckdb")
     yield whole
-    shutil.move(kept, database)
+    shutil.move(before, database)
 
 
 def test_marts_equal_brute_force(whole: DbtWarehouse, records: Records) -> None:

@@ -109,10 +109,10 @@ def test_the_graph_takes_no_exported_titles_names(
 
 
 def test_sources_are_the_contracts_datasets() -> None:
-    told = yaml.safe_load((dbt_project_dir() / "models" / "title" / "sources.yml").read_text())
+    declared = yaml.safe_load((dbt_project_dir() / "models" / "title" / "sources.yml").read_text())
     tables = {
         (source["name"], table["name"]): table
-        for source in told["sources"]
+        for source in declared["sources"]
         for table in source["tables"]
     }
     datasets = {(d.schema, d.table): d for d in DATASETS.values() if d.name != "products"}
@@ -227,7 +227,7 @@ FAULTS = (
     "update sprint_stage.stage_encounters set encounter_end = encounter_start"
     " where event_date = '2025-01-02'",
     "delete from sprint_raw.event_heartbeat where event_date = '2025-01-06'",
-    # where no teams met, no sum tells that the session is gone
+    # where no teams met, no sum shows that the session is gone
     "delete from sprint_mart.session_close_encounters_daily"
     " where calendar_day = '2025-01-08' and close_encounter_count = 0",
     "update sprint_mart.player_activity_daily set total_play_time_seconds = -1"
@@ -286,7 +286,7 @@ def test_every_data_test_fails_on_its_fault(spoilt: DbtWarehouse, manifest: dict
     assert run.unsuccessful == tests
     warned = {name for name, status in run.status.items() if status == "warn"}
     assert warned == {"purchases_of_known_products"}
-    # what is wrong is told, not only how much
+    # the wrong rows are printed, not only their number
     assert "event_session_source_rows (1 of " in run.log
     assert "broken_rule kills and deaths are not negative" in run.log
 

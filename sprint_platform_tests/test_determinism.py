@@ -177,9 +177,9 @@ def test_other_processors_make_the_same_records() -> None:
 
 
 def test_golden_digests() -> None:
-    told = json.loads(golden.PATH.read_text(encoding="utf-8"))
-    assert told["simulation_version"] == SIMULATION_VERSION
-    assert golden.digests() == told["digests"]
+    recorded = json.loads(golden.PATH.read_text(encoding="utf-8"))
+    assert recorded["simulation_version"] == SIMULATION_VERSION
+    assert golden.digests() == recorded["digests"]
 
 
 # -- what any dataset keeps -------------------------------------------------------------------

@@ -153,11 +153,11 @@ def test_an_exposure_names_what_is_read(manifest: dict[str, Any], reader: str, d
     assert depends_on == read
 
 
-def test_nobodys_folders_are_told(site: Path) -> None:
+def test_no_page_names_a_folder_of_this_machine(site: Path) -> None:
     for path in site.rglob("*.html"):
-        told = path.read_text()
-        assert str(project_root()) not in told, path
-        assert f"{tempfile.gettempdir()}/" not in told, path
+        text = path.read_text()
+        assert str(project_root()) not in text, path
+        assert f"{tempfile.gettempdir()}/" not in text, path
 
 
 # --- what is opened ------------------------------------------------------------------------------
@@ -170,9 +170,9 @@ class _Links(HTMLParser):
         self.ids: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        told = dict(attrs)
-        self.ids.add(told.get("id") or "")
-        if target := told.get("href" if tag == "a" else "src"):
+        attributes = dict(attrs)
+        self.ids.add(attributes.get("id") or "")
+        if target := attributes.get("href" if tag == "a" else "src"):
             self.targets.add(target)
 
 

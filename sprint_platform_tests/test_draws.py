@@ -66,7 +66,7 @@ def test_draws_are_uniform_and_streams_independent() -> None:
         assert chi_square < 120  # 63 degrees of freedom: mean 63, one in 50,000 above 118
 
 
-def test_a_stream_key_tells_seed_name_and_day_apart() -> None:
+def test_another_seed_name_or_day_is_another_stream_key() -> None:
     keys = {
         stream_key(seed, name, day)
         for seed in (1, 2)

@@ -98,7 +98,7 @@ def test_a_second_batch_is_appended_once(sprint: Sprint, folder: Path) -> None:
     assert (first.returncode, second.returncode) == (0, 0)
     assert rows(folder, "raw_players") == {1: 20, 2: 20}
     assert rows(folder, "raw_game_events")[1] == before[1]
-    [line] = [told for told in second.stdout.splitlines() if "raw_players" in told]
+    [line] = [line for line in second.stdout.splitlines() if "raw_players" in line]
     assert [cell.strip() for cell in line.split("│")[2:5]] == ["0", "20", "0"]
 
 
@@ -123,11 +123,11 @@ def test_a_person_is_asked_for_the_mode_and_a_script_is_not(
         text=True,
     )
     os.write(person, b"n\n")
-    told, _ = asked.communicate()
+    printed, _ = asked.communicate()
     os.close(person)
     os.close(terminal)
     assert asked.returncode == 0
-    assert "Drop what is there and load afresh?" in told
+    assert "Drop what is there and load afresh?" in printed
     assert rows(folder, "raw_players") == {1: 20}
 
 
@@ -185,9 +185,9 @@ def test_files_that_do_not_belong_together_are_not_loaded(sprint: Sprint, folder
     files = folder / "eventlog"
     assert "generate a batch first" in one_line(sprint("load", "--mode", "recreate"))
     assert sprint("generate").returncode == 0
-    kept = {path.name: path.read_bytes() for path in files.glob("raw_players*")}
+    of_batch_1 = {path.name: path.read_bytes() for path in files.glob("raw_players*")}
     assert sprint("generate", "--batch", "2").returncode == 0
-    for name, content in kept.items():
+    for name, content in of_batch_1.items():
         (files / name).write_bytes(content)
     assert "do not belong together" in one_line(sprint("load", "--mode", "append"))
     # a half-written file
@@ -212,12 +212,12 @@ def test_models_are_built_published_and_refused_without_data(sprint: Sprint, fol
         con.execute("update eventlog_raw.raw_players set difficulty_selected = 'nightmare'")
     failed = sprint("build")
     assert failed.returncode == 1
-    *rows_told, line = failed.stderr.strip().splitlines()
+    *examples, line = failed.stderr.strip().splitlines()
     assert line.startswith("error: dbt: 1 of")
     assert "stg_players_rows" in line
     # which rows, for example, and what is wrong with them
-    assert "difficulty nightmare" in rows_told[0]
-    assert "the difficulty is known" in rows_told[0]
+    assert "difficulty nightmare" in examples[0]
+    assert "the difficulty is known" in examples[0]
 
 
 def test_a_build_takes_along_what_was_loaded_and_not_built(sprint: Sprint, folder: Path) -> None:
@@ -298,15 +298,15 @@ def test_the_same_commands_in_snowflake(sprint: Sprint, folder: Path) -> None:
         ):
             done = sprint(*arguments, **variables)
             assert done.returncode == 0, done.stderr
-        # one tells of the other, which was loaded and never built
+        # the build of batch 2 names the other, which was loaded and never built
         done = sprint("build", "--to", "snowflake", "--batch", "2", **variables)
         assert done.returncode == 0, done.stderr
         assert "also batch 1" in done.stdout
         assert "10 models built and" in done.stdout
-        told = done.stdout + done.stderr
+        printed = done.stdout + done.stderr
         line = one_line(sprint("build", "--to", "snowflake", "--batch", "9", **variables))
         assert "holds no batch 9: it holds 1, 2" in line
-        assert account["SNOWFLAKE_PASSWORD"] not in told + line
+        assert account["SNOWFLAKE_PASSWORD"] not in printed + line
         # a file of one's own, with a difficulty that nobody knows
         players = folder / "eventlog/raw_players.csv"
         players.write_text(players.read_text().replace(",normal,", ",nightmare,"))
@@ -315,9 +315,9 @@ def test_the_same_commands_in_snowflake(sprint: Sprint, folder: Path) -> None:
         assert recreated.returncode == 0, recreated.stderr
         failed = sprint("build", "--to", "snowflake", **variables)
         assert failed.returncode == 1
-        *rows_told, line = failed.stderr.strip().splitlines()
+        *examples, line = failed.stderr.strip().splitlines()
         assert "stg_players_rows" in line
-        assert "nightmare" in rows_told[0]
+        assert "nightmare" in examples[0]
         wrong = {**variables, "SNOWFLAKE_PASSWORD": "of another"}
         line = one_line(sprint("build", "--to", "snowflake", **wrong))
         assert "SNOWFLAKE_PASSWORD" in line

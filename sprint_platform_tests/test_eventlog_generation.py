@@ -1,4 +1,4 @@
-"""A batch of the event log: the same bytes everywhere, and rows that tell one story."""
+"""A batch of the event log: the same bytes everywhere, and rows that make one story."""
 
 from __future__ import annotations
 
@@ -54,26 +54,26 @@ def table(settings: BatchSettings, name: str) -> pl.DataFrame:
     return pl.concat(batch_rows(settings, name))
 
 
-def batch(days: int = 31, **told: Any) -> BatchSettings:
-    """Settings of so many days; a first day that is told, or the first batch's."""
-    start = told.pop("start", FIRST)
-    return BatchSettings(start=start, end=start + timedelta(days=days - 1), **told)
+def batch(days: int = 31, **settings: Any) -> BatchSettings:
+    """Settings of so many days, from the given ``start`` or the first batch's."""
+    start = settings.pop("start", FIRST)
+    return BatchSettings(start=start, end=start + timedelta(days=days - 1), **settings)
 
 
 # -- the same bytes ---------------------------------------------------------------------------
 
 
 def test_golden_digests() -> None:
-    told = json.loads(eventlog_golden.PATH.read_text(encoding="utf-8"))
-    assert told["generation_version"] == GENERATION_VERSION
-    assert eventlog_golden.digests() == told["sha256"]
+    recorded = json.loads(eventlog_golden.PATH.read_text(encoding="utf-8"))
+    assert recorded["generation_version"] == GENERATION_VERSION
+    assert eventlog_golden.digests() == recorded["sha256"]
 
 
 def test_other_processors_make_the_same_bytes() -> None:
     # settings are not looked up in the environment here
     made = digests_elsewhere("eventlog_golden", N_PLAYERS="3", GAME_DATA_SEED="7")
-    told = json.loads(eventlog_golden.PATH.read_text(encoding="utf-8"))
-    assert made == told["sha256"]
+    recorded = json.loads(eventlog_golden.PATH.read_text(encoding="utf-8"))
+    assert made == recorded["sha256"]
 
 
 @pytest.mark.parametrize("name", list(RAW_TABLES))
@@ -100,15 +100,15 @@ def test_bytes_are_the_same_in_parts_of_any_size(
 def test_more_players_change_no_row(
     name: str, seed: int, batch_number: int, fewer: int, more: int, days: int
 ) -> None:
-    told = {"seed": seed, "batch": batch_number}
-    rows = table(batch(days, players=fewer, **told), name)
-    longer = table(batch(days, players=fewer + more, **told), name)
+    same = {"seed": seed, "batch": batch_number}
+    rows = table(batch(days, players=fewer, **same), name)
+    longer = table(batch(days, players=fewer + more, **same), name)
     assert longer.height > rows.height
     assert longer.head(rows.height).equals(rows)
 
 
-# what tells batches apart beside the ids
-TELLING = {
+# what differs between batches beside the ids
+DIFFERING = {
     "raw_players": ["country", "language", "difficulty_selected"],
     "raw_sessions": ["session_start"],
     "raw_game_events": ["event_time", "properties"],
@@ -118,8 +118,8 @@ TELLING = {
 @pytest.mark.parametrize("name", list(RAW_TABLES))
 @pytest.mark.parametrize("other", [{"seed": 43}, {"batch": 2}, {"seed": 2**40 + 42}])
 def test_another_seed_or_batch_is_of_other_people(name: str, other: dict[str, int]) -> None:
-    mine = table(batch(players=200), name).select(TELLING[name])
-    theirs = table(batch(players=200, **other), name).select(TELLING[name])
+    mine = table(batch(players=200), name).select(DIFFERING[name])
+    theirs = table(batch(players=200, **other), name).select(DIFFERING[name])
     same = min(mine.height, theirs.height)
     equal = mine.head(same).hash_rows() == theirs.head(same).hash_rows()
     assert equal.sum() < 0.25 * same
@@ -145,7 +145,7 @@ def test_other_dates_move_the_same_batch() -> None:
         assert moved.to_list() == later[column].str.to_datetime().to_list()
 
 
-# -- what the rows tell -----------------------------------------------------------------------
+# -- what the rows say ------------------------------------------------------------------------
 
 
 def test_columns_are_the_contracts() -> None:
@@ -207,16 +207,16 @@ def test_a_larger_batch_keeps_every_rule(records: dict[str, list[Row]]) -> None:
 def test_everything_that_can_happen_does(records: dict[str, list[Row]]) -> None:
     seen: dict[str, set[object]] = {}
     for event in records["raw_game_events"]:
-        name, told = event["event_name"], properties(event)
+        name, details = event["event_name"], properties(event)
         for key in ("chapter", "enemy", "weapon", "item", "weather", "quantity", "headshot"):
-            if key in told:
-                seen.setdefault(f"{name} {key}", set()).add(told[key])
+            if key in details:
+                seen.setdefault(f"{name} {key}", set()).add(details[key])
         if name == "chapter_started":
-            resumed = told["place"] != CHAPTERS[told["chapter"] - 1].places[0]
+            resumed = details["place"] != CHAPTERS[details["chapter"] - 1].places[0]
             seen.setdefault("goes on from a checkpoint", set()).add(resumed)
-            seen.setdefault("attempts", set()).add(told["attempt"])
-            seen.setdefault("playthroughs", set()).add(told["playthrough"])
-            seen.setdefault("places", set()).add((told["chapter"], told["place"]))
+            seen.setdefault("attempts", set()).add(details["attempt"])
+            seen.setdefault("playthroughs", set()).add(details["playthrough"])
+            seen.setdefault("places", set()).add((details["chapter"], details["place"]))
     chapters = set(range(1, 13))
     for name in ("chapter_started", "chapter_completed", "enemy_killed", "game_closed"):
         assert seen[f"{name} chapter"] == chapters
@@ -258,13 +258,16 @@ def sessions() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def events() -> pl.DataFrame:
-    """The events of the default batch's 2,000 players, with some of what they tell."""
+    """The events of the default batch's 2,000 players, with some of their properties."""
     settings = BatchSettings()
 
-    def told(key: str) -> pl.Expr:
+    def from_properties(key: str) -> pl.Expr:
         return pl.col("properties").str.json_path_match(f"$.{key}").alias(key)
 
-    keys = [told(key) for key in ("chapter", "weather", "enemy", "weapon", "item", "headshot")]
+    keys = [
+        from_properties(key)
+        for key in ("chapter", "weather", "enemy", "weapon", "item", "headshot")
+    ]
     difficulty = table(settings, "raw_players").select("player_id", "difficulty_selected")
     return (
         table(settings, "raw_game_events")
@@ -469,9 +472,9 @@ def read(given_settings: dict[str, Any], environment: dict[str, str]) -> BatchSe
 
 
 def test_without_settings_the_first_batch_is_made() -> None:
-    told = read({}, {})
-    assert told == BatchSettings()
-    assert told.model_dump() == {
+    settings = read({}, {})
+    assert settings == BatchSettings()
+    assert settings.model_dump() == {
         "batch": 1,
         "players": 2000,
         "max_sessions": 25,
@@ -493,8 +496,14 @@ SURROUNDINGS = {
 
 
 def test_the_environment_gives_settings_and_flags_win() -> None:
-    told = read({}, SURROUNDINGS)
-    assert (told.players, told.max_sessions, told.game_version, told.seed, told.batch) == (
+    settings = read({}, SURROUNDINGS)
+    assert (
+        settings.players,
+        settings.max_sessions,
+        settings.game_version,
+        settings.seed,
+        settings.batch,
+    ) == (
         7,
         3,
         "9.9",
@@ -502,8 +511,14 @@ def test_the_environment_gives_settings_and_flags_win() -> None:
         4,
     )
     flags = {"players": 8, "max_sessions": None, "game_version": "1.1", "seed": 0, "batch": 2}
-    told = read(flags, SURROUNDINGS)
-    assert (told.players, told.max_sessions, told.game_version, told.seed, told.batch) == (
+    settings = read(flags, SURROUNDINGS)
+    assert (
+        settings.players,
+        settings.max_sessions,
+        settings.game_version,
+        settings.seed,
+        settings.batch,
+    ) == (
         8,
         3,
         "1.1",
@@ -528,9 +543,9 @@ def test_the_environment_gives_settings_and_flags_win() -> None:
     ],
 )
 def test_dates_follow_the_batch(given_settings: dict[str, Any], start: str, end: str) -> None:
-    told = read(given_settings, {})
-    assert (told.start, told.end) == (date.fromisoformat(start), date.fromisoformat(end))
-    assert told.days == (told.end - told.start).days + 1
+    settings = read(given_settings, {})
+    assert (settings.start, settings.end) == (date.fromisoformat(start), date.fromisoformat(end))
+    assert settings.days == (settings.end - settings.start).days + 1
 
 
 def test_batches_follow_each_other_without_a_gap() -> None:
@@ -562,15 +577,15 @@ def test_batches_follow_each_other_without_a_gap() -> None:
         ("game_version", "GAME_VERSION", "1" * 33),
     ],
 )
-def test_a_wrong_setting_is_told_in_one_line(flag: str, variable: str, value: str) -> None:
+def test_a_wrong_setting_is_named_in_one_line(flag: str, variable: str, value: str) -> None:
     with pytest.raises(SettingsError) as by_variable:
         read({}, {variable: value})
     with pytest.raises(SettingsError) as by_flag:
         read({flag: value}, {variable: SURROUNDINGS[variable]})
     for error, name in ((by_variable, variable), (by_flag, flag.replace("_", " "))):
-        told = str(error.value)
-        assert told.startswith(f"{name} is ")
-        assert told.isprintable(), repr(told)
+        message = str(error.value)
+        assert message.startswith(f"{name} is ")
+        assert message.isprintable(), repr(message)
 
 
 @pytest.mark.parametrize(
@@ -584,14 +599,16 @@ def test_a_wrong_setting_is_told_in_one_line(flag: str, variable: str, value: st
         ({"color": "red"}, ["color is 'red'"]),
     ],
 )
-def test_wrong_dates_are_told_in_one_line(given_settings: dict[str, Any], words: list[str]) -> None:
+def test_wrong_dates_are_named_in_one_line(
+    given_settings: dict[str, Any], words: list[str]
+) -> None:
     with pytest.raises(SettingsError) as error:
         read(given_settings, {})
-    told = str(error.value)
-    assert told.isprintable()
-    assert all(word in told for word in words), told
+    message = str(error.value)
+    assert message.isprintable()
+    assert all(word in message for word in words), message
 
 
 def test_ten_years_can_be_made() -> None:
-    told = read({"start": "2001-01-01", "end": "2011-01-07"}, {})
-    assert told.days > 3650
+    settings = read({"start": "2001-01-01", "end": "2011-01-07"}, {})
+    assert settings.days > 3650

@@ -180,9 +180,9 @@ def test_a_second_batch_leaves_the_first_alone_and_a_smaller_one_leaves_nothing_
     large = graph.run(EVERYTHING, 2, players=50)
     assert large.success, failures(large)
     assert rows("eventlog_mart.fct_sessions")[2] == rows("eventlog_raw.raw_sessions")[2]
-    told = materialized(large, "eventlog_raw_players")
-    assert (told["dagster/partition_row_count"], told["players"]) == (50, 50)
-    assert told["days"] == "2011-02-13 to 2011-03-15"
+    metadata = materialized(large, "eventlog_raw_players")
+    assert (metadata["dagster/partition_row_count"], metadata["players"]) == (50, 50)
+    assert metadata["days"] == "2011-02-13 to 2011-03-15"
     small = graph.run(EVERYTHING, 2, players=5)
     assert small.success, failures(small)
     assert rows("eventlog_raw.raw_players") == {1: 40, 2: 5}
@@ -204,8 +204,8 @@ def test_a_range_of_batches_is_one_run(graph: Graph) -> None:
     assert {b: rows("eventlog_raw.raw_players")[b] for b in (7, 8)} == {7: 6, 8: 6}
     ids = published("select player_id from eventlog_mart.dim_players where load_batch_id = 8")
     assert ("player_8_1",) in ids
-    told = result.asset_materializations_for_node("eventlog_raw_sessions")
-    assert {event.partition for event in told} == {"7", "8"}
+    events = result.asset_materializations_for_node("eventlog_raw_sessions")
+    assert {event.partition for event in events} == {"7", "8"}
 
 
 def test_settings_come_from_the_environment_too(
@@ -255,7 +255,7 @@ def test_one_mart_is_one_model(graph: Graph) -> None:
     assert {event.asset_key.path[-1] for event in found} == {"daily_active_players"}
 
 
-def test_a_failing_check_is_told_and_holds_back_what_is_below(graph: Graph) -> None:
+def test_a_failing_check_is_reported_and_holds_back_what_is_below(graph: Graph) -> None:
     with connect() as con:
         con.execute(
             "update eventlog_raw.raw_sessions set platform = 'ps9' where session_id = 'session_1'"

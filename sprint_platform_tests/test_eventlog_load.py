@@ -111,11 +111,11 @@ def sizes(*batches: BatchSettings) -> list[int]:
 
 
 def one_line(error: pytest.ExceptionInfo[Exception]) -> str:
-    told = str(error.value)
-    assert told
-    assert "\n" not in told
-    assert len(told) < 700
-    return told
+    message = str(error.value)
+    assert message
+    assert "\n" not in message
+    assert len(message) < 700
+    return message
 
 
 Made = Callable[[BatchSettings], Files]
@@ -139,9 +139,9 @@ def test_the_tables_hold_what_was_made(data_folder: Path, made: Made) -> None:
             f" from {SCHEMA}.raw_game_events"
         ).fetchall()
     frames = pl.concat(batch_rows(ONE, "raw_game_events"))
-    told = dict(frames.select("event_id", "properties").iter_rows())
+    generated = dict(frames.select("event_id", "properties").iter_rows())
     for event_id, properties, chapter in rows:
-        assert json.loads(properties) == json.loads(told[event_id])
+        assert json.loads(properties) == json.loads(generated[event_id])
         assert chapter == json.loads(properties)["chapter"]
 
 
@@ -190,8 +190,8 @@ def test_append_into_missing_tables_says_to_recreate(
     before = content()
     with pytest.raises(LoadError, match="recreate first") as error:
         loaded(made(ONE), Mode.APPEND)
-    told = one_line(error)
-    assert all((name in told) == (name in missing) for name in RAW_TABLES)
+    message = one_line(error)
+    assert all((name in message) == (name in missing) for name in RAW_TABLES)
     assert content() == before
 
 
@@ -273,7 +273,7 @@ def test_one_table_can_be_loaded(data_folder: Path, made: Made) -> None:
     # Dagster loads them one by one
     for table, path in made(ONE).items():
         report = loaded({table: path}, Mode.REPLACE, 1)
-        assert [told.table for told in report.tables] == [table]
+        assert [entry.table for entry in report.tables] == [table]
     loaded({"raw_sessions": made(MORE)["raw_sessions"]}, Mode.REPLACE, 1)
     assert content() == {**expected(ONE), "raw_sessions": expected(MORE)["raw_sessions"]}
 
@@ -493,20 +493,20 @@ def test_a_killed_load_leaves_the_old_data(mode: Mode, data_folder: Path, made: 
 
 def test_a_load_has_the_lease(data_folder: Path) -> None:
     with open_duckdb("the load"):
-        told: list[str] = []
+        outcomes: list[str] = []
 
         def try_it() -> None:
             try:
                 with hold(warehouse_lock(), "another", seconds=0.05):
-                    told.append("got it")
+                    outcomes.append("got it")
             except LockError as error:
-                told.append(str(error))
+                outcomes.append(str(error))
 
         other = threading.Thread(target=try_it)
         other.start()
         other.join()
-    assert len(told) == 1
-    assert "the load" in told[0]
+    assert len(outcomes) == 1
+    assert "the load" in outcomes[0]
     with hold(warehouse_lock(), "another", seconds=5):
         pass
 
@@ -593,9 +593,9 @@ def test_going_on_where_no_number_is_without_a_namespace(data_folder: Path, made
 def test_going_on_takes_the_highest_number_not_the_last_text(data_folder: Path, made: Made) -> None:
     # player_9 sorts after player_12
     loaded(made(ONE), Mode.RECREATE)
-    told = go_on(ONE).numbered_from
-    assert told is not None
-    assert told[0] == 13
+    numbers = go_on(ONE).numbered_from
+    assert numbers is not None
+    assert numbers[0] == 13
 
 
 def test_going_on_has_the_days_that_are_asked_for(data_folder: Path, made: Made) -> None:
@@ -708,17 +708,17 @@ def test_a_missing_batch_says_to_generate_it(
     one_line(error)
 
 
-def test_a_damaged_manifest_is_told(data_folder: Path) -> None:
+def test_a_damaged_manifest_is_refused(data_folder: Path) -> None:
     file = write_table(ONE, "raw_players", data_folder)
     path = manifest_path(file.path)
-    told = json.loads(path.read_text(encoding="utf-8"))
+    manifest = json.loads(path.read_text(encoding="utf-8"))
     for damage in (
         "",
         "{",
-        json.dumps({key: value for key, value in told.items() if key != "settings"}),
-        json.dumps({key: value for key, value in told.items() if key != "bytes"}),
-        json.dumps({**told, "settings": {**told["settings"], "players": 0}}),
-        json.dumps({**told, "colour": "red"}),
+        json.dumps({key: value for key, value in manifest.items() if key != "settings"}),
+        json.dumps({key: value for key, value in manifest.items() if key != "bytes"}),
+        json.dumps({**manifest, "settings": {**manifest["settings"], "players": 0}}),
+        json.dumps({**manifest, "colour": "red"}),
     ):
         path.write_text(damage, encoding="utf-8")
         with pytest.raises(BatchFileError, match="damaged") as error:

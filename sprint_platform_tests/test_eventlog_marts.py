@@ -48,8 +48,8 @@ class EventlogWarehouse(DbtWarehouse):
                 relation = f"eventlog_raw.{table.name}"
                 con.execute(f"create or replace table {relation} ({table.definitions('duckdb')})")
                 if log.rows[table.name]:
-                    con.register("told", pa.Table.from_pylist(log.rows[table.name]))
-                    con.execute(f"insert into {relation} by name select * from told")
+                    con.register("records", pa.Table.from_pylist(log.rows[table.name]))
+                    con.execute(f"insert into {relation} by name select * from records")
 
     def build(
         self,
@@ -58,13 +58,13 @@ class EventlogWarehouse(DbtWarehouse):
         environment: Mapping[str, str] | None = None,
     ) -> DbtRun:
         """Builds and tests these batches' models, or all; or another dbt command about them."""
-        told = {
+        variables = {
             "DBT_PROFILES_DIR": str(dbt_project_dir()),
             "SPRINT_DATA_DIR": str(self.folder),
             "SPRINT_BATCHES": batches or "",
         }
         command = command or ("build", "--select", "tag:eventlog")
-        return self.invoke(command, {**told, **(environment or {})}, "eventlog")
+        return self.invoke(command, {**variables, **(environment or {})}, "eventlog")
 
     def marts(self) -> dict[str, list[Any]]:
         return {name: comparable(self.rows(f"eventlog_mart.{name}")) for name in MARTS}
@@ -137,9 +137,9 @@ def test_a_batch_is_added_to_what_was_built(warehouse: EventlogWarehouse, logs: 
 def changing(warehouse: EventlogWarehouse) -> Iterator[EventlogWarehouse]:
     """The warehouse, as it was again after the test."""
     database = warehouse.folder / "sprint.duckdb"
-    kept = shutil.copy(database, warehouse.folder / "kept.duckdb")
+    before = shutil.copy(database, warehouse.folder / "before.duckdb")
     yield warehouse
-    shutil.move(kept, database)
+    shutil.move(before, database)
 
 
 def test_a_run_replaces_its_batches_and_no_other(changing: EventlogWarehouse, logs: Log) -> None:
@@ -218,7 +218,7 @@ def test_every_data_test_fails_on_its_fault(changing: EventlogWarehouse) -> None
     run = changing.build("1", *command)
     assert len(run.status) >= 30
     assert run.unsuccessful == run.status.keys()
-    # what is wrong is told, not only how much
+    # the wrong rows are printed, not only their number
     assert "broken_rule the country is known" in run.log
     assert "broken_rule start and end are times" in run.log
 
@@ -234,7 +234,7 @@ def test_every_data_test_fails_on_its_fault(changing: EventlogWarehouse) -> None
 def test_nothing_is_built_on_events_that_lie_nowhere(
     changing: EventlogWarehouse, logs: Log
 ) -> None:
-    """Neither on properties that are not of their type: both are kept, and fail the same test."""
+    """Neither on properties that are not of their type: both stay, and fail the same test."""
     with changing.connect() as con:
         con.execute(
             "update eventlog_raw.raw_game_events set event_time = '2011-02-01 00:00:00'"
@@ -261,8 +261,10 @@ def test_nothing_is_built_on_events_that_lie_nowhere(
 
 
 def test_sources_are_the_contracts_tables() -> None:
-    told = yaml.safe_load((dbt_project_dir() / "models" / "eventlog" / "sources.yml").read_text())
-    (source,) = told["sources"]
+    declared = yaml.safe_load(
+        (dbt_project_dir() / "models" / "eventlog" / "sources.yml").read_text()
+    )
+    (source,) = declared["sources"]
     tables = {table["name"]: table for table in source["tables"]}
     assert tables.keys() == RAW_TABLES.keys()
     for name, table in RAW_TABLES.items():

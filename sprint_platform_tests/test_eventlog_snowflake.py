@@ -305,9 +305,9 @@ def test_dotenv_fills_in_what_the_environment_does_not_say(env_file: Path) -> No
 
 def test_the_environment_says_all_that_was_read(variables: dict[str, str]) -> None:
     read = read_credentials({**variables, "SNOWFLAKE_ROLE": "SYSADMIN"})
-    told = read.environment()
-    assert told.items() >= variables.items()
-    assert read_credentials(told) == read
+    environment = read.environment()
+    assert environment.items() >= variables.items()
+    assert read_credentials(environment) == read
 
 
 @pytest.mark.parametrize(
@@ -380,9 +380,9 @@ def test_who_is_not_let_in_learns_in_one_line_which_variable_to_look_at(
         open_snowflake(read_credentials(variables)),
     ):
         pass
-    told = str(caught.value)
-    assert "\n" not in told
-    assert variables["SNOWFLAKE_PASSWORD"] not in told + caplog.text
+    message = str(caught.value)
+    assert "\n" not in message
+    assert variables["SNOWFLAKE_PASSWORD"] not in message + caplog.text
 
 
 def test_without_the_connector_one_line_says_what_to_install(

@@ -1,5 +1,5 @@
 """The event log's models on Snowflake: dbt-snowflake and the real connector against a Snowflake of
-the tests' own; and what they are told, read as Snowflake's SQL.
+the tests' own; and what dbt runs, parsed as Snowflake's SQL.
 
 The stand-in runs on DuckDB and takes more than Snowflake does: hence the second half.
 """
@@ -91,13 +91,13 @@ class Snowflake:
 
     def marts(self) -> dict[str, list[Any]]:
         cursor = self.connection.cursor(DictCursor)
-        told = {}
+        found = {}
         for name in MARTS:
             rows = cursor.execute(f"select * from {DATABASE}.eventlog_mart.{name}").fetchall()
-            told[name] = comparable({c.lower(): v for c, v in row.items()} for row in rows)
-        return told
+            found[name] = comparable({c.lower(): v for c, v in row.items()} for row in rows)
+        return found
 
-    def told(self) -> Iterator[tuple[str, str]]:
+    def dbt_sql(self) -> Iterator[tuple[str, str]]:
         """What dbt ran for each model and test: (name, SQL)."""
         for kind in ("compiled", "run"):
             folder = self.folder / "dbt" / "eventlog_snowflake" / kind / "sprint_dbt"
@@ -138,10 +138,12 @@ def test_a_run_replaces_its_batch(account: Snowflake) -> None:
         assert built[name] == comparable(expected[name]), name
 
 
-def test_what_dbt_tells_is_snowflakes_sql(account: Snowflake) -> None:
-    told = dict(account.told())
-    assert {f"compiled {name}" for name in (*MARTS, "stg_game_events", "retention_key")} < set(told)
-    for name, sql in told.items():
+def test_what_dbt_runs_is_snowflakes_sql(account: Snowflake) -> None:
+    sql_of = dict(account.dbt_sql())
+    assert {f"compiled {name}" for name in (*MARTS, "stg_game_events", "retention_key")} < set(
+        sql_of
+    )
+    for name, sql in sql_of.items():
         statements = sqlglot.parse(sql, read="snowflake")
         assert statements, name
         for statement in statements:
@@ -170,9 +172,9 @@ def test_what_dbt_tells_is_snowflakes_sql(account: Snowflake) -> None:
 
 
 def test_a_batch_is_replaced_in_one_transaction(account: Snowflake) -> None:
-    told = dict(account.told())
+    sql_of = dict(account.dbt_sql())
     for name in ("dim_players", "fct_game_events", "fct_sessions", "funnel_chapters", "retention"):
-        statements = [s.strip() for s in told[f"run {name}"].split(";") if s.strip()]
+        statements = [s.strip() for s in sql_of[f"run {name}"].split(";") if s.strip()]
         assert statements[0].endswith("begin")
         assert statements[1].startswith("delete from")
         gone = "or load_batch_id not in (select load_batch_id from "

@@ -200,16 +200,16 @@ def write_all() -> None:
 def one_file(dataset: str, file_format: str, folder: Path) -> bytes:
     """Exports the dataset's records, and returns the one file that this gives."""
     if dataset == "products":
-        told = export_products(table_of(dataset, RECORDS[dataset]), file_format, folder)
+        report = export_products(table_of(dataset, RECORDS[dataset]), file_format, folder)
         path = folder / "products" / "catalogue" / f"products.{file_format}"
     else:
-        told = export_day("odd", dataset, DAY, file_format, folder)
+        report = export_day("odd", dataset, DAY, file_format, folder)
         path = folder / dataset / "2025-01-31" / f"{dataset}-2025-01-31.{file_format}"
         if (dataset, file_format) == ("sessions", "json"):
             path = path.with_name(f"{ID}1.json")
     assert [p for p in folder.rglob("*") if p.is_file()] == [path]
     content = path.read_bytes()
-    assert (told.files, told.rows, told.bytes) == (1, len(RECORDS[dataset]), len(content))
+    assert (report.files, report.rows, report.bytes) == (1, len(RECORDS[dataset]), len(content))
     return content
 
 
@@ -259,8 +259,8 @@ def read_back(dataset: str, file_format: str, content: bytes) -> list[Row]:
             for row in rows
         ]
     if file_format == "csv":
-        told = csv.DictReader(content.decode().splitlines(keepends=True))
-        return [{n: typed(v, kinds[n]) if v else None for n, v in row.items()} for row in told]
+        reader = csv.DictReader(content.decode().splitlines(keepends=True))
+        return [{n: typed(v, kinds[n]) if v else None for n, v in row.items()} for row in reader]
     text = content.decode()
     records = (
         [json.loads(line, parse_float=str) for line in text.splitlines()]
@@ -286,8 +286,8 @@ def test_values_are_read_back_by_other_readers(
     session = json.loads(content, parse_float=str)
     for of, inner in (("sessions", "players"), ("heartbeats", "heartbeats")):
         rows = [{"session_id": session["session_id"], **row} for row in session[inner]]
-        told = read_back(of, "ndjson", "\n".join(map(json.dumps, rows)).encode())
-        assert sorted(told, key=str) == sorted(RECORDS[of], key=str)
+        found = read_back(of, "ndjson", "\n".join(map(json.dumps, rows)).encode())
+        assert sorted(found, key=str) == sorted(RECORDS[of], key=str)
 
 
 def test_parquet_says_its_types_to_any_reader(data_folder: Path, tmp_path: Path) -> None:
@@ -296,8 +296,8 @@ def test_parquet_says_its_types_to_any_reader(data_folder: Path, tmp_path: Path)
         export_day("odd", dataset, DAY, "parquet", tmp_path / "out")
     beats = tmp_path / "out/heartbeats/2025-01-31/heartbeats-2025-01-31.parquet"
     with duckdb.connect() as con:
-        told = con.execute(f"describe from '{beats}'").fetchall()
-    assert [(name, kind) for name, kind, *_ in told] == [
+        columns = con.execute(f"describe from '{beats}'").fetchall()
+    assert [(name, kind) for name, kind, *_ in columns] == [
         ("session_id", "UUID"),
         ("player_id", "UUID"),
         ("team_id", "SMALLINT"),
@@ -326,13 +326,13 @@ def test_a_day_without_records_has_no_file(
     write(dataset, RECORDS[dataset])
     assert export_day("odd", dataset, DAY, file_format, tmp_path / "out").files == 1
     write(dataset, [])
-    told = export_day("odd", dataset, DAY, file_format, tmp_path / "out")
-    assert (told.files, told.rows, told.bytes) == (0, 0, 0)
+    report = export_day("odd", dataset, DAY, file_format, tmp_path / "out")
+    assert (report.files, report.rows, report.bytes) == (0, 0, 0)
     if (dataset, file_format) == ("sessions", "json"):
-        assert "holds 1 files of an earlier export" in told.notes[-1]
+        assert "holds 1 files of an earlier export" in report.notes[-1]
     else:
         assert contents(tmp_path / "out") == {}
-        assert "has no records, and is not written" in told.notes[0]
+        assert "has no records, and is not written" in report.notes[0]
 
 
 # --- session dumps -------------------------------------------------------------------------------
@@ -377,9 +377,9 @@ def rows_of(tables: Iterable[pa.Table]) -> list[Row]:
 
 def test_dumps_hold_every_session_and_heartbeat_once(pocket: World, tmp_path: Path) -> None:
     day = POCKET_DAYS[0]
-    told = export_day("pocket", "sessions", day, "json", tmp_path / "out")
+    report = export_day("pocket", "sessions", day, "json", tmp_path / "out")
     sessions, heartbeats = rows_of(pocket.sessions(day)), rows_of(pocket.heartbeats(day))
-    assert (told.files, told.rows) == (len({s["session_id"] for s in sessions}), len(sessions))
+    assert (report.files, report.rows) == (len({s["session_id"] for s in sessions}), len(sessions))
     players, beats = [], []
     for name, content in contents(tmp_path / "out/sessions" / str(day)).items():
         dump = json.loads(content, parse_float=str)
@@ -395,19 +395,19 @@ def test_dumps_hold_every_session_and_heartbeat_once(pocket: World, tmp_path: Pa
         ("sessions", players, sessions),
         ("heartbeats", beats, heartbeats),
     ):
-        told_rows = read_back(dataset, "ndjson", "\n".join(map(json.dumps, dumped)).encode())
-        assert sorted(told_rows, key=str) == sorted(made, key=str)
+        found = read_back(dataset, "ndjson", "\n".join(map(json.dumps, dumped)).encode())
+        assert sorted(found, key=str) == sorted(made, key=str)
 
 
 def test_dumps_do_not_depend_on_how_many_are_made_at_once(
     pocket: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     day = POCKET_DAYS[0]
-    told = export_day("pocket", "sessions", day, "json", tmp_path / "whole")
+    report = export_day("pocket", "sessions", day, "json", tmp_path / "whole")
     monkeypatch.setattr(export, "HEARTBEATS_IN_MEMORY", 300)
     monkeypatch.setattr(export, "HEARTBEATS_AS_TEXT", 70)
-    assert export_day("pocket", "sessions", day, "json", tmp_path / "shares") == told
-    assert told.files > 3
+    assert export_day("pocket", "sessions", day, "json", tmp_path / "shares") == report
+    assert report.files > 3
     assert contents(tmp_path / "whole") == contents(tmp_path / "shares")
 
 
@@ -423,7 +423,7 @@ def test_a_session_without_heartbeats_has_none_in_its_file(
     assert json.loads(found[f"{ID}2.json"])["heartbeats"] == []
 
 
-def test_what_a_dump_cannot_hold_is_told(data_folder: Path, tmp_path: Path) -> None:
+def test_what_a_dump_cannot_hold_is_noted(data_folder: Path, tmp_path: Path) -> None:
     write("sessions", RECORDS["sessions"])
     (note,) = export_day("odd", "sessions", DAY, "json", tmp_path / "none").notes
     assert note == "2025-01-31 has no partition of heartbeats: the sessions' files hold none"
@@ -446,11 +446,11 @@ def test_the_same_records_give_the_same_bytes(
 ) -> None:
     first = export_day("pocket", dataset, POCKET_DAYS[0], file_format, tmp_path / "one")
     (tmp_path / "two").mkdir()
-    kept = tmp_path / "two" / "notes.txt"
-    kept.write_text("kept")
+    other_file = tmp_path / "two" / "notes.txt"
+    other_file.write_text("mine")
     for _ in range(2):  # in another folder, and over what lies there
         assert export_day("pocket", dataset, POCKET_DAYS[0], file_format, tmp_path / "two") == first
-    kept.unlink()
+    other_file.unlink()
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert first.bytes == sum(len(content) for content in contents(tmp_path / "one").values())
 
@@ -483,15 +483,13 @@ def test_a_missing_partition_leaves_no_trace(data_folder: Path, tmp_path: Path) 
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("kept", ["raw", "landed"])
-def test_the_platforms_own_folders_are_refused(
-    data_folder: Path, tmp_path: Path, kept: str
-) -> None:
+@pytest.mark.parametrize("own", ["raw", "landed"])
+def test_the_platforms_own_folders_are_refused(data_folder: Path, tmp_path: Path, own: str) -> None:
     write_all()
     before = contents(data_folder)
     link = tmp_path / "link"
-    link.symlink_to(data_folder / kept)
-    for folder in (data_folder / kept, data_folder / "x" / ".." / kept / "odd", link / "odd"):
+    link.symlink_to(data_folder / own)
+    for folder in (data_folder / own, data_folder / "x" / ".." / own / "odd", link / "odd"):
         with pytest.raises(ExportError, match="export elsewhere"):
             export_day("odd", "heartbeats", DAY, "csv", folder)
         with pytest.raises(ExportError, match="export elsewhere"):
@@ -520,13 +518,13 @@ def sprint_export(
         monkeypatch.setattr(sys, "argv", ["sprint", "export", "--title", "pocket", *arguments])
         with pytest.raises(SystemExit) as ended:
             cli.main()
-        told = capsys.readouterr()
-        return int(ended.value.code or 0), told.out, told.err
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
 
     return run
 
 
-def test_the_command_tells_what_it_wrote_and_what_was_not_there(
+def test_the_command_says_what_it_wrote_and_what_was_not_there(
     pocket: World, sprint_export: Sprint, tmp_path: Path
 ) -> None:
     code, out, err = sprint_export(
@@ -554,7 +552,7 @@ def test_the_command_exports_the_catalogue(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("--from", "2026-01-01"), "there are no partitions of pocket/sessions from 2026-01-01"),
         (("--from", "2024-12-31"), "title pocket launches on 2025-01-01"),
@@ -571,15 +569,15 @@ def test_the_command_exports_the_catalogue(
         (("--from", "2025-01-08", "--out", "{data}/taken"), "cannot be written: Not a directory"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(
-    pocket: World, sprint_export: Sprint, tmp_path: Path, arguments: tuple[str, ...], told: str
+def test_a_mistake_is_refused_in_one_line(
+    pocket: World, sprint_export: Sprint, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     (tmp_path / "data/taken").write_text("a file")
     before = contents(tmp_path / "data")
     where = [argument.format(data=tmp_path / "data") for argument in arguments]
     code, out, err = sprint_export("--dataset", "sessions", "--format", "json", *where)
     assert code == 1
-    assert told in err
+    assert message in err
     assert len(err.strip().splitlines()) == 1
     assert "rows" not in out
     assert contents(tmp_path / "data") == before
@@ -600,9 +598,11 @@ DELIVERIES: dict[str, dict[str, str]] = {
 
 def copy_title(datasets: Iterable[str]) -> Title:
     """A title that lands what ``pocket`` exports."""
-    told = POCKET.model_dump(exclude={"simulation", "name", "source"})
+    settings = POCKET.model_dump(exclude={"simulation", "name", "source"})
     landing = {"datasets": list(datasets), "reject_limit": 0}
-    return Title.model_validate(told | {"name": "copy", "source": "landing", "landing": landing})
+    return Title.model_validate(
+        settings | {"name": "copy", "source": "landing", "landing": landing}
+    )
 
 
 @pytest.fixture(scope="module")

@@ -76,7 +76,7 @@ def delivered_in(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("file_format", ["csv", "ndjson"])
 @pytest.mark.parametrize("dataset", SIMULATED)
-def test_what_the_ledger_does_not_tell_is_as_it_was_simulated(
+def test_what_the_ledger_does_not_name_is_as_it_was_simulated(
     delivered_in: dict[str, Path],
     monkeypatch: pytest.MonkeyPatch,
     dataset: str,
@@ -90,11 +90,11 @@ def test_what_the_ledger_does_not_tell_is_as_it_was_simulated(
     clean = set(left)
     for day in UNTIL:
         rows = file_rows(f"{dataset}/delivered={day}/{dataset}.{file_format}")
-        told = {e["row"]: e for e in ledger_rows([day], dataset=dataset) if e["row"]}
-        assert max(told, default=0) <= len(rows)
+        entries = {e["row"]: e for e in ledger_rows([day], dataset=dataset) if e["row"]}
+        assert max(entries, default=0) <= len(rows)
         for number, row in enumerate(rows, 1):
-            fault = told[number]["fault"] if number in told else None
-            own_day = told[number]["event_date"] if fault == "late" else day
+            fault = entries[number]["fault"] if number in entries else None
+            own_day = entries[number]["event_date"] if fault == "late" else day
             if fault in (None, "late", "out_of_order"):
                 assert (own_day, tuple(row.items())) in clean
                 left[own_day, tuple(row.items())] -= 1
@@ -213,12 +213,14 @@ def parses(kind: str, text: str | None) -> bool:
 
 def test_at_most_one_fault_befalls_a_record(data_folder: Path) -> None:
     deliver_days(muddy(300), UNTIL)
-    told = Counter((row["dataset"], row["record"], row["event_date"]) for row in ledger_rows(UNTIL))
-    assert len(told) > 500
-    assert set(told.values()) == {1}
+    counts = Counter(
+        (row["dataset"], row["record"], row["event_date"]) for row in ledger_rows(UNTIL)
+    )
+    assert len(counts) > 500
+    assert set(counts.values()) == {1}
 
 
-def test_rates_are_kept(data_folder: Path) -> None:
+def test_rates_are_met(data_folder: Path) -> None:
     faults = deliver_days(muddy(1_500), [LAUNCH])[LAUNCH].faults
     beats = table(world_of(muddy(1_500)), "heartbeats", LAUNCH).num_rows
     of = Counter(row["fault"] for row in ledger_rows([LAUNCH], dataset="heartbeats"))
@@ -266,8 +268,8 @@ def test_a_title_without_rates_delivers_what_is_simulated(data_folder: Path) -> 
 @pytest.mark.parametrize("fault", [name for name in RATES if name != "late_days"])
 def test_a_fault_of_every_record(data_folder: Path, fault: str) -> None:
     title = muddy(60, **{fault: 1})
-    told = deliver_days(title, UNTIL)
-    assert all(set(day.faults) <= {fault} for day in told.values())
+    deliveries = deliver_days(title, UNTIL)
+    assert all(set(day.faults) <= {fault} for day in deliveries.values())
     hit = {dataset for dataset in SIMULATED if ledger_rows(UNTIL, dataset=dataset)}
     assert hit == {dataset for dataset in SIMULATED if fault in DATASETS[dataset].faults} - (
         # its session is away
@@ -325,7 +327,7 @@ def test_which_records_are_dirty_does_not_depend_on_the_tables(dataset: str) -> 
     title = muddy(300)
     records = table(world_of(title), dataset, LAUNCH)
 
-    def told(later: int, tables: Iterator[pa.Table]) -> set[str]:
+    def dirty(later: int, tables: Iterator[pa.Table]) -> set[str]:
         return {
             f"{fault.fault} {row}"
             for part in tables
@@ -335,24 +337,24 @@ def test_which_records_are_dirty_does_not_depend_on_the_tables(dataset: str) -> 
 
     for later in range(3):
         parts = (records.slice(start, 37) for start in range(0, records.num_rows, 37))
-        assert told(later, iter([records])) == told(later, parts)
+        assert dirty(later, iter([records])) == dirty(later, parts)
 
 
 def test_one_rate_leaves_the_other_faults_where_they_are(data_folder: Path) -> None:
-    def told() -> dict[str, set[str]]:
+    def records_by_fault() -> dict[str, set[str]]:
         return {
             fault: {row["record"] for row in ledger_rows([LAUNCH], fault=fault)}
             for fault in ("dropped", "clock_skew", "duplicate", "out_of_order")
         }
 
     deliver_days(muddy(**RATES), [LAUNCH])
-    before = told()
+    before = records_by_fault()
     deliver_days(muddy(**{**RATES, "duplicate": 0.1}), [LAUNCH])
-    after = told()
+    after = records_by_fault()
     assert after["dropped"] == before["dropped"]
     assert after["clock_skew"] == before["clock_skew"]
     assert after["duplicate"] > before["duplicate"]
-    # a record has one fault: of two that befall it, the ledger tells the first
+    # a record has one fault: of two that befall it, the ledger names the first
     assert before["out_of_order"] - after["out_of_order"] <= after["duplicate"]
     assert after["out_of_order"] < before["out_of_order"]
 
@@ -367,12 +369,12 @@ def test_parquet_files_hold_the_contracts_values(data_folder: Path) -> None:
         path = data_folder / f"landing/muddy/{dataset}/delivered={LAUNCH}/{dataset}.parquet"
         rows = pq.read_table(path)
         assert rows.column_names == [column.name for column in DATASETS[dataset].columns]
-        told = {row["row"] for row in ledger_rows([LAUNCH], dataset=dataset)}
+        dirty = {row["row"] for row in ledger_rows([LAUNCH], dataset=dataset)}
         clean = {tuple(row.items()) for row in clean_rows(title, dataset, LAUNCH)}
         plain = [
             tuple((name, text(value)) for name, value in row.items()) for row in rows.to_pylist()
         ]
-        assert all(row in clean for number, row in enumerate(plain, 1) if number not in told)
+        assert all(row in clean for number, row in enumerate(plain, 1) if number not in dirty)
 
 
 def text(value: object) -> str | None:
@@ -398,8 +400,8 @@ def test_text_that_needs_quotes_is_read_back() -> None:
     for start in (0, 3):
         part = rows.slice(start)
         wrong = garbage if start == 0 else {}
-        told = bytes(csv_header(rows.column_names)) + bytes(csv_lines(part, wrong))
-        read = list(csv.DictReader(io.StringIO(told.decode(), newline="")))
+        written = bytes(csv_header(rows.column_names)) + bytes(csv_lines(part, wrong))
+        read = list(csv.DictReader(io.StringIO(written.decode(), newline="")))
         assert [row["name"] for row in read] == [name or "" for name in names[start:]]
         assert [row["kills"] for row in read] == expected[start:]
         lines = bytes(ndjson_lines(part, wrong)).decode().splitlines()
@@ -426,9 +428,11 @@ def test_a_delivery_that_fails_leaves_the_files_as_they_were(data_folder: Path) 
 
 def test_the_ledger_lists_the_days_files(data_folder: Path) -> None:
     title = muddy()
-    told = deliver_days(title, [DAYS[2], DAYS[0]])
+    deliveries = deliver_days(title, [DAYS[2], DAYS[0]])
     assert delivered_days("muddy") == [DAYS[0], DAYS[2]]
-    assert told[DAYS[0]].files == tuple(file.name for file in delivered_files("muddy", DAYS[0]))
+    assert deliveries[DAYS[0]].files == tuple(
+        file.name for file in delivered_files("muddy", DAYS[0])
+    )
     for file in delivered_files("muddy", DAYS[0]):
         path = data_folder / "landing" / "muddy" / file.name
         assert file.digest == hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
@@ -443,12 +447,12 @@ def test_another_format_for_days_that_lie_there_is_refused(data_folder: Path) ->
         deliver_days(muddy(format="ndjson"), [LAUNCH])
 
 
-def test_what_cannot_be_delivered_is_told_in_one_line(data_folder: Path) -> None:
-    for settings, told in (
+def test_what_cannot_be_delivered_is_refused_in_one_line(data_folder: Path) -> None:
+    for settings, message in (
         ({"malformed": 0.1, "format": "parquet"}, "use csv or ndjson"),
         ({"clock_skew": 0.1, "landing": {"datasets": ["heartbeats"]}}, "lacks them"),
     ):
-        with pytest.raises(ValidationError, match=told):
+        with pytest.raises(ValidationError, match=message):
             muddy(**settings)
     with pytest.raises(TitleError, match="launches on 2025-01-01"):
         deliver(muddy(), LAUNCH - timedelta(days=1))

@@ -181,7 +181,9 @@ def test_every_job_says_what_it_does_and_tags_its_runs(definitions: dg.Definitio
     assert tags["sprint_daily"] == {"sprint/title": "sprint"}
     assert tags["storefront_daily"] == {"sprint/domain": "storefront"}
     assert tags["eventlog_batch"] == {"sprint/domain": "eventlog"}
-    assert all(told and job.description for job, told in zip(jobs, tags.values(), strict=True))
+    assert all(
+        run_tags and job.description for job, run_tags in zip(jobs, tags.values(), strict=True)
+    )
     assert {schedule.name for schedule in definitions.schedules or []} == {
         "sprint_daily_schedule",
         "leap_daily_schedule",
@@ -206,7 +208,7 @@ def test_a_schedule_runs_the_days_that_are_over(definitions: dg.Definitions, job
     assert (request.job_name, request.partition_key) == (job, "2025-01-01")
 
 
-def test_a_wrong_title_is_told_in_one_line_and_the_others_load(
+def test_a_wrong_title_is_named_in_one_line_and_the_others_load(
     titles_folder: Path, data_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     sprint = (project_root() / "sprint_platform/titles/sprint.yaml").read_text()
@@ -215,11 +217,11 @@ def test_a_wrong_title_is_told_in_one_line_and_the_others_load(
     )
     (titles_folder / "broken.yaml").write_text(wrong)
     loaded = build_definitions()
-    [told] = [record.message for record in caplog.records if "broken" in record.message]
-    assert str(titles_folder / "broken.yaml") in told
-    assert "simulation.sessions.play_share" in told
-    assert "between 0 and 1" in told
-    assert "\n" not in told
+    [message] = [record.message for record in caplog.records if "broken" in record.message]
+    assert str(titles_folder / "broken.yaml") in message
+    assert "simulation.sessions.play_share" in message
+    assert "between 0 and 1" in message
+    assert "\n" not in message
     titles = {key.path[0] for key in loaded.resolve_asset_graph().get_all_asset_keys()}
     assert titles == {"sprint", "leap", "products", "eventlog", "storefront"}
 

@@ -256,23 +256,25 @@ def test_the_command_line_builds_a_range_in_one_run(graph: Graph) -> None:
     assert len(re.findall("Running with dbt", graph.output)) == 2
 
 
-def test_each_partition_tells_its_rows_bytes_and_digest(graph: Graph) -> None:
+def test_each_partition_reports_its_rows_bytes_and_digest(graph: Graph) -> None:
     with dg.DagsterInstance.from_config(graph.environment["DAGSTER_HOME"]) as instance:
         records = instance.fetch_materializations(key("heartbeats"), limit=10).records
-    told = {}
+    metadata_of = {}
     for record in records:
         materialization = record.asset_materialization
         assert materialization is not None
         metadata = {name: value.value for name, value in materialization.metadata.items()}
-        told[date.fromisoformat(str(materialization.partition))] = metadata
+        metadata_of[date.fromisoformat(str(materialization.partition))] = metadata
     stored = dict(rows("select event_date, count(*) from tiny_raw.event_heartbeat group by all"))
-    assert {d: metadata["dagster/partition_row_count"] for d, metadata in told.items()} == stored
-    for day, metadata in told.items():
+    assert {
+        d: metadata["dagster/partition_row_count"] for d, metadata in metadata_of.items()
+    } == stored
+    for day, metadata in metadata_of.items():
         manifest = read_manifest("tiny", "heartbeats", day)
         assert manifest is not None
         assert (metadata["digest"], metadata["bytes"]) == (manifest.digest, manifest.bytes)
         assert metadata["rows_per_second"] > 0
-    pictures = {day: str(metadata.get("positions", "")) for day, metadata in told.items()}
+    pictures = {day: str(metadata.get("positions", "")) for day, metadata in metadata_of.items()}
     assert pictures[date(2025, 1, 3)].startswith(
         "![Positions on 2025-01-03](data:image/png;base64,"
     )
@@ -726,8 +728,8 @@ def test_a_day_before_the_launch_is_refused_in_one_line(graph: Graph) -> None:
 @pytest.mark.parametrize("name", ["signons", "fact_session"])
 def test_a_range_that_runs_backwards_is_refused_in_one_line(graph: Graph, name: str) -> None:
     [line] = failures(graph.run(assets(name), "2025-01-03", "2025-01-01")).values()
-    told = "the range 2025-01-03...2025-01-01 runs backwards: give 2025-01-01...2025-01-03"
-    assert line == told
+    message = "the range 2025-01-03...2025-01-01 runs backwards: give 2025-01-01...2025-01-03"
+    assert line == message
 
 
 # -- what a crash leaves, and a title's first day ------------------------------------------------
@@ -764,12 +766,12 @@ def test_a_model_is_not_built_from_what_was_never_loaded(graph: Graph) -> None:
 
 def test_a_damaged_day_does_not_stop_other_days(graph: Graph) -> None:
     manifest = raw_dir("tiny", "heartbeats") / "event_date=2025-01-01" / "manifest.json"
-    kept = manifest.read_bytes()
+    intact = manifest.read_bytes()
     manifest.write_bytes(b"")
     try:
         result = graph.run(assets("player_activity_daily"), "2025-01-02")
     finally:
-        manifest.write_bytes(kept)
+        manifest.write_bytes(intact)
     assert result.success, failures(result)
 
 

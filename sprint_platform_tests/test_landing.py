@@ -176,12 +176,12 @@ def test_a_session_that_moves_to_another_day_reopens_both(data_folder: Path) -> 
 def test_a_dry_run_says_the_same_and_changes_nothing(data_folder: Path) -> None:
     two_files()
     game = title()
-    told = land(game, dry_run=True)
+    dry = land(game, dry_run=True)
     assert not list(everything())
     assert not (data_dir() / "landed" / "attic" / "landing.duckdb").exists()
     assert last_landed_state(game) is None
     real = land(game)
-    assert (told.files, told.changes) == (real.files, real.changes)
+    assert (dry.files, dry.changes) == (real.files, real.changes)
     deliver("heartbeats/b.csv", BEATS + beat("s", "p", "2025-03-01 20:05:00"))
     before = list(everything())
     assert land(game, dry_run=True).days == [DAY]
@@ -267,10 +267,10 @@ def test_a_broken_file_is_refused_and_the_version_before_it_stays(data_folder: P
     assert list(read_partition("attic", "heartbeats", DAY)) == before
     with connect() as con:
         load_landed(con, game)
-        told = con.execute(
+        files = con.execute(
             "select file, status, reason, accepted from attic_raw.landed_files order by file"
         ).fetchall()
-    assert told == [
+    assert files == [
         ("heartbeats/a.csv", "refused", "half_written", 4),
         ("heartbeats/z.csv", "refused", "empty_file", 0),
         ("sessions/a.csv", "landed", None, 2),
@@ -339,8 +339,8 @@ def test_a_landing_that_is_killed_after_its_commit_is_finished_by_the_next(
         manifest = read_manifest("attic", dataset, DAY)
         assert manifest is not None
         assert manifest.rows == expected
-    told = {(c.dataset, c.day) for one in landings_since(game, 0) for c in one.changes}
-    assert told == {("sessions", DAY), ("heartbeats", DAY)}, "whoever waits for them hears of them"
+    changes = {(c.dataset, c.day) for one in landings_since(game, 0) for c in one.changes}
+    assert changes == {("sessions", DAY), ("heartbeats", DAY)}, "whoever waits for them finds them"
 
 
 @pytest.mark.parametrize("dataset", ["sessions", "heartbeats"])
@@ -506,7 +506,7 @@ def test_staged_records_that_are_lost_are_read_again(data_folder: Path) -> None:
     assert [(c.dataset, c.rows_after) for c in report.changes] == [("heartbeats", 5)]
 
 
-def test_what_the_system_refuses_is_told_in_one_line(
+def test_what_the_system_refuses_is_named_in_one_line(
     data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two_files()
@@ -538,7 +538,7 @@ def test_more_small_files_than_a_process_may_have_open_land(data_folder: Path) -
         {"values": {"plattform": {"ios": "mobile"}}},
     ],
 )
-def test_a_misspelt_column_of_the_mapping_is_told(
+def test_a_misspelt_column_of_the_mapping_is_refused(
     data_folder: Path, mapping: dict[str, object]
 ) -> None:
     two_files()

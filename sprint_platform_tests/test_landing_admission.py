@@ -140,18 +140,18 @@ def looked_at_once(files: Iterable[File], derived: bool) -> Expected:
     else:
         for part, _ in parts:
             starts[part.session] = min(starts.get(part.session, part.started_at), part.started_at)
-        kept: dict[tuple[int, int], Part] = {}
-        for part, _ in sorted(parts, key=lambda told: told[0].started_at):  # stable: then by file
-            kept.setdefault((part.session, part.player), part)
+        earliest: dict[tuple[int, int], Part] = {}
+        for part, _ in sorted(parts, key=lambda item: item[0].started_at):  # stable: then by file
+            earliest.setdefault((part.session, part.player), part)
         used: set[tuple[int, int]] = set()
-        for part, name in sorted(parts, key=lambda told: told[0].started_at):
+        for part, name in sorted(parts, key=lambda item: item[0].started_at):
             key = part.session, part.player
             if part.started_at.date() - starts[part.session].date() > DAY:
                 # days away from its session: a copy of it is as well
                 counts["sessions", name]["rejected"] += 1
                 continue
             if key in used:
-                counts["sessions", name]["duplicate" if part == kept[key] else "rejected"] += 1
+                counts["sessions", name]["duplicate" if part == earliest[key] else "rejected"] += 1
                 continue
             used.add(key)
             if part.started_at > starts[part.session] + DAY:
@@ -205,7 +205,7 @@ def found() -> dict[tuple[str, date], Counter[tuple[Any, ...]]]:
 
 
 def counted(reports: list[LandReport]) -> dict[tuple[str, str], Counter[str]]:
-    """The newest counts of each file; a report tells those that it read or that changed."""
+    """The newest counts of each file; a report lists those that it read or that changed."""
     counts = {}
     for report in reports:
         for file in report.files:
@@ -293,7 +293,7 @@ def test_any_order_of_files_gives_what_one_look_at_all_gives(
         } == changed
     expected = looked_at_once(newest.values(), derived)
     assert found() == {key: rows for key, rows in expected.partitions.items() if rows}
-    told = counted(reports)
+    reported = counted(reports)
     for key, counts in expected.counts.items():
-        assert told[key] == counts
+        assert reported[key] == counts
     assert land(title).number == 0, "a second look finds nothing new"

@@ -135,7 +135,7 @@ def encounters_by_day(title: str = "arena") -> dict[str, int]:
 
 
 def sprint(*arguments: str) -> str:
-    """What the command prints; an expected end is told as the exception's text."""
+    """What the command prints, and the text of the error that ended it."""
     result = CliRunner().invoke(app, list(arguments))
     if result.exception is not None:
         if isinstance(result.exception, SystemExit | AssertionError | TypeError):
@@ -172,10 +172,10 @@ class Daemon:
             cursor=self.cursor,
             repository_def=self.definitions.get_repository_def(),
         ) as context:
-            told = self.sensor.evaluate_tick(context)
-        self.cursor = told.cursor if told.cursor is not None else self.cursor
+            result = self.sensor.evaluate_tick(context)
+        self.cursor = result.cursor if result.cursor is not None else self.cursor
         launched = []
-        for request in told.run_requests or []:
+        for request in result.run_requests or []:
             assert request.run_key
             if request.run_key in self.keys:
                 continue
@@ -222,7 +222,7 @@ def daemon(instance: dg.DagsterInstance) -> Daemon:
 
 
 def test_files_go_through_the_whole_graph(titles_folder: Path) -> None:
-    """Also what is wrong with them is told, and what the title lacks is empty."""
+    """What is wrong with them is counted, and what the title lacks is empty."""
     deliver_day("2025-01-01")
     broken = heartbeats("match-2025-01-01", "2025-01-01T12:05:00", beats=1)[0].replace(",0,", ",x,")
     deliver("heartbeats", "late.csv", [*heartbeats("nobody-knows", "2025-01-02T09:00:00"), broken])
@@ -243,13 +243,15 @@ def test_files_go_through_the_whole_graph(titles_folder: Path) -> None:
         )
     assert result.success, [event.message for event in result.get_step_failure_events()]
     [landed] = result.asset_materializations_for_node("arena_landed_files")
-    told = {name: value.value for name, value in landed.metadata.items()}
-    assert (told["files_read"], told["files_refused"]) == (3, 1)
-    counts = {name: told[name] for name in ("accepted", "rejected", "waiting", "duplicates")}
+    metadata = {name: value.value for name, value in landed.metadata.items()}
+    assert (metadata["files_read"], metadata["files_refused"]) == (3, 1)
+    counts = {name: metadata[name] for name in ("accepted", "rejected", "waiting", "duplicates")}
     assert counts == {"accepted": 22, "rejected": 1, "waiting": 20, "duplicates": 0}
-    assert told["rows_read"] == sum(counts.values())
+    assert metadata["rows_read"] == sum(counts.values())
     # the worst first: the file that could not be read
-    assert str(told["files"]).splitlines()[2].startswith("| heartbeats/half.parquet | refused |")
+    assert (
+        str(metadata["files"]).splitlines()[2].startswith("| heartbeats/half.parquet | refused |")
+    )
     assert rows("select reason from arena_raw.rejected where row is not null") == [("unparseable",)]
     with duckdb.connect(str(published_dir() / "sprint.duckdb"), read_only=True) as con:
         published = con.execute("from arena_mart.landing_rejects_daily order by all").fetchall()
@@ -259,7 +261,7 @@ def test_files_go_through_the_whole_graph(titles_folder: Path) -> None:
         (None, "heartbeats", "unparseable", 1),
     ]
     assert rows("select count(*), sum(heartbeats) from arena_raw.pending_session") == [(2, 20)]
-    # two players, in a country that nobody told; the second day has nothing, and is built
+    # two players, whose country nobody delivered; the second day has nothing, and is built
     assert rows("select country, count(*) from arena_mart.player_activity_daily group by 1") == [
         ("ZZ", 2)
     ]
@@ -284,9 +286,9 @@ def test_a_title_may_lack_what_it_likes(
     deliver_day("2025-01-01")
     for dataset in {"sessions", "heartbeats"} - set(delivered):
         shutil.rmtree(landing_dir("arena") / dataset)
-    told = sprint("land", "--title", "arena")
-    assert "ended" not in told
-    assert "check failed" not in told
+    printed = sprint("land", "--title", "arena")
+    assert "ended" not in printed
+    assert "check failed" not in printed
     assert rows("select count(*) from arena_mart.player_stats_lifetime") == [(players,)]
     assert encounters_by_day() == {"2025-01-01": encounters}
 
@@ -342,15 +344,15 @@ def test_landed_products_are_the_titles_own(titles_folder: Path) -> None:
             "b,bob,2025-01-01T11:00:00Z,SKU-9999,2.50,EUR,false,Skin",
         ],
     )
-    told = sprint("land", "--title", "arena")
-    assert "ended" not in told
+    printed = sprint("land", "--title", "arena")
+    assert "ended" not in printed
     assert rows("select count(*) from arena_dim.dim_products") == [(3,)]
     assert rows("select total_revenue from arena_mart.country_weekly_revenue") == [
         (Decimal("7.49"),)
     ]
-    # what only a simulated title keeps is told, and stops nothing
-    assert "purchases_of_known_products" in told
-    assert "revenue_in_one_currency" in told
+    # what only a simulated title has to keep is a warning here, and stops nothing
+    assert "purchases_of_known_products" in printed
+    assert "revenue_in_one_currency" in printed
 
 
 def test_players_come_with_all_their_sign_up_days(titles_folder: Path) -> None:
@@ -363,8 +365,8 @@ def test_players_come_with_all_their_sign_up_days(titles_folder: Path) -> None:
         "player_id,display_name,country,language,time_zone,platform,birth_year,archetype,"
         "spender_cluster,signed_up_at"
     )
-    told = "Ann,DE,de-DE,Europe/Berlin,pc,1990,daily,none,2024-06-01T10:00:00Z"
-    deliver("dim_players", "known.csv", [head, f"duel-p1,{told}"])
+    profile = "Ann,DE,de-DE,Europe/Berlin,pc,1990,daily,none,2024-06-01T10:00:00Z"
+    deliver("dim_players", "known.csv", [head, f"duel-p1,{profile}"])
     deliver(
         "signons",
         "day.csv",
@@ -379,7 +381,7 @@ def test_players_come_with_all_their_sign_up_days(titles_folder: Path) -> None:
     ]
     assert "every landed day is built" in sprint("land", "--title", "arena")
     # the launch day takes in what is new of the days before it
-    deliver("dim_players", "more.csv", [head, f"duel-p2,{told}"])
+    deliver("dim_players", "more.csv", [head, f"duel-p2,{profile}"])
     assert "arena, 2025-01-01: built" in sprint("land", "--title", "arena")
     assert rows("select count(*) from arena_dim.dim_players") == [(2,)]
 
@@ -408,10 +410,10 @@ def test_the_sensor_builds_exactly_the_days_that_a_landing_changed(daemon: Daemo
 
     # other content of the same size, under the same time
     path = landing_dir("arena") / "heartbeats" / "late.csv"
-    told = path.stat()
+    status = path.stat()
     path.write_text(path.read_text().replace(",2,0\n", ",9,0\n"))
-    os.utime(path, ns=(told.st_atime_ns, told.st_mtime_ns))
-    assert path.stat().st_size == told.st_size
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.stat().st_size == status.st_size
     assert daemon.all_ticks() == ["arena_land", "arena_daily 2025-01-02"]
     assert rows("select count(*) from arena_raw.event_heartbeat where position_y = 9") == [(10,)]
 
@@ -470,12 +472,12 @@ def test_what_was_landed_may_be_thrown_away(daemon: Daemon) -> None:
     assert daemon.all_ticks() == ["arena_land", "arena_daily 2025-01-02"]
 
 
-def test_days_that_the_graph_does_not_have_are_told(daemon: Daemon) -> None:
+def test_days_that_the_graph_does_not_have_are_named(daemon: Daemon) -> None:
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
     for day in ("2024-12-31", "2025-01-01", tomorrow):
         deliver_day(day)
-    told = sprint("land", "--title", "arena", "--dry-run")
-    assert f"2 days from 2024-12-31 to {tomorrow}" in told
+    printed = sprint("land", "--title", "arena", "--dry-run")
+    assert f"2 days from 2024-12-31 to {tomorrow}" in printed
     assert daemon.all_ticks() == ["arena_land", "arena_daily 2025-01-01"]
     assert encounters_by_day() == {"2025-01-01": 1}
 
@@ -492,10 +494,10 @@ def test_land_builds_what_is_new_and_says_why() -> None:
     assert not partition_files()
     assert not database_path().exists()
 
-    told = sprint("land", "--title", "arena")
-    assert "empty_file" in told
+    printed = sprint("land", "--title", "arena")
+    assert "empty_file" in printed
     for day in ("2025-01-01", "2025-01-03"):
-        assert f"arena, {day}: built" in told
+        assert f"arena, {day}: built" in printed
     assert encounters_by_day() == {"2025-01-01": 1, "2025-01-03": 1}
 
     again = sprint("land", "--title", "arena")
@@ -517,15 +519,15 @@ def test_another_mapping_marks_the_days_that_it_read_and_those_that_were_built(
     # the files' positions count from somewhere else
     mapping = "landing: {mapping: {position_offset: [1, 0, 0]}}\n"
     add_title(titles_folder, ARENA + mapping)
-    told = sprint("verify", "--title", "arena")
-    assert "arena: landed by another mapping than today's: 2025-01-01 (and 1 more" in told
-    assert "this mends it: sprint land --title arena" in told
+    printed = sprint("verify", "--title", "arena")
+    assert "arena: landed by another mapping than today's: 2025-01-01 (and 1 more" in printed
+    assert "this mends it: sprint land --title arena" in printed
     assert "arena, 2025-01-03: built" in sprint("land", "--title", "arena")
     assert verified in sprint("verify", "--title", "arena")
     # another distance: the files are as they are, and what was counted from them is not
     add_title(titles_folder, ARENA.replace("distance: 50", "distance: 5") + mapping)
-    told = sprint("land", "--title", "arena")
-    assert "every landed day is built" in told
+    printed = sprint("land", "--title", "arena")
+    assert "every landed day is built" in printed
     stale = sprint("verify", "--title", "arena")
     assert "built by another definition than today's" in stale
     assert "arena, 2025-01-01: built" in sprint("run", "--title", "arena", "--stale")
@@ -568,12 +570,12 @@ def test_rows_that_went_from_a_table_are_named_and_come_back() -> None:
     )
 
 
-def test_too_many_rejects_are_told_in_one_line() -> None:
+def test_too_many_rejects_are_refused_in_one_line() -> None:
     deliver("sessions", "bad.csv", [row.replace("T12", "Tx") for row in
                                     session("bad", "2025-01-02T12:00:00")])  # fmt: skip
-    told = sprint("land", "--title", "arena")
-    assert "would be rejected" in told
-    assert "ended: Stop: arena was not landed" in told
+    printed = sprint("land", "--title", "arena")
+    assert "would be rejected" in printed
+    assert "ended: Stop: arena was not landed" in printed
     assert not partition_files()
     dry = sprint("land", "--title", "arena", "--dry-run")
     assert "would be rejected" in dry.splitlines()[-1]
@@ -590,15 +592,15 @@ def test_other_commands_know_a_landed_title(monkeypatch: pytest.MonkeyPatch) -> 
     with held_elsewhere(title_lock(Title.load("arena")), "sprint run of somebody") as other:
         assert re.search("title arena +│ in use by sprint run of somebody", sprint("doctor"))
         for command in ("land", "run"):
-            told = sprint(command, "--title", "arena")
-            assert "ended: LockError: title arena is in use by sprint run of somebody" in told
-            assert f"process {other.pid}" in told
+            printed = sprint(command, "--title", "arena")
+            assert "ended: LockError: title arena is in use by sprint run of somebody" in printed
+            assert f"process {other.pid}" in printed
     # a run builds what is landed, and lands nothing
     sprint("run", "--title", "arena", "--to", "2025-01-02")
     assert rows("select count(*) from arena_raw.event_session") == [(0,)]
     land(Title.load("arena"))
-    told = sprint("run", "--title", "arena", "--to", "2025-01-02")
-    assert "ended" not in told
+    printed = sprint("run", "--title", "arena", "--to", "2025-01-02")
+    assert "ended" not in printed
     assert encounters_by_day() == {"2025-01-01": 1}
     (part,) = raw_dir("arena", "heartbeats").rglob("*.parquet")
     part.write_bytes(part.read_bytes()[:100])
@@ -608,7 +610,7 @@ def test_other_commands_know_a_landed_title(monkeypatch: pytest.MonkeyPatch) -> 
 def test_who_waits_for_a_landing_leaves_the_warehouse_to_others(
     monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
 ) -> None:
-    """It once waited for ever, and kept every other process waiting for the warehouse."""
+    """It once waited for ever, and held the warehouse meanwhile."""
     monkeypatch.setattr(locks, "FIRST_LINE_SECONDS", 0.0)
     game = Title.load("arena")
     deliver_day("2025-01-01")
@@ -654,9 +656,9 @@ def test_late_records_open_their_days_again(
     first = sprint("run", "--title", "dirty", "--to", "2025-01-01")
     assert "ended" not in first
     once = rows("select count(*) from dirty_raw.event_session")[0][0]
-    told = sprint("run", "--title", "dirty", "--from", "2025-01-02", "--to", "2025-01-02")
-    assert "ended" not in told
-    assert "dirty, 2025-01-01: built" in told
+    printed = sprint("run", "--title", "dirty", "--from", "2025-01-02", "--to", "2025-01-02")
+    assert "ended" not in printed
+    assert "dirty, 2025-01-01: built" in printed
     query = "select count(*) from dirty_raw.event_session where event_date = '2025-01-01'"
     assert rows(query)[0][0] > once
     manifest = read_manifest("dirty", "sessions", date(2025, 1, 1))

@@ -1,4 +1,4 @@
-"""Landed files read and conformed: the same records whatever the format, every record kept or
+"""Landed files read and conformed: the same records whatever the format, every record accepted or
 rejected with its reason, and a clear refusal for what cannot be read."""
 
 from __future__ import annotations
@@ -59,15 +59,15 @@ def a_title(**mapping: Any) -> Title:
 
 
 def found(path: Path, dataset: str = "heartbeats", title: Title | None = None) -> Found:
-    told = path.stat()
+    status = path.stat()
     mapping = (title or a_title()).landing_settings.mapping
     return Found(
         dataset=dataset,
         path=path,
         name=path.name,
-        size=told.st_size,
-        modified_ns=told.st_mtime_ns,
-        changed_ns=told.st_ctime_ns,
+        size=status.st_size,
+        modified_ns=status.st_mtime_ns,
+        changed_ns=status.st_ctime_ns,
         refusal=None,
         mapping=mapping,
     )
@@ -100,8 +100,8 @@ class Read:
                 for row in of_chunk.rejected.to_pylist():
                     row["row"] += first
                     self.rejected.append(tuple(row.values()))
-                for told in of_chunk.source_ids.to_pylist():
-                    self.source_ids[told["kind"], told["source_id"]] = told["id"]
+                for source_id in of_chunk.source_ids.to_pylist():
+                    self.source_ids[source_id["kind"], source_id["source_id"]] = source_id["id"]
                 self.ignored |= set(of_chunk.ignored_columns)
                 self.total += chunk.records
 
@@ -135,8 +135,8 @@ Write = Callable[[list[dict[str, Any]]], bytes]
 
 def _as_csv(records: list[dict[str, Any]]) -> bytes:
     def cell(value: Any) -> str:
-        told = "" if value is None else str(value)
-        return f'"{told}"' if "," in told else told
+        text = "" if value is None else str(value)
+        return f'"{text}"' if "," in text else text
 
     lines = [",".join(records[0])]
     lines += [",".join(cell(value) for value in record.values()) for record in records]
@@ -246,7 +246,7 @@ def test_simulated_records_come_back_as_they_are(
 
 
 @pytest.mark.parametrize(
-    ("told", "meant"),
+    ("text", "meant"),
     [
         ("2025-01-31T12:00:00Z", "2025-01-31 12:00:00"),
         ("2025-01-31 12:00", "2025-01-31 11:00:00"),  # naive: Berlin
@@ -272,8 +272,8 @@ def test_simulated_records_come_back_as_they_are(
         ("", "missing_value"),
     ],
 )
-def test_times(tmp_path: Path, told: str, meant: str) -> None:
-    line = f'{S1},{P1},1,"{told}",1,2,3'
+def test_times(tmp_path: Path, text: str, meant: str) -> None:
+    line = f'{S1},{P1},1,"{text}",1,2,3'
     read = Read(tmp_path / "b.csv", beats(line), time_zone="Europe/Berlin", epoch_unit="s")
     if read.rejected:
         assert read.reasons == [(0, meant, "event_datetime")]
@@ -323,7 +323,7 @@ def test_times_of_parquet_types(tmp_path: Path, type_: pa.DataType, value: Any, 
 
 
 @pytest.mark.parametrize(
-    ("told", "meant"),
+    ("text", "meant"),
     [
         ("100", Decimal("100.00")),
         ("-100.004", Decimal("-100.00")),
@@ -341,8 +341,8 @@ def test_times_of_parquet_types(tmp_path: Path, type_: pa.DataType, value: Any, 
         ("", "missing_value"),
     ],
 )
-def test_positions(tmp_path: Path, told: str, meant: Decimal | str) -> None:
-    read = Read(tmp_path / "b.csv", beats(f'{S1},{P1},1,2025-01-31 12:00:00,"{told}",2,3'))
+def test_positions(tmp_path: Path, text: str, meant: Decimal | str) -> None:
+    read = Read(tmp_path / "b.csv", beats(f'{S1},{P1},1,2025-01-31 12:00:00,"{text}",2,3'))
     if read.rejected:
         assert read.reasons == [(0, meant, "position_x")]
     else:
@@ -357,7 +357,7 @@ SALE = {
 
 
 @pytest.mark.parametrize(
-    ("column", "told", "meant"),
+    ("column", "text", "meant"),
     [
         ("purchase_price", "1.005", Decimal("1.00")),
         ("purchase_price", "1.015", Decimal("1.02")),
@@ -381,9 +381,9 @@ SALE = {
         ("purchase_item", "x" * 2000, "out_of_range"),
     ],
 )
-def test_values_of_a_purchase(tmp_path: Path, column: str, told: str, meant: Any) -> None:
+def test_values_of_a_purchase(tmp_path: Path, column: str, text: str, meant: Any) -> None:
     words = {"transaction_type": {"season ticket": "BattlePass"}, "is_recurring": {"J": "true"}}
-    read = Read(tmp_path / "s.csv", _as_csv([{**SALE, column: told}]), "transactions", values=words)
+    read = Read(tmp_path / "s.csv", _as_csv([{**SALE, column: text}]), "transactions", values=words)
     if read.rejected:
         assert read.reasons == [(0, meant, column)]
     else:
@@ -440,7 +440,9 @@ def test_team_labels_stay_text_and_may_be_missing_in_heartbeats(tmp_path: Path) 
 
 
 def test_ids_are_the_same_however_they_are_written(tmp_path: Path) -> None:
-    lines = [BEAT.replace(S1, told) for told in (S1.upper(), f" {S1} ", "12", " 12", S1[:-1])]
+    lines = [
+        BEAT.replace(S1, spelling) for spelling in (S1.upper(), f" {S1} ", "12", " 12", S1[:-1])
+    ]
     read = Read(tmp_path / "b.csv", beats(*lines))
     ids = [beat["session_id"] for beat in read.records["heartbeats"]]
     assert ids[:2] == [UUID(S1), UUID(S1)]
@@ -492,7 +494,7 @@ def test_names_are_compared_by_letters_and_digits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", ["csv", "ndjson", "json", "parquet"])
-def test_a_missing_column_is_told_with_the_setting(tmp_path: Path, format: str) -> None:
+def test_a_missing_column_is_named_with_the_setting(tmp_path: Path, format: str) -> None:
     record = dict(zip(HEADER.split(",")[1:], BEAT.split(",")[1:], strict=True))
     with pytest.raises(FileRefused, match=r"mapping\.columns\.heartbeats\.session_id") as refused:
         Read(tmp_path / f"b.{format}", FORMATS[format]([record]))
@@ -508,7 +510,7 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     assert read.total == 1
 
 
-def test_a_wrong_default_is_told(tmp_path: Path) -> None:
+def test_a_wrong_default_is_refused(tmp_path: Path) -> None:
     header = HEADER.replace(",position_z", "")
     with pytest.raises(FileRefused, match=r"defaults\.heartbeats\.position_z.*unparseable"):
         Read(
@@ -546,7 +548,7 @@ def test_broken_records_are_numbered_between_the_others(tmp_path: Path) -> None:
     assert read.rejected[1][3] == BEAT.replace(P1, "caf\\xe9")
 
 
-def test_a_long_record_is_kept_short(tmp_path: Path) -> None:
+def test_a_long_record_is_cut_short(tmp_path: Path) -> None:
     read = Read(tmp_path / "b.csv", beats("x" * 10_000, BEAT.replace("1.25", "y" * 10_000)))
     assert [(len(record), record[-1]) for *_, record in read.rejected] == [(4096, "…")] * 2
 
@@ -684,9 +686,7 @@ def test_damaged_parquet_is_unreadable(tmp_path: Path) -> None:
     assert code(tmp_path / "b.parquet", damaged) == "unreadable"
 
 
-def test_json_that_is_too_large_is_told_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_json_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_reading, "DOCUMENT_BYTES", 1000)
     assert code(tmp_path / "b.json", GOOD["json"] * 10) == "json_too_large"
 
@@ -711,9 +711,9 @@ def test_json_lines_that_are_no_records(tmp_path: Path) -> None:
 
 def test_json_numbers_and_flags_are_what_csv_would_say(tmp_path: Path) -> None:
     beat: dict[str, Any] = dict(zip(HEADER.split(","), BEAT.split(","), strict=True))
-    told = json.dumps(beat | {"player_id": 12345678901234567890, "position_x": -1})
-    told = told.replace("-1", "-1.50", 1)
-    read = Read(tmp_path / "b.ndjson", told + "\n" + told.replace("-1.50", "true") + "\n")
+    line = json.dumps(beat | {"player_id": 12345678901234567890, "position_x": -1})
+    line = line.replace("-1", "-1.50", 1)
+    read = Read(tmp_path / "b.ndjson", line + "\n" + line.replace("-1.50", "true") + "\n")
     assert list(read.source_ids) == [("player", "12345678901234567890")]
     assert read.records["heartbeats"][0]["position_x"] == Decimal("-1.50")
     assert read.reasons == [(1, "unparseable", "position_x")]
@@ -748,28 +748,28 @@ DUMP = {
 }  # fmt: skip
 
 
-def _camel(told: Any) -> Any:
-    if isinstance(told, list):
-        return [_camel(value) for value in told]
-    if isinstance(told, dict):
+def _camel(document: Any) -> Any:
+    if isinstance(document, list):
+        return [_camel(value) for value in document]
+    if isinstance(document, dict):
         return {
             key.split("_")[0] + "".join(part.title() for part in key.split("_")[1:]): _camel(value)
-            for key, value in told.items()
+            for key, value in document.items()
         }
-    return told
+    return document
 
 
-@pytest.mark.parametrize("spell", [lambda told: told, _camel])
+@pytest.mark.parametrize("spell", [lambda document: document, _camel])
 @pytest.mark.parametrize("dataset", ["sessions", "heartbeats"])
 @pytest.mark.parametrize("wrap", ["object", "array", "ndjson"])
 def test_a_session_dump_gives_its_sessions_and_heartbeats(
     tmp_path: Path, spell: Callable[[Any], Any], dataset: str, wrap: str
 ) -> None:
-    told = spell(DUMP)
+    dump = spell(DUMP)
     if wrap == "ndjson":
-        read = Read(tmp_path / "d.ndjson", _as_ndjson([told]), dataset)
+        read = Read(tmp_path / "d.ndjson", _as_ndjson([dump]), dataset)
     else:
-        document = json.dumps(told if wrap == "object" else [told])
+        document = json.dumps(dump if wrap == "object" else [dump])
         read = Read(tmp_path / "d.json", document, dataset)
     assert read.rejected == []
     assert [str(beat["player_id"]) for beat in read.records["heartbeats"]] == [P1, P2, P1]
@@ -780,7 +780,7 @@ def test_a_session_dump_gives_its_sessions_and_heartbeats(
     ] == [(P1, 2, "ZZ", 600), (P2, 1, "ZZ", 600)]
 
 
-def test_a_session_dump_may_tell_its_players(tmp_path: Path) -> None:
+def test_a_session_dump_may_list_its_players(tmp_path: Path) -> None:
     players = [
         {"player_id": P1, "team_id": 1, "country": "FR", "kills": 3, "deaths": 1},
         {
@@ -830,7 +830,7 @@ def test_the_folder_is_searched_without_following_links(tmp_path: Path, data_fol
     ]
 
 
-def test_a_name_that_is_no_text_is_told_by_its_bytes(data_folder: Path) -> None:
+def test_a_name_that_is_no_text_is_shown_by_its_bytes(data_folder: Path) -> None:
     folder = landing_dir("studio") / "heartbeats"
     folder.mkdir(parents=True)
     for name in (b"caf\xe9.csv", b"caf\\xe9.csv"):
@@ -928,7 +928,7 @@ _CELLS = st.one_of(
 
 
 @given(st.sampled_from(ALL), st.data())
-def test_any_values_are_kept_or_rejected_and_all_formats_agree(
+def test_any_values_are_accepted_or_rejected_and_all_formats_agree(
     tmp_path_factory: pytest.TempPathFactory, dataset: str, data: st.DataObject
 ) -> None:
     names = [column.name for column in DATASETS[dataset].columns]

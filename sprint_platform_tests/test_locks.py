@@ -223,7 +223,7 @@ def test_locks_are_taken_in_their_order(tmp_path: Path) -> None:
         pass
 
 
-def test_a_thread_that_wants_its_own_lock_hears_so_at_once(data_folder: Path) -> None:
+def test_a_thread_that_wants_its_own_lock_is_refused_at_once(data_folder: Path) -> None:
     with (
         hold(warehouse_lock(), "me"),
         pytest.raises(LockOrderError, match="held by this thread already"),
@@ -279,13 +279,13 @@ def test_a_program_that_has_the_database_open_is_waited_for(
 ) -> None:
     monkeypatch.setattr(locks, "FIRST_LINE_SECONDS", 0.0)
     with connect() as con:
-        con.execute("create table kept as select 1")
+        con.execute("create table numbers as select 1")
     with (
         opened_elsewhere(database_path(), read_only=read_only) as other,
         waiting_lines(lambda _: let_go(other)) as lines,
         connect() as con,
     ):
-        assert con.execute("from kept").fetchall() == [(1,)]
+        assert con.execute("from numbers").fetchall() == [(1,)]
     assert f"{database_path()} is open in another program (" in lines[0]
     assert f"PID {other.pid})" in lines[0]
 
@@ -314,7 +314,7 @@ def test_a_program_that_has_the_database_open_is_found_at_once(
     assert opened_by(database_path()) is None
     assert not data_folder.exists()
     with connect() as con:
-        con.execute("create table kept as select 1")
+        con.execute("create table numbers as select 1")
     with opened_elsewhere(database_path(), read_only=read_only) as other:
         before = {path.name: path.stat() for path in data_folder.iterdir()}
         found = opened_by(database_path())

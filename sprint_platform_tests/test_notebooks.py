@@ -104,9 +104,9 @@ def execute(name: str, data_folder: Path, **environment: str) -> Executed:
     folder = data_folder / "jupyter"
     folder.mkdir(parents=True, exist_ok=True)
     others = {"LOAD_BATCH_ID", "SPRINT_TITLE"}
-    kept = {name: value for name, value in os.environ.items() if name not in others}
-    told = {
-        **kept,
+    outside = {name: value for name, value in os.environ.items() if name not in others}
+    variables = {
+        **outside,
         "SPRINT_DATA_DIR": str(data_folder),
         # nor what this user runs at a kernel's start
         "IPYTHONDIR": str(folder / "ipython"),
@@ -117,7 +117,7 @@ def execute(name: str, data_folder: Path, **environment: str) -> Executed:
     )
     error = None
     try:
-        client.execute(env=told)
+        client.execute(env=variables)
     except CellExecutionError as raised:
         error = raised
     return Executed({c.id: c for c in notebook.cells if c.cell_type == "code"}, error)
@@ -213,8 +213,8 @@ def test_what_it_says_is_what_the_raw_tables_hold(batch_folder: Path, executed: 
     assert f"busiest hour: {hour}:00 UTC, {in_hour} sessions\n" in executed.text("when")
     assert executed.text("days") == f"fullest day: {day}, {active} players, {new} of them new\n"
     assert f"D7: {returned / of:.1%} ({returned} of {of})\n" in executed.text("retention")
-    told = executed.text("chapters")
-    assert re.match(rf"chapter {chapter}, .*: {stopped} of {started} went no further", told)
+    printed = executed.text("chapters")
+    assert re.match(rf"chapter {chapter}, .*: {stopped} of {started} went no further", printed)
 
 
 @pytest.mark.parametrize(
@@ -418,8 +418,8 @@ def test_the_paths_are_those_of_the_session_and_its_conflicts_are_found(
     with duckdb.connect(str(siege_folder / "sprint.duckdb"), read_only=True) as con:
         con.execute("set search_path = 'siege_raw,siege_stage'")
 
-        def row(sql: str, **told: object) -> tuple[Any, ...]:
-            found = con.execute(sql, told).fetchone()
+        def row(sql: str, **parameters: object) -> tuple[Any, ...]:
+            found = con.execute(sql, parameters).fetchone()
             assert found is not None
             return found
 
@@ -531,9 +531,9 @@ def test_the_committed_outputs_are_small_and_of_nobodys_machine(name: str) -> No
             # base64 may hold anything
             for picture in PICTURES:
                 output.get("data", {}).pop(picture, None)
-    told = json.dumps(notebook)
-    assert str(project_root()) not in told
-    assert not re.search(r"/(home|Users|root|tmp|private|var)/|[A-Z]:\\\\", told)
+    text = json.dumps(notebook)
+    assert str(project_root()) not in text
+    assert not re.search(r"/(home|Users|root|tmp|private|var)/|[A-Z]:\\\\", text)
 
 
 def committed(name: str) -> Executed:
@@ -561,6 +561,6 @@ def test_the_committed_outputs_are_of_the_title_as_it_is(sprint: World) -> None:
     headline = committed("analysis").text("headline")
     assert f"sprint, {days[0]} to {days[-1]} (90 days)\n" in headline, redo
     assert f"players in {sessions:,} sessions\n" in headline, redo
-    told = committed("player_paths").text("day")
-    assert told.startswith(f"sprint, {days[-1]}\n"), redo
-    assert f"{positions:,} positions, one every 30 s\n" in told, redo
+    printed = committed("player_paths").text("day")
+    assert printed.startswith(f"sprint, {days[-1]}\n"), redo
+    assert f"{positions:,} positions, one every 30 s\n" in printed, redo

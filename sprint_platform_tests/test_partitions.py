@@ -320,9 +320,9 @@ def test_a_damaged_manifest_is_one_line_and_can_be_made_again(
     write_partition("sprint", "heartbeats", DAY, [beats], "")
     path = partition_dir("sprint", "heartbeats", DAY) / "manifest.json"
     if text is None:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        del told["parts"][0]["rows"]
-        text = json.dumps(told)
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        del manifest["parts"][0]["rows"]
+        text = json.dumps(manifest)
     path.write_text(text, encoding="utf-8")
     for attempt in (
         lambda: list(read_partition("sprint", "heartbeats", DAY)),
@@ -340,8 +340,8 @@ def test_a_partition_of_another_contract_counts_as_missing(
     write_partition("sprint", "heartbeats", DAY, [beats], "")
     path = partition_dir("sprint", "heartbeats", DAY) / "manifest.json"
     for version in ("contract_version", "format_version"):
-        told = json.loads(path.read_text(encoding="utf-8"))
-        path.write_text(json.dumps(told | {version: told[version] + 1}), encoding="utf-8")
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(manifest | {version: manifest[version] + 1}), encoding="utf-8")
         assert read_manifest("sprint", "heartbeats", DAY) is None
         with pytest.raises(PartitionError, match=f"no partition {DAY} of sprint/heartbeats: mat"):
             list(read_partition("sprint", "heartbeats", DAY))
@@ -477,8 +477,8 @@ def test_a_digest_is_written_down(sprint: World) -> None:
         "cycle": None,
         "transaction_type": "BattlePass",
     }
-    told = str(digest_table(records([row, row | {"cycle": "M", "is_recurring": False}])))
-    assert told == GOLDEN
+    digested = str(digest_table(records([row, row | {"cycle": "M", "is_recurring": False}])))
+    assert digested == GOLDEN
     assert str(Digest(1, 2**64 - 1, 5) + Digest(2, 1, 2**64 - 1)) == f"v1-3-{0:016x}{4:016x}"
 
 

@@ -45,12 +45,12 @@ class Run:
     lines: list[str]
 
     def metadata(self, asset: str, day: str) -> dict[str, Any]:
-        [told] = [
+        [found] = [
             m.metadata
             for m in materializations(self.result)
             if m.asset_key.path[-1] == asset and m.partition == day
         ]
-        return dict(told)
+        return dict(found)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -154,13 +154,13 @@ def positions() -> list[tuple]:
 
 def test_a_mart_shows_its_period_by_what_its_yaml_says(run: Run) -> None:
     svg = decoded(run.metadata("country_monthly_playtime", LAST)["picture"], r"svg\+xml").decode()
-    title, month, *told = written(svg)
+    title, month, *labels = written(svg)
     assert (title, month) == ("Hours played, by country", "2025-01")
     hours = rows(
         "select country, sum(total_play_time_seconds) / 3600 from tiny_mart.player_activity_daily"
         " group by 1 order by 2 desc"
     )
-    assert told == [text for name, value in hours for text in (name, f"{value:,.4g}")]
+    assert labels == [text for name, value in hours for text in (name, f"{value:,.4g}")]
 
 
 def test_a_mart_shows_its_first_rows(run: Run) -> None:
@@ -170,12 +170,12 @@ def test_a_mart_shows_its_first_rows(run: Run) -> None:
         f" where calendar_date = '{LAST}' order by player_id"
     )
     assert metadata["dagster/partition_row_count"].value == len(stored)
-    told = {record.data["column"]: record.data for record in metadata["sample"].records}
+    shown = {record.data["column"]: record.data for record in metadata["sample"].records}
     for n, (player, day, country, seconds, *_) in enumerate(stored[:5], 1):
-        assert str(player).startswith(told["player_id"][str(n)].removesuffix("…"))
-        assert told["calendar_date"][str(n)] == str(day)
-        assert told["country"][str(n)] == country
-        assert told["total_play_time_seconds"][str(n)] == seconds
+        assert str(player).startswith(shown["player_id"][str(n)].removesuffix("…"))
+        assert shown["calendar_date"][str(n)] == str(day)
+        assert shown["country"][str(n)] == country
+        assert shown["total_play_time_seconds"][str(n)] == seconds
 
 
 def test_a_range_shows_its_last_day_only(run: Run) -> None:
@@ -205,15 +205,15 @@ def test_a_day_without_rows_shows_nothing_and_stops_nothing(run: Run) -> None:
 
 
 def test_showing_adds_no_event(run: Run) -> None:
-    told = run.events
+    events = run.events
     daily = {m.asset_key for m in materializations(run.result) if m.partition}
     others = {m.asset_key for m in materializations(run.result) if not m.partition}
     checks = len(run.result.get_asset_check_evaluations())
     # each asset once, or once a day; an output for each asset and check; and nothing else
-    assert told["ASSET_MATERIALIZATION"] == 2 * len(daily) + len(others)
-    assert told["STEP_OUTPUT"] == len(daily) + len(others) + checks
-    assert told["ASSET_CHECK_EVALUATION"] == checks
-    assert told.keys() == {
+    assert events["ASSET_MATERIALIZATION"] == 2 * len(daily) + len(others)
+    assert events["STEP_OUTPUT"] == len(daily) + len(others) + checks
+    assert events["ASSET_CHECK_EVALUATION"] == checks
+    assert events.keys() == {
         *("ASSET_MATERIALIZATION_PLANNED", "ASSET_CHECK_EVALUATION_PLANNED", "PIPELINE_START"),
         *("ENGINE_EVENT", "RESOURCE_INIT_STARTED", "RESOURCE_INIT_SUCCESS", "LOGS_CAPTURED"),
         *("STEP_START", "STEP_OUTPUT", "ASSET_MATERIALIZATION", "ASSET_CHECK_EVALUATION"),
@@ -223,7 +223,7 @@ def test_showing_adds_no_event(run: Run) -> None:
     assert "files published" in line
 
 
-def test_a_picture_that_cannot_be_had_is_told_and_stops_nothing(
+def test_a_picture_that_cannot_be_had_is_logged_and_stops_nothing(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = copy.deepcopy(graph_manifest())
@@ -257,7 +257,7 @@ def test_every_picture_of_a_mart_is_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "meta",
     [
         "country",
         {"title": "No place", "x": "country"},
@@ -265,9 +265,9 @@ def test_every_picture_of_a_mart_is_one() -> None:
         {"title": "long " * TITLE_LETTERS, "x": "country", "y": "count(*)"},
     ],
 )
-def test_what_is_no_picture_is_refused(told: Any) -> None:
+def test_what_is_no_picture_is_refused(meta: Any) -> None:
     with pytest.raises(ValueError, match="a picture"):
-        Picture.of(told)
+        Picture.of(meta)
 
 
 # -- what is drawn --------------------------------------------------------------------------------

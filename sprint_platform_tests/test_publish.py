@@ -258,7 +258,7 @@ def test_a_failed_publication_leaves_the_old_file(warehouse: duckdb.DuckDBPyConn
     assert {name: inode for name, inode in files().items() if name.startswith("daily")} == {
         name: inode for name, inode in before.items() if name.startswith("daily")
     }
-    # what the failure kept from being published comes next time
+    # what the failed run did not publish is published by the next one
     publish(warehouse, LEDGER, [DAILY])
     written = {name: inode for name, inode in files().items() if name.startswith("daily/2025")}
     assert not written.items() & before.items()

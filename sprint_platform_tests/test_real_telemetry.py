@@ -120,13 +120,13 @@ def test_sessions_and_heartbeats_are_whole(built: Path) -> None:
         assert astray == (0,)
 
 
-def test_what_became_of_every_row_is_told(built: Path) -> None:
+def test_what_became_of_every_row_is_counted(built: Path) -> None:
     with connect() as con:
-        told = con.execute(
+        files = con.execute(
             "select file, status, rows_read, accepted, rejected, duplicates, waiting"
             " from arena_raw.landed_files order by file"
         ).fetchall()
-        assert told == [
+        assert files == [
             ("heartbeats/heartbeats.parquet", "landed", 56_167, 56_167, 0, 0, 0),
             ("sessions/sessions.csv", "landed", 171, 171, 0, 0, 0),
         ]
@@ -137,7 +137,8 @@ def test_what_became_of_every_row_is_told(built: Path) -> None:
             ).fetchall()
         )
         assert ids == {
-            told: real_telemetry.session_id(told) for told in real_telemetry.start_days()
+            source_id: real_telemetry.session_id(source_id)
+            for source_id in real_telemetry.start_days()
         }
 
 

@@ -47,7 +47,7 @@ def land_and_load(title: Title) -> None:
             load_partitions(con, title_ledger(title.name), DATASETS[dataset], manifests)
 
 
-def told(result: Score) -> dict[str, tuple[float | None, float | None]]:
+def figures(result: Score) -> dict[str, tuple[float | None, float | None]]:
     return {fault.fault: (fault.precision, fault.recall) for fault in result.faults}
 
 
@@ -70,10 +70,10 @@ def test_every_fault_that_a_contract_sees_is_found(
             if order == "in order":
                 # what comes later takes nothing away from what was found
                 result = score(title)
-                assert {fault: PERFECT[fault] for fault in told(result)} == told(result)
+                assert {fault: PERFECT[fault] for fault in figures(result)} == figures(result)
                 assert result.unexplained == 0
     result = score(title)
-    assert told(result) == PERFECT
+    assert figures(result) == PERFECT
     assert result.unexplained == 0
     assert list(result.days) == DAYS
     for fault in result.faults:
@@ -88,7 +88,7 @@ def test_parquet_deliveries_score_too(data_folder: Path) -> None:
     title = muddy(100, **rates, clock_skew=0.05, out_of_order=0.05, format="parquet")
     deliver_days(title, DAYS)
     land_and_load(title)
-    assert told(score(title)) == {
+    assert figures(score(title)) == {
         fault: PERFECT[fault] for fault in (*rates, "clock_skew", "out_of_order")
     }
 
@@ -138,7 +138,7 @@ def test_clocks_that_are_off_over_midnight_are_found_once(data_folder: Path, see
         deliver_days(title, [day])
         land_and_load(title)
     result = score(title)
-    assert (told(result), result.unexplained) == ({"clock_skew": (1.0, 1.0)}, 0)
+    assert (figures(result), result.unexplained) == ({"clock_skew": (1.0, 1.0)}, 0)
 
 
 @pytest.fixture(scope="module")
@@ -210,9 +210,9 @@ def test_a_broken_pipeline_scores_less(
     precision_falls: bool | None,
     recall_falls: bool,
 ) -> None:
-    assert told(score(scored)) == PERFECT
+    assert figures(score(scored)) == PERFECT
     broken(statement)
-    precision, recall = told(score(scored))[fault]
+    precision, recall = figures(score(scored))[fault]
     if precision_falls is None:
         assert precision is None
     else:
@@ -221,7 +221,7 @@ def test_a_broken_pipeline_scores_less(
     assert (recall < 1) == recall_falls
 
 
-def test_a_record_rejected_without_a_fault_is_told(scored: Title) -> None:
+def test_a_record_rejected_without_a_fault_is_counted(scored: Title) -> None:
     broken(
         "insert into muddy_raw.rejected (dataset, file, row, reason)"
         f" select 'signons', 'signons/delivered={LAUNCH}/signons.csv', 1 + n, 'unknown_value'"
@@ -229,7 +229,7 @@ def test_a_record_rejected_without_a_fault_is_told(scored: Title) -> None:
     )
     result = score(scored)
     assert result.unexplained == 3
-    assert told(result) == PERFECT
+    assert figures(result) == PERFECT
 
 
 def test_files_of_a_studio_beside_the_deliveries_do_not_count(scored: Title) -> None:
@@ -238,7 +238,7 @@ def test_files_of_a_studio_beside_the_deliveries_do_not_count(scored: Title) -> 
         " values ('sessions', 'sessions/by-hand/sessions.csv', 1, 'unparseable')"
     )
     result = score(scored)
-    assert (told(result), result.unexplained) == (PERFECT, 0)
+    assert (figures(result), result.unexplained) == (PERFECT, 0)
 
 
 def test_a_mapping_that_names_both_columns_reads_the_renamed_files(data_folder: Path) -> None:
@@ -252,7 +252,7 @@ def test_a_mapping_that_names_both_columns_reads_the_renamed_files(data_folder: 
     deliver_days(title, DAYS)
     land_and_load(title)
     result = score(title)
-    assert told(result) == {f: s for f, s in PERFECT.items() if f != "renamed_column"}
+    assert figures(result) == {f: s for f, s in PERFECT.items() if f != "renamed_column"}
     assert not any(fault.hidden for fault in result.faults)
 
 
@@ -261,10 +261,10 @@ def test_only_the_asked_days_are_scored(scored: Title) -> None:
     assert list(result.days) == DAYS[1:3]
     for fault in result.faults:
         assert fault.recorded == len(ledger_rows(DAYS[1:3], fault=fault.fault))
-    assert {fault: PERFECT[fault] for fault in told(result)} == told(result)
+    assert {fault: PERFECT[fault] for fault in figures(result)} == figures(result)
 
 
-def test_what_is_not_there_is_told_in_one_line(data_folder: Path) -> None:
+def test_what_is_not_there_is_named_in_one_line(data_folder: Path) -> None:
     title = muddy()
     with pytest.raises(DeliveryError, match="nothing of muddy was delivered"):
         score(title)

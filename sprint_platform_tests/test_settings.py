@@ -242,7 +242,7 @@ def test_an_env_file_that_is_no_text_is_one_line(env_file: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["'pass-in-file", '"pass-in-file" or so'])
-def test_a_line_of_the_env_file_that_is_none_is_told_and_not_shown(
+def test_a_line_of_the_env_file_that_is_none_is_refused_and_not_shown(
     env_file: Path, line: str
 ) -> None:
     env_file.write_text(f"# mine\nSNOWFLAKE_PASSWORD={line}\n")
@@ -375,7 +375,7 @@ def test_doctor_names_every_line_that_wins_in_dagsters_own_commands(
         "SPRINT_CATCH_UP_DAYS=0\n"
     )
     outside = {name: value for name, value in os.environ.items() if name not in variables()}
-    told = run_sprint(
+    done = run_sprint(
         ["doctor"],
         {
             **outside,
@@ -386,18 +386,18 @@ def test_doctor_names_every_line_that_wins_in_dagsters_own_commands(
             "LANG_OF_MINE": "en",
         },
     )
-    lines = [line for line in told.stderr.splitlines() if "Dagster's own commands" in line]
+    lines = [line for line in done.stderr.splitlines() if "Dagster's own commands" in line]
     assert [line.split()[0] for line in lines] == [
         "SPRINT_DATA_DIR",
         "SNOWFLAKE_PASSWORD",
         "LANG_OF_MINE",
     ]
     assert lines[0].endswith("write SPRINT_DATA_DIR=${SPRINT_DATA_DIR:-value}")
-    assert "pass-" not in told.stdout + told.stderr
-    assert f"{tmp_path / 'data'}" in told.stdout
+    assert "pass-" not in done.stdout + done.stderr
+    assert f"{tmp_path / 'data'}" in done.stdout
     # and what is wrong by itself
-    assert told.returncode == 1
-    assert "SPRINT_CATCH_UP_DAYS is '0'" in told.stderr
+    assert done.returncode == 1
+    assert "SPRINT_CATCH_UP_DAYS is '0'" in done.stderr
 
 
 def test_set_up_writes_lines_that_win_over_nothing_that_is_exported(
@@ -482,9 +482,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 def test_sprint_reads_the_env_file_wherever_it_is_started(
     checkout: Checkout, tmp_path: Path
 ) -> None:
-    told = checkout.run(tmp_path, "sprint_platform.cli", "eventlog", "generate", "--no-ingest")
-    assert "batch 4" in told
-    assert "7 players, seed 5" in told
+    printed = checkout.run(tmp_path, "sprint_platform.cli", "eventlog", "generate", "--no-ingest")
+    assert "batch 4" in printed
+    assert "7 players, seed 5" in printed
     players = (checkout.elsewhere / "data" / "eventlog" / "raw_players.csv").read_text()
     assert len(players.splitlines()) == 1 + 7
     assert list(tmp_path.iterdir()) == []
@@ -519,7 +519,7 @@ def test_a_code_server_reads_the_env_file_wherever_it_is_started(
     assert f"a title is left out: {checkout.elsewhere}/titles/broken.yaml" in printed
 
 
-def test_numpy_hears_of_its_threads_before_it_is_loaded() -> None:
+def test_numpy_is_not_loaded_before_its_threads_are_set() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "import sprint_platform.cli, sys; print('numpy' in sys.modules)"],
         env={**os.environ, "PYTHONPATH": str(project_root())},

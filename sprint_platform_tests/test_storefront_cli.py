@@ -142,9 +142,9 @@ def test_settings_come_from_the_environment_and_flags_win(sprint: Sprint, folder
 def test_another_store_asks_for_replace(sprint: Sprint, folder: Path) -> None:
     assert sprint("generate", *FEW, "--load").returncode == 0
     before = counts(folder)
-    told = line_of(sprint("generate", *FEW, "--seed", "5", "--load"))
-    assert "bronze holds 5 days of a store with other settings" in told
-    assert "--replace" in told
+    message = line_of(sprint("generate", *FEW, "--seed", "5", "--load"))
+    assert "bronze holds 5 days of a store with other settings" in message
+    assert "--replace" in message
     assert counts(folder) == before
     replaced = sprint("generate", *FEW, "--seed", "5", "--load", "--replace")
     assert replaced.returncode == 0, replaced.stderr
@@ -159,11 +159,11 @@ def test_what_no_flag_says_is_as_in_the_store_that_is_loaded(sprint: Sprint, fol
         assert again.returncode == 0, again.stderr
         assert counts(folder) == before
     # what the environment says is not passed over
-    told = line_of(sprint("generate", "--load", SPRINT_STORE_PRESET="medium"))
-    assert "bronze holds 5 days of a store with other settings (customers 80, not 10000;" in told
-    assert "SPRINT_STORE_" in told
-    told = line_of(sprint("load", "--seed", "6"))
-    assert "(seed 5, not 6)" in told
+    message = line_of(sprint("generate", "--load", SPRINT_STORE_PRESET="medium"))
+    assert "bronze holds 5 days of a store with other settings (customers 80, not 10000;" in message
+    assert "SPRINT_STORE_" in message
+    message = line_of(sprint("load", "--seed", "6"))
+    assert "(seed 5, not 6)" in message
     assert counts(folder) == before
     # but says how many rows are sent at a time without being another store
     assert sprint("load", SPRINT_STORE_BATCH_SIZE="100").returncode == 0
@@ -172,10 +172,10 @@ def test_what_no_flag_says_is_as_in_the_store_that_is_loaded(sprint: Sprint, fol
 def test_a_trial_removes_no_files_unasked(sprint: Sprint, folder: Path) -> None:
     assert sprint("generate", *FEW, "--load").returncode == 0
     before = files_of(folder)
-    told = line_of(sprint("generate", "--preset", "small"))
-    assert "holds 35 partitions of a store with other settings" in told
-    assert "the store that bronze holds" in told
-    assert "--replace" in told
+    message = line_of(sprint("generate", "--preset", "small"))
+    assert "holds 35 partitions of a store with other settings" in message
+    assert "the store that bronze holds" in message
+    assert "--replace" in message
     assert files_of(folder) == before
     trial = sprint("generate", "--preset", "small", "--days", "2", "--replace")
     assert trial.returncode == 0, trial.stderr
@@ -183,8 +183,8 @@ def test_a_trial_removes_no_files_unasked(sprint: Sprint, folder: Path) -> None:
     assert "removed 21 partitions" in trial.stdout
     assert len(files_of(folder)) < len(before)
     # the warehouse still holds the first one, whose files come back the same way
-    told = line_of(sprint("generate"))
-    assert "holds 14 partitions of a store with other settings (fingerprint " in told
+    message = line_of(sprint("generate"))
+    assert "holds 14 partitions of a store with other settings (fingerprint " in message
     assert sprint("generate", "--replace").returncode == 0
     # the trial's parts on its two days stay until these days are written again
     assert before.items() <= files_of(folder).items()
@@ -207,8 +207,8 @@ def test_a_store_is_extended_day_by_day(
     assert held(folder) == held(elsewhere)
     # the first days, unless others are said
     assert sprint("load").returncode == 0
-    told = line_of(sprint("load", "--to", "2025-01-09"))
-    assert "2025-01-09 of storefront/raw_customers is missing" in told
+    message = line_of(sprint("load", "--to", "2025-01-09"))
+    assert "2025-01-09 of storefront/raw_customers is missing" in message
 
 
 def test_a_store_opens_on_the_day_that_is_said(sprint: Sprint, folder: Path) -> None:
@@ -223,12 +223,12 @@ def test_a_store_opens_on_the_day_that_is_said(sprint: Sprint, folder: Path) -> 
             "select min(event_date)::varchar, max(event_date)::varchar from bronze.raw_sessions"
         ).fetchone()
     assert days == ("2024-12-30", "2025-01-04")
-    told = line_of(sprint("generate", "--load", SPRINT_STORE_START="2025-01-01"))
-    assert "(start '2024-12-30', not '2025-01-01')" in told
+    message = line_of(sprint("generate", "--load", SPRINT_STORE_START="2025-01-01"))
+    assert "(start '2024-12-30', not '2025-01-01')" in message
 
 
 @pytest.mark.parametrize(
-    ("arguments", "variables", "told"),
+    ("arguments", "variables", "message"),
     [
         (("generate", "--customers", "0"), {}, "customers is '0'"),
         (("generate",), {"SPRINT_STORE_DAYS": "week"}, "SPRINT_STORE_DAYS is 'week'"),
@@ -252,10 +252,10 @@ def test_a_store_opens_on_the_day_that_is_said(sprint: Sprint, folder: Path) -> 
         (("generate", *FEW, "--load", "--to", "postgres"), {}, "SPRINT_POSTGRES_URL"),
     ],
 )
-def test_what_cannot_be_done_is_told_in_one_line(
-    sprint: Sprint, arguments: tuple[str, ...], variables: dict[str, str], told: str
+def test_what_cannot_be_done_is_refused_in_one_line(
+    sprint: Sprint, arguments: tuple[str, ...], variables: dict[str, str], message: str
 ) -> None:
-    assert told in line_of(sprint(*arguments, **variables))
+    assert message in line_of(sprint(*arguments, **variables))
 
 
 def test_make_has_the_two_targets() -> None:
@@ -287,14 +287,14 @@ def test_postgres_by_url_gets_what_duckdb_gets_and_the_second_load_adds_nothing(
                 for table in BRONZE_TABLES
             }
         # a wrong password: one line, and no password in it
-        told = line_of(
+        message = line_of(
             sprint(
                 *("load", *FEW, "--to", "postgres"),
                 SPRINT_POSTGRES_URL=url.replace("ele%20phant%407", "hippo"),
             )
         )
-    assert "password" in told
-    assert "hippo" not in told
+    assert "password" in message
+    assert "hippo" not in message
     assert held == {table: (count,) for table, count in counts(folder).items()}
     for table, count in counts(folder).items():
         row = next(line for line in again.stdout.splitlines() if table in line)
@@ -327,10 +327,10 @@ def test_postgres_is_extended_day_by_day_with_the_settings_that_it_holds(sprint:
             options = ("--from", day, "--to", day, "--warehouse", "postgres", "--load")
             more = sprint("generate", *options, SPRINT_POSTGRES_URL=url)
             assert more.returncode == 0, more.stderr
-        told = line_of(
+        message = line_of(
             sprint("load", "--seed", "7", "--warehouse", "postgres", SPRINT_POSTGRES_URL=url)
         )
-        assert "7 days of a store with other settings (seed 42, not 7)" in told
+        assert "7 days of a store with other settings (seed 42, not 7)" in message
         rows = []
         for database in (url, of_whole):
             with psycopg.connect(database) as connection:

@@ -115,8 +115,8 @@ def failure(run: dg.ExecuteInProcessResult) -> str:
 @pytest.mark.parametrize("name", ["raw_orders", "daily_sales"])
 def test_a_range_that_runs_backwards_is_refused_in_one_line(graph: Graph, name: str) -> None:
     run = graph.run(dg.AssetSelection.assets(["storefront", name]), "2025-01-03", "2025-01-01")
-    told = "the range 2025-01-03...2025-01-01 runs backwards: give 2025-01-01...2025-01-03"
-    assert failure(run) == told
+    message = "the range 2025-01-03...2025-01-01 runs backwards: give 2025-01-01...2025-01-03"
+    assert failure(run) == message
 
 
 def test_one_day_by_name_in_an_empty_folder_then_a_range(graph: Graph) -> None:
@@ -136,24 +136,26 @@ def test_one_day_by_name_in_an_empty_folder_then_a_range(graph: Graph) -> None:
     seen = rows("select sum(sessions) from gold.conversion_funnel")[0][0]
     assert sessions == seen > 0
     with duckdb.connect(str(published_dir() / "sprint.duckdb"), read_only=True) as con:
-        told = con.execute("select sum(sessions) from storefront_mart.conversion_funnel").fetchone()
+        published = con.execute(
+            "select sum(sessions) from storefront_mart.conversion_funnel"
+        ).fetchone()
         views = {
             row[0]
             for row in con.execute(
                 "select view_name from duckdb_views() where schema_name = 'storefront_mart'"
             ).fetchall()
         }
-    assert told == (seen,)
+    assert published == (seen,)
     assert views == GOLD
 
 
 def test_the_store_of_dagster_is_that_of_the_command_line(graph: Graph) -> None:
     run = graph.run(dg.AssetSelection.assets(["storefront", "raw_orders"]), "2025-01-03")
     assert run.success, failure(run)
-    told = run.get_asset_materialization_events()[0].materialization.metadata
+    metadata = run.get_asset_materialization_events()[0].materialization.metadata
     store = Store(StoreSettings(customers=300, products=100, orders=400, days=20))
     day = date(2025, 1, 3)
-    assert told["digest"].value == write_day(store, "raw_orders", day).digest
+    assert metadata["digest"].value == write_day(store, "raw_orders", day).digest
     # only what was selected
     assert rows("select count(*) from bronze.raw_customers") == [(0,)]
 

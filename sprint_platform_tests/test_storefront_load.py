@@ -385,13 +385,15 @@ def test_no_partition_is_half_there_when_a_day_cannot_be_made(
 def test_days_that_are_shared_out_to_processes_are_the_same(folder: Path) -> None:
     settings = StoreSettings(customers=40, products=20, orders=60, days=50)
     store = Store(settings)
-    heard: list[date] = []
+    reported: list[date] = []
     alone = write_days(store, settings.first_days, processes=1)
     expected = manifests(settings)
     shutil.rmtree(folder / "raw")
-    shared = write_days(store, settings.first_days, lambda day, _: heard.append(day), processes=2)
+    shared = write_days(
+        store, settings.first_days, lambda day, _: reported.append(day), processes=2
+    )
     assert shared == alone
-    assert heard == settings.first_days
+    assert reported == settings.first_days
     assert manifests(settings) == expected
 
 
@@ -399,7 +401,7 @@ def manifests(settings: StoreSettings) -> list[Any]:
     return [read_manifest(DOMAIN, name, day) for name in TABLES for day in settings.first_days]
 
 
-def test_a_process_that_is_killed_is_told_in_one_line(
+def test_a_process_that_is_killed_is_named_in_one_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(StoreSettings(customers=40, products=20, orders=60, days=50))

@@ -67,10 +67,10 @@ class StoreWarehouse(DbtWarehouse):
             for name, table in BRONZE_TABLES.items():
                 for day in days:
                     for rows in store.table(name, day):
-                        con.register("told", rows)
+                        con.register("records", rows)
                         con.execute(
                             f"insert into {table.relation(DOMAIN)} ({', '.join(rows.column_names)},"
-                            f" event_date) select *, date '{day}' from told"
+                            f" event_date) select *, date '{day}' from records"
                         )
                     con.execute(
                         f"insert into {LEDGER.loaded_table} (dataset, partition_date, digest, rows,"
@@ -100,14 +100,16 @@ class StoreWarehouse(DbtWarehouse):
         environment: Mapping[str, str] | None = None,
     ) -> DbtRun:
         """Builds and tests the store's models; ``window`` is half-open, None is everything."""
-        told = {
+        variables = {
             "DBT_PROFILES_DIR": str(dbt_project_dir()),
             "SPRINT_DATA_DIR": str(self.folder),
             "SPRINT_STORE_TITLE": NO_TITLE,
         }
         if window:
-            told["SPRINT_WINDOW_START"], told["SPRINT_WINDOW_END"] = map(str, window)
-        return self.invoke((command, "--select", select), {**told, **(environment or {})}, DOMAIN)
+            variables["SPRINT_WINDOW_START"], variables["SPRINT_WINDOW_END"] = map(str, window)
+        return self.invoke(
+            (command, "--select", select), {**variables, **(environment or {})}, DOMAIN
+        )
 
     def models(self) -> dict[str, list[str]]:
         return {name: comparable(self.rows(relation)) for name, relation in MODELS.items()}
@@ -149,19 +151,19 @@ def emptied(whole: StoreWarehouse) -> Iterator[StoreWarehouse]:
     """The warehouse without a row, and as it was again after the test. In another folder dbt would
     parse everything anew."""
     database = whole.folder / "sprint.duckdb"
-    kept = shutil.move(database, whole.folder / "kept.duckdb")
+    before = shutil.move(database, whole.folder / "before.duckdb")
     whole.create_bronze()
     yield whole
-    shutil.move(kept, database)
+    shutil.move(before, database)
 
 
 @pytest.fixture
 def changing(whole: StoreWarehouse) -> Iterator[StoreWarehouse]:
     """The warehouse, as it was again after the test."""
     database = whole.folder / "sprint.duckdb"
-    kept = shutil.copy(database, whole.folder / "kept.duckdb")
+    before = shutil.copy(database, whole.folder / "before.duckdb")
     yield whole
-    shutil.move(kept, database)
+    shutil.move(before, database)
 
 
 # --- what is in them -----------------------------------------------------------------------------
@@ -302,7 +304,7 @@ def test_what_is_gone_from_bronze_is_gone_from_the_models(changing: StoreWarehou
     assert not changing.rows("gold.daily_sales", f"order_date = '{day}'")
 
 
-def test_days_as_a_customer_are_counted_to_a_day_that_is_told(changing: StoreWarehouse) -> None:
+def test_days_as_a_customer_are_counted_to_the_given_day(changing: StoreWarehouse) -> None:
     """Else to the last day that is there, never to today."""
     as_of = OPENING + 200 * DAY
     environment = {"SPRINT_AS_OF": str(as_of)}
@@ -574,7 +576,7 @@ def test_a_missing_day_hides_only_what_may_be_of_it(
 # --- what is promised ----------------------------------------------------------------------------
 
 
-def told_models() -> dict[str, dict[str, Any]]:
+def described_models() -> dict[str, dict[str, Any]]:
     """What the YAML files say of each model."""
     folder = dbt_project_dir() / "models" / DOMAIN
     files = [path for path in folder.rglob("*.yml") if path.name != "sources.yml"]
@@ -607,15 +609,15 @@ def test_sources_are_the_contracts_tables() -> None:
 
 
 def test_the_words_that_are_known_are_the_contracts() -> None:
-    told = {}
-    for model in told_models().values():
+    known = {}
+    for model in described_models().values():
         for test in model["data_tests"]:
             for rule, condition in (
                 test.get("valid_rows", {}).get("arguments", {}).get("rules", {}).items()
             ):
                 if rule.endswith(" known"):
-                    told[model["name"], rule] = re.findall(r"'([^']+)'", condition)
-    assert told == {
+                    known[model["name"], rule] = re.findall(r"'([^']+)'", condition)
+    assert known == {
         ("customers", "the gender is known"): list(GENDERS),
         ("products", "the category is known"): list(CATEGORIES),
         ("orders", "payment is known"): [*PAYMENT_METHODS, *PAYMENT_STATUSES],
@@ -628,7 +630,7 @@ def test_the_words_that_are_known_are_the_contracts() -> None:
 def test_orders_are_built_anew_until_they_are_settled() -> None:
     metas = {
         name: model["config"].get("meta", {})
-        for name, model in told_models().items()
+        for name, model in described_models().items()
         if "config" in model
     }
     back = {name: meta["back_days"] for name, meta in metas.items() if "back_days" in meta}
@@ -640,9 +642,9 @@ def test_orders_are_built_anew_until_they_are_settled() -> None:
 def test_every_model_says_what_one_row_is() -> None:
     folder = dbt_project_dir() / "models" / DOMAIN
     models = {path.stem: path for path in folder.rglob("*.sql")}
-    assert models.keys() == told_models().keys() == MODELS.keys()
+    assert models.keys() == described_models().keys() == MODELS.keys()
     for name, path in models.items():
         assert path.read_text(encoding="utf-8").startswith("-- One row is "), name
-        assert told_models()[name]["description"].startswith("One row is "), name
+        assert described_models()[name]["description"].startswith("One row is "), name
     assert {path.parent.name for path in models.values()} == {"silver", "gold"}
     assert {name for name, path in models.items() if path.parent.name == "gold"} == set(GOLD)

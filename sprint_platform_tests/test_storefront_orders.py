@@ -57,8 +57,8 @@ class Shop:
         self.orders = Orders(settings, self.calendar, self.customers, self.products)
 
 
-def small(**told: Any) -> StoreSettings:
-    return StoreSettings(**{**PRESETS["small"], "title": "", **told})
+def small(**settings: Any) -> StoreSettings:
+    return StoreSettings(**{**PRESETS["small"], "title": "", **settings})
 
 
 def assert_share(count: int, of: int, share: float) -> None:
@@ -150,7 +150,7 @@ def test_later_days_go_on_at_the_same_pace(preset: str) -> None:
 
 
 def test_a_store_of_one_day_goes_on_as_on_that_day() -> None:
-    # the first day is a Wednesday, of weight 101; nothing tells how many customers would follow
+    # the first day is a Wednesday, of weight 101; nothing says how many customers would follow
     calendar = Calendar(small(orders=10_100, days=1))
     week = [calendar.orders_by(day) - calendar.orders_by(day - 1) for day in range(7)]
     assert week == [10_100, 9_900, 9_600, 9_000, 10_200, 10_800, 10_400]
@@ -268,12 +268,12 @@ def test_customers_are_numbered_as_they_come(crowded: Registered) -> None:
 
 def plain(name: str) -> str:
     """Lower-case ASCII letters of a name, by what Unicode calls each letter."""
-    told = ""
+    letters = ""
     for letter in name.lower().replace("ß", "ss"):
         words = unicodedata.name(letter).split()
         if words[:3] == ["LATIN", "SMALL", "LETTER"] and len(words[3]) == 1:
-            told += words[3].lower()
-    return told
+            letters += words[3].lower()
+    return letters
 
 
 def test_mail_reaches_nobody_and_is_everybodys_own(crowded: Registered) -> None:
@@ -281,12 +281,12 @@ def test_mail_reaches_nobody_and_is_everybodys_own(crowded: Registered) -> None:
     assert len(set(mails)) == len(mails)
     domains = set()
     for row in crowded.customers:
-        told = re.fullmatch(r"([a-z]+)\.([a-z]+)(\d+)@example\.(com|net|org)", row["email"])
-        assert told, row["email"]
-        assert told[1] == plain(row["first_name"])
-        assert told[2] == plain(row["last_name"])
-        assert int(told[3]) == row["customer_id"]
-        domains.add(told[4])
+        parts = re.fullmatch(r"([a-z]+)\.([a-z]+)(\d+)@example\.(com|net|org)", row["email"])
+        assert parts, row["email"]
+        assert parts[1] == plain(row["first_name"])
+        assert parts[2] == plain(row["last_name"])
+        assert int(parts[3]) == row["customer_id"]
+        domains.add(parts[4])
     assert domains == {"com", "net", "org"}
 
 
@@ -304,9 +304,9 @@ def test_people_are_called_as_in_their_country(crowded: Registered) -> None:
             # of a player the full name is known: the first word of it is taken for the given name
             full = f"{row['first_name']} {row['last_name']}"
             assert full == crowded.players[row["player_id"]]["display_name"]
-        told = json.loads(row["raw_data"])
-        assert set(told) == {"locale", "newsletter", "signup_channel"}
-        assert told["locale"] == COUNTRY[row["country"]].language
+        details = json.loads(row["raw_data"])
+        assert set(details) == {"locale", "newsletter", "signup_channel"}
+        assert details["locale"] == COUNTRY[row["country"]].language
         assert json.loads(row["address"])["country"] == row["country"]
 
 
@@ -332,17 +332,17 @@ def test_nobody_is_too_young_for_an_account(crowded: Registered) -> None:
 @pytest.mark.parametrize("start", [OPENING, date(2025, 1, 6), date(2025, 12, 28)])
 def test_young_players_have_had_their_birthday(start: date) -> None:
     # of many that may be 13 on no day but this one
-    told = registered(CROWD.model_copy(update={"start": start, "days": 3}), CROWDED, 3)
-    ages = [age(row["birth_date"], row["registered_at"]) for row in told.linked]
+    people = registered(CROWD.model_copy(update={"start": start, "days": 3}), CROWDED, 3)
+    ages = [age(row["birth_date"], row["registered_at"]) for row in people.linked]
     assert len(ages) > 200
     assert min(ages) >= 13
 
 
-def check_links(told: Registered) -> None:
-    ids = [row["player_id"] for row in told.linked]
+def check_links(people: Registered) -> None:
+    ids = [row["player_id"] for row in people.linked]
     assert len(set(ids)) == len(ids), "a player is linked twice"
-    for row in told.linked:
-        player = told.players[row["player_id"]]
+    for row in people.linked:
+        player = people.players[row["player_id"]]
         assert player["country"] == row["country"]
         waited = row["registered_at"] - player["signed_up_at"]
         assert timedelta(minutes=5) <= waited
@@ -373,13 +373,13 @@ def test_a_third_of_the_customers_are_players(crowded: Registered) -> None:
 @pytest.mark.parametrize("seed", [1, 42])
 def test_where_players_are_few_nobody_is_linked_twice(seed: int, sprint: World) -> None:
     settings = small(customers=20_000, products=20, orders=20, days=20, seed=seed)
-    told = registered(settings, sprint.title, 12)
-    check_links(told)
+    people = registered(settings, sprint.title, 12)
+    check_links(people)
     # of those who sign up, nearly all have an account: some of them too late on their last day
     early = {
-        id_ for id_, row in told.players.items() if row["signed_up_at"].date() <= date(2025, 1, 3)
+        id_ for id_, row in people.players.items() if row["signed_up_at"].date() <= date(2025, 1, 3)
     }
-    linked = {row["player_id"] for row in told.linked}
+    linked = {row["player_id"] for row in people.linked}
     assert len(early & linked) > 0.85 * len(early)
 
 
@@ -388,9 +388,9 @@ def test_a_store_of_no_title_or_of_one_that_is_not_out_yet_has_no_players() -> N
         (CROWD, None),
         (CROWD.model_copy(update={"start": date(2024, 12, 1)}), CROWDED),
     ):
-        told = registered(settings, title, 5)
-        assert len(told.customers) > 400
-        assert told.linked == []
+        people = registered(settings, title, 5)
+        assert len(people.customers) > 400
+        assert people.linked == []
     # and from its launch on it has some
     late = registered(CROWD.model_copy(update={"start": date(2024, 12, 28)}), CROWDED, 6)
     assert {row["registered_at"].date() for row in late.linked} == {OPENING, date(2025, 1, 2)}
@@ -406,9 +406,9 @@ def test_who_the_customers_are(crowded: Registered) -> None:
     genders = Counter(row["gender"] for row in crowded.customers)
     for gender, percent in zip(GENDERS, (36, 56, 3, 5), strict=True):
         assert_share(genders[gender], count, percent / 100)
-    told = [json.loads(row["raw_data"]) for row in crowded.customers]
-    assert_share(sum(row["newsletter"] for row in told), count, 0.42)
-    assert {row["signup_channel"] for row in told} == {"web", "in_game", "launcher", "support"}
+    details = [json.loads(row["raw_data"]) for row in crowded.customers]
+    assert_share(sum(row["newsletter"] for row in details), count, 0.42)
+    assert {row["signup_channel"] for row in details} == {"web", "in_game", "launcher", "support"}
 
 
 def test_whoever_comes_has_an_account(crowded: Registered) -> None:
@@ -423,9 +423,9 @@ def test_whoever_comes_has_an_account(crowded: Registered) -> None:
         seconds = shop.customers.earliest(day, who)
         new = 0
         for customer, second in zip(who.tolist(), seconds.tolist(), strict=True):
-            told = datetime(1970, 1, 1) + timedelta(seconds=second)
-            assert told == max(first, at[customer])
-            new += told > first
+            earliest = datetime(1970, 1, 1) + timedelta(seconds=second)
+            assert earliest == max(first, at[customer])
+            new += earliest > first
         assert new > 0
 
 
@@ -607,15 +607,15 @@ def check_life(feed: list[Row]) -> None:
 
 
 def items(order: Row) -> list[Row]:
-    told: list[Row] = json.loads(order["items"], parse_float=Decimal)
-    return told
+    lines: list[Row] = json.loads(order["items"], parse_float=Decimal)
+    return lines
 
 
 def check_amounts(order: Row, sale: int) -> None:
-    told = json.loads(order["raw_data"])
-    assert set(told) == {"coupon", "gift"}
-    assert told["coupon"] in (None, "THANKS10")
-    percent = max(sale, 10 if told["coupon"] else 0)
+    details = json.loads(order["raw_data"])
+    assert set(details) == {"coupon", "gift"}
+    assert details["coupon"] in (None, "THANKS10")
+    percent = max(sale, 10 if details["coupon"] else 0)
     subtotal = discount = Decimal(0)
     for item in items(order):
         assert list(item) == ["line", "product_id", "quantity", "unit_price", "discount", "amount"]
@@ -748,9 +748,9 @@ def test_how_orders_are_paid_and_what_is_in_them(busy: Sold) -> None:
     methods = Counter(order["payment_method"] for order in orders)
     for method, percent in zip(PAYMENT_METHODS, (62, 26, 6, 6), strict=True):
         assert_share(methods[method], len(orders), percent / 100)
-    told = [json.loads(order["raw_data"]) for order in orders]
-    assert_share(sum(row["coupon"] is not None for row in told), len(told), 0.12)
-    assert_share(sum(row["gift"] for row in told), len(told), 0.06)
+    details = [json.loads(order["raw_data"]) for order in orders]
+    assert_share(sum(row["coupon"] is not None for row in details), len(details), 0.12)
+    assert_share(sum(row["gift"] for row in details), len(details), 0.06)
     lines = Counter(len(items(order)) for order in orders)
     assert_share(lines[1], len(orders), 0.47)  # 46 %, and some where a product came twice
     assert lines[2] > lines[3] > lines[4] > lines[5] > lines[6] > 0

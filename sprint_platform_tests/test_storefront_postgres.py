@@ -72,12 +72,12 @@ def url(server: str, data_folder: Path) -> Iterator[str]:
 
 def write_day(day: date, rows: dict[str, list[Row]], source: str = SOURCE) -> None:
     """The day's seven partitions: the rows of each table, with a value for what a row leaves out;
-    no rows where none are told."""
+    no rows where none are given."""
     for name, contract in BRONZE_TABLES.items():
-        told = rows.get(name, [])
+        of_table = rows.get(name, [])
         columns = []
         for column in contract.columns:
-            values = [row.get(column.name, VALUES[column.type]) for row in told]
+            values = [row.get(column.name, VALUES[column.type]) for row in of_table]
             if column.type == "uuid":
                 storage = pa.array([v and v.bytes for v in values], pa.binary(16))
                 columns.append(pa.ExtensionArray.from_storage(pa.uuid(), storage))
@@ -97,11 +97,11 @@ def write_days(days: list[date] = DAYS, source: str = SOURCE, first: int = 1) ->
 
 
 def load(
-    url: str, days: list[date] = DAYS, source: str = SOURCE, batch_size: int = 1000, **told: Any
+    url: str, days: list[date] = DAYS, source: str = SOURCE, batch_size: int = 1000, **options: Any
 ) -> LoadReport[date]:
     # tests send fewer rows at a time than a person may ask for
     settings = SETTINGS.model_copy(update={"batch_size": batch_size})
-    return load_days(url, days, source, settings, **told)
+    return load_days(url, days, source, settings, **options)
 
 
 def query(url: str, sql: str, *parameters: Any) -> list[tuple]:
@@ -126,13 +126,13 @@ def refusal(call: Callable[[], object], kind: type[Exception] = PostgresError) -
     with pytest.raises(kind) as caught:
         call()
     message = str(caught.value)
-    told = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+    trace = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
     assert "\n" not in message
     assert len(message) < 900
     for secret in (postgres_server.PASSWORD, "ele%20phant%407", "phant", "hunter"):
         assert secret not in message
         # the frames quote this file's lines, but the values are in none of them
-        assert secret not in told
+        assert secret not in trace
     return message
 
 
@@ -283,7 +283,7 @@ def test_a_key_of_an_unpartitioned_table_holds_over_all_days(url: str) -> None:
     assert len(query(url, "select 1 from bronze.raw_sessions where session_id = 7")) == 2
 
 
-def test_days_are_loaded_in_any_order_and_told_one_by_one(url: str) -> None:
+def test_days_are_loaded_in_any_order_and_reported_one_by_one(url: str) -> None:
     write_days()
     seen: list[tuple[date, int]] = []
     load(url, [DAYS[2], DAYS[0], DAYS[2]], watch=lambda day, rows: seen.append((day, rows)))
@@ -301,16 +301,16 @@ def test_the_ledger_says_what_was_loaded(url: str) -> None:
     ]
 
 
-def test_another_store_is_refused_and_takes_the_place_only_when_told_to(url: str) -> None:
+def test_another_store_is_refused_and_takes_the_place_only_with_replace(url: str) -> None:
     write_days()
     load(url)
     other = "fedcba9876543210"
     write_days(DAYS[:2], source=other, first=100)
     for day in DAYS[:2]:
-        told = refusal(partial(load, url, [day], source=other))
-        assert "other settings" in told
-        assert SOURCE in told
-        assert "--replace" in told
+        message = refusal(partial(load, url, [day], source=other))
+        assert "other settings" in message
+        assert SOURCE in message
+        assert "--replace" in message
     assert counts(url)["raw_orders"] == 4
     report = load(url, DAYS[:2], source=other, replace=True)
     assert added(report) == dict.fromkeys(BRONZE_TABLES, 2)
@@ -345,18 +345,18 @@ def test_other_records_of_a_loaded_day_are_refused(url: str) -> None:
     write_days()
     load(url)
     write_days([DAYS[1]], first=50)
-    told = refusal(lambda: load(url))
-    assert "2025-01-02" in told
-    assert "--replace" in told
+    message = refusal(lambda: load(url))
+    assert "2025-01-02" in message
+    assert "--replace" in message
     assert counts(url)["raw_orders"] == 4
 
 
 def test_partitions_of_another_store_are_refused_before_anything_happens(url: str) -> None:
     write_days(DAYS[:3])
     write_days([DAYS[3]], source="fedcba9876543210")
-    told = refusal(lambda: load(url), PartitionError)
-    assert "2025-01-04" in told
-    assert "generate" in told
+    message = refusal(lambda: load(url), PartitionError)
+    assert "2025-01-04" in message
+    assert "generate" in message
     assert query(url, "select 1 from pg_namespace where nspname = 'bronze'") == []
 
 
@@ -378,8 +378,8 @@ def damage(name: str, day: date) -> None:
 def test_a_broken_partition_leaves_nothing_of_its_day(url: str) -> None:
     write_days()
     damage("raw_reviews", DAYS[1])
-    told = refusal(lambda: load(url, connections=1), PartitionError)
-    assert "raw_reviews" in told
+    message = refusal(lambda: load(url, connections=1), PartitionError)
+    assert "raw_reviews" in message
     assert counts(url) == {**dict.fromkeys(BRONZE_TABLES, 1), "loaded_days": 7}
     write_days([DAYS[1]], first=2)
     assert added(load(url)) == dict.fromkeys(BRONZE_TABLES, 3)
@@ -388,8 +388,8 @@ def test_a_broken_partition_leaves_nothing_of_its_day(url: str) -> None:
 def test_a_partition_with_fewer_rows_than_it_says_is_refused(url: str) -> None:
     write_days([DAY])
     path = partition_dir("storefront", "raw_sessions", DAY) / "manifest.json"
-    told = json.loads(path.read_text())
-    path.write_text(json.dumps(told | {"rows": 2}))
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"rows": 2}))
     assert "2" in refusal(lambda: load(url, [DAY]), PartitionError)
     assert set(counts(url).values()) == {0}
 
@@ -440,9 +440,9 @@ def test_a_connection_that_is_cut_in_the_middle_leaves_nothing_of_its_day(
                 " for values from ('2025-01-03') to ('2025-01-04')"
             )
         connection.execute(ON_INSERT.format(name="cuts", relation=relation, body=f"{cut}; end if"))
-    told = refusal(lambda: load(url, connections=1))
-    assert "2025-01-03" in told
-    assert "load again" in told
+    message = refusal(lambda: load(url, connections=1))
+    assert "2025-01-03" in message
+    assert "load again" in message
     assert counts(url) == {**dict.fromkeys(BRONZE_TABLES, 2), "loaded_days": 14}
     assert capfd.readouterr().err == ""
     query(url, f"drop trigger cuts on {relation}")
@@ -457,18 +457,18 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_of_its_day(url: str) -> None
         " message = 'could not extend file \"base/5\": No space left on device'"
     )
     query(url, ON_INSERT.format(name="no_room", relation="bronze.raw_clickstream", body=full))
-    told = refusal(lambda: load(url))
-    assert "No space left on device" in told
-    assert "make room" in told
-    assert "bronze.raw_clickstream" in told
-    assert f"{urlsplit(url).port}{urlsplit(url).path}, user tester" in told
+    message = refusal(lambda: load(url))
+    assert "No space left on device" in message
+    assert "make room" in message
+    assert "bronze.raw_clickstream" in message
+    assert f"{urlsplit(url).port}{urlsplit(url).path}, user tester" in message
     assert counts(url)["raw_customers"] == 1
 
 
 def test_a_value_that_postgres_cannot_hold_is_one_line(url: str) -> None:
     write_day(DAY, {"raw_orders": [{}], "raw_sessions": [{"city": "a\0b"}]})
-    told = refusal(lambda: load(url, [DAY]))
-    assert "bronze.raw_sessions" in told
+    message = refusal(lambda: load(url, [DAY]))
+    assert "bronze.raw_sessions" in message
     assert counts(url)["raw_orders"] == 0
     write_day(DAY, {"raw_orders": [{"items": '{"a": '}]})
     assert "json" in refusal(lambda: load(url, [DAY]))
@@ -476,9 +476,9 @@ def test_a_value_that_postgres_cannot_hold_is_one_line(url: str) -> None:
 
 def test_no_right_to_create_the_schema_is_one_line(url: str, loader: str) -> None:
     write_days([DAY])
-    told = refusal(lambda: load(loader, [DAY]))
-    assert "permission denied for database" in told
-    assert f"create schema bronze authorization {urlsplit(loader).username}" in told
+    message = refusal(lambda: load(loader, [DAY]))
+    assert "permission denied for database" in message
+    assert f"create schema bronze authorization {urlsplit(loader).username}" in message
 
 
 def test_a_schema_that_is_there_takes_no_right_on_the_database(url: str, loader: str) -> None:
@@ -499,9 +499,9 @@ def test_tables_of_somebody_else_take_the_right_to_insert_and_no_more(
     assert sum(added(load(loader, [DAY])).values()) == 2
     query(url, "truncate bronze.raw_orders, bronze.raw_customers")
     query(url, f"revoke insert on bronze.raw_orders from {user}")
-    told = refusal(lambda: load(loader, [DAY]))
-    assert "permission denied for table raw_orders" in told
-    assert f"grant user {user}" in told
+    message = refusal(lambda: load(loader, [DAY]))
+    assert "permission denied for table raw_orders" in message
+    assert f"grant user {user}" in message
     assert counts(url)["raw_customers"] == 0
 
 
@@ -517,9 +517,9 @@ def test_wrong_doors_are_one_line(url: str) -> None:
         url.replace("127.0.0.1", "no-such-host.invalid"): ("no-such-host.invalid", "host in"),
     }
     for wrong, words in cases.items():
-        told = refusal(partial(load, wrong, [DAY]))
+        message = refusal(partial(load, wrong, [DAY]))
         for word in words:
-            assert word in told
+            assert word in message
 
 
 @pytest.mark.parametrize(
@@ -540,9 +540,9 @@ def test_a_url_that_is_none_is_one_line_which_names_the_variable(
     wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(postgres_url.VARIABLE, wrong)
-    told = refusal(read_url)
-    assert postgres_url.VARIABLE in told
-    assert "ter2" not in told
+    message = refusal(read_url)
+    assert postgres_url.VARIABLE in message
+    assert "ter2" not in message
 
 
 def test_the_url_is_of_the_environment_then_of_the_env_file(
@@ -674,7 +674,9 @@ def test_every_column_has_the_contracts_type_and_comment(url: str) -> None:
             " and attnum > 0",
         )
     }
-    orders = {column: told for (table, column), told in found.items() if table == "raw_orders"}
+    orders = {
+        column: details for (table, column), details in found.items() if table == "raw_orders"
+    }
     assert list(orders) == [
         *BRONZE_TABLES["raw_orders"].column_names,
         "event_date",
@@ -692,7 +694,7 @@ def test_every_column_has_the_contracts_type_and_comment(url: str) -> None:
         assert table.one_row_is in comment
         for column in table.columns:
             assert found[name, column.name][2].startswith(column.meaning)
-        assert all(told[2] for (relation, _), told in found.items() if relation == name)
+        assert all(details[2] for (relation, _), details in found.items() if relation == name)
 
 
 def test_json_can_be_asked_into(url: str) -> None:
@@ -729,9 +731,9 @@ def test_a_table_with_other_columns_or_keys_is_refused(
     write_days([DAY])
     load(url, [])
     query(url, change)
-    told = refusal(lambda: load(url, [DAY]))
+    message = refusal(lambda: load(url, [DAY]))
     for word in words:
-        assert word in told
+        assert word in message
     assert query(url, "select 1 from bronze.raw_products") == []
 
 

@@ -43,8 +43,8 @@ REVIEWED_WITHIN = 26
 class Shop:
     """A store's tables, read as rows of Python's own values."""
 
-    def __init__(self, **told: Any) -> None:
-        self.settings = StoreSettings(title="", **told)
+    def __init__(self, **settings: Any) -> None:
+        self.settings = StoreSettings(title="", **settings)
         calendar = Calendar(self.settings)
         self.customers = Customers(self.settings, calendar, None)
         self.products = Products(self.settings, calendar)
@@ -67,7 +67,7 @@ class Shop:
         ]
 
     def orders_and_items(self, days: int) -> list[Row]:
-        """What ``raw_orders`` tells of the statuses and items, of the first days."""
+        """The statuses and items in ``raw_orders``, of the first days."""
         columns = ("order_id", "status", "status_at", "customer_id", "items")
         return self.rows("raw_orders", days, *columns)
 
@@ -117,10 +117,10 @@ def check_reviews(shop: Shop, days: int) -> int:
         assert row["language"] == LANGUAGES[country[row["customer_id"]]]
         check_words(row, category[row["product_id"]])
         assert row["helpful_count"] >= 0
-        told = json.loads(row["raw_data"])
-        assert list(told) == ["source", "photos"]
-        assert told["source"] in ("web", "email", "in_game")
-        assert told["photos"] in range(4)
+        details = json.loads(row["raw_data"])
+        assert list(details) == ["source", "photos"]
+        assert details["source"] in ("web", "email", "in_game")
+        assert details["photos"] in range(4)
 
     lines = Counter((row["customer_id"], row["product_id"]) for row in reviews)
     assert all(count <= len(delivered[line]) for line, count in lines.items())
@@ -195,7 +195,7 @@ def test_another_seed_is_of_other_reviews() -> None:
     other = shop.settings.model_copy(update={"seed": 43})
     # of the same orders, so that nothing but the reviews' own draws can differ
     reviews = Reviews(other, Calendar(other), shop.customers, shop.products, shop.orders)
-    told = [
+    reviewed = [
         {
             (row["product_id"], row["customer_id"], row["reviewed_at"])
             for day in range(30)
@@ -203,8 +203,8 @@ def test_another_seed_is_of_other_reviews() -> None:
         }
         for made in (shop.reviews, reviews)
     ]
-    assert min(len(rows) for rows in told) > 50
-    assert not told[0] & told[1]
+    assert min(len(rows) for rows in reviewed) > 50
+    assert not reviewed[0] & reviewed[1]
 
 
 def test_the_shares_of_lines_reviewed_and_of_verified_ones() -> None:
@@ -279,13 +279,13 @@ def test_banks_are_whole_sentences_of_one_mood(language: str) -> None:
             assert re.fullmatch(r"¡?[A-ZÀÇÉ][^.!?]*[^\s.!?][ ]?[.!]", sentence), sentence
         for title in bank.titles:
             assert re.fullmatch(r"\S.*[^\s.]", title)
-    told = [
+    phrases = [
         text
         for bank in banks
         for texts in (bank.titles, bank.openers, bank.details, bank.by_category, bank.closers)
         for text in texts
     ]
-    assert len(set(told)) == len(told)
+    assert len(set(phrases)) == len(phrases)
 
 
 # -- addresses and telephone numbers ----------------------------------------------------------
@@ -339,7 +339,7 @@ def customers_of_all_countries(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def told() -> dict[str, list[tuple[dict[str, str], str]]]:
+def contacts() -> dict[str, list[tuple[dict[str, str], str]]]:
     """Addresses and numbers by country."""
     number, country = customers_of_all_countries(60_000)
     by_country = defaultdict(list)
@@ -352,10 +352,10 @@ def told() -> dict[str, list[tuple[dict[str, str], str]]]:
 
 @pytest.mark.parametrize("country", COUNTRIES)
 def test_addresses_are_as_the_country_writes_them(
-    country: str, told: dict[str, list[tuple[dict[str, str], str]]]
+    country: str, contacts: dict[str, list[tuple[dict[str, str], str]]]
 ) -> None:
     region_of: dict[str, set[str]] = defaultdict(set)
-    for address, phone in told[country]:
+    for address, phone in contacts[country]:
         assert list(address) == ["street", "city", "region", "postal_code", "country"]
         assert address["country"] == country
         assert re.fullmatch(STREET[country], address["street"]), address
@@ -372,9 +372,11 @@ def test_addresses_are_as_the_country_writes_them(
 
 
 def test_people_live_in_cities_as_the_census_says(
-    told: dict[str, list[tuple[dict[str, str], str]]],
+    contacts: dict[str, list[tuple[dict[str, str], str]]],
 ) -> None:
-    shares = {code: Counter(address["city"] for address, _ in rows) for code, rows in told.items()}
+    shares = {
+        code: Counter(address["city"] for address, _ in rows) for code, rows in contacts.items()
+    }
     largest = {code: cities.most_common(1)[0][0] for code, cities in shares.items()}
     assert largest == {
         "US": "New York",
@@ -388,8 +390,8 @@ def test_people_live_in_cities_as_the_census_says(
     assert shares["ES"]["Madrid"] / shares["ES"]["Barcelona"] == pytest.approx(2.0, abs=0.25)
 
 
-def test_a_street_is_not_everybodys(told: dict[str, list[tuple[dict[str, str], str]]]) -> None:
-    for rows in told.values():
+def test_a_street_is_not_everybodys(contacts: dict[str, list[tuple[dict[str, str], str]]]) -> None:
+    for rows in contacts.values():
         assert len({address["street"] for address, _ in rows}) > 0.7 * len(rows)
 
 

@@ -72,26 +72,26 @@ def test_a_preset_is_chosen_by_flag_or_by_the_environment(
     preset: str, numbers: tuple[int, ...]
 ) -> None:
     expected = dict(zip(("customers", "products", "orders", "days"), numbers, strict=True))
-    told = {**read(), **expected}
-    assert read(preset=preset) == told
-    assert read({PRESET_VARIABLE: preset}) == told
+    chosen = {**read(), **expected}
+    assert read(preset=preset) == chosen
+    assert read({PRESET_VARIABLE: preset}) == chosen
     other = "small" if preset == "large" else "large"
-    assert read({PRESET_VARIABLE: other}, preset=preset) == told
+    assert read({PRESET_VARIABLE: other}, preset=preset) == chosen
 
 
 def test_the_environment_gives_every_setting() -> None:
     known = {variable(field) for field in Settings.model_fields if field.startswith("store_")}
     assert known == {*SURROUNDINGS, PRESET_VARIABLE}
     assert read(SURROUNDINGS) == SURROUNDED
-    # also beside a preset of the environment's, which is for the numbers that are not told
+    # also beside a preset of the environment's, which is for the numbers that are not given
     assert read({**SURROUNDINGS, PRESET_VARIABLE: "large"}) == SURROUNDED
-    told = read({PRESET_VARIABLE: "small", "SPRINT_STORE_ORDERS": "7"})
-    assert (told["customers"], told["orders"], told["days"]) == (1_000, 7, 30)
+    settings = read({PRESET_VARIABLE: "small", "SPRINT_STORE_ORDERS": "7"})
+    assert (settings["customers"], settings["orders"], settings["days"]) == (1_000, 7, 30)
 
 
 def test_a_preset_that_is_typed_wins_over_the_environment() -> None:
-    told = read(SURROUNDINGS, preset="small")
-    assert told == {**SURROUNDED, **PRESETS["small"]}
+    settings = read(SURROUNDINGS, preset="small")
+    assert settings == {**SURROUNDED, **PRESETS["small"]}
 
 
 def test_a_flag_wins_over_everything() -> None:
@@ -101,8 +101,8 @@ def test_a_flag_wins_over_everything() -> None:
     }
     assert read({**SURROUNDINGS, PRESET_VARIABLE: "small"}, flags, "large") == flags
     # a flag that is not given is None
-    told = read(SURROUNDINGS, {**dict.fromkeys(flags), "orders": 3}, "small")
-    assert told == {**SURROUNDED, **PRESETS["small"], "orders": 3}
+    settings = read(SURROUNDINGS, {**dict.fromkeys(flags), "orders": 3}, "small")
+    assert settings == {**SURROUNDED, **PRESETS["small"], "orders": 3}
 
 
 def test_a_variable_that_is_set_to_nothing_is_not_set_but_a_store_may_have_no_title() -> None:
@@ -137,16 +137,18 @@ def test_a_variable_that_is_set_to_nothing_is_not_set_but_a_store_may_have_no_ti
         ("batch_size", "10000001"),
     ],
 )
-def test_a_wrong_setting_is_told_in_one_line_that_says_where_it_is(name: str, value: str) -> None:
-    told_by = variable(f"store_{name}")
+def test_a_wrong_setting_is_refused_in_one_line_that_says_where_it_is(
+    name: str, value: str
+) -> None:
+    set_by = variable(f"store_{name}")
     with pytest.raises(SettingsError) as by_variable:
-        read({told_by: value})
+        read({set_by: value})
     with pytest.raises(SettingsError) as by_flag:
-        read({told_by: SURROUNDINGS[told_by]}, {name: value})
-    for error, where in ((by_variable, told_by), (by_flag, name.replace("_", " "))):
-        told = str(error.value)
-        assert told.startswith(f"{where} is {value!r}: "), told
-        assert told.isprintable(), repr(told)
+        read({set_by: SURROUNDINGS[set_by]}, {name: value})
+    for error, where in ((by_variable, set_by), (by_flag, name.replace("_", " "))):
+        message = str(error.value)
+        assert message.startswith(f"{where} is {value!r}: "), message
+        assert message.isprintable(), repr(message)
 
 
 def test_a_wrong_variable_does_no_harm_where_something_else_wins() -> None:
@@ -166,7 +168,7 @@ def test_limits_are_within_what_can_be_asked_for() -> None:
     assert {**read({}, least), **least} == read({}, least)
 
 
-def test_an_unknown_preset_is_told_in_one_line_that_says_where_it_is() -> None:
+def test_an_unknown_preset_is_refused_in_one_line_that_says_where_it_is() -> None:
     for environment, preset, where in (
         ({}, "huge", "preset"),
         ({PRESET_VARIABLE: "huge"}, None, PRESET_VARIABLE),
@@ -176,14 +178,14 @@ def test_an_unknown_preset_is_told_in_one_line_that_says_where_it_is() -> None:
         assert str(error.value) == f"{where} is 'huge': choose one of small, medium, large"
 
 
-def test_an_unknown_setting_is_told_in_one_line() -> None:
+def test_an_unknown_setting_is_refused_in_one_line() -> None:
     with pytest.raises(SettingsError) as error:
         read({}, {"color": "red"})
     assert str(error.value).startswith("color is 'red': ")
     assert str(error.value).isprintable()
 
 
-def test_the_fingerprint_tells_what_the_records_come_from() -> None:
+def test_the_fingerprint_covers_what_the_records_come_from() -> None:
     base = StoreSettings.model_validate(PRESETS["small"])
     mine = base.fingerprint("players")
     assert len(mine) == 16

@@ -42,8 +42,8 @@ class Stock:
         self.inventory = Inventory(settings, self.calendar, self.products, self.orders)
 
 
-def small(**told: Any) -> StoreSettings:
-    return StoreSettings(**{**PRESETS["small"], "title": "", **told})
+def small(**settings: Any) -> StoreSettings:
+    return StoreSettings(**{**PRESETS["small"], "title": "", **settings})
 
 
 def all_products(settings: StoreSettings) -> list[Row]:
@@ -131,10 +131,10 @@ def test_prices_and_categories_by_number_are_those_of_the_table() -> None:
     products = Stock(small(**PRESETS["medium"])).products
     # in another order, and more than once
     number = np.array([4999, 3, 3, 5000, 1])
-    told = [rows[n - 1] for n in number]
-    assert products.price(number).tolist() == [int(row["list_price"] * 100) for row in told]
-    assert products.cost(number).tolist() == [int(row["unit_cost"] * 100) for row in told]
-    assert [CATEGORIES[c] for c in products.category(number)] == [row["category"] for row in told]
+    picked = [rows[n - 1] for n in number]
+    assert products.price(number).tolist() == [int(row["list_price"] * 100) for row in picked]
+    assert products.cost(number).tolist() == [int(row["unit_cost"] * 100) for row in picked]
+    assert [CATEGORIES[c] for c in products.category(number)] == [row["category"] for row in picked]
 
 
 def test_attributes_are_json_that_fits_the_shelf() -> None:
@@ -146,11 +146,11 @@ def test_attributes_are_json_that_fits_the_shelf() -> None:
     seen = set()
     for row in catalogue():
         shelf = shelves[row["category"], row["subcategory"]]
-        told = json.loads(row["attributes"])
-        assert list(told) == [*shelf.choices, "weight_g", "dimensions_mm"]
-        assert all(told[key] in words for key, words in shelf.choices.items())
-        assert shelf.grams[0] <= told["weight_g"] <= shelf.grams[1]
-        length, width, height = told["dimensions_mm"]
+        details = json.loads(row["attributes"])
+        assert list(details) == [*shelf.choices, "weight_g", "dimensions_mm"]
+        assert all(details[key] in words for key, words in shelf.choices.items())
+        assert shelf.grams[0] <= details["weight_g"] <= shelf.grams[1]
+        length, width, height = details["dimensions_mm"]
         assert shelf.millimetres[0] <= length <= shelf.millimetres[1]
         assert length > width > height > 0
         words = row["product_name"]
@@ -168,11 +168,11 @@ def test_attributes_are_json_that_fits_the_shelf() -> None:
 def test_barcodes_are_for_internal_use_and_have_the_right_check_digit() -> None:
     codes = []
     for row in catalogue():
-        told = json.loads(row["raw_data"])
-        assert (told["supplier"], told["country_of_origin"]) in product_words.CATEGORIES[
+        details = json.loads(row["raw_data"])
+        assert (details["supplier"], details["country_of_origin"]) in product_words.CATEGORIES[
             row["category"]
         ].suppliers
-        code = told["barcode"]
+        code = details["barcode"]
         assert len(code) == 13
         assert 20 <= int(code[:2]) <= 29
         # GS1: weighted 1, 3, 1, 3 … from the left, all thirteen digits add up to tens
@@ -181,7 +181,7 @@ def test_barcodes_are_for_internal_use_and_have_the_right_check_digit() -> None:
     assert len(set(codes)) == len(codes)
 
 
-def test_a_few_products_sell_much_and_numbers_do_not_tell_which() -> None:
+def test_a_few_products_sell_much_and_numbers_do_not_show_which() -> None:
     products = Stock(small(**PRESETS["medium"])).products
     draw = mix(7, np.arange(200_000))
     sold = np.bincount(products.choose(364, draw), minlength=5001)[1:]
@@ -257,14 +257,14 @@ def movements(stock: Stock, days: int) -> list[Row]:
     for day in range(days):
         table = stock.inventory.table(day)
         assert table.schema == BRONZE_TABLES["raw_inventory"].arrow_schema
-        told = table.to_pylist()
+        of_day = table.to_pylist()
         when = stock.calendar.date(day)
-        assert all(row["occurred_at"].date() == when for row in told)
-        assert [row["movement_id"] for row in told] == [
-            day * 10_000_000 + rank for rank in range(1, len(told) + 1)
+        assert all(row["occurred_at"].date() == when for row in of_day)
+        assert [row["movement_id"] for row in of_day] == [
+            day * 10_000_000 + rank for rank in range(1, len(of_day) + 1)
         ]
-        assert told == sorted(told, key=lambda row: (row["occurred_at"], row["product_id"]))
-        rows += [{**row, "day": day} for row in told]
+        assert of_day == sorted(of_day, key=lambda row: (row["occurred_at"], row["product_id"]))
+        rows += [{**row, "day": day} for row in of_day]
     return rows
 
 
@@ -408,12 +408,12 @@ def test_what_else_a_movement_carries_is_json() -> None:
     houses: dict[int, set[str]] = defaultdict(set)
     documents = []
     for row in movements(Stock(small()), 15):
-        told = json.loads(row["raw_data"])
-        assert list(told) == ["warehouse", "document"]
-        houses[row["product_id"]].add(told["warehouse"])
-        documents.append(told["document"])
+        details = json.loads(row["raw_data"])
+        assert list(details) == ["warehouse", "document"]
+        houses[row["product_id"]].add(details["warehouse"])
+        documents.append(details["document"])
         start = {"OUT": "DN-", "IN": "GR-", "ADJUSTMENT": "CT-"}[row["movement_type"]]
-        assert told["document"].startswith(start)
+        assert details["document"].startswith(start)
     assert all(len(found) == 1 for found in houses.values())
     assert len(set.union(*houses.values())) == 4
     assert len(set(documents)) == len(documents)

@@ -42,17 +42,17 @@ def alone(name: str, day: date) -> str:
 
 
 def test_golden_digests() -> None:
-    told = json.loads(storefront_golden.PATH.read_text(encoding="utf-8"))
-    assert told["generation_version"] == GENERATION_VERSION
-    assert storefront_golden.digests() == told["digests"]
+    recorded = json.loads(storefront_golden.PATH.read_text(encoding="utf-8"))
+    assert recorded["generation_version"] == GENERATION_VERSION
+    assert storefront_golden.digests() == recorded["digests"]
 
 
 def test_other_processors_make_the_same_records() -> None:
     # settings are not looked up in the environment here
     surroundings = {"SPRINT_STORE_SEED": "7", "SPRINT_STORE_PRESET": "large"}
     made = digests_elsewhere("storefront_golden", **surroundings)
-    told = json.loads(storefront_golden.PATH.read_text(encoding="utf-8"))
-    assert made == told["digests"]
+    recorded = json.loads(storefront_golden.PATH.read_text(encoding="utf-8"))
+    assert made == recorded["digests"]
 
 
 def test_a_day_is_the_same_forwards_and_backwards() -> None:
@@ -165,14 +165,14 @@ def test_every_table_is_the_contracts(whole: dict[str, list[Row]]) -> None:
         for column in table.columns:
             values = [row[column.name] for row in rows]
             assert column.nullable or None not in values
-            told = {value for value in values if value is not None}
-            assert told, f"{name}.{column.name} says nothing"
-            assert column.values is None or told == set(column.values), (name, column.name)
-            assert column.low is None or min(told) >= column.low
+            present = {value for value in values if value is not None}
+            assert present, f"{name}.{column.name} says nothing"
+            assert column.values is None or present == set(column.values), (name, column.name)
+            assert column.low is None or min(present) >= column.low
             if column.type == "text":
-                assert "" not in told
+                assert "" not in present
             if column.type == "json":
-                for text in told:
+                for text in present:
                     json.loads(text)
         keys = [tuple(row[column] for column in table.key) for row in rows]
         assert len(set(keys)) == len(keys), name
@@ -189,10 +189,10 @@ def test_duckdb_holds_a_table_and_who_delivered_its_rows() -> None:
                 f"insert into {BRONZE}.{name} ({columns}, event_date)"
                 f" select {columns}, date '{OPENING}' from part"
             )
-            told = con.execute(
+            counted = con.execute(
                 f"select source_system, count(ingestion_timestamp) from {BRONZE}.{name} group by 1"
             ).fetchall()
-            assert told == ([(table.source_system, len(part))] if len(part) else [])
+            assert counted == ([(table.source_system, len(part))] if len(part) else [])
 
 
 # the time that says in which partition a row is

@@ -90,13 +90,13 @@ def web(settings: StoreSettings, players: LinkedPlayers | None = None) -> Web:
     return Web(settings, calendar, customers, products, orders, sessions, clickstream)
 
 
-def store_settings(**told: Any) -> StoreSettings:
-    return StoreSettings(**{"customers": 60, "products": 40, "orders": 80, "days": 8} | told)
+def store_settings(**settings: Any) -> StoreSettings:
+    return StoreSettings(**{"customers": 60, "products": 40, "orders": 80, "days": 8} | settings)
 
 
 @dataclass
 class Known:
-    """What the store's other tables have told up to a day."""
+    """What the store's other tables hold up to a day."""
 
     registered_at: dict[int, datetime]
     categories: dict[int, str]
@@ -104,7 +104,7 @@ class Known:
 
 
 def known_by(store: Web, known: Known, day: int) -> None:
-    """Adds what the day's customers, products and orders tell."""
+    """Adds the day's customers, products and orders."""
     for row in store.customers.table(day).select(["customer_id", "registered_at"]).to_pylist():
         known.registered_at[row["customer_id"]] = row["registered_at"]
     for row in store.products.table(day).select(["product_id", "category"]).to_pylist():
@@ -150,11 +150,11 @@ def check_session(row: Row, when: date, known: Known) -> None:
     assert row["city"]
     assert row["channel"] in {"direct", "search", "in_game"} | CAMPAIGN_CHANNELS
     assert row["landing_page"] in LISTS | set(CATEGORY_PAGES)
-    told = json.loads(row["raw_data"])
+    details = json.loads(row["raw_data"])
     campaign = {"campaign"} if row["channel"] in CAMPAIGN_CHANNELS else set()
-    assert set(told) == {"screen", "language"} | campaign
-    assert told["language"] in LANGUAGES
-    assert all(int(side) > 300 for side in told["screen"].split("x"))
+    assert set(details) == {"screen", "language"} | campaign
+    assert details["language"] in LANGUAGES
+    assert all(int(side) > 300 for side in details["screen"].split("x"))
 
 
 def check_day(when: date, sessions: list[Row], events: list[Row], known: Known) -> None:
@@ -189,17 +189,17 @@ def check_story(session: Row, events: list[Row], known: Known) -> list[int]:
     kinds = [row["event_type"] for row in events]
     for row in events:
         kind, url = row["event_type"], row["page_url"]
-        told = json.loads(row["raw_data"] or "{}")
+        details = json.loads(row["raw_data"] or "{}")
         assert (row["search_query"] is not None) == (kind == "search")
         assert (row["order_id"] is not None) == (kind == "purchase")
         assert not orders, "nothing follows a purchase"
         if kind == "search":
             assert url == "/search"
-            page, query, product, found = url, row["search_query"], None, told.pop("results")
+            page, query, product, found = url, row["search_query"], None, details.pop("results")
         elif kind == "click":
             assert url == page
             product = row["product_id"]
-            position = told.pop("position")
+            position = details.pop("position")
             category = known.categories[product]
             assert position >= 1
             if page == "/search":
@@ -216,7 +216,7 @@ def check_story(session: Row, events: list[Row], known: Known) -> list[int]:
             else:
                 assert kind == "add_to_cart"
                 assert page == url
-                cart.append((product, told.pop("quantity")))
+                cart.append((product, details.pop("quantity")))
             page = url
         elif kind == "page_view":
             assert url in LISTS | {"/cart"} | set(CATEGORY_PAGES)
@@ -233,7 +233,7 @@ def check_story(session: Row, events: list[Row], known: Known) -> list[int]:
             orders.append(row["order_id"])
             check_purchase(session, row, cart, known.orders[row["order_id"]])
         assert (row["product_id"] is not None) == (product is not None)
-        assert not told, f"{kind} carries {told}"
+        assert not details, f"{kind} carries {details}"
     assert kinds[0] == "page_view"
     assert events[0]["page_url"] == session["landing_page"]
     assert not cart or "/cart" in [row["page_url"] for row in events]
@@ -435,17 +435,17 @@ def test_another_seed_is_of_other_visitors() -> None:
     assert mine["session_id"] == theirs["session_id"]
     for column in set(mine.column_names) - {"session_id"}:
         pairs = zip(mine[column].to_pylist(), theirs[column].to_pylist(), strict=True)
-        told = [one == other for one, other in pairs if one is not None]
+        equal = [one == other for one, other in pairs if one is not None]
         # of three devices every second is the same by chance
         rare = column in ("customer_id", "started_at", "ended_at", "ip_address")
-        assert sum(told) < (0.1 if rare else 0.6) * len(told), column
+        assert sum(equal) < (0.1 if rare else 0.6) * len(equal), column
     one, other = (results(store.clickstream.table(2).to_pylist()) for store in stores)
     same = [query for query in one if one[query] == other.get(query)]
     assert len(same) < 0.2 * len(one)
 
 
 def results(events: Sequence[Row]) -> dict[str, set[int]]:
-    """What is told of each query: how many products it finds."""
+    """How many products each query finds."""
     found: dict[str, set[int]] = defaultdict(set)
     for row in events:
         if row["event_type"] == "search":

@@ -20,7 +20,7 @@ from sprint_platform_tests.worlds import title_like
 SHIPPED = Path(__file__).parent.parent / "sprint_platform" / "titles"
 
 
-def told(name: str = "sprint") -> dict[str, Any]:
+def shipped_settings(name: str = "sprint") -> dict[str, Any]:
     """The settings of a shipped title, as its YAML has them."""
     settings = yaml.safe_load((SHIPPED / f"{name}.yaml").read_text(encoding="utf-8"))
     assert isinstance(settings, dict)
@@ -38,7 +38,7 @@ def write(folder: Path, settings: Any, name: str = "mine") -> Path:
 
 def changed(path: str, value: Any, name: str = "sprint") -> dict[str, Any]:
     """A shipped title's settings with one replaced ('a.b.c') or, for ``del``, left out."""
-    settings = told(name)
+    settings = shipped_settings(name)
     *parents, last = path.split(".")
     part = settings
     for parent in parents:
@@ -131,10 +131,12 @@ def test_a_wrong_value_is_one_line_with_file_path_and_what_is_allowed(
     message = str(caught.value)
     assert "\n" not in message
     assert message.startswith(f"{path}: ")
-    # a rule about a whole section is told at the section
-    told_path = message.removeprefix(f"{path}: ").split(":")[0]
+    # a rule about a whole section is named at the section
+    named_path = message.removeprefix(f"{path}: ").split(":")[0]
     assert (
-        setting.startswith(told_path) or told_path.startswith(setting) or told_path == "the title"
+        setting.startswith(named_path)
+        or named_path.startswith(setting)
+        or named_path == "the title"
     )
     assert allowed in message
 
@@ -187,7 +189,7 @@ def test_bytes_that_are_no_text_are_one_line(titles_folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["gold", "bronze", "eventlog", "main", "products"])
 def test_a_title_cannot_take_a_schema_of_the_platform(titles_folder: Path, name: str) -> None:
-    write(titles_folder, told(), name)
+    write(titles_folder, shipped_settings(), name)
     with pytest.raises(TitleError, match=f"name: '{name}' is taken"):
         Title.load(name)
 
@@ -204,7 +206,7 @@ def test_every_wrong_value_is_named_with_its_path(titles_folder: Path) -> None:
     settings["simulation"]["growth"]["starting_players"] = 10**400
     settings["grid"]["x"] = [0, 1, 2]
     settings["encounters"]["a\nb"] = {}
-    # pydantic tells the types that it tried as parts of the path
+    # pydantic writes the types that it tried as parts of the path
     settings["landing"] = {"mapping": {"columns": {"sessions": {"kills": 3}}}}
     path = write(titles_folder, settings)
     with pytest.raises(TitleError) as caught:
@@ -221,7 +223,7 @@ def test_every_wrong_value_is_named_with_its_path(titles_folder: Path) -> None:
 
 
 def test_an_error_stays_short(titles_folder: Path) -> None:
-    settings = told()
+    settings = shipped_settings()
     settings["description"] = {"x" * 5000: 1}
     settings["encounters"]["word"] = "y" * 5000
     settings |= {f"{n} {'z' * 5000}": n for n in range(100)}
@@ -242,7 +244,7 @@ def test_a_folder_adds_titles_and_overrides_shipped_ones(titles_folder: Path) ->
     assert {"leap", "mine", "sprint"} <= set(title_names())
     assert Title.load("mine").seed == 7
     assert Title.load("sprint").seed == 8
-    assert Title.load("leap").seed == told("leap")["seed"]
+    assert Title.load("leap").seed == shipped_settings("leap")["seed"]
 
 
 def test_an_edited_title_is_read_again(titles_folder: Path) -> None:

@@ -25,14 +25,14 @@ def title_like(name: str, **settings: Any) -> Title:
 
     A mapping replaces the mapping that was there, as in the YAML.
     """
-    told = Title.load(name).model_dump()
+    dumped = Title.load(name).model_dump()
     for path, value in settings.items():
         *parents, last = path.split("__")
-        part = told
+        part = dumped
         for parent in parents:
             part = part[parent]
         part[last] = value
-    return Title.model_validate(told)
+    return Title.model_validate(dumped)
 
 
 def compound(players: int, growth: float = 0.001, decay: float = 0.0007) -> Mapping[str, Any]:

@@ -85,9 +85,9 @@ having
     {%- endfor %}
 {% endtest %}
 
-{# Every row that names a parent finds it, unless the parent may be of a day that was not built. Which
-   day a parent is of that nobody finds, its number tells: the store's numbers ascend day by day, so it
-   lies between the days of the next smaller and the next larger one.
+{# Every row that names a parent finds it, unless the parent may be of a day that was not built. The
+   number of a missing parent shows its day: the store's numbers ascend day by day, so it lies between the
+   days of the next smaller and the next larger one.
 
    to        the parents' model
    to_date   its day

@@ -14,11 +14,11 @@
     {%- if wrong -%}
         {%- set examples = run_query("select * from (" ~ sql ~ ") as wrong_rows limit 3") -%}
         {%- for row in examples.rows -%}
-            {%- set told = [] -%}
+            {%- set values = [] -%}
             {%- for column, value in row.dict().items() -%}
-                {%- do told.append(column ~ " " ~ value) -%}
+                {%- do values.append(column ~ " " ~ value) -%}
             {%- endfor -%}
-            {%- do log(model.name ~ " (" ~ loop.index ~ " of " ~ wrong ~ "): " ~ told | join(", "), info=true) -%}
+            {%- do log(model.name ~ " (" ~ loop.index ~ " of " ~ wrong ~ "): " ~ values | join(", "), info=true) -%}
         {%- endfor -%}
     {%- endif -%}
     {{ return(outcome) }}

@@ -1,5 +1,5 @@
 {# Generic tests see the run's window, or its batches: the model or source under test is read through
-   this, and its meta says which column holds its period or batch. A test's own `where` is kept. #}
+   this, and its meta says which column holds its period or batch. A test's own `where` holds too. #}
 {% macro get_where_subquery(relation) -%}
     {%- set conditions = [] -%}
     {%- if config.get('where') -%}{%- do conditions.append(config.get('where')) -%}{%- endif -%}

@@ -71,7 +71,7 @@ def _list(asked: list[Question]) -> None:
     out.print(table)
     out.print(
         "Ask one by its number, such as [bold]sprint ask 3 --month 2025-01[/]; what you leave out"
-        " is chosen, and told.",
+        " is chosen, and printed with the answer.",
         highlight=False,
         soft_wrap=True,
     )

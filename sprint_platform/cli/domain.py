@@ -120,7 +120,7 @@ def run(
 
 @app.command()
 def plan(name: NameArgument, first: FromOption = None, last: ToOption = None) -> None:
-    """Say how many rows, bytes and seconds a run will take, as far as what was made tells."""
+    """Say how many rows, bytes and seconds a run will take, by the partitions that are there."""
     from sprint_platform.operations.domain_periods import made_periods, run_seconds
     from sprint_platform.storage.partitions import read_manifest
 

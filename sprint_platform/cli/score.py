@@ -50,7 +50,7 @@ def score(
     if result.unexplained:
         out.print(
             f"[yellow]{result.unexplained:,} records[/] were rejected or dropped as duplicates, but"
-            f" the ledger tells no such fault of them: {title}_raw.rejected and .duplicates",
+            f" the ledger has no such fault of them: {title}_raw.rejected and .duplicates",
             highlight=False,
         )
 

@@ -202,7 +202,7 @@ def _concurrency(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Sectio
         return [parts.nothing("concurrency", "Players online", "No session on these days.")]
     table = activity.peaks(con, view.title, view.first, view.last, view.grain)
     moments = activity.time_of_day(con, view.title, view.first, view.last)
-    note = "Of all countries: this is not told apart." if view.country else None
+    note = "Of all countries: this is not split by country." if view.country else None
     if all(peak is None for peak in peaks["peak"]):
         why = "Not known: of each of these days the day before is missing, whose sessions go on."
         return [parts.nothing("concurrency", "Players online", why)]

@@ -199,7 +199,7 @@ def _freshness(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
             html.P(f"{text}, {rest}.", className="summary"),
             parts.table(
                 f"Marts of {view.title.name}",
-                ["mart", "kept by", "first", "last", "rows"],
+                ["mart", "period", "first", "last", "rows"],
                 [
                     [
                         mart,

@@ -219,8 +219,8 @@ def _export_dumps(title: str, day: date, target: Path, watch: Watch | None) -> E
         notes.append(f"{day} has no partition of heartbeats: the sessions' files hold none")
     elif beats.rows > written:
         notes.append(
-            f"{day}: {beats.rows - written:,} heartbeats are in no file, as no record tells of"
-            " their session"
+            f"{day}: {beats.rows - written:,} heartbeats are in no file, as their session has"
+            " no record"
         )
     older = sum(1 for _ in target.glob("*.json")) - files
     if older:

@@ -76,7 +76,7 @@ BRONZE_TABLES: dict[str, Dataset] = {
             (
                 _CUSTOMER,
                 Column("player_id", "uuid", "the player of the title, if linked", nullable=True),
-                Column("email", "text", "on a domain that is kept for examples"),
+                Column("email", "text", "on a domain that is reserved for examples"),
                 Column("first_name", "text", "given name"),
                 Column("last_name", "text", "family name"),
                 Column("phone", "text", "with country code"),
@@ -84,7 +84,7 @@ BRONZE_TABLES: dict[str, Dataset] = {
                 Column("country", "text", "ISO 3166 country"),
                 Column("registered_at", "timestamp", "when the account was made", unit="UTC"),
                 Column("birth_date", "date", "date of birth"),
-                Column("gender", "text", "as told", values=GENDERS),
+                Column("gender", "text", "as given", values=GENDERS),
             ),
             by_day=False,
         ),

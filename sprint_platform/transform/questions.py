@@ -94,7 +94,7 @@ def _question(path: Path, number: int, text: str) -> Question:
     _rendered(path, relation_of, value_of)
     unknown = [need for need in needs if need not in NEEDS]
     if unknown:
-        raise QuestionError(f"{path}: nobody can tell '{unknown[0]}', only {', '.join(NEEDS)}")
+        raise QuestionError(f"{path}: there is no variable '{unknown[0]}', only {', '.join(NEEDS)}")
     return Question(number, text, path, tuple(n for n in NEEDS if n in needs), tuple(models))
 
 

@@ -28,7 +28,7 @@ def main(
     table = Table(title="Sprint Platform, measured")
     for heading in ("what", "figure", "promise", "against the seed's 8,400/s"):
         table.add_column(heading, justify="left" if heading == "what" else "right")
-    told: dict[str, object] = {
+    report: dict[str, object] = {
         "machine": {
             "cores": os.cpu_count(),
             "memory_gib": round(psutil.virtual_memory().total / 2**30),
@@ -38,7 +38,7 @@ def main(
     }
 
     def add(key: str, what: str, value: float, shown: str, promise: str, seed: str = "") -> None:
-        told[key] = value
+        report[key] = value
         table.add_row(what, shown, promise, seed)
 
     if only in ("all", "rates"):
@@ -200,7 +200,7 @@ def main(
     Console().print(table)
     path = json_file or Path(".cache") / "bench.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(told, indent=1) + "\n")
+    path.write_text(json.dumps(report, indent=1) + "\n")
     Console().print(f"The same as JSON: {path}")
 
 

@@ -79,10 +79,10 @@ def run(command: list[str], environment: dict[str, str], *, watch_memory: bool =
             time.sleep(0.05)
         wall = time.perf_counter() - began
         output.seek(0)
-        told = output.read()
+        printed = output.read()
     if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{told[-3000:]}")
-    return Process(wall, peak, told)
+        raise RuntimeError(f"{' '.join(command)} failed:\n{printed[-3000:]}")
+    return Process(wall, peak, printed)
 
 
 def _memory(pid: int) -> int:

@@ -120,8 +120,8 @@ def as_text(table: pa.Table) -> pa.Table:
         if isinstance(column.type, pa.BaseExtensionType):
             encoded = column.combine_chunks().storage.dictionary_encode()
             words = pa.ExtensionArray.from_storage(pa.uuid(), encoded.dictionary).to_pylist()
-            told = pa.DictionaryArray.from_arrays(encoded.indices, [str(word) for word in words])
-            column = told.cast(pa.string())
+            texts = pa.DictionaryArray.from_arrays(encoded.indices, [str(word) for word in words])
+            column = texts.cast(pa.string())
         elif pa.types.is_decimal(column.type):
             column = column.cast(pa.float64())
         columns.append(column)

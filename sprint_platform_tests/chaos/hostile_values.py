@@ -193,9 +193,9 @@ def sent(arguments: Iterable[str], environment: Mapping[str, str]) -> str:
     # whatever it is, it is what this looks for
     except Exception as error:  # noqa: BLE001
         return f"a stack trace: {type(error).__name__}: {error}"
-    told = ended.stdout + ended.stderr
-    if not told.replace("\n", "").isprintable():
-        return f"what a terminal obeys is printed: {told[-300:]!r}"
+    printed = ended.stdout + ended.stderr
+    if not printed.replace("\n", "").isprintable():
+        return f"what a terminal obeys is printed: {printed[-300:]!r}"
     if ended.returncode == 0:
         return WORKS
     # how a command is used is shown in a box

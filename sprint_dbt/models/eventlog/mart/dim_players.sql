@@ -55,7 +55,7 @@ select
     ) as recency_days,
     players.load_batch_id
 from {{ ref('stg_players') }} as players
--- a player without a session is kept, and fails the test of rows
+-- a player without a session stays, and fails the test of rows
 left join play on players.player_id = play.player_id
 left join observed on players.load_batch_id = observed.load_batch_id
 where {{ in_batches('players.load_batch_id') }}

@@ -5,7 +5,7 @@
 
 select
     events.event_id,
-    -- an event that lies in no session is kept, and fails the test of rows
+    -- an event that lies in no session stays, and fails the test of rows
     sessions.session_id,
     events.player_id,
     events.event_name,

@@ -1,4 +1,4 @@
--- One row is a line of an order, as the order's latest status tells it.
+-- One row is a line of an order, as of the order's latest status.
 with orders as (
     select order_id, status, customer_id, is_cancelled, is_returned, order_date
     from {{ ref('orders') }}

@@ -1,4 +1,4 @@
--- One row is an order whose placement was delivered, as its latest status tells it. A status comes up to
+-- One row is an order whose placement was delivered, as of its latest status. A status comes up to
 -- 30 days after the order: so a run builds the orders of as many days before its window anew, from all
 -- that was delivered since, also after the window.
 {%- set statuses = ['placed', 'paid', 'cancelled', 'shipped', 'delivered', 'returned'] %}

@@ -1,4 +1,4 @@
--- One row is a heartbeat. A view: heartbeats are the bulk of the database and are kept once.
+-- One row is a heartbeat. A view: heartbeats are the bulk of the database and are stored once.
 {{ config(materialized='view') }}
 
 select
