@@ -23,7 +23,15 @@ from sprint_platform.core.signals import Stopped, raise_if_stopped, stopped_by_s
 from sprint_platform.engines.duckdb_file import connect, warehouse_lock
 from sprint_platform.places import project_root
 
-SPRINT = Path(sys.executable).parent / "sprint"
+# `sprint`, for which dbt has parsed once what it parses in all of these folders.
+SPRINT = """\
+import sys
+from pathlib import Path
+from sprint_platform.cli import main
+from sprint_platform_tests.parsed_once import parsed_once
+with parsed_once(Path(sys.argv.pop(1))):
+    main()
+"""
 PATIENCE = 600
 ARENA = """\
 name: arena
@@ -65,15 +73,20 @@ class Place:
 
     folder: Path
     environment: dict[str, str]
+    parsed: Path
 
     @property
     def data(self) -> Path:
         return self.folder / "data"
 
+    @property
+    def sprint(self) -> tuple[str, ...]:
+        return (sys.executable, "-c", SPRINT, str(self.parsed))
+
     @contextmanager
     def started(self, *arguments: str) -> Iterator[Command]:
         with subprocess.Popen(
-            [str(SPRINT), *arguments],
+            [*self.sprint, *arguments],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -88,7 +101,7 @@ class Place:
     def ended(self, *arguments: str) -> str:
         """What the command prints, which must succeed."""
         done = subprocess.run(
-            [str(SPRINT), *arguments],
+            [*self.sprint, *arguments],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -107,7 +120,7 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def place(tmp_path_factory: pytest.TempPathFactory, dbt_parses_once: Path) -> Place:
     """With a small simulated title, and one whose files of two days lie ready, a day apart."""
     folder = tmp_path_factory.mktemp("signals")
     shipped = (project_root() / "sprint_platform" / "titles" / "sprint.yaml").read_text()
@@ -134,7 +147,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
             "DAGSTER_HOME": str(folder / "home"),
             "COLUMNS": "200",
             "NO_COLOR": "1",
+            "PYTHONPATH": str(project_root()),
         },
+        dbt_parses_once,
     )
 
 
