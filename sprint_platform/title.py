@@ -518,6 +518,14 @@ def title_names() -> list[str]:
     return sorted(_title_files())
 
 
+def first_title() -> str:
+    """The title that somebody who has run nothing yet runs first: the first of the project's own,
+    else the shipped ``sprint``."""
+    shipped = title_dirs()[0]
+    own = (name for name, path in sorted(_title_files().items()) if path.parent != shipped)
+    return next(own, "sprint")
+
+
 def valid_titles() -> tuple[list[Title], list[str]]:
     """Every title whose file is valid, by name; and an error in one line for each other file, which
     must not stop the other games' commands and schedules."""

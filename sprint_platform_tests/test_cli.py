@@ -264,6 +264,19 @@ def test_days_of_another_version_of_the_title_are_named_and_made_anew(
     assert sprint_command("verify", "--title", "pocket").returncode == 0
 
 
+def test_nobody_is_asked_about_days_of_another_version(
+    built: subprocess.CompletedProcess[str], sprint_command: Callable[..., Ended], folder: Path
+) -> None:
+    yaml = folder / "titles" / "pocket.yaml"
+    yaml.write_text(yaml.read_text().replace("starting_players: 60", "starting_players: 70"))
+    day = ("--from", "2025-01-01", "--to", "2025-01-01", "--entrypoint", "transactions")
+    again = sprint_command("run", "--title", "pocket", *day)
+    assert again.returncode == 0, again.stderr
+    assert "1 partitions of these days are of another version of pocket, and are made" in (
+        again.stdout
+    )
+
+
 def test_what_takes_long_says_so_in_a_file(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

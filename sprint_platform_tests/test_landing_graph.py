@@ -31,6 +31,7 @@ from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.raw_assets import landed_files_key
 from sprint_platform.places import (
     dagster_config,
+    dagster_home,
     data_dir,
     database_path,
     project_root,
@@ -233,12 +234,15 @@ def landed(folders: None, _stored: Path) -> str:
     printed = _stored.with_name("printed")
     if not printed.exists():
         printed.write_text(sprint("land", "--title", "arena"))
-        shutil.copytree(data_dir(), _stored, symlinks=True)
-    else:
-        shutil.rmtree(data_dir())
-        shutil.copytree(_stored, data_dir(), symlinks=True)
-        # to the system the copies are other files: they are looked at once more
-        assert "every landed day is built" in sprint("land", "--title", "arena")
+    places = {data_dir(): _stored, dagster_home(): _stored.with_name("home")}
+    for folder, stored in places.items():
+        if not stored.exists():
+            shutil.copytree(folder, stored, symlinks=True)
+            continue
+        shutil.rmtree(folder)
+        shutil.copytree(stored, folder, symlinks=True)
+    # to the system the copies are other files: they are looked at once more
+    assert "every landed day is built" in sprint("land", "--title", "arena")
     return printed.read_text()
 
 
@@ -483,6 +487,7 @@ def test_what_a_command_built_is_not_requested_again(landed: str, daemon: Daemon
 
 def test_what_was_landed_may_be_thrown_away(landed: str, daemon: Daemon) -> None:
     """Landings then count from 1 again, and the sensor goes on."""
+    assert daemon.tick() == []
     deliver_day("2025-01-03")
     assert daemon.all_ticks() == ["arena_land", "arena_daily 2025-01-03"]
     shutil.rmtree(data_dir() / "landed" / "arena")

@@ -13,7 +13,14 @@ import pytest
 import yaml
 
 from sprint_platform.simulation.world import World
-from sprint_platform.title import Title, TitleError, read_title, title_names, valid_titles
+from sprint_platform.title import (
+    Title,
+    TitleError,
+    first_title,
+    read_title,
+    title_names,
+    valid_titles,
+)
 from sprint_platform_tests.command_line import run_sprint
 from sprint_platform_tests.worlds import title_like
 
@@ -242,6 +249,8 @@ def test_a_folder_adds_titles_and_overrides_shipped_ones(titles_folder: Path) ->
     write(titles_folder, changed("seed", 7))
     write(titles_folder, changed("seed", 8), "sprint")
     assert {"leap", "mine", "sprint"} <= set(title_names())
+    # what a dashboard without anything names to be run
+    assert first_title() == "mine"
     assert Title.load("mine").seed == 7
     assert Title.load("sprint").seed == 8
     assert Title.load("leap").seed == shipped_settings("leap")["seed"]

@@ -4,11 +4,11 @@
 {# The batches' numbers; none without SPRINT_BATCHES. #}
 {% macro run_batches() %}
     {% if not execute %}{{ return(none) }}{% endif %}
-    {% set told = env_var('SPRINT_BATCHES', '') %}
-    {% if not told %}{{ return(none) }}{% endif %}
-    {% if not modules.re.match('^[0-9]+(,[0-9]+)*$', told) %}
+    {% set listed = env_var('SPRINT_BATCHES', '') %}
+    {% if not listed %}{{ return(none) }}{% endif %}
+    {% if not modules.re.match('^[0-9]+(,[0-9]+)*$', listed) %}
         {% do exceptions.raise_compiler_error(
-            "SPRINT_BATCHES must be numbers of batches, such as 2 or 1,2,3 (it is '" ~ told ~ "')"
+            "SPRINT_BATCHES must be numbers of batches, such as 2 or 1,2,3 (it is '" ~ listed ~ "')"
         ) %}
     {% endif %}
     {% if flags.FULL_REFRESH %}
@@ -17,7 +17,7 @@
             ~ " to rebuild everything"
         ) %}
     {% endif %}
-    {{ return(told.split(',') | map('int') | list) }}
+    {{ return(listed.split(',') | map('int') | list) }}
 {% endmacro %}
 
 {# A condition: the row's batch is one of the run's. #}

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from sprint_platform.cli.terminal import Stop, needs_extra, out, problems
 from sprint_platform.places import published_dir
+from sprint_platform.title import first_title
 
 # A browser opens six connections at once.
 THREADS = 8
@@ -37,7 +38,7 @@ def dashboard(
     if not (published_dir() / "sprint.duckdb").exists():
         problems.print(
             f"[yellow]note[/] nothing is published in {escape(str(published_dir()))} yet; the page"
-            " shows numbers as soon as a run has ended: sprint run --title sprint",
+            f" shows numbers as soon as a run has ended: sprint run --title {first_title()}",
             highlight=False,
             soft_wrap=True,
         )

@@ -104,7 +104,13 @@ def _not_in_the_future(days: list[date]) -> list[date]:
 
 
 def _ask_about_existing(game: Title, days: list[date], entrypoint: Entrypoint) -> bool:
-    existing = _existing(game, days, entrypoint)
+    existing, outdated = _existing(game, days, entrypoint)
+    if outdated:
+        out.print(
+            f"{outdated} partitions of these days are of another version of {game.name}, and are"
+            " made anew",
+            highlight=False,
+        )
     if not existing:
         return False
     found = f"{existing} partitions of {game.name} exist already for these days"
@@ -113,8 +119,9 @@ def _ask_about_existing(game: Title, days: list[date], entrypoint: Entrypoint) -
     return not typer.confirm(f"{found}. Make them anew? (no keeps them)", default=False)
 
 
-def _existing(game: Title, days: list[date], entrypoint: Entrypoint) -> int:
-    """The number of partitions of the run that exist already."""
+def _existing(game: Title, days: list[date], entrypoint: Entrypoint) -> tuple[int, int]:
+    """How many partitions of the run exist already, as the title makes them now; and how many that
+    another version of it made."""
     from sprint_platform.operations.upstream import with_downstream
     from sprint_platform.storage.partitions import read_manifest
 
@@ -122,9 +129,11 @@ def _existing(game: Title, days: list[date], entrypoint: Entrypoint) -> int:
     if entrypoint is not Entrypoint.all:
         made = with_downstream(ENTRYPOINTS[entrypoint.value])
         below = [dataset for dataset in DAILY if dataset in made]
-    return sum(
-        read_manifest(game.name, dataset, day) is not None for dataset in below for day in days
-    )
+    found = [read_manifest(game.name, dataset, day) for dataset in below for day in days]
+    current = [
+        manifest.source.startswith(game.fingerprint) for manifest in found if manifest is not None
+    ]
+    return sum(current), len(current) - sum(current)
 
 
 def run_days(game: Title, days: list[date], entrypoint: Entrypoint, reuse: bool) -> None:

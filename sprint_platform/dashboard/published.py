@@ -18,7 +18,7 @@ from sprint_platform.domain import outside_domains
 from sprint_platform.places import published_path
 from sprint_platform.publish.coverage import Coverage, title_coverage, yesterday
 from sprint_platform.publish.views import open_published
-from sprint_platform.title import RESERVED_NAMES, Title, TitleError, title_names
+from sprint_platform.title import RESERVED_NAMES, Title, TitleError, first_title, title_names
 
 # A query's result by column, which is the shape that a chart takes.
 Columns = dict[str, list[Any]]
@@ -28,9 +28,9 @@ class NothingPublished(Exception):
     """Nothing is published yet. The message says what is missing, and where; ``title`` is the title
     to run."""
 
-    def __init__(self, message: str, title: str = "sprint") -> None:
+    def __init__(self, message: str, title: str | None = None) -> None:
         super().__init__(message)
-        self.title = title
+        self.title = title or first_title()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 -- 30 days after the order: so a run builds the orders of as many days before its window anew, from all
 -- that was delivered since, also after the window.
 {%- set statuses = ['placed', 'paid', 'cancelled', 'shipped', 'delivered', 'returned'] %}
-{%- set told = [
+{%- set details = [
     'customer_id', 'session_id', 'ordered_at', 'subtotal', 'discount', 'tax', 'shipping', 'total',
     'currency', 'payment_method', 'payment_status', 'ship_country'
 ] %}
@@ -11,7 +11,7 @@ with delivered as (
     {{ last_ingested(
         relation=source('bronze', 'raw_orders'),
         key=['order_id', 'status'],
-        columns=['order_id', 'status', 'status_at'] + told,
+        columns=['order_id', 'status', 'status_at'] + details,
         condition=in_window('event_date', back_days=settled_within(), forward_days=settled_within())
             ~ ' and ' ~ in_window('cast(ordered_at as date)', back_days=settled_within())
     ) }}
@@ -34,7 +34,7 @@ latest as (
     select
         order_id,
         max_by(status, recency) as status,
-        {%- for column in told %}
+        {%- for column in details %}
         max_by({{ column }}, recency) as {{ column }},
         {%- endfor %}
         {%- for status in statuses %}
