@@ -176,8 +176,8 @@ def run(seed: int, minutes: float, report: Report) -> int:
     report(
         "One file call of each command failed (ENOSPC, EIO, EACCES), or from one write on the disk"
         " was full: an open, a rename, an unlink, an fsync, a truncation, a new folder, and"
-        f" {MANY_CALLS} of the reads and writes on each kind of file. A preloaded library does that, so"
-        " that calls of DuckDB, SQLite and Arrow fail too (libfiu's `fiu-run` does the"
+        f" {MANY_CALLS} of the reads and writes on each kind of file. A preloaded library does"
+        " that, so that calls of DuckDB, SQLite and Arrow fail too (libfiu's `fiu-run` does the"
         " same; this needs no package, and counts by file). Further, a file system with too little"
         " space, and read-only folders as another user."
     )
