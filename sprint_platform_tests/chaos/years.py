@@ -229,7 +229,8 @@ def _content() -> list[tuple]:
             ).fetchall()[0])
             for schema, table in con.execute(
                 "select schema_name, table_name from duckdb_tables() where not internal"
-                " and table_name not like 'built_%' order by all"
+                " and table_name not like 'built_%' and table_name <> 'database_identity'"
+                " order by all"
             ).fetchall()
         ]  # fmt: skip
 
