@@ -86,8 +86,6 @@ def secret_outcomes(box: Sandbox) -> Iterator[Outcome]:
             (nowhere, _commands()),
         ):  # fmt: skip
             yield from _printed(box, secrets, commands)
-        with psycopg.connect(server, autocommit=True) as con:
-            con.execute("drop owned by canary; drop role canary")
     (box.project / ".env").unlink()
     yield from _files(box.folder)
 

@@ -149,7 +149,8 @@ def _partitions(con: duckdb.DuckDBPyConnection, data: Path, found: Found) -> Non
 
 def _published(con: duckdb.DuckDBPyConnection, data: Path, found: Found) -> None:
     for path in sorted(data.glob("published/*/*/*.parquet")):
-        if path.name.startswith("."):
+        # half written, or half removed: no view names it
+        if any(part.startswith(".") for part in path.relative_to(data).parts):
             continue
         key = ("published", f"{path.parts[-3]}/{path.parts[-2]}", path.stem)
         try:

@@ -28,6 +28,8 @@ ERRORS = {
     "mkdir": ("EACCES", "ENOSPC+"),
     "read": ("EIO",),
 }
+# Of the reads and of the writes on one kind of file; the other calls fail one and all.
+MANY_CALLS = 2
 # Shares of the space that an undisturbed run takes more, of which a disk has no more.
 SPACES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9)
 READ_ONLY = ("data", "data/raw", "data/published", "data/sprint.duckdb", "data/landed", "home")
@@ -37,8 +39,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def plan(prepared: Sequence[Prepared], seed: int) -> Iterator[Case]:
-    """Full disks and read-only folders, then every call with each of its errors: one of each kind
-    of call, file, error and scenario at a time."""
+    """Full disks and read-only folders, then every call with each of its errors, of cheap scenarios
+    first: one of each kind of call, file, error and scenario at a time."""
     for one in prepared:
         name = one.scenario.name
         if os.geteuid() == 0:
@@ -46,18 +48,22 @@ def plan(prepared: Sequence[Prepared], seed: int) -> Iterator[Case]:
         yield from (
             Case(name, f"read-only {folder}") for folder in READ_ONLY if folder in one.folders
         )
-    strata = []
+    cheap: list[list[Case]] = []
+    others: list[list[Case]] = []
     for one in prepared:
         name = one.scenario.name
         for (call, files), numbers in sorted(one.calls.items()):
+            most = MANY_CALLS if call in ("read", "write") else len(numbers)
             for error in ERRORS[call]:
                 order = random.Random(f"{seed} {name} {call} {files} {error}")
-                shuffled = order.sample(numbers, len(numbers))
-                strata.append([Case(name, error, Point(call, files, n)) for n in shuffled])
-    for turn in range(max((len(cases) for cases in strata), default=0)):
-        cases = [of[turn] for of in strata if turn < len(of)]
-        random.Random(f"{seed} {turn}").shuffle(cases)
-        yield from cases
+                shuffled = order.sample(numbers, min(most, len(numbers)))
+                cases = [Case(name, error, Point(call, files, n)) for n in shuffled]
+                (cheap if one.scenario.cheap else others).append(cases)
+    for strata in (cheap, others):
+        for turn in range(max((len(cases) for cases in strata), default=0)):
+            cases = [of[turn] for of in strata if turn < len(of)]
+            random.Random(f"{seed} {turn}").shuffle(cases)
+            yield from cases
 
 
 def disturb(place: Place, prepared: Prepared, case: Case) -> Disturbed:
@@ -169,9 +175,11 @@ def run(seed: int, minutes: float, report: Report) -> int:
     """Sweeps for these minutes, and reports; the number of kinds of findings."""
     report(
         "One file call of each command failed (ENOSPC, EIO, EACCES), or from one write on the disk"
-        " was full; by a preloaded library, so that calls of DuckDB, SQLite and Arrow fail too"
-        " (libfiu's `fiu-run` does the same; this needs no package, and counts by file). Further, a"
-        " file system with too little space, and read-only folders as another user."
+        " was full: an open, a rename, an unlink, an fsync, a truncation, a new folder, and"
+        f" {MANY_CALLS} of the reads and writes on each kind of file. A preloaded library does"
+        " that, so that calls of DuckDB, SQLite and Arrow fail too (libfiu's `fiu-run` does the"
+        " same; this needs no package, and counts by file). Further, a file system with too little"
+        " space, and read-only folders as another user."
     )
     report(
         "Then: the exit code is not 0, and the last line says what is wrong, without a stack trace"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +31,7 @@ from sprint_platform_tests.chaos.hostile_values import (
     title_outcome,
 )
 from sprint_platform_tests.chaos.mutated_titles import mutation_outcomes
+from sprint_platform_tests.chaos.report import Report, note, noted
 from sprint_platform_tests.chaos.zones import zone_outcomes
 from sprint_platform_tests.parsed_once import parsed_once
 
@@ -66,39 +66,38 @@ class Counts(NamedTuple):
     seconds: float
 
 
-def run(seed: int, minutes: float, report: Callable[[str], None]) -> int:
-    """Sends everything, in at most about so many minutes, and reports it in Markdown. Returns how
-    many faults were found. A report with a file of ``notes`` has each part in it that ended: the
-    same run goes on with the others."""
+def run(seed: int, minutes: float, report: Report) -> int:
+    """Sends everything, in at most about so many minutes, and reports; the number of faults. Each
+    part that ended is noted: the same command goes on with the others."""
     ends = time.monotonic() + 60 * minutes
-    notes: Path | None = getattr(report, "notes", None)
-    noted = notes.read_text(encoding="utf-8").splitlines() if notes and notes.exists() else []
-    done = [Counts(**json.loads(line)) for line in noted]
+    done = [Counts(**line) for line in noted(report.notes)]
     left_over = []
     with tempfile.TemporaryDirectory(prefix="hands-") as temporary:
         folder, parsed = Path(temporary, "sandbox"), Path(temporary, "parsed")
         parsed.mkdir()
         for name in parts(Sandbox(folder), seed, parsed):
-            if any(name == counts.part for counts in done):
+            if report.only not in (None, name) or any(name == counts.part for counts in done):
                 continue
             counts = _counted(name, folder, parsed, seed, ends)
             if counts is None:
                 left_over.append(name)
                 continue
             done.append(counts)
-            if notes:
-                with notes.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(counts._asdict()) + "\n")
+            note(report.notes, counts._asdict())
+            print(f"{name}: {len(counts.faults)} faults ({counts.seconds:.0f} s)", flush=True)
     report("What is sent works and comes out as it went in, or is refused in one line.")
-    head = ("| what was sent | worked | refused | faults | seconds |", "|---|---:|---:|---:|---:|")
-    rows = (
-        f"| {c.part} | {c.worked:,} | {c.refused:,} | {len(c.faults):,} | {c.seconds:.0f} |"
-        for c in done
+    report.table(
+        ("what was sent", "worked", "refused", "faults", "seconds"),
+        (
+            (c.part, f"{c.worked:,}", f"{c.refused:,}", len(c.faults), f"{c.seconds:.0f}")
+            for c in done
+        ),
     )
-    report("\n".join([*head, *rows]))
     faults = [fault for counts in done for fault in counts.faults]
-    if faults:
-        report("\n".join(f"- {fault}" for fault in faults))
+    for fault in faults if report.only else ():
+        print(fault)
+    report("## What was found")
+    report("\n".join(f"- {fault}" for fault in faults) if faults else "Nothing.")
     if left_over:
         report(f"Not run, as {minutes:g} minutes were over: {', '.join(left_over)}.")
     return len(faults)

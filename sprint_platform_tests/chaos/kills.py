@@ -19,10 +19,11 @@ TEARS = 2
 
 
 def plan(prepared: Sequence[Prepared], seed: int) -> Iterator[Case]:
-    """Every point, in the order in which they are swept: those of cheap scenarios; then one of each
-    kind of call, file and scenario, among the random moments; then the others, again one of each
-    kind at a time."""
-    cheap, others = [], []
+    """Every point, in the order in which they are swept: one of each kind of call, file and
+    scenario, among the random moments; then those of cheap scenarios, whole; then the others, again
+    one of each kind at a time."""
+    cheap: list[list[Case]] = []
+    others: list[list[Case]] = []
     for one in prepared:
         name = one.scenario.name
         for (call, files), numbers in sorted(one.calls.items()):
@@ -33,7 +34,6 @@ def plan(prepared: Sequence[Prepared], seed: int) -> Iterator[Case]:
             shuffled = order.sample(numbers, min(most, len(numbers)))
             cases = [Case(name, how, Point(call, files, n)) for n in shuffled]
             (cheap if one.scenario.cheap else others).append(cases)
-    yield from (case for cases in cheap for case in cases)
     moments = []
     for one in prepared:
         chance = random.Random(f"{seed} {one.scenario.name} moments")
@@ -43,6 +43,8 @@ def plan(prepared: Sequence[Prepared], seed: int) -> Iterator[Case]:
         cases = [of[turn] for of in others if turn < len(of)] + (moments if turn == 0 else [])
         random.Random(f"{seed} {turn}").shuffle(cases)
         yield from cases
+        if turn == 0:
+            yield from (case for of in cheap for case in of)
 
 
 def disturb(place: Place, prepared: Prepared, case: Case) -> Disturbed:

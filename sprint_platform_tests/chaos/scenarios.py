@@ -52,7 +52,7 @@ STORE = ("--customers", "40", "--products", "12", "--orders", "60", "--days", "3
 class Scenario:
     """``commands``, of `sprint` or functions, run one after another in a folder that ``prepare``
     filled. With ``history``, Dagster's events go into its SQLite files, and only calls on these are
-    points. A ``cheap`` one, without dbt, is swept whole before the others."""
+    points. A ``cheap`` one, without dbt, is swept whole first."""
 
     name: str
     what: str

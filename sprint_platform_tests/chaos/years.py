@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -28,6 +28,7 @@ from sprint_platform.orchestration.pruning import prune
 from sprint_platform.orchestration.runs import run_graph
 from sprint_platform.places import dagster_config, dagster_home, data_dir, database_path
 from sprint_platform.title import Title
+from sprint_platform_tests.chaos.report import Report
 
 LAUNCH = date(2025, 1, 1)
 SCHEDULED_DAYS = 60
@@ -75,7 +76,7 @@ class Measured:
     files: dict[str, int]
 
 
-def run(seed: int, minutes: float, report: Callable[[str], None]) -> int:
+def run(seed: int, minutes: float, report: Report) -> int:
     """Runs both loops in a folder of their own, and reports what grows. Returns the number of
     findings: what grew and should not have."""
     until = time.monotonic() + minutes * 60
@@ -87,14 +88,14 @@ def run(seed: int, minutes: float, report: Callable[[str], None]) -> int:
             f"{days} scheduled days, a run each, in {time.monotonic() - began:.0f} s"
             + ("" if days == SCHEDULED_DAYS else f" (of {SCHEDULED_DAYS}: the time was up)")
         )
-        report(_table("day", scheduled, range(1, days + 1)))
+        _table(report, "day", scheduled)
         before = _content()
         again = _again(title, min(AGAIN_DAYS, days), until - 60)
         report(
             f"The first {min(AGAIN_DAYS, days)} days made again {len(again)} times, a run each time"
             + ("" if len(again) == AGAIN_TIMES else f" (of {AGAIN_TIMES}: the time was up)")
         )
-        report(_table("time", again, range(1, len(again) + 1)))
+        _table(report, "time", again)
         findings = [*_grown("scheduled days", scheduled, rows_grow=True)]
         findings += _grown("days made again", again, rows_grow=False)
         if _content() != before:
@@ -111,9 +112,10 @@ def run(seed: int, minutes: float, report: Callable[[str], None]) -> int:
         if changed - PRUNED_TABLES:
             findings.append(f"pruning changed {', '.join(sorted(changed - PRUNED_TABLES))}")
         report(_rates(scheduled))
-        for finding in findings:
-            report(f"**{finding}**")
-        if not findings:
+        report("## What was found")
+        if findings:
+            report("\n".join(f"- {finding}" for finding in findings))
+        else:
             report("Nothing grew that should not.")
     return len(findings)
 
@@ -227,7 +229,8 @@ def _content() -> list[tuple]:
             ).fetchall()[0])
             for schema, table in con.execute(
                 "select schema_name, table_name from duckdb_tables() where not internal"
-                " and table_name not like 'built_%' order by all"
+                " and table_name not like 'built_%' and table_name <> 'database_identity'"
+                " order by all"
             ).fetchall()
         ]  # fmt: skip
 
@@ -274,17 +277,18 @@ def _rates(runs: Sequence[Measured]) -> str:
     return "\n".join(lines)
 
 
-def _table(what: str, runs: Sequence[Measured], numbers: Sequence[int]) -> str:
+def _table(report: Report, what: str, runs: Sequence[Measured]) -> None:
     """A line for the first run, every tenth and the last."""
-    lines = [
-        f"| {what} | seconds | memory | {' | '.join(PLACES)} |",
-        "|" + "---:|" * (3 + len(PLACES)),
-    ]
-    for number, measured in zip(numbers, runs, strict=True):
-        if number == 1 or number % 10 == 0 or measured is runs[-1]:
-            sizes = [bytes_as_text(measured.bytes[place]) for place in PLACES]
-            lines.append(
-                f"| {number} | {measured.seconds:.1f} | {bytes_as_text(measured.memory)} |"
-                f" {' | '.join(sizes)} |"
+    report.table(
+        (what, "seconds", "memory", *PLACES),
+        (
+            (
+                number,
+                f"{measured.seconds:.1f}",
+                bytes_as_text(measured.memory),
+                *(bytes_as_text(measured.bytes[place]) for place in PLACES),
             )
-    return "\n".join(lines)
+            for number, measured in enumerate(runs, 1)
+            if number == 1 or number % 10 == 0 or measured is runs[-1]
+        ),
+    )
