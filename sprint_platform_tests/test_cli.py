@@ -17,7 +17,7 @@ import pytest
 from rich.markup import escape
 from rich.table import Table
 
-from sprint_platform.cli import progress
+from sprint_platform.cli import progress, run
 from sprint_platform.cli.options import read_days
 from sprint_platform.cli.terminal import out
 from sprint_platform.places import project_root
@@ -265,16 +265,22 @@ def test_days_of_another_version_of_the_title_are_named_and_made_anew(
 
 
 def test_nobody_is_asked_about_days_of_another_version(
-    built: subprocess.CompletedProcess[str], sprint_command: Callable[..., Ended], folder: Path
+    built: subprocess.CompletedProcess[str],
+    sprint_command: Callable[..., Ended],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    runs: list[bool] = []
+    monkeypatch.setattr(run, "run_days", lambda *given: runs.append(given[-1]))
     yaml = folder / "titles" / "pocket.yaml"
     yaml.write_text(yaml.read_text().replace("starting_players: 60", "starting_players: 70"))
-    day = ("--from", "2025-01-01", "--to", "2025-01-01")
-    again = sprint_command("run", "--title", "pocket", *day)
+    again = sprint_command("run", "--title", "pocket", "--to", "2025-01-02")
     assert again.returncode == 0, again.stderr
-    assert "5 partitions of these days are of another version of pocket, and are made" in (
+    # all of them, and none is left as it is
+    assert "10 partitions of these days are of another version of pocket, and are made" in (
         again.stdout
     )
+    assert runs == [False]
 
 
 def test_what_takes_long_says_so_in_a_file(

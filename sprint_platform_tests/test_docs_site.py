@@ -185,7 +185,7 @@ def _links(path: Path) -> _Links:
 def test_every_link_leads_somewhere(site: Path) -> None:
     """Also to parts of pages; what leads out of the site is only ever clicked, never loaded."""
     pages = {path: _links(path) for path in site.rglob("*.html") if path != site / MODELS}
-    sources = [*project_root().glob("docs/*.md"), *project_root().glob("notebooks/*.ipynb")]
+    sources = [*project_root().glob("docs/**/*.md"), *project_root().glob("notebooks/*.ipynb")]
     assert {path.relative_to(site).with_suffix("") for path in pages} == {
         Path("index"),
         *(path.relative_to(project_root()).with_suffix("") for path in sources),

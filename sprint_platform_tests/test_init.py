@@ -171,7 +171,7 @@ def test_its_env_file_names_its_home_whatever_the_folder_is_called(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    folder = tmp_path / 'my "new" #1 game\'s ${HOME'
+    folder = tmp_path / 'my "new" game\'s ${HOME'
     assert run_sprint(["init", str(folder), "--name", "game"], os.environ).returncode == 0
     monkeypatch.delenv("DAGSTER_HOME")
     assert dotenv_values(folder / ".env")["DAGSTER_HOME"] == str(folder / ".dagster")

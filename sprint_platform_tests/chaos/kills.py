@@ -34,17 +34,18 @@ def plan(prepared: Sequence[Prepared], seed: int) -> Iterator[Case]:
             shuffled = order.sample(numbers, min(most, len(numbers)))
             cases = [Case(name, how, Point(call, files, n)) for n in shuffled]
             (cheap if one.scenario.cheap else others).append(cases)
-    moments = []
+    first = [cases[0] for cases in (*cheap, *others)]
     for one in prepared:
         chance = random.Random(f"{seed} {one.scenario.name} moments")
         for _ in range(MOMENTS):
-            moments.append(Case(one.scenario.name, "moment", moment=round(chance.random(), 4)))
-    for turn in range(max((len(cases) for cases in others), default=0)):
-        cases = [of[turn] for of in others if turn < len(of)] + (moments if turn == 0 else [])
+            first.append(Case(one.scenario.name, "moment", moment=round(chance.random(), 4)))
+    random.Random(f"{seed} first").shuffle(first)
+    yield from first
+    yield from (case for cases in cheap for case in cases[1:])
+    for turn in range(1, max((len(cases) for cases in others), default=0)):
+        cases = [of[turn] for of in others if turn < len(of)]
         random.Random(f"{seed} {turn}").shuffle(cases)
         yield from cases
-        if turn == 0:
-            yield from (case for of in cheap for case in of)
 
 
 def disturb(place: Place, prepared: Prepared, case: Case) -> Disturbed:

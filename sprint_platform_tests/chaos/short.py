@@ -9,15 +9,14 @@ from sprint_platform_tests.chaos import check, errors, kills
 from sprint_platform_tests.chaos.place import Place
 from sprint_platform_tests.chaos.sweep import Case, Disturbed, Prepared, at_a_point
 
-KILLS, ERRORS = 16, 3
+KILLS, ERRORS = 13, 3
 
 
 def plan(prepared: Sequence[Prepared], seed: int) -> Iterator[Case]:
     """Of each scenario the first kills and errors that a whole sweep would begin with."""
     for one in prepared:
-        at_points = (case for case in errors.plan([one], seed) if case.point)
-        yield from islice(kills.plan([one], seed), KILLS)
-        yield from islice(at_points, ERRORS)
+        for plan_of, most in ((kills.plan, KILLS), (errors.plan, ERRORS)):
+            yield from islice((case for case in plan_of([one], seed) if case.point), most)
 
 
 def disturb(place: Place, prepared: Prepared, case: Case) -> Disturbed:
