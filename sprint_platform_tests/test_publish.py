@@ -16,6 +16,7 @@ from sprint_platform.core.errors import SprintError
 from sprint_platform.engines.duckdb_file import connect
 from sprint_platform.engines.load import load_partitions
 from sprint_platform.places import published_dir
+from sprint_platform.publish import views
 from sprint_platform.publish.marts import (
     Mart,
     publish,
@@ -78,7 +79,7 @@ def build(
 
 def files() -> dict[str, int]:
     root = published_dir() / "sprint"
-    return {str(path.relative_to(root)): path.stat().st_ino for path in root.rglob("*/*.parquet")}
+    return {str(path.relative_to(root)): path.stat().st_ino for path in root.glob("*/*.parquet")}
 
 
 def read(query: str) -> list[tuple[object, ...]]:
@@ -127,6 +128,32 @@ def test_only_what_was_built_since_is_written(warehouse: duckdb.DuckDBPyConnecti
         "lifetime/all.parquet",
     }
     assert read("select sum(n) from sprint_mart.daily") == [(41,)]
+
+
+def test_who_opened_the_views_before_reads_on_what_was_published_then(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    """DuckDB opens a file again for its rows: another one by then, under the same name, would be
+    read by the footer of the first."""
+    database = published_dir() / "sprint.duckdb"
+    with duckdb.connect() as reader:
+        reader.execute(f"attach '{database}' as before (read_only)")
+        warehouse.execute("update sprint_mart.daily set n = 2")
+        build(warehouse, DAILY)
+        publish(warehouse, LEDGER, MARTS)
+        assert reader.execute("select sum(n) from before.sprint_mart.daily").fetchone() == (40,)
+    assert read("select sum(n) from sprint_mart.daily") == [(80,)]
+
+
+def test_what_was_replaced_before_every_query_began_is_removed(
+    warehouse: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "SECONDS_OF_A_QUERY", 0.0)
+    build(warehouse, DAILY)
+    publish(warehouse, LEDGER, MARTS)
+    folder = published_dir() / "sprint" / "daily"
+    links = {path.stat().st_ino for path in (folder / views.LINKS).iterdir()}
+    assert links == {path.stat().st_ino for path in folder.glob("*.parquet")}
 
 
 def test_what_did_not_pass_its_tests_stays_as_it_was_published(

@@ -17,6 +17,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from sprint_platform.publish.views import LINKS
 from sprint_platform_tests.command_line import Ended, run_sprint
 from sprint_platform_tests.test_takeover import ARCHIVE, Row, names_of
 
@@ -64,7 +65,8 @@ class Place:
 
 def published_files(data: Path) -> dict[str, bytes]:
     root = data / "published"
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.parquet")}
+    paths = (path for path in root.rglob("*.parquet") if path.parent.name != LINKS)
+    return {str(path.relative_to(root)): path.read_bytes() for path in paths}
 
 
 def tables_of(data: Path) -> Iterator[tuple[str, list[str]]]:

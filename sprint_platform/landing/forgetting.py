@@ -22,12 +22,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sprint_platform.core.compaction import sync
+from sprint_platform.core.duckdb_paths import glob_of
 from sprint_platform.landing.forgotten import player_id
 from sprint_platform.landing.forgotten_counts import GONE, clear_rejects, forget_counts
 from sprint_platform.landing.ids import hashed_id
 from sprint_platform.landing.land import sweep_staged
 from sprint_platform.landing.staging import staged_path
-from sprint_platform.storage.ledger import glob_of, transaction
+from sprint_platform.storage.ledger import transaction
 from sprint_platform.storage.partitions import (
     FinishedPartition,
     PartitionDraft,

@@ -25,6 +25,7 @@ from sprint_platform.operations.forgotten_history import forget_in_history
 from sprint_platform.operations.landed import copy_again, landed_marts
 from sprint_platform.operations.verify import LOSSLESS
 from sprint_platform.publish.marts import Mart, publish
+from sprint_platform.publish.views import remove_links
 from sprint_platform.storage.digest import Digest, digest_table
 from sprint_platform.storage.ledger import FORGOTTEN, Ledger, title_ledger, transaction
 from sprint_platform.storage.partitions import partition_days, read_manifest, sweep_partition
@@ -68,6 +69,8 @@ def forget(title: Title, text: str, marts: Iterable[Mart]) -> Forgotten:
             copy_again(con, title)
             _publish_anew(con, ledger, landed_marts(title.name))
             publish(con, ledger, known)
+            # what was replaced just now has the player's records
+            remove_links(0)
     # no view names them any more
     for dataset in WITH_PLAYERS:
         for day in partition_days(title.name, dataset):

@@ -48,7 +48,7 @@ from sprint_platform.orchestration.title_models import TitleTranslator
 from sprint_platform.places import data_dir, database_path, published_dir
 from sprint_platform.publish.marts import existing_relations, publish
 from sprint_platform.publish.pruned import restore_pruned
-from sprint_platform.publish.views import NO_ROWS, publish_views
+from sprint_platform.publish.views import LINKS, NO_ROWS, publish_views
 from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.storage.partitions import PRUNED, made_days
 from sprint_platform.storefront.contracts import BRONZE_TABLES
@@ -163,7 +163,12 @@ def _beside() -> Iterator[None]:
             (folder / name).symlink_to(files / name)
     if published_dir().exists() and not (folder / "published").exists():
         # what was built of pruned records is there only
-        shutil.copytree(files / "published", folder / "published", copy_function=os.link)
+        shutil.copytree(
+            files / "published",
+            folder / "published",
+            copy_function=os.link,
+            ignore=shutil.ignore_patterns(LINKS),
+        )
     name = variable("data_dir")
     before = os.environ.get(name)
     os.environ[name] = str(folder)

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 import duckdb
 
+from sprint_platform.core.duckdb_paths import glob_of, quoted
 from sprint_platform.places import published_dir
 from sprint_platform.publish.marts import Mart
-from sprint_platform.storage.ledger import Ledger, glob_of, quoted, transaction
+from sprint_platform.storage.ledger import Ledger, transaction
 from sprint_platform.storage.partitions import PRUNED
 
 # The invocation that the ledger has for what was restored.

@@ -4,12 +4,18 @@ partition files.
 A view names whole paths: DuckDB would take a relative one from the reader's working directory. Each
 view therefore refuses where its file was copied or moved to another folder (DuckDB before 1.5 does
 not say reliably where a file lies, and reads on); what opens it here writes it anew first.
+
+A view reads links to the files as they were when it was written. DuckDB opens a Parquet file by its
+name for the footer and again for the rows: of a file that is replaced in between it would read the
+new rows by the old footer.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -38,6 +44,10 @@ from sprint_platform.telemetry.contracts import DATASETS
 
 # Every mart has this file without rows: its view needs the columns when no period has rows.
 NO_ROWS = "columns.parquet"
+# In each mart's folder: the links that views read.
+LINKS = ".files"
+# A link to a file that was replaced stays for the queries that began before.
+SECONDS_OF_A_QUERY = 600.0
 # A run that holds the warehouse for longer writes the views itself.
 SECONDS_TO_WAIT = 10.0
 _readers = count()
@@ -108,6 +118,38 @@ def publish_views(without: str | None = None) -> None:
             _heartbeat_view(con, title_ledger(folder.name), here)
         # closing the file would not say that the disk is full, and leave the views in its log
         con.execute("checkpoint")
+    remove_links(SECONDS_OF_A_QUERY)
+
+
+def remove_links(seconds: float) -> None:
+    """Removes the links to published files that were replaced or removed this long ago."""
+    for folder in published_dir().glob(f"*/*/{LINKS}"):
+        current = {_link_of(path) for path in folder.parent.glob("*.parquet")}
+        for link in set(folder.glob("*.parquet")) - current:
+            # the change time is that of the moment in which the file lost its own name
+            if time.time() - link.stat().st_ctime >= seconds:
+                link.unlink()
+
+
+def _link_of(path: Path) -> Path:
+    """Where the link to a published file lies, as the file is now."""
+    stat = path.stat()
+    return path.parent / LINKS / f"{path.stem}.{stat.st_ino:x}.{stat.st_mtime_ns:x}.parquet"
+
+
+def _linked(path: Path) -> Path:
+    """The link to a published file as it is now; the file itself where its disk has no links."""
+    link = _link_of(path)
+    if link.exists() and link.samefile(path):
+        return link
+    try:
+        with whole_file(link) as temporary:
+            os.link(path, temporary)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+            raise
+        return path
+    return link
 
 
 def _guard(con: duckdb.DuckDBPyConnection, temporary: str) -> str:
@@ -132,7 +174,8 @@ def _mart_view(
     """Creates the mart's view, with the columns of the newest publication, by name. A column that
     the mart gained is null in older files; only where there are such files does a reader open all
     of them for their columns."""
-    if not any(folder.glob("*.parquet")):
+    paths = sorted(folder.glob("*.parquet"))
+    if not paths:
         return
     columns = "*"
     # the version before wrote no such file for what landing refused
@@ -140,13 +183,13 @@ def _mart_view(
         empty = quoted(glob_of(folder / NO_ROWS))
         described = con.execute(f"describe select * from read_parquet('{empty}')").fetchall()
         columns = ", ".join(f'"{name}"' for name, *_ in described)
-    files = quoted(glob_of(folder))
+    files = ", ".join(f"'{quoted(glob_of(_linked(path)))}'" for path in paths)
     schema = known.schema if known else f"{folder.parent.name}_mart"
     union = "true" if known is None or known.mixed else "false"
     con.execute(f"create schema if not exists {schema}")
     con.execute(
         f"create view {schema}.{folder.name} as select {columns}"
-        f" from read_parquet('{files}/*.parquet', union_by_name = {union}) where {here}"
+        f" from read_parquet([{files}], union_by_name = {union}) where {here}"
     )
 
 

@@ -27,8 +27,9 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from sprint_platform.core.duckdb_paths import glob_of, quoted
+from sprint_platform.core.duckdb_paths import quoted
 from sprint_platform.core.whole_file import whole_file
 from sprint_platform.places import published_dir
 from sprint_platform.storage.partitions import PRUNED, Manifest, P, Period
@@ -293,7 +294,7 @@ class Ledger:
         if not self.path.exists():
             return None
         with duckdb.connect() as con:
-            copied = self._copied
+            copied = self._copied(con)
             if models is None:
                 models = [
                     Model(name, "", frozenset(datasets))
@@ -320,7 +321,7 @@ class Ledger:
             " any_value(period_kind), any_value(columns), any_value(mixed) = 'yes',"
             " list(period order by period) filter (period is not null),"
             " list(digest order by period) filter (period is not null)"
-            f" from {self._copied} where record = 'published' group by name order by name"
+            f" from {self._copied(con)} where record = 'published' group by name order by name"
         ).fetchall():
             stamped = dict(zip(files or [], stamps or [], strict=True))
             found[name] = PublishedMart(schema, column, kind, columns, stamped, mixed)
@@ -349,7 +350,7 @@ class Ledger:
             return []
         with duckdb.connect() as con:
             found = con.execute(
-                f"select name, cast(period as date), source from {self._copied}"
+                f"select name, cast(period as date), source from {self._copied(con)}"
                 " where record = 'loaded' and source is not null"
             )
             return found.fetchall()
@@ -362,7 +363,7 @@ class Ledger:
         if not self.path.exists():
             return {}
         found = con.execute(
-            f"select cast(period as date), files from {self._copied}"
+            f"select cast(period as date), files from {self._copied(con)}"
             " where record = 'loaded' and name = ? and files is not null order by 1",
             [dataset],
         )
@@ -376,15 +377,16 @@ class Ledger:
         if not self.path.exists():
             return {}
         found = con.execute(
-            f"select period, digest from {self._copied} where record = 'loaded' and name = ?",
+            f"select period, digest from {self._copied(con)} where record = 'loaded' and name = ?",
             [dataset],
         )
         return dict(found.fetchall())
 
-    @property
-    def _copied(self) -> str:
-        """SQL: the last publication's file, read anew by each query."""
-        return f"read_parquet('{quoted(glob_of(self.path))}')"
+    def _copied(self, con: duckdb.DuckDBPyConnection) -> str:
+        """SQL: the rows of the last publication's file, as it is now. It is opened once, which
+        DuckDB does not do: another publication may replace it at any moment."""
+        con.register("published_ledger", pq.read_table(self.path))
+        return "published_ledger"
 
     def publish(
         self,

@@ -31,8 +31,9 @@ NOTES = (
 )  # fmt: skip
 # Columns that differ between two histories of the same content.
 OF_A_HISTORY = {"invocation", "landing", "modified_ns", "changed_ns", "ingestion_timestamp"}
-# Files of a run's own, which no reader opens, and a line for each landing.
-NOT_CONTENT = re.compile(r"data/dbt/|home/|tmp/|\.lock$|landed/[^/]*/landings/")
+# Files of a run's own, which no reader opens; links to what was published before; and a line for
+# each landing.
+NOT_CONTENT = re.compile(r"data/dbt/|home/|tmp/|\.lock$|/\.files/|landed/[^/]*/landings/")
 _VARYING = re.compile(r"[0-9a-f]{8,}|\d+")
 
 # What content is of: "files", "table", "published", "view", "register" or "file"; its name; and
