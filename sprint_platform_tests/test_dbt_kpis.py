@@ -235,6 +235,20 @@ def test_what_looks_back_on_a_missing_day_is_null_until_it_is_made(
     assert {name: comparable(rows) for name, rows in marts(changing).items()} == whole
 
 
+def test_what_was_built_before_a_hole_is_what_would_be_built_after_it(
+    changing: DbtWarehouse, records: Records
+) -> None:
+    """The hole begins in a month, and ends in the next: nobody builds the month again for it."""
+    (changing.folder / "sprint.duckdb").unlink()
+    changing.create_tables(GAME)
+    for first, last in ((0, 87), (95, 111)):
+        load(changing, records, DAYS[first : last + 1])
+        build(changing, DAYS[first], DAYS[last])
+    in_turn = {name: comparable(rows) for name, rows in marts(changing).items()}
+    build(changing, DAYS[0], DAYS[-1])
+    assert {name: comparable(rows) for name, rows in marts(changing).items()} == in_turn
+
+
 def forget(warehouse: DbtWarehouse, day: date) -> None:
     """As if the day had never been loaded."""
     with warehouse.connect() as con:

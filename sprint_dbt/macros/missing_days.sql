@@ -60,11 +60,14 @@
 
 {# A query: for each period of `relation` (its column `period`) the last missing day of the stretches that
    begin up to the day `up_to`, as `last_missing`; no row for a period without one. A figure that looks
-   back from there to a day is known where `last_missing` is earlier, or null. #}
+   back from there to a day is known where `last_missing` is earlier, or null. In a model that
+   is not built whole each time `up_to` must be no later than the last day that is there of the period:
+   whether a day after that one is missing or yet to come depends on days that are made later, and nobody
+   would build the period again for them. #}
 {% macro last_missing_days(relation, period, up_to, days) -%}
     select periods.{{ period }}, max(missing.last_missing) as last_missing
-    from (select distinct {{ period }} from {{ relation }}) as periods
-    inner join ({{ missing_days(days) }}) as missing on missing.first_missing <= {{ up_to }}
+    from (select distinct {{ period }}, {{ up_to }} as up_to from {{ relation }}) as periods
+    inner join ({{ missing_days(days) }}) as missing on missing.first_missing <= periods.up_to
     group by periods.{{ period }}
 {%- endmacro %}
 

@@ -27,6 +27,7 @@ from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.pruning import prune
 from sprint_platform.orchestration.runs import run_graph
 from sprint_platform.places import dagster_config, dagster_home, data_dir, database_path
+from sprint_platform.publish.views import LINKS
 from sprint_platform.title import Title
 from sprint_platform_tests.chaos.report import Report
 
@@ -206,7 +207,11 @@ def _measured(seconds: float) -> Measured:
         "spill files": (data_dir() / "tmp").rglob("*"),
         "Dagster's home": dagster_home().rglob("*"),
     }
-    files = {place: [path for path in paths if path.is_file()] for place, paths in found.items()}
+    # links to what was published: the last ten minutes' of them, however many runs there were
+    files = {
+        place: [path for path in paths if path.is_file() and path.parent.name != LINKS]
+        for place, paths in found.items()
+    }
     return Measured(
         seconds,
         _memory(),

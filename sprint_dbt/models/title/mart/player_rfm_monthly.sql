@@ -73,13 +73,17 @@ scores as (
     from shares
 ),
 
+-- up to the last day that is there: after it the month goes on
+months as (
+    select scored.year_month, max(loaded.day) as last_day
+    from (select distinct year_month from scores) as scored
+    inner join ({{ loaded_days('transactions') }}) as loaded
+        on loaded.day <= {{ dbt.last_day('scored.year_month', 'month') }}
+    group by scored.year_month
+),
+
 gaps as (
-    {{ last_missing_days(
-        'scores',
-        'year_month',
-        up_to=dbt.last_day('year_month', 'month'),
-        days=loaded_days('transactions')
-    ) }}
+    {{ last_missing_days('months', 'year_month', up_to='last_day', days=loaded_days('transactions')) }}
 ),
 
 -- null where a day of the three months is missing
