@@ -33,7 +33,7 @@ from sprint_platform.places import title_dirs
 
 # Raise when the simulation makes other rows from the same YAML: partitions that an older version
 # made are then known as such, and the golden digests change with it.
-SIMULATION_VERSION = 1
+SIMULATION_VERSION = 2
 # Raise when landing reads other records from the same files: they are then read again.
 LANDING_VERSION = 1
 
@@ -119,6 +119,14 @@ class TargetGrowth(_Part):
     launch_fade: Annotated[float, AfterValidator(_between(0, 3))] = 0.58
 
 
+class SteadyGrowth(_Part):
+    """Sign-ups that keep so many players active a day from the launch day on: many at first, of
+    whom most leave, and ever fewer as those who stay add up."""
+
+    kind: Literal["steady"]
+    active_players: Annotated[int, AfterValidator(_between(1, 100_000_000))]
+
+
 class Retention(_Part):
     """Classic retention: the share of a cohort that signs on exactly 1, 7 and 30 days later."""
 
@@ -134,10 +142,15 @@ class Retention(_Part):
 
 
 class Signons(_Part):
-    """Who plays on a day. ``weekly_cycle`` scales the habit, Monday to Sunday (mean 1)."""
+    """Who plays on a day. ``habit`` is the share of days on which a daily player signs on;
+    ``spread`` is how far players differ in it and ``moods`` how far one player's weeks do, both as
+    shares of the habit. ``weekly_cycle`` scales it, Monday to Sunday (mean 1)."""
 
+    habit: Share = 0.55
+    spread: Share = 0.35
+    moods: Share = 0.2
     weekly_cycle: tuple[float, float, float, float, float, float, float] = (
-        0.98, 0.97, 0.96, 0.96, 1.0, 1.06, 1.07,
+        0.98, 0.97, 0.965, 0.97, 1.0, 1.055, 1.06,
     )  # fmt: skip
 
     @field_validator("weekly_cycle")
@@ -149,6 +162,18 @@ class Signons(_Part):
             raise ValueError(f"factors must add up to 7 (mean 1), not {sum(value):g}")
         return value
 
+    @model_validator(mode="after")
+    def _no_more_than_daily(self) -> Signons:
+        # the season adds up to a fiftieth
+        most = self.habit * (1 + self.spread) * (1 + self.moods) * max(self.weekly_cycle) * 1.02
+        if (self.spread or self.moods) and most > 1:
+            raise ValueError(
+                "the keenest player would sign on more than once a day: habit * (1 + spread) *"
+                f" (1 + moods) times the busiest day and season is {most:.3f}, and must be at most"
+                " 1"
+            )
+        return self
+
 
 def lobby_players(shape: str) -> int:
     """How many players a lobby of this shape ("teams x players a team") has."""
@@ -157,16 +182,20 @@ def lobby_players(shape: str) -> int:
 
 
 class Sessions(_Part):
-    """Matches. ``lobbies`` weighs the lobby shapes, "teams x players a team": up to 30 teams of up
-    to 4, at most 100 players."""
+    """Matches. ``play_share`` of those who sign on play up to ``per_day`` matches: after each of
+    them ``replay_share`` play another, the keen more often. A lobby takes those who are ready
+    within ``longest_wait_seconds`` of its first player (480 between the matches of a sitting);
+    where they are too few to fill it, it starts with fewer. ``lobbies`` weighs the lobby shapes,
+    "teams x players a team": up to 30 teams of up to 4, at most 100 players."""
 
     play_share: Share = 0.9
-    per_day: Annotated[int, AfterValidator(_between(1, 8))] = 1
+    per_day: Annotated[int, AfterValidator(_between(1, 8))] = 8
     replay_share: Share = 0.5
     stay_share: Share = 0.75
     shortest_seconds: Annotated[int, AfterValidator(_between(30, 7200))] = 120
-    typical_seconds: Annotated[int, AfterValidator(_between(30, 7200))] = 1080
-    longest_seconds: Annotated[int, AfterValidator(_between(30, 7200))] = 1800
+    typical_seconds: Annotated[int, AfterValidator(_between(30, 7200))] = 600
+    longest_seconds: Annotated[int, AfterValidator(_between(30, 7200))] = 1500
+    longest_wait_seconds: Annotated[int, AfterValidator(_between(0, 1800))] = 600
     kills: tuple[int, int] = (10, 60)
     lobbies: dict[str, float] = Field(
         default={"5x2": 0.45, "4x2": 0.2, "3x2": 0.12, "2x2": 0.1, "5x1": 0.08, "2x1": 0.05}
@@ -232,10 +261,15 @@ class Spender(_Part):
 
 
 class Spending(_Part):
-    """Purchases. ``pass_share`` of the players subscribe to a recurring battle pass in their first
-    ``pass_within_days`` days of play."""
+    """Purchases. The players of a cluster differ in how often they buy: ``spread`` is the standard
+    deviation of its logarithm (2 is as unequal as real games are; 0: all alike). With ``causes`` of
+    1 the keen, the new and those who play on weekends and at the month's beginning buy more often,
+    with 0 every day of play is like another. ``pass_share`` of the players (more of those who buy
+    often) subscribe to a recurring battle pass in their first ``pass_within_days`` days of play."""
 
     clusters: dict[str, Spender]
+    spread: Annotated[float, AfterValidator(_between(0, 3))] = 1.0
+    causes: Share = 1.0
     pass_share: Share = 0.05
     pass_within_days: Annotated[int, AfterValidator(_between(1, 365))] = 14
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "USD"
@@ -250,7 +284,7 @@ class Spending(_Part):
 class Simulation(_Part):
     """Everything that only a simulated title needs."""
 
-    growth: Annotated[CompoundGrowth | TargetGrowth, Field(discriminator="kind")]
+    growth: Annotated[CompoundGrowth | TargetGrowth | SteadyGrowth, Field(discriminator="kind")]
     retention: Retention | None = None
     archetypes: Annotated[dict[str, float], AfterValidator(_shares(ARCHETYPES))]
     countries: dict[str, float]
@@ -269,8 +303,8 @@ class Simulation(_Part):
     def _one_survival(self) -> Simulation:
         if isinstance(self.growth, CompoundGrowth) and self.retention is not None:
             raise ValueError("compound growth has its own daily_decay: leave retention out")
-        if isinstance(self.growth, TargetGrowth) and self.retention is None:
-            raise ValueError("target growth needs retention (d1, d7, d30)")
+        if not isinstance(self.growth, CompoundGrowth) and self.retention is None:
+            raise ValueError(f"{self.growth.kind} growth needs retention (d1, d7, d30)")
         return self
 
 

@@ -45,7 +45,7 @@ def environment(folder: Path) -> dict[str, str]:
     titles.mkdir()
     (titles / "pocket.yaml").write_text(
         shipped.replace("name: sprint", "name: pocket").replace(
-            "starting_players: 1000", "starting_players: 60"
+            "active_players: 1000", "active_players: 60"
         )
     )
     with pytest.MonkeyPatch.context() as patch:
@@ -252,7 +252,7 @@ def test_days_of_another_version_of_the_title_are_named_and_made_anew(
     built: subprocess.CompletedProcess[str], sprint_command: Callable[..., Ended], folder: Path
 ) -> None:
     yaml = folder / "titles" / "pocket.yaml"
-    yaml.write_text(yaml.read_text().replace("daily_growth: 0.001", "daily_growth: 0.002"))
+    yaml.write_text(yaml.read_text().replace("d7: 0.20", "d7: 0.19"))
     made = len(list(folder.glob("data/raw/pocket/signons/*")))
     stale = "sprint run --title pocket --stale"
     assert f"{made} made by another version of it: {stale}" in sprint_command("doctor").stdout

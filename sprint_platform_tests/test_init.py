@@ -51,7 +51,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "sprint run --title arcade" in printed
     title = folder / "arcade" / "titles" / "arcade.yaml"
     settings = yaml.safe_load(title.read_text())
-    settings["simulation"]["growth"]["starting_players"] = 30
+    settings["simulation"]["growth"]["active_players"] = 30
     title.write_text(yaml.safe_dump(settings))
     return folder / "arcade"
 
