@@ -18,6 +18,7 @@ import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -70,10 +71,27 @@ def _between(low: Any, high: Any) -> Callable[[Any], Any]:
     return check
 
 
+def _numbers(count: str) -> BeforeValidator:
+    """A validator whose error says what is meant, where Python's own speaks of tuples."""
+
+    def check(value: Any) -> Any:
+        wanted = {"two": 2, "three": 3, "seven": 7}[count]
+        if not isinstance(value, list | tuple) or len(value) != wanted:
+            raise ValueError(f"must be a list of {count} numbers")
+        return value
+
+    return BeforeValidator(check)
+
+
 Share = Annotated[float, AfterValidator(_between(0, 1))]
 Count = Annotated[int, AfterValidator(_between(1, 10_000_000_000))]
 Seed = Annotated[int, AfterValidator(_between(0, 2**63 - 1))]
 LaunchDate = Annotated[date, AfterValidator(_between(EARLIEST, LATEST))]
+# lowest and highest
+Range = Annotated[tuple[int, int], _numbers("two")]
+PriceRange = Annotated[tuple[float, float], _numbers("two")]
+Axes = Annotated[tuple[float, float, float], _numbers("three")]
+Week = Annotated[tuple[float, float, float, float, float, float, float], _numbers("seven")]
 
 
 class _Part(BaseModel):
@@ -149,9 +167,7 @@ class Signons(_Part):
     habit: Share = 0.55
     spread: Share = 0.35
     moods: Share = 0.2
-    weekly_cycle: tuple[float, float, float, float, float, float, float] = (
-        0.98, 0.97, 0.965, 0.97, 1.0, 1.055, 1.06,
-    )  # fmt: skip
+    weekly_cycle: Week = (0.98, 0.97, 0.965, 0.97, 1.0, 1.055, 1.06)
 
     @field_validator("weekly_cycle")
     @classmethod
@@ -196,7 +212,7 @@ class Sessions(_Part):
     typical_seconds: Annotated[int, AfterValidator(_between(30, 7200))] = 600
     longest_seconds: Annotated[int, AfterValidator(_between(30, 7200))] = 1500
     longest_wait_seconds: Annotated[int, AfterValidator(_between(0, 1800))] = 600
-    kills: tuple[int, int] = (10, 60)
+    kills: Range = (10, 60)
     lobbies: dict[str, float] = Field(
         default={"5x2": 0.45, "4x2": 0.2, "3x2": 0.12, "2x2": 0.1, "5x1": 0.08, "2x1": 0.05}
     )
@@ -247,8 +263,8 @@ class Spender(_Part):
 
     share: Share
     chance: Share = 0.0
-    purchases: tuple[int, int] = (0, 0)
-    price: tuple[float, float] = (0, 0)
+    purchases: Range = (0, 0)
+    price: PriceRange = (0, 0)
 
     @model_validator(mode="after")
     def _ranges(self) -> Spender:
@@ -356,8 +372,8 @@ class Mapping(_Part):
     values: dict[str, dict[str, str]] = {}
     time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
     epoch_unit: Literal["s", "ms", "us"] | None = None
-    position_scale: tuple[float, float, float] = (1, 1, 1)
-    position_offset: tuple[float, float, float] = (0, 0, 0)
+    position_scale: Axes = (1, 1, 1)
+    position_offset: Axes = (0, 0, 0)
     teams: Literal["numbers", "labels"] = "numbers"
 
 
@@ -413,19 +429,16 @@ class Faults(_Part):
         return self
 
 
-Extent = tuple[int, int]
-
-
 class Grid(_Part):
     """The playing field's walls, in units, per axis."""
 
-    x: Extent = (-100, 100)
-    y: Extent = (-100, 100)
-    z: Extent = (-100, 100)
+    x: Range = (-100, 100)
+    y: Range = (-100, 100)
+    z: Range = (-100, 100)
 
     @field_validator("x", "y", "z")
     @classmethod
-    def _fits(cls, value: Extent) -> Extent:
+    def _fits(cls, value: Range) -> Range:
         low, high = value
         if not (-99_999 <= low < high <= 99_999 and high - low >= 20):
             raise ValueError("must be [low, high] within -99999 to 99999, at least 20 units wide")
@@ -605,7 +618,7 @@ def read_title(path: Path) -> Title:
 @lru_cache(maxsize=64)
 def _read_title(path: Path, _changed: int, _size: int) -> Title:
     try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        loader = _Loader(path.read_text(encoding="utf-8"))
         node = loader.get_single_node()
         values = _values(node, {})
         content = loader.construct_document(node) if node and values <= MOST_VALUES else None
@@ -617,7 +630,6 @@ def _read_title(path: Path, _changed: int, _size: int) -> Title:
     except (yaml.YAMLError, ValueError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" line {where.line + 1}" if where else ""
-        # YAML raises a ValueError for a date that no calendar has (2025-13-01)
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         if isinstance(error, UnicodeDecodeError):
             reason = "it is not UTF-8 text"
@@ -634,6 +646,20 @@ def _read_title(path: Path, _changed: int, _size: int) -> Title:
     if title.name != path.stem:
         raise TitleError(f"{path}: name: is '{title.name}', but the file's name says '{path.stem}'")
     return title
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe values. A day that no calendar has (2025-02-30) stays text, so that the error
+    names the setting that it stands at."""
+
+    def day_or_text(self, node: yaml.ScalarNode) -> Any:
+        try:
+            return self.construct_yaml_timestamp(node)
+        except ValueError:
+            return node.value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.day_or_text)
 
 
 def _values(node: yaml.Node | None, counted: dict[int, int]) -> int:
@@ -685,6 +711,12 @@ def _reason(problem: ErrorDetails) -> str:
     if problem["type"] == "union_tag_invalid":
         of, value = problem["ctx"]["expected_tags"], problem["ctx"]["tag"]
         reason = f"{problem['ctx']['discriminator']} must be one of {of}"
+    if problem["type"].startswith("date_"):
+        reason = "must be a day of the calendar such as 2025-01-31"
+    if problem["type"] in ("model_type", "dict_type"):
+        reason = "must be a section with settings of its own"
+    if problem["type"] == "tuple_type":
+        reason = "must be a list"
     of_a_section = problem["type"] == "value_error" and isinstance(value, dict)
     if problem["type"] == "missing" or of_a_section:
         return reason

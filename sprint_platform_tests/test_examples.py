@@ -26,7 +26,7 @@ def place(parsed_data_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     shutil.copytree(EXAMPLES / "titles", titles)
     for path in titles.glob("*.yaml"):
         text = path.read_text().replace("starting_players: 1000", "starting_players: 60")
-        path.write_text(text.replace("players: 200000", "players: 30000"))
+        path.write_text(text.replace("players: 1000000", "players: 200000"))
     monkeypatch.setenv("SPRINT_TITLES_DIR", str(titles))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     return parsed_data_folder

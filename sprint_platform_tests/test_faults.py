@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from sprint_platform.core.project import installed_root
 from sprint_platform.landing.deliveries import (
     DeliveryError,
     delivered_days,
@@ -468,6 +469,8 @@ def test_only_delivered_datasets_have_files(data_folder: Path) -> None:
 def test_the_documented_title_is_one(titles_folder: Path) -> None:
     page = (project_root() / "docs" / "dirt.md").read_text(encoding="utf-8")
     example, mapping = (part.split("```")[0] for part in page.split("```yaml\n")[1:])
+    shipped = (installed_root() / "examples" / "titles" / "muddy.yaml").read_text(encoding="utf-8")
+    assert example in shipped
     (titles_folder / "muddy.yaml").write_text(example + mapping, encoding="utf-8")
     title = Title.load("muddy")
     assert title.faults is not None

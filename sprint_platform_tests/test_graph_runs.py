@@ -66,26 +66,10 @@ from sprint_platform_tests.other_process import (
     opened_elsewhere,
     waiting_lines,
 )
+from sprint_platform_tests.small_titles import TINY
 
 # Their assets have no partitions.
 WITHOUT_DAYS = ("products", "dim_products", "dim_countries", "realism_report")
-# Sixty players, of whom some join every day; its word is leap's.
-TINY = """\
-name: tiny
-launch_date: 2025-01-01
-seed: 11
-encounters: {distance: 50, gap_seconds: 180, word: conflict}
-simulation:
-  growth: {kind: compound, starting_players: 60, daily_growth: 0.05, daily_decay: 0.0007}
-  archetypes: {daily: 1.0}
-  countries: {US: 0.6, BR: 0.4}
-  platforms: {pc: 1.0}
-  movement: {models: {lorentzian: 0.5, bezier: 0.5}}
-  spending:
-    clusters:
-      none: {share: 0.5}
-      minnow: {share: 0.5, chance: 1.0, purchases: [1, 2], price: [1, 10]}
-"""
 DEFINITIONS = "sprint_platform.definitions"
 DATASETS = ("dim_players", "signons", "sessions", "heartbeats", "transactions")
 STEP_OF_DBT = "tiny_dbt"

@@ -38,6 +38,7 @@ from sprint_platform.title import Title
 from sprint_platform_tests.built_marts import publish_built
 from sprint_platform_tests.command_line import run_sprint
 from sprint_platform_tests.dbt_runs import landed_title
+from sprint_platform_tests.worlds import compound, title_like
 
 DAY = timedelta(days=1)
 LAUNCH = date(2025, 1, 1)
@@ -463,19 +464,28 @@ def test_who_has_no_sign_ons_counts_by_play(
     assert {name: found[name].value for name in wanted} == pytest.approx(wanted)
 
 
+@pytest.mark.parametrize(
+    "growth",
+    [
+        {"kind": "steady", "active_players": 100},
+        {"kind": "target", "players": 1000, "days": 100, "launch_share": 0},
+        compound(100),
+    ],
+    ids=lambda growth: growth["kind"],
+)
 def test_a_title_without_a_wave_has_no_launch_to_measure(
-    game: Game, warehouse: duckdb.DuckDBPyConnection
+    growth: Any, game: Game, warehouse: duckdb.DuckDBPyConnection
 ) -> None:
-    assert LEAP.simulation is not None
-    growth = LEAP.simulation.growth.model_copy(update={"launch_share": 0})
-    steady = LEAP.model_copy(
-        update={"simulation": LEAP.simulation.model_copy(update={"growth": growth})}
-    )
-    load(warehouse, steady, game)
-    found = measure(warehouse, steady)
+    title = title_like("leap", simulation__growth=growth)
+    load(warehouse, title, game)
+    found = measure(warehouse, title)
     assert by_id(found)["launch_decay"].verdict is Verdict.NOT_APPLICABLE
     assert found.counts()[Verdict.NOT_APPLICABLE] == 1
     assert sum(found.counts().values()) == 18
+    # compound growth has a decay and no retention that players could come back by
+    says = {name: "no retention of its own" in by_id(found)[name].why for name in ("d1", "d7")}
+    assert set(says.values()) == {growth["kind"] == "compound"}
+    assert by_id(found)["d1"].verdict in (Verdict.GREEN, Verdict.RED)
 
 
 def test_retention_is_also_held_against_the_titles_own(

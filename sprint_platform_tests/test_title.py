@@ -95,7 +95,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("simulation.countries", {"US": 0.5, "XX": 0.5}, "US, BR, MX, FR, ES, DE"),
     ("simulation.countries", {"US": 1.5, "BR": -0.5}, "between 0 and 1"),
     ("simulation.platforms", {"pc": 0.5, "toaster": 0.5}, "pc, playstation, xbox, switch, mobile"),
-    ("simulation.signons.weekly_cycle", [1.0] * 6, "required"),
+    ("simulation.signons.weekly_cycle", [1.0] * 6, "must be a list of seven numbers"),
     ("simulation.signons.weekly_cycle", [1.05] * 7, "add up to 7"),
     ("simulation.signons.weekly_cycle", [2.0, 0, 1, 1, 1, 1, 1], "between 0.5 and 1.1"),
     ("simulation.sessions.play_share", 1.01, "between 0 and 1"),
@@ -105,6 +105,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("simulation.sessions.longest_seconds", 7201, "between 30 and 7,200"),
     ("simulation.sessions.longest_seconds", 7200.5, "valid integer"),
     ("simulation.sessions.longest_wait_seconds", 1801, "between 0 and 1,800"),
+    ("simulation.sessions.kills", 10, "must be a list of two numbers (it is 10)"),
     ("simulation.sessions.kills", [60, 10], "[low, high] within 0 to 1000"),
     ("simulation.sessions.lobbies", {"31x2": 1}, "1x1 to 30x3 or 25x4"),
     ("simulation.sessions.lobbies", {"26x4": 1}, "1x1 to 30x3 or 25x4"),
@@ -183,7 +184,7 @@ def test_so_is_a_wrong_target_growth(
     ("text", "reason"),
     [
         ("name: [mine", "not YAML"),
-        ("name: mine\nlaunch_date: 2025-13-45\n", "not YAML"),
+        ("name: mine\nlaunch_date: 2025-02-30\n", "launch_date: must be a day of the calendar"),
         ("name: \x00", "not YAML"),
         ("- a\n- b\n", "a mapping of settings"),
         ("", "a mapping of settings"),
@@ -229,12 +230,12 @@ def test_every_wrong_value_is_named_with_its_path(titles_folder: Path) -> None:
         Title.load("mine")
     assert str(caught.value).removeprefix(f"{path}: ").split("; ") == [
         "seed: must be between 0 and 9,223,372,036,854,775,807 (it is -1)",
-        "grid.x: Tuple should have at most 2 items after validation, not 3 (it is [0, 1, 2])",
+        "grid.x: must be a list of two numbers (it is [0, 1, 2])",
         "encounters.a\\nb: there is no such setting",
         "simulation.growth.active_players: must be between 1 and 100,000,000"
         " (it is beyond 2 ** 128)",
         "landing.mapping.columns.sessions.kills: Input should be a valid string (it is 3)"
-        " or Input should be a valid tuple (it is 3)",
+        " or must be a list (it is 3)",
     ]
 
 

@@ -228,6 +228,8 @@ def measure(con: duckdb.DuckDBPyConnection, title: Title) -> Report:
             why = "what it is a share of is 0"
         else:
             verdict, why = _verdict(figure, value, own)
+            if figure.own is not None and own is None and title.simulation is not None:
+                why = f"{why}; the title states no retention of its own".removeprefix("; ")
         known = value if verdict in (Verdict.GREEN, Verdict.RED) else None
         measured.append(Measured(figure, known, observed, own, verdict, why))
     return Report(title.name, first, last, missing, tuple(measured))

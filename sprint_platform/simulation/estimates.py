@@ -8,6 +8,7 @@ from datetime import date
 
 from sprint_platform.draws import ONE
 from sprint_platform.simulation.population import Population
+from sprint_platform.simulation.purchases import FIRST_DAYS, FIRST_WEEK, LATER, occasion
 from sprint_platform.telemetry.contracts import DAILY, DATASETS
 from sprint_platform.title import Title
 
@@ -58,7 +59,11 @@ def estimate(title: Title, days: Iterable[date]) -> list[Estimate]:
     for day in days:
         age = (day - title.launch_date).days
         signups = population.signed_up_by(age) - population.signed_up_by(age - 1)
-        active = population.expected_active(day)
+        by_age = population.expected_by_age(day) / ONE
+        active, new = float(by_age.sum()), float(by_age[:FIRST_DAYS].sum())
+        # players' purchases, as those of so many on usual days
+        buying = float(occasion(day)) * (new * float(FIRST_WEEK) + (active - new) * float(LATER))
+        buying = active + spending.causes * (buying - active)
         played = active * sessions.play_share * rounds
         rows["dim_players"] += signups
         rows["signons"] += active
@@ -67,7 +72,7 @@ def estimate(title: Title, days: Iterable[date]) -> list[Estimate]:
         # everybody signs on on the day of the sign-up, the others by their habit
         living = signups + (active - signups) / float(population.mean_habit)
         rows["transactions"] += (
-            active * bought + signups * subscribers * reach_it + living * renewals
+            buying * bought + signups * subscribers * reach_it + living * renewals
         )
     return [
         Estimate(

@@ -298,12 +298,17 @@ class Population:
 
     def expected_active(self, day: date) -> int:
         """About how many players sign on that day, from the curves alone (no draw)."""
+        return int(self.expected_by_age(day).sum() >> 32)
+
+    def expected_by_age(self, day: date) -> I64:
+        """About how many players sign on that day by the days since their sign-up (0, 1, …), in
+        1/2^32, from the curves alone (no draw)."""
         age = self._age(day)
         if age < 0:
-            return 0
+            return np.zeros(1, np.int64)
         self.signed_up_by(age)
         by_end = np.array([0, *self._signed_up[: age + 1]], np.int64)
-        return int(((by_end[1:] - by_end[:-1]) * self.retention(age)[age::-1]).sum() >> 32)
+        return (by_end[1:] - by_end[:-1])[::-1] * self.retention(age)
 
     @cached_property
     def mean_habit(self) -> Fraction:

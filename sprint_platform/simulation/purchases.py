@@ -43,6 +43,12 @@ PAY_DAYS, PAY, NO_PAY = 3, Fraction(3, 2), Fraction(19, 20)
 NEVER = 1 << 30
 
 
+def occasion(day: date) -> Fraction:
+    """How many times as often as on a usual day players buy on this one, by the calendar."""
+    week = WEEKEND if day.weekday() >= 4 else WORKING_DAY
+    return week * (PAY if day.day <= PAY_DAYS else NO_PAY)
+
+
 @dataclass(frozen=True)
 class Passes:
     """Players' passes: parallel arrays. ``begin`` is in days since launch (NEVER without a pass),
@@ -118,7 +124,7 @@ class Purchases:
         chance = self._chances[self.people.spender_cluster(number), purse(self.title.seed, number)]
         which = np.flatnonzero(chance)
         some = players.take(which)
-        factor = self._occasion(day) * np.where(
+        factor = int(occasion(day) * 256) * np.where(
             (day - self.title.launch_date).days - some.signup < FIRST_DAYS,
             int(FIRST_WEEK * 256),
             int(LATER * 256),
@@ -129,11 +135,6 @@ class Purchases:
         factor = usual + (((factor - usual) * causes) >> 8)
         chance[which] = np.minimum((chance[which] * factor) >> KEEN_BITS, ONE)
         return chance
-
-    def _occasion(self, day: date) -> int:
-        """What the calendar does to purchases on the day, in 1/2^8."""
-        week = WEEKEND if day.weekday() >= 4 else WORKING_DAY
-        return int(week * (PAY if day.day <= PAY_DAYS else NO_PAY) * 256)
 
     def _on_days_of_play(self, players: Players, day: date, player_ids: PlayerIds) -> pa.Table:
         seed, ordinal = self.title.seed, day.toordinal()
