@@ -45,11 +45,6 @@ simulation:
 """
 
 
-# Its word is leap's.
-TINY = small_title(
-    "tiny",
-    60,
-    seed=11,
-    daily_growth=0.05,
-    encounters="{distance: 50, gap_seconds: 180, word: conflict}",
-)
+# The word is leap's.
+CONFLICTS = "{distance: 50, gap_seconds: 180, word: conflict}"
+TINY = small_title("tiny", 60, seed=11, daily_growth=0.05, encounters=CONFLICTS)

@@ -33,6 +33,7 @@ from sprint_platform.operations.realism import (
     realism,
     report,
 )
+from sprint_platform.simulation.world import World
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 from sprint_platform_tests.built_marts import publish_built
@@ -508,6 +509,60 @@ def test_retention_is_also_held_against_the_titles_own(
     red, why = verdict(value + 1.6)
     assert red is Verdict.RED
     assert why.startswith("1.6 points below the title's own")
+
+
+# --- the shipped titles ---------------------------------------------------------------------------
+
+# Four months are long enough to measure every row; docs/realism.md has the figures of a year.
+HISTORY = [LAUNCH + n * DAY for n in range(120)]
+
+
+def simulated(con: duckdb.DuckDBPyConnection, title: Title) -> None:
+    """The title's first months in its tables, heartbeats of six days, and the marts it takes."""
+    ensure_title_schemas(con, title.name)
+    world = World(title)
+    for dataset in TABLES:
+        days = HISTORY[::20] if dataset == "heartbeats" else HISTORY
+        contract = DATASETS[dataset]
+        for day in days:
+            for records in getattr(world, dataset)(day):
+                con.register("records", records)
+                con.execute(
+                    f"insert into {contract.relation(title.name)} by name"
+                    f" select *, date '{day}' as {contract.partition_column} from records"
+                )
+                con.unregister("records")
+    raw, stage, mart = (f"{title.name}_{schema}" for schema in ("raw", "stage", "mart"))
+    con.execute(f"""
+        create table played as select distinct event_date, player_id from {raw}.event_session;
+        create table {mart}.kpi_daily as
+            select of.event_date as calendar_date,
+                count(distinct p.player_id) filter (p.event_date = of.event_date) as active_players,
+                count(distinct p.player_id) as monthly_active_players
+            from (select distinct event_date from played) as of
+            join played as p on p.event_date between of.event_date - 27 and of.event_date
+            group by 1;
+        create table {mart}.player_consecutive_days_monthly as
+            select distinct player_id, date_trunc('month', event_date) as year_month from played;
+        create table {stage}.stage_centroids as
+            select event_date, session_id, team_id, event_datetime, avg(position_x) as centroid_x,
+                avg(position_y) as centroid_y, avg(position_z) as centroid_z
+            from {raw}.event_heartbeat group by all
+    """)
+
+
+@pytest.mark.parametrize("name", ["sprint", "leap"])
+def test_a_shipped_title_is_as_real_games_are(
+    name: str, warehouse: duckdb.DuckDBPyConnection
+) -> None:
+    title = Title.load(name)
+    simulated(warehouse, title)
+    found = measure(warehouse, title)
+    counts = found.counts()
+    assert counts[Verdict.NOT_MEASURED] == 0, [f.why for f in found.figures]
+    assert counts[Verdict.NOT_APPLICABLE] == (name == "sprint")
+    red = {f.figure.id: (f.value, f.why) for f in found.figures if f.verdict is Verdict.RED}
+    assert counts[Verdict.GREEN] >= 16, red
 
 
 def test_the_report_has_eighteen_rows_with_bands_and_sources() -> None:
