@@ -43,7 +43,7 @@ def test_they_are_those_that_the_docs_name() -> None:
     named = re.findall(
         r"^\| `(\w+)` \| ", (installed_root() / "README.md").read_text(), re.MULTILINE
     )
-    assert set(TITLES) == {"arena", "classic", "launch", "muddy", "pitch", "royale"}
+    assert set(TITLES) == {"arena", "classic", "muddy", "pitch", "royale"}
     assert set(TITLES) <= set(named)
 
 
