@@ -1,13 +1,15 @@
 """`python -m sprint_platform_tests.readme_pictures`: the dashboard's pictures in docs, drawn anew.
 
 They show what the data folder has published; those that are committed are of `sprint run --title
-sprint --from 2025-01-01 --to 2025-12-31`.
+sprint --from 2025-01-01 --to 2025-03-31`, as the notebooks are.
 """
 
 from __future__ import annotations
 
 import threading
+from io import BytesIO
 
+from PIL import Image
 from playwright.sync_api import Page, expect
 from waitress import create_server
 
@@ -25,21 +27,28 @@ def main() -> None:
             base_url=f"http://127.0.0.1:{server.effective_port}",
         )
         draw(page, "/?title=sprint", "overview")
-        # the third encounter of the day's session that has most: two teams have come together
-        draw(page, "/encounters?title=sprint", "encounters", go_to=2)
+        draw(page, "/encounters?title=sprint", "encounters", replayed=True)
     server.close()
 
 
-def draw(page: Page, address: str, name: str, go_to: int | None = None) -> None:
-    """Draws the upper part of a page, with its charts, as ``docs/dashboard-<name>.png``."""
+def draw(page: Page, address: str, name: str, replayed: bool = False) -> None:
+    """Draws the upper part of a page, with its charts, as ``docs/dashboard-<name>.png``; on a page
+    with a replay, in the midst of a match with some encounters, not of the one with most."""
     page.goto(address)
     page.wait_for_load_state("networkidle")
     expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible()
-    if go_to is not None:
-        page.get_by_text("Go", exact=True).nth(go_to).click()
+    if replayed:
+        shown = page.locator("#replay-summary").inner_text()
+        sessions = page.locator("#replay-session")
+        sessions.select_option(index=sessions.locator("option").count() // 4)
+        expect(page.locator("#replay-summary")).not_to_have_text(shown)
+        meetings = page.get_by_text("Go", exact=True)
+        meetings.nth(meetings.count() // 2).click()
         page.wait_for_load_state("networkidle")
     page.evaluate("window.scrollTo(0, 0)")
-    page.screenshot(path=installed_root() / "docs" / f"dashboard-{name}.png")
+    # in few colours: pictures are committed to git
+    drawn = Image.open(BytesIO(page.screenshot())).convert("RGB").quantize(128)
+    drawn.save(installed_root() / "docs" / f"dashboard-{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
