@@ -53,6 +53,7 @@ GROUPS = {
     },
 }
 DOMAINS = {"title", *OTHER_DOMAINS}
+SHIPPED = ("launch", "leap", "sprint")
 SEEDS = {"dim_products", "dim_countries"}
 
 
@@ -75,7 +76,7 @@ def words(title: str, names: set[str]) -> set[str]:
     return {name.replace("encounter", "conflict") if title == "leap" else name for name in names}
 
 
-@pytest.mark.parametrize("title", ["sprint", "leap"])
+@pytest.mark.parametrize("title", SHIPPED)
 def test_assets_lie_in_the_group_of_their_schema(graph: dg.AssetGraph, title: str) -> None:
     found: dict[str, set[str]] = {}
     for key in graph.get_all_asset_keys():
@@ -84,10 +85,22 @@ def test_assets_lie_in_the_group_of_their_schema(graph: dg.AssetGraph, title: st
     assert found == {f"{title}_{part}": words(title, names) for part, names in GROUPS.items()}
 
 
+@pytest.mark.parametrize("title", SHIPPED)
+def test_the_realism_report_reads_a_year_and_is_in_no_run_of_a_day(
+    graph: dg.AssetGraph, title: str
+) -> None:
+    node = graph.get(dg.AssetKey([f"{title}_mart", "realism_report"]))
+    assert node.group_name == f"{title}_mart"
+    assert {("heartbeats",), ("transactions",), ("kpi_daily",), ("stage_centroids",)} <= {
+        tuple(key.path[1:]) for key in node.parent_keys
+    }
+    assert not node.child_keys
+
+
 def test_one_catalogue_feeds_every_title(graph: dg.AssetGraph) -> None:
     assert graph.get(dg.AssetKey("products")).child_keys == {
         dg.AssetKey([title, asset])
-        for title in ("sprint", "leap")
+        for title in SHIPPED
         for asset in ("dim_products", "transactions")
     }
 
@@ -148,7 +161,11 @@ def test_everything_daily_has_partitions_a_freshness_policy_and_an_owner(
         assert node.backfill_policy == dg.BackfillPolicy.single_run(), key
         assert node.owners, key
         assert node.description, key
-        unpartitioned = {("products",), *((t, seed) for t in ("sprint", "leap") for seed in SEEDS)}
+        unpartitioned = {
+            ("products",),
+            *((t, seed) for t in SHIPPED for seed in SEEDS),
+            *((f"{t}_mart", "realism_report") for t in SHIPPED),
+        }
         daily = tuple(key.path) not in unpartitioned and key.path[0] != "eventlog"
         assert (node.partitions_def is not None) == (daily or key.path[0] == "eventlog"), key
         assert (node.freshness_policy is not None) == daily, key
@@ -185,8 +202,7 @@ def test_every_job_says_what_it_does_and_tags_its_runs(definitions: dg.Definitio
         run_tags and job.description for job, run_tags in zip(jobs, tags.values(), strict=True)
     )
     assert {schedule.name for schedule in definitions.schedules or []} == {
-        "sprint_daily_schedule",
-        "leap_daily_schedule",
+        *(f"{title}_daily_schedule" for title in SHIPPED),
         "storefront_daily_schedule",
     }
 
@@ -223,7 +239,8 @@ def test_a_wrong_title_is_named_in_one_line_and_the_others_load(
     assert "between 0 and 1" in message
     assert "\n" not in message
     titles = {key.path[0] for key in loaded.resolve_asset_graph().get_all_asset_keys()}
-    assert titles == {"sprint", "leap", "products", "eventlog", "storefront"}
+    others = {"products", "eventlog", "storefront"}
+    assert titles == {*SHIPPED, *(f"{title}_mart" for title in SHIPPED), *others}
 
 
 def test_a_title_is_a_yaml_and_no_code(titles_folder: Path, data_folder: Path) -> None:

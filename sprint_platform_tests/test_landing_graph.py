@@ -669,7 +669,7 @@ def test_late_records_open_their_days_again(
     dirty = add_title(
         titles_folder,
         shipped.replace("name: sprint", "name: dirty").replace(
-            "starting_players: 1000", "starting_players: 40"
+            "active_players: 1000", "active_players: 40"
         )
         + "faults: {late: 0.2, late_days: 1, duplicate: 0.05, negative_amount: 0.5}\n",
     )

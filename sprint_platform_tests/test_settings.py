@@ -42,7 +42,7 @@ from sprint_platform.title import Title
 from sprint_platform.transform import dbt_runner
 from sprint_platform.transform.dbt_runner import project_environment
 from sprint_platform_tests.command_line import run_sprint
-from sprint_platform_tests.test_graph_runs import TINY
+from sprint_platform_tests.small_titles import TINY
 
 SECRETS = {
     "SNOWFLAKE_ACCOUNT": "an-account",

@@ -17,6 +17,7 @@ from sprint_platform.orchestration.landed_assets import OnLanded, build_landed_a
 from sprint_platform.orchestration.landing_sensor import build_landing_sensor
 from sprint_platform.orchestration.policies import daily_partitions
 from sprint_platform.orchestration.raw_assets import build_raw_assets, landed_files_key
+from sprint_platform.orchestration.realism_report import build_realism_report
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_log import show_waits_in_run_log
 from sprint_platform.orchestration.run_tags import domain_tags, title_tags
@@ -117,7 +118,12 @@ def _title_definitions(
         jobs.append(land)
         sensors.append(build_landing_sensor(title, land, job, reopened, models.keys))
     return dg.Definitions(
-        assets=[*daily, build_seed_assets(title, manifest), *landing],
+        assets=[
+            *daily,
+            build_seed_assets(title, manifest),
+            *landing,
+            build_realism_report(title, manifest),
+        ],
         jobs=jobs,
         schedules=schedules,
         sensors=sensors,

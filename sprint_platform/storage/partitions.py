@@ -225,6 +225,13 @@ class _PartWriter:
         # dictionaries and statistics of every column took half of the writing time: only ids and
         # words repeat, readers skip by times, and null counts are checked
         self._repeating = [c.name for c in columns if c.type in ("uuid", "text", "small")]
+        # neighbouring rows' numbers and times differ by little: differences take two thirds of the
+        # room, and are written faster than compressed values
+        self._packed = {
+            c.name: "DELTA_BINARY_PACKED"
+            for c in columns
+            if c.type in ("timestamp", "position", "money")
+        }
         self._counted = [c.name for c in columns if c.type == "timestamp" or c.nullable]
         self._writer: pq.ParquetWriter | None = None
 
@@ -249,6 +256,8 @@ class _PartWriter:
                     compression="zstd",
                     compression_level=1,
                     use_dictionary=self._repeating,
+                    column_encoding=self._packed,
+                    store_decimal_as_integer=True,
                     write_statistics=self._counted,
                     # random ids are stored plain: damage to them would be read as other ids
                     write_page_checksum=True,

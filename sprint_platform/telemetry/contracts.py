@@ -161,7 +161,7 @@ DATASETS: dict[str, Dataset] = {
             time_column="event_datetime",
             upstream=("sessions",),
             faults=("dropped", "late", "malformed", "clock_skew", "duplicate", "out_of_order"),
-            size=Size(file_bytes=9.2, database_bytes=12.2, rows_per_second=2_500_000),
+            size=Size(file_bytes=7.0, database_bytes=12.2, rows_per_second=2_500_000),
             columns=(
                 _SESSION_ID,
                 _PLAYER_ID,
