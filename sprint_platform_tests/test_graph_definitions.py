@@ -108,6 +108,7 @@ def test_every_dbt_test_is_a_check(graph: dg.AssetGraph, title: str) -> None:
         "dates_inside_partition",
         "no_orphan_keys",
         "kills_equal_deaths",
+        "one_team_wins",
     }
     checks = {key.name for key in graph.asset_check_keys if key.asset_key.path[0] == title}
     assert checks - python == tests
@@ -136,6 +137,7 @@ def test_python_checks_are_where_they_belong(graph: dg.AssetGraph) -> None:
     facts = {"signons", "sessions", "heartbeats", "transactions"}
     assert found["no_orphan_keys"] == facts
     assert found["kills_equal_deaths"] == {"sessions"}
+    assert found["one_team_wins"] == {"sessions"}
     assert found["rows_match_manifest"] == facts | {"dim_players"}
     assert found["dates_inside_partition"] == facts | {"dim_players"}
 
