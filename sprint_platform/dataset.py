@@ -118,10 +118,12 @@ class Dataset:
     one are not shown in Dagster's history.
 
     Where there is a ``source_system``, who delivers it, the table has it in a column, beside the
-    time of the load. ``version`` is noted in every partition's manifest: raise it when a column
-    comes, goes, or changes its type or meaning, and see that ``storage/migration.py`` can rewrite
-    what is there. ``by_day`` says whether PostgreSQL holds the table in a partition for each
+    time of the load. ``by_day`` says whether PostgreSQL holds the table in a partition for each
     day; what is small is one table there, whose key then holds over all days.
+
+    ``version`` is noted in every partition's manifest: raise it when a column comes, goes, or
+    changes its type or meaning, and see that ``storage/migration.py`` can rewrite what is there. A
+    title's mapping may still name the ``former_columns``.
     """
 
     name: str
@@ -143,6 +145,7 @@ class Dataset:
     source_system: str = ""
     by_day: bool = True
     version: int = 1
+    former_columns: tuple[str, ...] = ()
 
     @property
     def arrow_schema(self) -> pa.Schema:

@@ -16,6 +16,7 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from sprint_platform.core.window import Window
 from sprint_platform.operations.catalogue import read_catalogue, write_catalogue
 from sprint_platform.orchestration.build import build_definitions
+from sprint_platform.orchestration.runs import selection_for
 from sprint_platform.orchestration.title_models import TitleTranslator
 from sprint_platform.places import dbt_project_dir, project_root
 from sprint_platform.simulation.products import catalogue
@@ -54,6 +55,7 @@ GROUPS = {
 }
 DOMAINS = {"title", *OTHER_DOMAINS}
 SEEDS = {"dim_products", "dim_countries"}
+TRUTH = {dg.AssetKey([f"{title}_truth", "player_day_chances"]) for title in ("sprint", "leap")}
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +155,23 @@ def test_everything_daily_has_partitions_a_freshness_policy_and_an_owner(
         unpartitioned = {("products",), *((t, seed) for t in ("sprint", "leap") for seed in SEEDS)}
         daily = tuple(key.path) not in unpartitioned and key.path[0] != "eventlog"
         assert (node.partitions_def is not None) == (daily or key.path[0] == "eventlog"), key
-        assert (node.freshness_policy is not None) == daily, key
+        # the truth is off until somebody asks for it, and never late
+        assert (node.freshness_policy is not None) == (daily and key not in TRUTH), key
+
+
+def test_the_truth_is_made_for_those_who_ask_and_nothing_is_made_from_it(
+    definitions: dg.Definitions, graph: dg.AssetGraph
+) -> None:
+    assert graph.get_all_asset_keys() >= TRUTH
+    for key in TRUTH:
+        node = graph.get(key)
+        assert node.child_keys == set()
+        assert node.parent_keys == set()
+        assert not node.check_keys
+    for job in definitions.jobs or []:
+        assert not definitions.resolve_job_def(job.name).asset_layer.selected_asset_keys & TRUTH
+    for entrypoint in ("all", "players", "products", "heartbeats"):
+        assert not selection_for("sprint", entrypoint).resolve(graph) & TRUTH
 
 
 def test_a_titles_days_begin_at_its_launch_and_reach_today(graph: dg.AssetGraph) -> None:

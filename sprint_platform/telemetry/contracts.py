@@ -75,8 +75,8 @@ DATASETS: dict[str, Dataset] = {
             size=Size(file_bytes=36, database_bytes=42, rows_per_second=400_000),
             occurred="Players signed up",
             private=True,
-            # 1 had archetype and spender_cluster
             version=2,
+            former_columns=("archetype", "spender_cluster"),
             columns=(
                 _PLAYER_ID,
                 Column("display_name", "text", "the name that other players see"),
