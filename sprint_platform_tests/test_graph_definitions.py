@@ -16,6 +16,7 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from sprint_platform.core.window import Window
 from sprint_platform.operations.catalogue import read_catalogue, write_catalogue
 from sprint_platform.orchestration.build import build_definitions
+from sprint_platform.orchestration.runs import selection_for
 from sprint_platform.orchestration.title_models import TitleTranslator
 from sprint_platform.places import dbt_project_dir, project_root
 from sprint_platform.simulation.products import catalogue
@@ -55,6 +56,7 @@ GROUPS = {
 DOMAINS = {"title", *OTHER_DOMAINS}
 SHIPPED = ("launch", "leap", "sprint")
 SEEDS = {"dim_products", "dim_countries"}
+TRUTH = {dg.AssetKey([f"{title}_truth", "player_day_chances"]) for title in ("sprint", "leap")}
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +123,7 @@ def test_every_dbt_test_is_a_check(graph: dg.AssetGraph, title: str) -> None:
         "dates_inside_partition",
         "no_orphan_keys",
         "kills_equal_deaths",
+        "one_team_wins",
     }
     checks = {key.name for key in graph.asset_check_keys if key.asset_key.path[0] == title}
     assert checks - python == tests
@@ -149,6 +152,7 @@ def test_python_checks_are_where_they_belong(graph: dg.AssetGraph) -> None:
     facts = {"signons", "sessions", "heartbeats", "transactions"}
     assert found["no_orphan_keys"] == facts
     assert found["kills_equal_deaths"] == {"sessions"}
+    assert found["one_team_wins"] == {"sessions"}
     assert found["rows_match_manifest"] == facts | {"dim_players"}
     assert found["dates_inside_partition"] == facts | {"dim_players"}
 
@@ -168,7 +172,23 @@ def test_everything_daily_has_partitions_a_freshness_policy_and_an_owner(
         }
         daily = tuple(key.path) not in unpartitioned and key.path[0] != "eventlog"
         assert (node.partitions_def is not None) == (daily or key.path[0] == "eventlog"), key
-        assert (node.freshness_policy is not None) == daily, key
+        # the truth is off until somebody asks for it, and never late
+        assert (node.freshness_policy is not None) == (daily and key not in TRUTH), key
+
+
+def test_the_truth_is_made_for_those_who_ask_and_nothing_is_made_from_it(
+    definitions: dg.Definitions, graph: dg.AssetGraph
+) -> None:
+    assert graph.get_all_asset_keys() >= TRUTH
+    for key in TRUTH:
+        node = graph.get(key)
+        assert node.child_keys == set()
+        assert node.parent_keys == set()
+        assert not node.check_keys
+    for job in definitions.jobs or []:
+        assert not definitions.resolve_job_def(job.name).asset_layer.selected_asset_keys & TRUTH
+    for entrypoint in ("all", "players", "products", "heartbeats"):
+        assert not selection_for("sprint", entrypoint).resolve(graph) & TRUTH
 
 
 def test_a_titles_days_begin_at_its_launch_and_reach_today(graph: dg.AssetGraph) -> None:

@@ -388,11 +388,8 @@ def test_players_come_with_all_their_sign_up_days(titles_folder: Path) -> None:
         titles_folder, ARENA + "landing: {datasets: [sessions, heartbeats, dim_players, signons]}\n"
     )
     deliver_day("2025-01-02", "duel")
-    head = (
-        "player_id,display_name,country,language,time_zone,platform,birth_year,archetype,"
-        "spender_cluster,signed_up_at"
-    )
-    profile = "Ann,DE,de-DE,Europe/Berlin,pc,1990,daily,none,2024-06-01T10:00:00Z"
+    head = "player_id,display_name,country,language,time_zone,platform,birth_year,signed_up_at"
+    profile = "Ann,DE,de-DE,Europe/Berlin,pc,1990,2024-06-01T10:00:00Z"
     deliver("dim_players", "known.csv", [head, f"duel-p1,{profile}"])
     deliver(
         "signons",

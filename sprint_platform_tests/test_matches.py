@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -250,6 +251,92 @@ def test_friends_play_in_one_team(world: World) -> None:
         together = (circle[1:] == circle[:-1]) & (part.session[1:] == part.session[:-1]) & first[1:]
         assert together.sum() > 20
         assert (part.team[1:] == part.team[:-1])[together].mean() > 0.4
+
+
+def with_circles(world: World) -> pa.Table:
+    """The day's records with their players' circles, as the column circle."""
+    (part,) = World(world.title, chunk_players=10**9)._matchmaker.day(TOMORROW, 10**9)
+    (rows,) = World(world.title, chunk_players=10**9).sessions(TOMORROW)
+    return rows.append_column("circle", pa.array(circles(world.title.seed, part.number)))
+
+
+def test_a_party_is_two_or_more_of_a_circle_in_one_team_of_a_session(world: World) -> None:
+    rows = with_circles(world)
+    team = ("session_id", "team_id", "circle")
+    with duckdb.connect() as con:
+        con.register("rows", rows)
+        # ids as texts: of a group there is one, or none where it has one member
+        found = con.execute(
+            f"select count(*) as players, count(party_id) as known, count(distinct party_id) as ids"
+            f" from rows group by {', '.join(team)}"
+        ).fetchall()
+        assert all((known, ids) == ((n, 1) if n > 1 else (0, 0)) for n, known, ids in found)
+        assert sum(n > 1 for n, *_ in found) > 20
+        # and no two groups have the same
+        assert con.execute("select count(distinct party_id) from rows").fetchone() == (
+            sum(n > 1 for n, *_ in found),
+        )
+
+
+def test_one_team_of_a_session_wins_with_all_its_players(rows: pa.Table) -> None:
+    with duckdb.connect() as con:
+        con.register("rows", rows)
+        found = con.execute(
+            "select count(distinct team_id) as teams, count(distinct team_id) filter (won),"
+            " count(distinct team_id) filter (not won), count(*) - count(won)"
+            " from rows group by session_id"
+        ).fetchall()
+    for teams, winners, losers, unknown in found:
+        if teams > 1:
+            assert (winners, losers, unknown) == (1, teams - 1, 0)
+        else:
+            # alone, against nobody
+            assert (winners, losers) == (0, 0)
+    assert {teams for teams, *_ in found} >= {2, 3}
+
+
+def test_the_winners_kill_more_for_their_deaths(rows: pa.Table) -> None:
+    with duckdb.connect() as con:
+        con.register("rows", rows)
+        beaten = con.execute(
+            "with teams as (select session_id, won, sum(kills) + 0.5 as kills,"
+            " sum(deaths) + 0.5 as deaths from rows where won is not null"
+            " group by session_id, team_id, won)"
+            " select count(*) from teams as one join teams as other using (session_id)"
+            " where one.won and one.kills * other.deaths < other.kills * one.deaths"
+        ).fetchone()
+    assert beaten == (0,)
+
+
+def test_skill_raises_the_chance_to_win_and_luck_has_its_part() -> None:
+    world = World(crowd(40_000))
+    (part,) = world._matchmaker.day(TOMORROW, 10**9)
+    (rows,) = World(world.title, chunk_players=10**9).sessions(TOMORROW)
+    won = rows["won"].to_pylist()
+    skill = world._people.skill(part.number).astype(float)
+    _, session = np.unique(part.session, return_inverse=True)
+    above = skill - (np.bincount(session, skill) / np.bincount(session))[session]
+    duel = (part.teams == 2) & (part.players == 2)
+    better = duel & (above > 0)
+    share = np.mean([won[row] for row in np.flatnonzero(better)])
+    assert 0.55 < share < 0.9
+    # chances are even where nothing is known of the players
+    first = duel & (part.seat == 0)
+    assert np.mean([won[row] for row in np.flatnonzero(first)]) == pytest.approx(0.5, abs=0.05)
+
+
+def test_equal_teams_win_by_chance() -> None:
+    # nobody ever kills: every team is as good as another
+    world = World(crowd(20_000, simulation__sessions={"kills": [0, 0], "lobbies": {"2x1": 1.0}}))
+    rows = table(world, "sessions", TOMORROW)
+    known = [
+        (team, won)
+        for team, won in zip(rows["team_id"].to_pylist(), rows["won"].to_pylist(), strict=True)
+        if won is not None
+    ]
+    share = np.mean([won for team, won in known if team == 1])
+    assert len(known) > 1_000
+    assert share == pytest.approx(0.5, abs=0.04)
 
 
 def test_session_ids_are_unique_within_and_across_days(world: World) -> None:

@@ -33,7 +33,7 @@ from sprint_platform.storage.partitions import (
     read_partition,
     write_partition,
 )
-from sprint_platform.telemetry.contracts import CONTRACT_VERSION, DATASETS
+from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform_tests.worlds import LAUNCH, SIMULATED, days_from, table
 
 DAY = LAUNCH + timedelta(days=1)
@@ -100,7 +100,7 @@ def test_an_empty_day_is_a_partition_without_rows(data_folder: Path, tables: lis
     nothing = DATASETS["heartbeats"].arrow_schema.empty_table()
     manifest = write_partition("sprint", "heartbeats", DAY, [nothing for _ in tables], "s")
     assert (manifest.rows, manifest.parts, manifest.bytes) == (0, (), 0)
-    assert manifest.digest == f"v{CONTRACT_VERSION}-0-{0:032x}"
+    assert manifest.digest == f"v1-0-{0:032x}"
     assert read_manifest("sprint", "heartbeats", DAY) == manifest
     assert list(read_partition("sprint", "heartbeats", DAY)) == []
 
@@ -466,7 +466,7 @@ def test_a_long_column_of_words_has_the_digest_of_its_pieces(sprint: World) -> N
 
 
 def test_a_digest_is_written_down(sprint: World) -> None:
-    # part of the file format: an edit that changes it changes CONTRACT_VERSION too
+    # part of the file format: an edit that changes it changes DIGEST_VERSION too
     row = {
         "transaction_id": UUID(int=1),
         "player_id": UUID(int=2**127),

@@ -9,6 +9,7 @@ from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from sprint_platform.profiles import circles
@@ -388,7 +389,7 @@ def test_countries_and_platforms_have_their_shares(world: World) -> None:
         values = players[column].to_pylist()
         for name, share in shares.items():
             assert abs(values.count(name) / len(values) - share) < 0.005
-    clusters = players["spender_cluster"].to_pylist()
+    clusters = pa.concat_tables(world.truth(LAUNCH))["spender_cluster"].to_pylist()
     for name, cluster in settings.spending.clusters.items():
         assert abs(clusters.count(name) / len(clusters) - cluster.share) < 0.005
     assert set(players["country"].to_pylist()) == set(COUNTRIES)

@@ -312,7 +312,9 @@ def _spans(title: Title, batch: pa.RecordBatch) -> pa.Table:
     arrays = []
     for named in schema:
         array = columns.get(named.name)
-        if array is None:
+        if array is None and named.nullable:
+            array = pa.nulls(spans.num_rows, named.type)
+        elif array is None:
             filler = "ZZ" if named.type == pa.string() else 0
             array = pa.array([filler] * spans.num_rows, named.type)
         elif isinstance(named.type, pa.BaseExtensionType):

@@ -37,6 +37,7 @@ from sprint_platform.orchestration.title_models import (
     build_seed_assets,
     build_title_models,
 )
+from sprint_platform.orchestration.truth_asset import build_truth_asset
 from sprint_platform.storefront.contracts import DOMAIN as STOREFRONT
 from sprint_platform.title import Title, valid_titles
 from sprint_platform.transform.dbt_manifest import Node, graph_manifest
@@ -95,6 +96,8 @@ def _title_definitions(
         f"One day of {title.name}: every dataset, model and check.",
     )
     jobs, schedules, sensors = [job], [], []
+    # in none of the jobs: it is made when somebody asks for it
+    truth = [build_truth_asset(title, partitions)] if title.source == "simulated" else []
     if title.source == "simulated":
         built_models = partial(TitleTranslator(title).models, manifest)
         schedules.append(build_title_schedule(title, job, built_models))
@@ -122,6 +125,7 @@ def _title_definitions(
             *daily,
             build_seed_assets(title, manifest),
             *landing,
+            *truth,
             build_realism_report(title, manifest),
         ],
         jobs=jobs,

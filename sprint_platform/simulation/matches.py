@@ -364,8 +364,11 @@ def sessions_table(
     day: date,
     session_ids: npt.NDArray[np.void],
     player_ids: npt.NDArray[np.void],
+    party: pa.Array,
+    won: pa.Array,
 ) -> pa.Table:
-    """The player-sessions as the contract's ``sessions``."""
+    """The player-sessions as the contract's ``sessions``; ``party`` and ``won`` are its columns
+    from ``simulation/teams.py``."""
     start = midnight(day) + rows.start * MICROSECONDS
     return table_of(
         "sessions",
@@ -379,5 +382,7 @@ def sessions_table(
             pa.array(rows.length.astype(np.int32)),
             pa.array(rows.kills),
             pa.array(rows.deaths),
+            party,
+            won,
         ],
     )

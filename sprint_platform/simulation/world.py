@@ -31,13 +31,12 @@ from sprint_platform.simulation.products import Shop, catalogue
 from sprint_platform.simulation.purchases import Purchases
 from sprint_platform.simulation.signons import signons_table
 from sprint_platform.simulation.sittings import Sittings
+from sprint_platform.simulation.teams import party_column, won_column
 from sprint_platform.simulation.truth import Truth
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import (
-    ARCHETYPES,
     COUNTRIES,
     PLATFORMS,
-    SPENDER_CLUSTERS,
     Title,
     TitleError,
 )
@@ -111,8 +110,9 @@ class World:
     def sessions(self, day: date) -> Iterator[pa.Table]:
         """Players' parts in the sessions that began on the day. Raises TitleError before launch."""
         for rows in self._matchmaker.day(self._checked(day), self.chunk_players):
-            ids = self._matchmaker.session_ids(day, rows.session)
-            yield sessions_table(rows, day, ids, self._ids(rows.number))
+            ids, seed = self._matchmaker.session_ids(day, rows.session), self.title.seed
+            party, won = party_column(rows, seed, day), won_column(rows, seed, day)
+            yield sessions_table(rows, day, ids, self._ids(rows.number), party, won)
 
     def heartbeats(self, day: date) -> Iterator[pa.Table]:
         """Positions in the sessions that began on the day. Raises TitleError before launch."""
@@ -171,8 +171,6 @@ class World:
                 word_column(time_zone_names(), people.time_zone(number, country)),
                 word_column(PLATFORMS, people.platform(number)),
                 pa.array(people.birth_year(number)),
-                word_column(ARCHETYPES, players.archetype),
-                word_column(SPENDER_CLUSTERS, people.spender_cluster(number)),
                 timestamp_column(midnight(day) + second * MICROSECONDS),
             ],
         )
