@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from pathlib import Path
 
+import dagster as dg
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from sprint_platform.draws import mix, stream_key, top_bits
+from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.orchestration.policies import daily_partitions
+from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.run_tags import range_tags
+from sprint_platform.orchestration.truth_asset import build_truth_asset
+from sprint_platform.places import project_root
 from sprint_platform.simulation.world import World
 from sprint_platform.title import Title, TitleError
 from sprint_platform_tests.worlds import (
@@ -128,3 +137,33 @@ def test_what_comes_to_be_is_what_was_likely() -> None:
     # and the traits tell players apart who will pay from those who will not
     purse = known["purse"].to_numpy()
     assert spent[purse > 1].mean() > 2 * spent[purse <= 1].mean()
+
+
+def test_the_truth_is_a_table_of_the_days_that_somebody_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPRINT_DATA_DIR", str(tmp_path))
+    world = small(40)
+    title, days = world.title, (TODAY, TODAY + timedelta(days=1))
+    asset = build_truth_asset(title, daily_partitions(title.launch_date))
+    for asked in (days[:1], days, days[:1]):
+        tags = range_tags(asked[0], asked[-1])
+        assert dg.materialize([asset], resources={"warehouse": Warehouse()}, tags=tags).success
+    with connect() as con:
+        found = con.execute(
+            "select * from sprint_truth.player_day_chances order by event_date, player_id"
+        ).to_arrow_table()
+    assert found.column_names == [*truth(world).column_names, "event_date"]
+    assert set(found["event_date"].to_pylist()) == set(days)
+    for day in days:
+        made = pa.concat_tables(world.truth(day))
+        held = found.filter(pc.equal(found["event_date"], day))
+        # a day that was asked for twice is there once
+        assert held.num_rows == made.num_rows
+        spent = sorted(made["expected_spend_in_30_days"].to_pylist())
+        assert sorted(held["expected_spend_in_30_days"].to_pylist()) == spent
+
+
+def test_the_docs_name_every_column_of_the_truth(sprint: World) -> None:
+    page = (project_root() / "docs" / "simulation.md").read_text(encoding="utf-8")
+    assert [c for c in truth(sprint).column_names if f"| `{c}` |" not in page] == []

@@ -72,7 +72,7 @@ DATASETS: dict[str, Dataset] = {
             time_column="signed_up_at",
             entity="player_id",
             faults=("dropped", "late", "duplicate", "out_of_order"),
-            size=Size(file_bytes=36, database_bytes=42, rows_per_second=400_000),
+            size=Size(file_bytes=34, database_bytes=34, rows_per_second=400_000),
             occurred="Players signed up",
             private=True,
             version=2,
@@ -128,7 +128,7 @@ DATASETS: dict[str, Dataset] = {
                 "duplicate",
                 "out_of_order",
             ),
-            size=Size(file_bytes=26, database_bytes=29, rows_per_second=500_000),
+            size=Size(file_bytes=19, database_bytes=31, rows_per_second=500_000),
             bars=Bars(
                 "Sessions started, by hour (UTC)",
                 x="hour(min(started_at) over (partition by session_id))",
