@@ -16,7 +16,7 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from sprint_platform.core.window import Window
 from sprint_platform.operations.catalogue import read_catalogue, write_catalogue
 from sprint_platform.orchestration.build import build_definitions
-from sprint_platform.orchestration.runs import selection_for
+from sprint_platform.orchestration.runs import _days_selection, selection_for
 from sprint_platform.orchestration.title_models import TitleTranslator
 from sprint_platform.places import dbt_project_dir, project_root
 from sprint_platform.simulation.products import catalogue
@@ -56,7 +56,7 @@ GROUPS = {
 DOMAINS = {"title", *OTHER_DOMAINS}
 SHIPPED = ("launch", "leap", "sprint")
 SEEDS = {"dim_products", "dim_countries"}
-TRUTH = {dg.AssetKey([f"{title}_truth", "player_day_chances"]) for title in ("sprint", "leap")}
+TRUTH = {dg.AssetKey([f"{title}_truth", "player_day_chances"]) for title in SHIPPED}
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,9 @@ def test_the_realism_report_reads_a_year_and_is_in_no_run_of_a_day(
     graph: dg.AssetGraph, title: str
 ) -> None:
     node = graph.get(dg.AssetKey([f"{title}_mart", "realism_report"]))
-    assert node.group_name == f"{title}_mart"
+    of_a_run = _days_selection(Title.load(title)).resolve(graph)
+    assert dg.AssetKey([title, "kpi_daily"]) in of_a_run
+    assert node.key not in of_a_run
     assert {("heartbeats",), ("transactions",), ("kpi_daily",), ("stage_centroids",)} <= {
         tuple(key.path[1:]) for key in node.parent_keys
     }
@@ -260,7 +262,11 @@ def test_a_wrong_title_is_named_in_one_line_and_the_others_load(
     assert "\n" not in message
     titles = {key.path[0] for key in loaded.resolve_asset_graph().get_all_asset_keys()}
     others = {"products", "eventlog", "storefront"}
-    assert titles == {*SHIPPED, *(f"{title}_mart" for title in SHIPPED), *others}
+    assert titles == {
+        *SHIPPED,
+        *(f"{t}_{part}" for t in SHIPPED for part in ("mart", "truth")),
+        *others,
+    }
 
 
 def test_a_title_is_a_yaml_and_no_code(titles_folder: Path, data_folder: Path) -> None:

@@ -32,7 +32,8 @@ def build_realism_report(title: Title, manifest: Node) -> dg.AssetsDefinition:
     spec = dg.AssetSpec(
         realism_key(title),
         deps=_read_by_analyses(title, manifest),
-        group_name=f"{title.name}_mart",
+        # not the marts' group, of which a run builds everything
+        group_name=f"{title.name}_realism",
         kinds={"python", "duckdb"},
         owners=OWNERS,
         description=(
