@@ -253,7 +253,9 @@ def test_a_line_of_the_env_file_that_is_none_is_refused_and_not_shown(
     assert "pass-in-file" not in str(refused.value)
 
 
-@pytest.mark.parametrize("folder", ["~nobody99/data", "x" * 300, __file__, "\udcff"])
+@pytest.mark.parametrize(
+    "folder", ["~nobody99/data", "x" * 300, "/not/there/" + "x" * 300, __file__, "\udcff"]
+)
 @pytest.mark.parametrize(
     ("name", "read"),
     [

@@ -83,9 +83,15 @@ def folder_at(path: Path, named: str, base: Callable[[], Path] = Path.cwd) -> Pa
         path = path.expanduser()
         path = (path if path.is_absolute() else base() / path).resolve()
         str(path).encode("utf-8")
-        with suppress(FileNotFoundError, PermissionError):
-            if not S_ISDIR(path.stat().st_mode):
-                raise ValueError("it is not a folder")
+        with suppress(PermissionError):
+            try:
+                if not S_ISDIR(path.stat().st_mode):
+                    raise ValueError("it is not a folder")
+            except FileNotFoundError:
+                # a name may be too long also beneath a folder that is not there yet
+                for name in path.parts:
+                    with suppress(FileNotFoundError):
+                        Path(path.anchor, name).stat()
     # nobody's home, a zero byte, bytes that are no text, too long a name, a folder that is gone
     except (RuntimeError, ValueError, OSError) as error:
         reason = "it is not UTF-8" if isinstance(error, UnicodeEncodeError) else error
