@@ -78,7 +78,7 @@ def _deliver_all() -> None:
     deliver(
         "dim_players",
         "players",
-        [f"{p},The one,US,en-US,UTC,pc,1990,daily,minnow,{at(DAYS[0])}" for p in PLAYERS],
+        [f"{p},The one,US,en-US,UTC,pc,1990,{at(DAYS[0])}" for p in PLAYERS],
     )
     for day in DAYS:
         deliver("signons", day, [f"{p},US,pc,{at(day)}" for p in PLAYERS])

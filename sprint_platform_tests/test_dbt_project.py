@@ -143,7 +143,7 @@ def is_plain_view(node: dict[str, Any]) -> bool:
 
 def test_everything_is_described_keyed_and_under_contract(manifest: dict[str, Any]) -> None:
     keyed = {
-        node["attached_node"]
+        node["depends_on"]["nodes"][0]
         for node in data_tests(manifest).values()
         if node.get("test_metadata", {}).get("name") == "unique_combination"
     }
