@@ -157,8 +157,7 @@ def test_everything_is_described_keyed_and_under_contract(manifest: dict[str, An
         assert node["config"]["tags"] == [domain], name
     for node in nodes:
         # a view of a table's rows as they are has the table's key, which is tested there
-        [*parents] = node["depends_on"]["nodes"]
-        tested = parents[0] if is_plain_view(node) else node["unique_id"]
+        tested = node["depends_on"]["nodes"][0] if is_plain_view(node) else node["unique_id"]
         assert tested in keyed, node["name"]
         if node["resource_type"] == "model":
             assert node["config"]["contract"]["enforced"], node["name"]
