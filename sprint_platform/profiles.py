@@ -70,6 +70,9 @@ COUNTRY: dict[str, Country] = {
     "DE": Country("europe", "de-DE", "de_DE", (("Europe/Berlin", 60, 1.0),)),
 }
 
+# Friends are at most so many: a circle is a player number without its last two bits.
+LARGEST_CIRCLE = 4
+
 # Ages at launch: nobody under 13 (the platforms' rule), most in their twenties.
 YOUNGEST, OLDEST = 13, 65
 

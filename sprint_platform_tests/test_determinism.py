@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sprint_platform import draws
-from sprint_platform.simulation import heartbeats, population, sittings
+from sprint_platform.simulation import heartbeats, population
 from sprint_platform.simulation.world import World
 from sprint_platform.storage import digest as digest_module
 from sprint_platform.telemetry.contracts import DATASETS
@@ -237,10 +237,3 @@ def test_another_seed_is_another_world() -> None:
         assert digest(other, dataset, LAUNCH) != alone("sprint", dataset, LAUNCH)
     mine, theirs = (table(w, "signons", LAUNCH) for w in (World(TITLES["sprint"]), other))
     assert (rows_of(ids(mine, "player_id"), ids(theirs, "player_id")) == -1).all()
-
-
-def test_nobody_signs_on_in_the_days_last_minute(sprint: World) -> None:
-    # so that a session can still start on the day
-    assert sittings.LAST_SIGNON == 86_340
-    moment = table(sprint, "signons", WEEK)["signed_on_at"].to_numpy().astype("datetime64[s]")
-    assert ((moment - moment.astype("datetime64[D]")).astype(int) <= sittings.LAST_SIGNON).all()

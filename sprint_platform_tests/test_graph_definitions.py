@@ -251,7 +251,7 @@ def test_a_wrong_title_is_named_in_one_line_and_the_others_load(
 ) -> None:
     sprint = (project_root() / "sprint_platform/titles/sprint.yaml").read_text()
     wrong = sprint.replace("name: sprint", "name: broken").replace(
-        "play_share: 0.9", "play_share: 9"
+        "play_share: 0.97", "play_share: 9"
     )
     (titles_folder / "broken.yaml").write_text(wrong)
     loaded = build_definitions()

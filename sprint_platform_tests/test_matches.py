@@ -206,7 +206,7 @@ def test_kills_are_deaths_in_every_session(rows: pa.Table) -> None:
     assert shared.min() >= 10
     assert shared.max() <= 60
     assert shared.min() < 15
-    assert shared.max() > 55
+    assert shared.max() > 50
 
 
 def test_the_skilled_kill_more_and_die_less(world: World) -> None:
@@ -244,13 +244,20 @@ def test_newcomers_learn() -> None:
     assert score[True][0] / score[True][1] < 0.92 < 1 < score[False][0] / score[False][1]
 
 
-def test_friends_play_in_one_team(world: World) -> None:
+def test_friends_who_play_on_a_day_play_in_one_team(world: World) -> None:
     for part in world._matchmaker.day(TOMORROW, 10**6):
-        circle = circles(world.title.seed, part.number)
         first = part.around == 0
-        together = (circle[1:] == circle[:-1]) & (part.session[1:] == part.session[:-1]) & first[1:]
-        assert together.sum() > 20
-        assert (part.team[1:] == part.team[:-1])[together].mean() > 0.4
+        circle, number = circles(world.title.seed, part.number[first]), part.number[first]
+        session, team = part.session[first], part.team[first]
+        order = np.argsort(number)
+        pair = circle[order][1:] == circle[order][:-1]
+        together, side = (
+            (column[order][1:] == column[order][:-1])[pair] for column in (session, team)
+        )
+        assert pair.sum() > 100
+        # the others were cut apart where a lobby or, of three and four, a team of two was full
+        assert together.mean() > 0.7
+        assert (together & side).mean() > 0.5
 
 
 def with_circles(world: World) -> pa.Table:

@@ -346,8 +346,9 @@ def test_friends_share_their_moods_and_their_evenings() -> None:
     plan = world._sittings._planned(alive, day(3))
     pair = np.flatnonzero(circle[1:] == circle[:-1])
     assert (country[pair] == country[pair + 1]).all()
-    apart = np.abs(plan.evening[pair] - plan.evening[pair + 1])
-    assert (np.minimum(apart, DAY_SECONDS - apart) < 45).mean() > 0.99
+    assert (plan.evening[pair] == plan.evening[pair + 1]).all()
+    apart = np.abs(plan.signon[pair] - plan.signon[pair + 1])[plan.early[pair] == 0]
+    assert (apart < 120).mean() > 0.99
     # and strangers do not
     assert (np.abs(np.diff(plan.evening)) < 45).mean() < 0.6
 

@@ -27,7 +27,7 @@ from sprint_platform.draws import (
     top_bits,
     uuids,
 )
-from sprint_platform.profiles import REGIONS, People, regions
+from sprint_platform.profiles import LARGEST_CIRCLE, REGIONS, People, circles, regions
 from sprint_platform.simulation.columns import (
     MICROSECONDS,
     midnight,
@@ -40,7 +40,6 @@ from sprint_platform.simulation.lifetimes import EXACT, ln
 from sprint_platform.simulation.population import I64, Players, Population
 from sprint_platform.simulation.sittings import (
     DAY_SECONDS,
-    LONGEST_QUEUE_SECONDS,
     LONGEST_WAIT_BETWEEN,
     Sittings,
 )
@@ -158,8 +157,8 @@ class Matchmaker:
             stratum,
             (_strengths()[self.people.skill(number) * SKILLS >> 16] * learned)
             // (4 * LEARNING_DAYS),
-            plan.signon + self._queue(number, day, plan.signon),
-            plan.evening + self._queue(number, day, plan.evening),
+            plan.ready,
+            plan.evening,
             plan.early,
             plan.matches,
         )
@@ -177,12 +176,6 @@ class Matchmaker:
             waiting = waiting.take(np.flatnonzero((waiting.matches > nth) & (ready < DAY_SECONDS)))
         return _concatenate(rounds)
 
-    def _queue(self, number: I64, day: date, since: I64) -> I64:
-        """The seconds from the sign-on to the wish to play; less late in the day, so that the match
-        begins on it."""
-        draw = mix(stream_key(self.title.seed, "queue", day.toordinal()), number)
-        return 1 + below(draw, np.minimum(LONGEST_QUEUE_SECONDS, DAY_SECONDS - 1 - since))
-
     def _round(self, day: date, around: int, waiting: _Waiting) -> tuple[_Waiting, PlayerSessions]:
         """One match for each of these players, who come by stratum; the players in the order of the
         rows."""
@@ -196,27 +189,28 @@ class Matchmaker:
             waiting = waiting.take(np.flatnonzero(np.repeat(company, players)))
             lobby, shape, players = lobby[company], shape[company], players[company]
             starts = np.cumsum(players) - players
-        number, ready = waiting.number, waiting.ready
-        row = np.arange(number.size, dtype=np.int64)
+        # everybody waits for the last one to be ready
+        begin = np.repeat(waiting.ready[starts + players - 1], players)
+        row = np.arange(waiting.number.size, dtype=np.int64)
         lobby_row = np.repeat(np.arange(starts.size), players)
+        waiting = waiting.take(_seated(lobby_row, circles(seed, waiting.number)))
+        number = waiting.number
         session = lobby[lobby_row]
         first = starts[lobby_row]
         size = players[lobby_row]
         in_lobby = row - first
-        # as many teams as the players fill, and never one alone: friends wait next to each other
-        # and stay in a team
+        # as many teams as the players fill, and never one alone
         filled = -(-players // self._team_sizes[shape])
         teams = np.minimum(np.maximum(filled, 2), np.minimum(players, self._teams[shape]))
         teams = teams[lobby_row]
         team = in_lobby * teams // size
         leader = first + -(-team * size // teams)
-        # everybody waits for the last one to be ready; rows are in the order of readiness
-        begin = ready[starts + players - 1][lobby_row]
 
         key = mix(stream_key(seed, "match", ordinal), lobby)
         match_length = pick(self._lengths, key).astype(np.int64)
         session_length = match_length[lobby_row]
-        presence = mix(stream_key(seed, f"presence/{around}", ordinal), number)
+        # friends leave together
+        presence = mix(stream_key(seed, f"presence/{around}", ordinal), circles(seed, number))
         stays = (top_bits(presence) < threshold(self.settings.stay_share)) | (in_lobby == 0)
         shortest = self.settings.shortest_seconds
         left_after = shortest + below(
@@ -331,6 +325,18 @@ def _strengths() -> I64:
     best, from 256 to 1,024."""
     with localcontext(EXACT):
         return np.array([int((ln(4) * n / SKILLS).exp() * 256) for n in range(SKILLS)], np.int64)
+
+
+def _seated(lobby: I64, circle: I64) -> I64:
+    """The rows in the order of their seats in ``lobby``, which ascends: the largest groups of
+    friends sit first, so that few of them are cut in two where a team ends. Friends are ready at
+    the same moment: they come one after another."""
+    begins = np.r_[True, (lobby[1:] != lobby[:-1]) | (circle[1:] != circle[:-1])][: lobby.size]
+    first = np.flatnonzero(begins)
+    friends = np.diff(np.r_[first, lobby.size])
+    # of a circle there are at most four
+    order = (lobby << 3) + np.repeat(LARGEST_CIRCLE - friends, friends)
+    return np.argsort(order, kind="stable")
 
 
 def _split(total: I64, weight: I64, first: I64, starts: I64, players: I64) -> npt.NDArray[np.int32]:

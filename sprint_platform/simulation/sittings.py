@@ -36,9 +36,7 @@ LOCAL_HOURS = (
 )  # fmt: skip
 
 DAY_SECONDS = 86_400
-# Nobody signs on in the day's last minute, so that a session can still start on the same UTC day.
-LAST_SIGNON = DAY_SECONDS - 60
-# A player is ready for a match at most this long after signing on.
+# A player signs on at most this long before being ready for a match.
 LONGEST_QUEUE_SECONDS = 120
 # Between the matches of a sitting nobody waits longer than this.
 LONGEST_WAIT_BETWEEN = 480
@@ -50,21 +48,21 @@ BREAK_SHARE = Fraction(1, 12)
 SHORTEST_BREAK, LONGEST_BREAK = 3_600, 14_400
 # Nobody is so keen that a further match is more certain than this.
 MOST_AGAIN = int(Fraction(19, 20) * ONE)
-# Friends sign on within so many seconds of each other.
-TOGETHER_SECONDS = 45
 
 _HOUR = picker(LOCAL_HOURS)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Players' days: parallel arrays. ``signon`` and ``evening`` are seconds of the UTC day.
+    """Players' days: parallel arrays. ``signon``, ``ready`` and ``evening`` are seconds of the UTC
+    day.
 
-    ``matches`` are planned, of which the first ``early`` follow the sign-on and the others begin at
-    ``evening`` (which is the sign-on where none are early).
+    ``matches`` are planned, of which the first ``early`` follow when the player is ``ready``, after
+    the sign-on, and the others begin at ``evening`` (which is ``ready`` where none are early).
     """
 
     signon: I64
+    ready: I64
     evening: I64
     early: I64
     matches: I64
@@ -81,7 +79,7 @@ class Sittings:
         self.people = people
 
     def signon(self, players: Players, day: date) -> I64:
-        """The second of the UTC day at which each active player signs on, 0 … 86,340."""
+        """The second of the UTC day at which each active player signs on, 0 … 86,398."""
         return self.plan(players, day).signon
 
     def plan(self, players: Players, day: date) -> Plan:
@@ -91,18 +89,21 @@ class Sittings:
         soon = np.flatnonzero(plan.signon < self.settings.longest_seconds)
         free = self._yesterdays_end(players.take(soon), day - timedelta(days=1))
         plan.signon[soon] = np.maximum(plan.signon[soon], free)
-        np.maximum(plan.evening, plan.signon, out=plan.evening)
+        np.maximum(plan.ready, plan.signon + 1, out=plan.ready)
+        np.maximum(plan.evening, plan.ready, out=plan.evening)
         return plan
 
     def plays(self, players: Players, day: date) -> np.ndarray:
         """Whether each active player plays at all on the day."""
-        draw = mix(stream_key(self.seed, "plays", day.toordinal()), players.number)
+        circle = circles(self.seed, players.number)
+        draw = mix(stream_key(self.seed, "plays", day.toordinal()), circle)
         return top_bits(draw) < threshold(self.settings.play_share)
 
     def pause(self, number: I64, nth: int, day: date) -> I64:
         """The seconds between the end of each player's ``nth`` match of the day (from 1) and the
-        player's readiness for the next."""
-        draw = mix(stream_key(self.seed, f"pause/{nth}", day.toordinal()), number)
+        player's readiness for the next. Friends wait for each other."""
+        circle = circles(self.seed, number)
+        draw = mix(stream_key(self.seed, f"pause/{nth}", day.toordinal()), circle)
         long = below(remix(draw, stream_key(self.seed, "break")), LONGEST_BREAK - SHORTEST_BREAK)
         return np.where(
             top_bits(draw) < threshold(BREAK_SHARE),
@@ -116,19 +117,21 @@ class Sittings:
     def _planned(self, players: Players, day: date) -> Plan:
         number, ordinal = players.number, day.toordinal()
         # friends play at the same time, and live in one country
-        draw = mix(stream_key(self.seed, "signon time", ordinal), circles(self.seed, number))
-        within = below(remix(draw, stream_key(self.seed, "signon second")), 3600)
+        draw = mix(stream_key(self.seed, "ready", ordinal), circles(self.seed, number))
+        within = below(remix(draw, stream_key(self.seed, "ready second")), 3600)
         local = pick(_HOUR, draw).astype(np.int64) * 3600 + within
-        own = below(mix(stream_key(self.seed, "apart", ordinal), number), TOGETHER_SECONDS)
         zone = self.people.time_zone(number, self.people.country(number))
-        begins = np.minimum((local + own - time_zone_offsets()[zone]) % DAY_SECONDS, LAST_SIGNON)
+        begins = np.maximum((local - time_zone_offsets()[zone]) % DAY_SECONDS, 1)
         matches = self._matches(players, day)
         # a step takes a match's usual length: those that would begin tomorrow begin the day
         step = self.settings.typical_seconds + LONGEST_PAUSE
         fit = (DAY_SECONDS - 1 - begins) // step + 1
         early = np.maximum(matches - fit, 0)
-        signon = np.where(early > 0, begins + fit * step - DAY_SECONDS, begins)
-        return Plan(np.minimum(signon, begins), begins, early, matches)
+        ready = np.where(early > 0, begins + fit * step - DAY_SECONDS, begins)
+        ready = np.clip(ready, 1, begins)
+        apart = mix(stream_key(self.seed, "apart", ordinal), number)
+        signon = np.maximum(ready - 1 - below(apart, LONGEST_QUEUE_SECONDS), 0)
+        return Plan(signon, ready, begins, early, matches)
 
     def _matches(self, players: Players, day: date) -> I64:
         """How many matches each player plans: the keener, the more. Friends go on together."""
@@ -159,13 +162,13 @@ class Sittings:
         plan = self._planned(group, yesterday)
         longest = self.settings.longest_seconds
         # yesterday's own beginning may have been put off, at most until here
-        latest = np.maximum(plan.signon, longest) + LONGEST_QUEUE_SECONDS
+        latest = np.maximum(plan.ready, longest + 1)
         for nth in range(self.settings.per_day):
             after = np.flatnonzero(plan.matches > nth)
             if nth:
                 latest[after] += self.pause(group.number[after], nth, yesterday)
             due = after[plan.early[after] == nth]
-            latest[due] = np.maximum(latest[due], plan.evening[due] + LONGEST_QUEUE_SECONDS)
+            latest[due] = np.maximum(latest[due], plan.evening[due])
             latest[after] += self.settings.longest_wait_seconds + longest
         end[old] = np.clip(latest - DAY_SECONDS, 0, longest)
         return end
