@@ -19,7 +19,14 @@ from sprint_platform.simulation.columns import (
     timestamp_column,
     uuid_column,
 )
-from sprint_platform.simulation.maps import WALK_BEATS, WALK_BITS, Map, walk
+from sprint_platform.simulation.maps import (
+    SHARE_BITS,
+    STAY_BEATS,
+    WALK_BEATS,
+    WALK_BITS,
+    Map,
+    walk,
+)
 from sprint_platform.simulation.matches import PlayerSessions
 from sprint_platform.simulation.movement.registry import Model, models
 from sprint_platform.title import Title, TitleError
@@ -136,8 +143,7 @@ class Paths:
         key = mix(stream_key(seed, "spawn", ordinal), rows.session[part])
         team = rows.team[part].astype(np.int64) - 1
         spawn = self._map.spawns(key, team, rows.teams[part], part - rows.leader[part])
-        spot = self._map.spots(key, team)
-        walked = walk()[:beats]
+        places = [self._map.places(key, team, move) for move in range(-(-beats // STAY_BEATS))]
         dense = (np.arange(beats) < count[:, None]).reshape(-1)
         where = np.flatnonzero(dense)
         for axis in range(3):
@@ -146,10 +152,26 @@ class Paths:
                 # a follower's own path gives way to the leader's, by the share of cohesion
                 own, led = path[follows], path[leader[follows]]
                 path[follows] = own + (((led - own) * np.int32(self._cohesion)) >> COHESION_BITS)
-            # whatever the players do on the way, they come to where everybody goes
-            way_there = ((spot[axis] - spawn[axis])[:, None] * walked) >> WALK_BITS
-            path[:, :WALK_BEATS] += spawn[axis][:, None] + way_there
-            path[:, WALK_BEATS:] += spot[axis][:, None]
+            # whatever the players do on the way, they stay about the place and come to the next
+            width = self._map.widths[axis]
+            path += width
+            _reflect(path, 2 * width)
+            path -= width
+            before = spawn[axis]
+            for move, place in enumerate(places):
+                middle = self._map.middles[axis][place]
+                begin = move * STAY_BEATS
+                on_the_way = path[:, begin : begin + WALK_BEATS]
+                walked, narrow = walk()[:, : on_the_way.shape[1]]
+                on_the_way *= narrow
+                on_the_way += (middle - before)[:, None] * walked
+                on_the_way >>= WALK_BITS
+                on_the_way += before[:, None]
+                stay = path[:, begin + WALK_BEATS : begin + STAY_BEATS]
+                stay *= self._map.shares[axis][place][:, None]
+                stay >>= SHARE_BITS
+                stay += middle[:, None]
+                before = middle
             _reflect(path, self._extent[axis])
             path += np.int32(self._low[axis])
             np.take(path.reshape(-1), where, out=out[axis])

@@ -18,12 +18,21 @@ NEAREST_SPAWN, FARTHEST_SPAWN, SMALLEST_CIRCLE = 90, 179, 600
 CLOSEST_TEAMMATES, FARTHEST_TEAMMATES = 120, 200
 _CIRCLE = 1024
 
-# The places that draw people, the most popular first. A match has two of them, and fifteen of
-# sixteen teams go to its first.
+# The places that draw people, the most popular first. A match moves on from place to place, and
+# most of its teams, eleven of sixteen, go where it goes; the others to one of the nearest.
 POPULARITY = (6, 5, 4, 3, 2, 2, 1)
-_FIRST_SPOT = 240  # of 256
-# Teams have come to their place after so many beats.
-WALK_BEATS = 5
+_TOGETHER = 176  # of 256
+_NEAREST = 2
+# Each place lies in a square of its own, of so many by so many that the map is cut into.
+_SQUARES = 3
+# How far the widest place reaches to either side, as a share of half the map in 1/256, and how much
+# of that every place does. Ways are a quarter as wide.
+_WIDTH, _NARROWEST = 84, 128
+SHARE_BITS = 8
+
+# Every so many beats a match moves on, and teams walk for so many of them.
+STAY_BEATS = 10
+WALK_BEATS = 4
 WALK_BITS = 10
 
 
@@ -35,20 +44,47 @@ class Map:
         self.extent = extent
         self._seed = seed
         self._popular = picker([float(weight) for weight in POPULARITY])
-        draw = mix(stream_key(seed, "places"), np.arange(3 * len(POPULARITY))).reshape(3, -1)
-        # not against a wall: in the middle three fifths of each axis
-        self._places = np.stack(
-            [size // 5 + below(draw[axis], size * 3 // 5) for axis, size in enumerate(extent)]
+        squares = mix(stream_key(seed, "squares"), np.arange(_SQUARES**2))
+        square = np.argsort(squares, kind="stable")[: len(POPULARITY)]
+        draw = mix(stream_key(seed, "places"), np.arange(6 * len(POPULARITY))).reshape(6, -1)
+        x, y, z = extent
+        # by axis, how far the widest place reaches to either side, and each place of that, in 1/2^8
+        self.widths = [size * _WIDTH >> 9 for size in extent]
+        self.shares = (_NARROWEST + below(draw[3:], 256 - _NARROWEST)).astype(np.int32)
+        # by axis, where each place's middle is: somewhere in its square; upwards, in the middle
+        # three fifths; but not so near to a wall that the place would not fit
+        middles = [
+            *(
+                (4 * at + 1) * size // (4 * _SQUARES) + below(drawn, size // (2 * _SQUARES))
+                for drawn, at, size in (
+                    (draw[0], square % _SQUARES, x),
+                    (draw[1], square // _SQUARES, y),
+                )
+            ),
+            z // 5 + below(draw[2], z * 3 // 5),
+        ]
+        self.middles = np.stack(
+            [
+                np.clip(middle, reach, size - reach)
+                for middle, size, reach in zip(
+                    middles,
+                    extent,
+                    (w * s >> SHARE_BITS for w, s in zip(self.widths, self.shares, strict=True)),
+                    strict=True,
+                )
+            ]
         ).astype(np.int32)
+        ground = self.middles[:2].astype(np.int64)
+        apart = ((ground[:, :, None] - ground[:, None, :]) ** 2).sum(axis=0)
+        self._nearest = np.argsort(apart, axis=1, kind="stable")[:, 1 : 1 + _NEAREST]
 
-    def spots(self, key: npt.NDArray[np.uint64], team: I64) -> tuple[I32, I32, I32]:
-        """Where each player's team goes. ``key`` is the match's draw, ``team`` counts from 0."""
-        first = pick(self._popular, remix(key, stream_key(self._seed, "first place")))
-        other = pick(self._popular, remix(key, stream_key(self._seed, "other place")))
-        choice = mix(stream_key(self._seed, "which place"), key + team.astype(np.uint64))
-        place = np.where((choice >> np.uint64(56)) < _FIRST_SPOT, first, other)
-        x, y, z = (axis[place] for axis in self._places)
-        return x, y, z
+    def places(self, key: npt.NDArray[np.uint64], team: I64, move: int) -> I64:
+        """The place of each player's team after the match's ``move``-th move, from 0. ``key`` is
+        the match's draw, ``team`` counts from 0."""
+        common = pick(self._popular, remix(key, stream_key(self._seed, "place", move)))
+        own = mix(stream_key(self._seed, "own place", move), key + team.astype(np.uint64))
+        near = self._nearest[common, below(own << np.uint64(8), _NEAREST)]
+        return np.where((own >> np.uint64(56)) < _TOGETHER, common, near).astype(np.int64)
 
     def spawns(
         self, key: npt.NDArray[np.uint64], team: I64, teams: I64, member: I64
@@ -101,8 +137,11 @@ def _on_circle(size: int, share: I64, at: I64, cos: I64) -> I64:
 
 @lru_cache(maxsize=1)
 def walk() -> I32:
-    """How much of the way to their place teams have gone by each beat of it, in 1/2^10."""
+    """By each beat of the way to the next place: how much of it teams have gone, and how far apart
+    they go, both in 1/2^10."""
     beat = np.arange(WALK_BEATS)
     # slow at first and at the end: 3 t^2 - 2 t^3
-    share = beat * beat * (3 * WALK_BEATS - 2 * beat) * (1 << WALK_BITS) // WALK_BEATS**3
-    return share.astype(np.int32)
+    gone = beat * beat * (3 * WALK_BEATS - 2 * beat) * (1 << WALK_BITS) // WALK_BEATS**3
+    # a quarter in the middle of the way
+    left = (1 << WALK_BITS) - gone
+    return np.stack([gone, (1 << WALK_BITS) - (3 * gone * left >> WALK_BITS)]).astype(np.int32)
