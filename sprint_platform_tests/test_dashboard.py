@@ -271,7 +271,9 @@ def test_keyboard_reaches_switches_tabs_and_replay(page: Page) -> None:
 def test_replay_steps_through_the_beats_of_a_session(page: Page) -> None:
     page.goto(f"/encounters?title=sprint&day={REPLAY_DAY}")
     # the sessions with most encounters can be chosen
-    offered = page.locator("#replay-session option").evaluate_all("all => all.map(o => o.value)")
+    options = page.locator("#replay-session option")
+    expect(options.first).to_be_attached()
+    offered = options.evaluate_all("all => all.map(o => o.value)")
     session, count = ask(
         "select session_id, close_encounter_count from sprint_mart.session_close_encounters_daily"
         f" where session_id in ({str(offered)[1:-1]}) order by close_encounter_count, session_id"
