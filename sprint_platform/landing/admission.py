@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sprint_platform.landing.ahead import Behind
+from sprint_platform.core.ahead import Behind
 from sprint_platform.landing.conform import staged_schema
 from sprint_platform.landing.heartbeats import HeartbeatJudge, Parts, StagedBatch
 from sprint_platform.landing.records import (

@@ -13,7 +13,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from sprint_platform.landing.ahead import Ahead
+from sprint_platform.core.ahead import Ahead
 from sprint_platform.landing.chunks import Chunk, Piece
 from sprint_platform.landing.conform import Conformed, conform, staged_schema
 from sprint_platform.landing.csv_reading import csv_pieces

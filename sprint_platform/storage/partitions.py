@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sprint_platform.core.ahead import Ahead
 from sprint_platform.core.errors import SprintError
 from sprint_platform.core.locks import Kind, Lock, hold
 from sprint_platform.core.whole_file import whole_file
@@ -116,11 +117,14 @@ def write_partition(
     lock = Lock(Kind.PARTITION, folder / ".lock", f"the partition {folder}")
     with hold(lock, f"the writer of {title}/{dataset}"):
         draft = PartitionDraft(title, dataset, period, contract)
+        # the next records are made while these are written
+        coming = Ahead(iter(tables))
         try:
-            for table in tables:
+            for table in coming:
                 draft.write(table)
             return draft.finish(source).commit()
         finally:
+            coming.close()
             draft.discard()
 
 
