@@ -19,14 +19,7 @@ from sprint_platform.simulation.columns import (
     timestamp_column,
     uuid_column,
 )
-from sprint_platform.simulation.maps import (
-    SHARE_BITS,
-    STAY_BEATS,
-    WALK_BEATS,
-    WALK_BITS,
-    Map,
-    walk,
-)
+from sprint_platform.simulation.maps import Map
 from sprint_platform.simulation.matches import PlayerSessions
 from sprint_platform.simulation.movement.registry import Model, models
 from sprint_platform.title import Title, TitleError
@@ -67,7 +60,7 @@ class Paths:
         share = threshold(self.movement.reach)
         x, y, z = ((extent * share) >> 33 for extent in self._extent)
         self._reach = (x, y, int(z * CLIMB))
-        self._map = Map(title.seed, self._extent)
+        self._map = Map(title.seed, self._extent, title.heartbeat_seconds)
         self._cohesion = (threshold(self.movement.cohesion) << COHESION_BITS) >> 32
 
     def beats(self, rows: PlayerSessions) -> npt.NDArray[np.int64]:
@@ -143,7 +136,7 @@ class Paths:
         key = mix(stream_key(seed, "spawn", ordinal), rows.session[part])
         team = rows.team[part].astype(np.int64) - 1
         spawn = self._map.spawns(key, team, rows.teams[part], part - rows.leader[part])
-        places = [self._map.places(key, team, move) for move in range(-(-beats // STAY_BEATS))]
+        places = [self._map.places(key, team, move) for move in range(-(-beats // self._map.stay))]
         dense = (np.arange(beats) < count[:, None]).reshape(-1)
         where = np.flatnonzero(dense)
         for axis in range(3):
@@ -152,27 +145,9 @@ class Paths:
                 # a follower's own path gives way to the leader's, by the share of cohesion
                 own, led = path[follows], path[leader[follows]]
                 path[follows] = own + (((led - own) * np.int32(self._cohesion)) >> COHESION_BITS)
-            # whatever the players do on the way, they stay about the place and come to the next
-            width = self._map.widths[axis]
-            path += width
-            _reflect(path, 2 * width)
-            path -= width
-            before = spawn[axis]
-            for move, place in enumerate(places):
-                middle = self._map.middles[axis][place]
-                begin = move * STAY_BEATS
-                on_the_way = path[:, begin : begin + WALK_BEATS]
-                walked, narrow = walk()[:, : on_the_way.shape[1]]
-                on_the_way *= narrow
-                on_the_way += (middle - before)[:, None] * walked
-                on_the_way >>= WALK_BITS
-                on_the_way += before[:, None]
-                stay = path[:, begin + WALK_BEATS : begin + STAY_BEATS]
-                stay *= self._map.shares[axis][place][:, None]
-                stay >>= SHARE_BITS
-                stay += middle[:, None]
-                before = middle
-            _reflect(path, self._extent[axis])
+            _fold(path, self._map.fold[axis])
+            self._map.move(path, axis, spawn[axis], places)
+            np.clip(path, 0, self._extent[axis], out=path)
             path += np.int32(self._low[axis])
             np.take(path.reshape(-1), where, out=out[axis])
 
@@ -188,12 +163,10 @@ def _whole_sessions(session: npt.NDArray[np.int64], players: int) -> Iterator[sl
         start = stop
 
 
-def _reflect(path: I32, extent: int) -> None:
-    """Folds positions into [0, extent] as walls would, in place: a triangle wave of them."""
-    period = np.int32(2 * extent)
-    # x - 2e * floor(x / 2e), then the second half mirrored; numpy's floor_divide by a scalar
-    # needs no division, its remainder does
-    path -= np.floor_divide(path, period) * period
-    path -= np.int32(extent)
+def _fold(path: I32, far: int) -> None:
+    """Folds displacements into [0, 2 * far], in place: a triangle wave of them, with 0 in the
+    middle. ``far`` is a power of two."""
+    path -= np.int32(far)
+    path &= np.int32(4 * far - 1)
+    path -= np.int32(2 * far)
     np.abs(path, out=path)
-    np.subtract(np.int32(extent), path, out=path)

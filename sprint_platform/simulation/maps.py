@@ -25,32 +25,36 @@ _TOGETHER = 176  # of 256
 _NEAREST = 2
 # Each place lies in a square of its own, of so many by so many that the map is cut into.
 _SQUARES = 3
-# How far the widest place reaches to either side, as a share of half the map in 1/256, and how much
-# of that every place does. Ways are a quarter as wide.
-_WIDTH, _NARROWEST = 84, 128
-SHARE_BITS = 8
+# How far places reach to either side, as shares of half the map in 1/256. Ways are a quarter as
+# wide as the widest place.
+NARROWEST, WIDEST = 42, 84
+_SHARE_BITS = 8
 
-# Every so many beats a match moves on, and teams walk for so many of them.
-STAY_BEATS = 10
-WALK_BEATS = 4
-WALK_BITS = 10
+# Every so many seconds a match moves on, and teams walk for so many of them.
+STAY_SECONDS = 300
+WALK_SECONDS = 120
+# few, so that the matrix products below are exact in single precision
+WALK_BITS = 5
 
 
 class Map:
     """The map of a title: ``extent`` is its size per axis, in hundredths of a unit. Positions are
-    hundredths from its low corner."""
+    hundredths from its low corner. ``stay`` is after how many beats a match moves on."""
 
-    def __init__(self, seed: int, extent: list[int]) -> None:
+    def __init__(self, seed: int, extent: list[int], heartbeat_seconds: int) -> None:
         self.extent = extent
+        # the same in beats
+        self.stay = max(STAY_SECONDS // heartbeat_seconds, 2)
+        self.walk = max(WALK_SECONDS // heartbeat_seconds, 1)
         self._seed = seed
         self._popular = picker([float(weight) for weight in POPULARITY])
         squares = mix(stream_key(seed, "squares"), np.arange(_SQUARES**2))
         square = np.argsort(squares, kind="stable")[: len(POPULARITY)]
         draw = mix(stream_key(seed, "places"), np.arange(6 * len(POPULARITY))).reshape(6, -1)
         x, y, z = extent
-        # by axis, how far the widest place reaches to either side, and each place of that, in 1/2^8
-        self.widths = [size * _WIDTH >> 9 for size in extent]
-        self.shares = (_NARROWEST + below(draw[3:], 256 - _NARROWEST)).astype(np.int32)
+        # by axis, how far each place reaches to either side
+        share = NARROWEST + below(draw[3:], WIDEST - NARROWEST)
+        widths = [size * axis >> 9 for size, axis in zip(extent, share, strict=True)]
         # by axis, where each place's middle is: somewhere in its square; upwards, in the middle
         # three fifths; but not so near to a wall that the place would not fit
         middles = [
@@ -65,14 +69,15 @@ class Map:
         ]
         self.middles = np.stack(
             [
-                np.clip(middle, reach, size - reach)
-                for middle, size, reach in zip(
-                    middles,
-                    extent,
-                    (w * s >> SHARE_BITS for w, s in zip(self.widths, self.shares, strict=True)),
-                    strict=True,
-                )
+                np.clip(middle, width, size - width)
+                for middle, width, size in zip(middles, widths, extent, strict=True)
             ]
+        ).astype(np.int32)
+        # by axis, the power of two that displacements are folded to before they are as wide as a
+        # place: with one that needs no division
+        self.fold = [1 << (size * WIDEST >> 9).bit_length() for size in extent]
+        self._shares = np.stack(
+            [(width << _SHARE_BITS) // far for width, far in zip(widths, self.fold, strict=True)]
         ).astype(np.int32)
         ground = self.middles[:2].astype(np.int64)
         apart = ((ground[:, :, None] - ground[:, None, :]) ** 2).sum(axis=0)
@@ -85,6 +90,32 @@ class Map:
         own = mix(stream_key(self._seed, "own place", move), key + team.astype(np.uint64))
         near = self._nearest[common, below(own << np.uint64(8), _NEAREST)]
         return np.where((own >> np.uint64(56)) < _TOGETHER, common, near).astype(np.int64)
+
+    def move(self, path: I32, axis: int, spawn: I32, places: list[I64]) -> None:
+        """Moves displacements, folded and of shape (players, beats), along the way of each player's
+        team, in place: from ``spawn`` to its first place, and after each stay to the next. What
+        players do on the way is about the way, and at a place as wide as the place.
+
+        Positions are whole numbers below 2^18 and weights below 2^6, so that the products' sums are
+        exact. In slices of a few beats the same would take three times as long.
+        """
+        far = self.fold[axis]
+        beats = path.shape[1]
+        widest = self.extent[axis] * WIDEST >> 9
+        weights, widths = _way(beats, self.stay, self.walk, far, widest)
+        middles = [self.middles[axis][place] for place in places]
+        shares = [self._shares[axis][place] for place in places]
+        # where a place begins on the axis: folded displacements begin with 0
+        begins = [
+            middle - (far * share >> _SHARE_BITS)
+            for middle, share in zip(middles, shares, strict=True)
+        ]
+        ones = np.ones(len(spawn), np.int32)
+        path *= _product([*shares, ones], widths)
+        path >>= _SHARE_BITS
+        way = _product([spawn, *middles, *begins, ones], weights)
+        way >>= WALK_BITS
+        path += way
 
     def spawns(
         self, key: npt.NDArray[np.uint64], team: I64, teams: I64, member: I64
@@ -135,13 +166,38 @@ def _on_circle(size: int, share: I64, at: I64, cos: I64) -> I64:
     return half - free + ((2 * free * at) >> 16) + ((cos * radius) >> 14)
 
 
-@lru_cache(maxsize=1)
-def walk() -> I32:
-    """By each beat of the way to the next place: how much of it teams have gone, and how far apart
-    they go, both in 1/2^10."""
-    beat = np.arange(WALK_BEATS)
+def _product(columns: list[I32], weights: npt.NDArray[np.float32]) -> I32:
+    """The columns, each of shape (players,), times the weights of shape (columns, beats)."""
+    result: I32 = (np.stack(columns, axis=1).astype(np.float32) @ weights).astype(np.int32)
+    return result
+
+
+@lru_cache(maxsize=512)
+def _way(
+    beats: int, stay_beats: int, walk_beats: int, far: int, widest: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """By beat, in 1/2^5, what of the spawn point, of each place's middle, of where each place
+    begins and of 1 a position is made; and in 1/2^8, what of each place's share and of 1 a
+    displacement keeps. A way is as wide as the widest place at both ends and a quarter of that in
+    its middle."""
+    whole = 1 << WALK_BITS
+    moves = -(-beats // stay_beats)
+    position = np.zeros((2 * moves + 2, moves * stay_beats), np.float32)
+    width = np.zeros((moves + 1, moves * stay_beats), np.float32)
+    beat = np.arange(walk_beats)
     # slow at first and at the end: 3 t^2 - 2 t^3
-    gone = beat * beat * (3 * WALK_BEATS - 2 * beat) * (1 << WALK_BITS) // WALK_BEATS**3
-    # a quarter in the middle of the way
-    left = (1 << WALK_BITS) - gone
-    return np.stack([gone, (1 << WALK_BITS) - (3 * gone * left >> WALK_BITS)]).astype(np.int32)
+    gone = beat * beat * (3 * walk_beats - 2 * beat) * whole // walk_beats**3
+    about = (4 * whole * whole - 12 * gone * (whole - gone)) * (widest << _SHARE_BITS)
+    about //= 4 * whole * whole * far
+    for move in range(moves):
+        begin = move * stay_beats
+        walk = slice(begin, begin + walk_beats)
+        stay = slice(begin + walk_beats, begin + stay_beats)
+        # from the spawn point, which stands before the first place
+        position[move, walk] += whole - gone
+        position[move + 1, walk] += gone
+        position[-1, walk] = -whole * (far * about >> _SHARE_BITS)
+        position[moves + 1 + move, stay] = whole
+        width[move, stay] = 1
+        width[-1, walk] = about
+    return position[:, :beats], width[:, :beats]
