@@ -55,13 +55,11 @@ team_moments as (
         {%- endfor %}
         count(*) as players
     from {{ ref('event_heartbeat') }} as heartbeats
+    left join irregular_sessions
+        on heartbeats.session_id = irregular_sessions.session_id
+        and heartbeats.event_date = irregular_sessions.event_date
     where {{ in_window('heartbeats.event_date') }}
-        and not exists (
-            select 1
-            from irregular_sessions
-            where irregular_sessions.session_id = heartbeats.session_id
-                and irregular_sessions.event_date = heartbeats.event_date
-        )
+        and irregular_sessions.session_id is null
     group by
         heartbeats.event_date,
         heartbeats.session_id,
