@@ -1,8 +1,7 @@
 """What a dataset is: its columns, its types in every engine, and its DDL.
 
 Partition files and batch files have these columns, the warehouses' tables are created from them,
-and dbt's sources describe them. ``CONTRACT_VERSION`` is part of every partition's digest: raise it
-when a column changes its name, type or meaning.
+and dbt's sources describe them.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 import pyarrow as pa
-
-CONTRACT_VERSION = 1
 
 # The partition column of what comes in numbered batches, not by day.
 BATCH_COLUMN = "load_batch_id"
@@ -123,6 +120,10 @@ class Dataset:
     Where there is a ``source_system``, who delivers it, the table has it in a column, beside the
     time of the load. ``by_day`` says whether PostgreSQL holds the table in a partition for each
     day; what is small is one table there, whose key then holds over all days.
+
+    ``version`` is noted in every partition's manifest: raise it when a column comes, goes, or
+    changes its type or meaning, and see that ``storage/migration.py`` can rewrite what is there. A
+    title's mapping may still name the ``former_columns``.
     """
 
     name: str
@@ -143,6 +144,8 @@ class Dataset:
     private: bool = False
     source_system: str = ""
     by_day: bool = True
+    version: int = 1
+    former_columns: tuple[str, ...] = ()
 
     @property
     def arrow_schema(self) -> pa.Schema:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sprint_platform.core.errors import SprintError
-from sprint_platform.dataset import BATCH_COLUMN, CONTRACT_VERSION, TYPES, Dataset
+from sprint_platform.dataset import BATCH_COLUMN, TYPES, Dataset
 from sprint_platform.storage.ledger import Ledger
 from sprint_platform.storage.partitions import Period
 from sprint_platform.title import RESERVED_NAMES, title_names
@@ -111,7 +111,8 @@ class Domain:
     @property
     def source(self) -> str:
         """What makes the partitions, as their manifests have it."""
-        return f"{self.name} {self.version} contract {CONTRACT_VERSION}"
+        contract = max(dataset.version for dataset in self.datasets)
+        return f"{self.name} {self.version} contract {contract}"
 
     def tables(self, dataset: str, period: Period) -> Iterable[pa.Table]:
         """The records of the dataset's day or batch, made now."""

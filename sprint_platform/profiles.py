@@ -70,8 +70,32 @@ COUNTRY: dict[str, Country] = {
     "DE": Country("europe", "de-DE", "de_DE", (("Europe/Berlin", 60, 1.0),)),
 }
 
+# Friends are at most so many: a circle is a player number without its last two bits.
+LARGEST_CIRCLE = 4
+
 # Ages at launch: nobody under 13 (the platforms' rule), most in their twenties.
 YOUNGEST, OLDEST = 13, 65
+
+
+def traits(seed: int, number: I64) -> npt.NDArray[np.uint64]:
+    """A draw per player, whose bits are what the player is like: the uppermost says whether the
+    player has friends, the others stand where they are read."""
+    return mix(stream_key(seed, "traits"), number)
+
+
+def circles(seed: int, number: I64) -> I64:
+    """Whom each player plays with: players who have the same value here are friends.
+
+    Half of the players are sociable; friends have numbers next to each other, so they signed up
+    together and stay about as long. They share a country, a time of day and their moods.
+    """
+    return circles_of(traits(seed, number), number)
+
+
+def circles_of(draw: npt.NDArray[np.uint64], number: I64) -> I64:
+    """The circles of players whose traits are at hand."""
+    # the others' values lie above every circle of four
+    return np.where(draw >> np.uint64(63), number + (1 << 40), number >> 2)
 
 
 class People:
@@ -95,7 +119,7 @@ class People:
 
     def country(self, number: I64) -> U8:
         """Indices into COUNTRIES."""
-        return pick(self._countries, self._draw("country", number))
+        return pick(self._countries, self._draw("country", circles(self.seed, number)))
 
     def platform(self, number: I64) -> U8:
         """Indices into PLATFORMS."""
@@ -105,9 +129,14 @@ class People:
         """Indices into SPENDER_CLUSTERS."""
         return pick(self._clusters, self._draw("cluster", number))
 
+    def rating(self, number: I64) -> I64:
+        """What the matchmaker goes by, a 16-bit percentile: 0 … 65,535, uniform. Friends have one
+        in common, so that they can play together."""
+        return top_bits(self._draw("rating", circles(self.seed, number)), 16)
+
     def skill(self, number: I64) -> I64:
-        """Skill as a 16-bit percentile: 0 … 65,535, uniform."""
-        return top_bits(self._draw("skill", number), 16)
+        """Skill in 16 bits, 0 … 65,535: three quarters of it are the rating."""
+        return (3 * self.rating(number) + top_bits(self._draw("skill", number), 16)) >> 2
 
     def birth_year(self, number: I64) -> npt.NDArray[np.int16]:
         """Years of birth; ages at launch are the lowest of three uniform draws (young people)."""
@@ -119,7 +148,7 @@ class People:
 
     def time_zone(self, number: I64, country: U8) -> npt.NDArray[np.int64]:
         """Indices into ``time_zone_names()`` and ``time_zone_offsets()``."""
-        draw = self._draw("time zone", number)
+        draw = self._draw("time zone", circles(self.seed, number))
         return _zone_tables()[country, (draw >> np.uint64(52)).astype(np.intp)]
 
     def display_name(self, number: I64, country: U8) -> pa.Array:

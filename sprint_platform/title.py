@@ -18,6 +18,7 @@ import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -33,7 +34,7 @@ from sprint_platform.places import title_dirs
 
 # Raise when the simulation makes other rows from the same YAML: partitions that an older version
 # made are then known as such, and the golden digests change with it.
-SIMULATION_VERSION = 1
+SIMULATION_VERSION = 2
 # Raise when landing reads other records from the same files: they are then read again.
 LANDING_VERSION = 1
 
@@ -70,10 +71,27 @@ def _between(low: Any, high: Any) -> Callable[[Any], Any]:
     return check
 
 
+def _numbers(count: str) -> BeforeValidator:
+    """A validator whose error says what is meant, where Python's own speaks of tuples."""
+
+    def check(value: Any) -> Any:
+        wanted = {"two": 2, "three": 3, "seven": 7}[count]
+        if not isinstance(value, list | tuple) or len(value) != wanted:
+            raise ValueError(f"must be a list of {count} numbers")
+        return value
+
+    return BeforeValidator(check)
+
+
 Share = Annotated[float, AfterValidator(_between(0, 1))]
 Count = Annotated[int, AfterValidator(_between(1, 10_000_000_000))]
 Seed = Annotated[int, AfterValidator(_between(0, 2**63 - 1))]
 LaunchDate = Annotated[date, AfterValidator(_between(EARLIEST, LATEST))]
+# lowest and highest
+Range = Annotated[tuple[int, int], _numbers("two")]
+PriceRange = Annotated[tuple[float, float], _numbers("two")]
+Axes = Annotated[tuple[float, float, float], _numbers("three")]
+Week = Annotated[tuple[float, float, float, float, float, float, float], _numbers("seven")]
 
 
 class _Part(BaseModel):
@@ -119,6 +137,14 @@ class TargetGrowth(_Part):
     launch_fade: Annotated[float, AfterValidator(_between(0, 3))] = 0.58
 
 
+class SteadyGrowth(_Part):
+    """Sign-ups that keep so many players active a day from the launch day on: many at first, of
+    whom most leave, and ever fewer as those who stay add up."""
+
+    kind: Literal["steady"]
+    active_players: Annotated[int, AfterValidator(_between(1, 100_000_000))]
+
+
 class Retention(_Part):
     """Classic retention: the share of a cohort that signs on exactly 1, 7 and 30 days later."""
 
@@ -134,11 +160,14 @@ class Retention(_Part):
 
 
 class Signons(_Part):
-    """Who plays on a day. ``weekly_cycle`` scales the habit, Monday to Sunday (mean 1)."""
+    """Who plays on a day. ``habit`` is the share of days on which a daily player signs on;
+    ``spread`` is how far players differ in it and ``moods`` how far one player's weeks do, both as
+    shares of the habit. ``weekly_cycle`` scales it, Monday to Sunday (mean 1)."""
 
-    weekly_cycle: tuple[float, float, float, float, float, float, float] = (
-        0.98, 0.97, 0.96, 0.96, 1.0, 1.06, 1.07,
-    )  # fmt: skip
+    habit: Share = 0.55
+    spread: Share = 0.35
+    moods: Share = 0.2
+    weekly_cycle: Week = (0.98, 0.97, 0.965, 0.97, 1.0, 1.055, 1.06)
 
     @field_validator("weekly_cycle")
     @classmethod
@@ -149,6 +178,18 @@ class Signons(_Part):
             raise ValueError(f"factors must add up to 7 (mean 1), not {sum(value):g}")
         return value
 
+    @model_validator(mode="after")
+    def _no_more_than_daily(self) -> Signons:
+        # the season adds up to a fiftieth
+        most = self.habit * (1 + self.spread) * (1 + self.moods) * max(self.weekly_cycle) * 1.02
+        if (self.spread or self.moods) and most > 1:
+            raise ValueError(
+                "the keenest player would sign on more than once a day: habit * (1 + spread) *"
+                f" (1 + moods) times the busiest day and season is {most:.3f}, and must be at most"
+                " 1"
+            )
+        return self
+
 
 def lobby_players(shape: str) -> int:
     """How many players a lobby of this shape ("teams x players a team") has."""
@@ -157,17 +198,21 @@ def lobby_players(shape: str) -> int:
 
 
 class Sessions(_Part):
-    """Matches. ``lobbies`` weighs the lobby shapes, "teams x players a team": up to 30 teams of up
-    to 4, at most 100 players."""
+    """Matches. ``play_share`` of those who sign on play up to ``per_day`` matches: after each of
+    them ``replay_share`` play another, the keen more often. A lobby takes those who are ready
+    within ``longest_wait_seconds`` of its first player (480 between the matches of a sitting);
+    where they are too few to fill it, it starts with fewer. ``lobbies`` weighs the lobby shapes,
+    "teams x players a team": up to 30 teams of up to 4, at most 100 players."""
 
     play_share: Share = 0.9
-    per_day: Annotated[int, AfterValidator(_between(1, 8))] = 1
+    per_day: Annotated[int, AfterValidator(_between(1, 8))] = 8
     replay_share: Share = 0.5
     stay_share: Share = 0.75
     shortest_seconds: Annotated[int, AfterValidator(_between(30, 7200))] = 120
-    typical_seconds: Annotated[int, AfterValidator(_between(30, 7200))] = 1080
-    longest_seconds: Annotated[int, AfterValidator(_between(30, 7200))] = 1800
-    kills: tuple[int, int] = (10, 60)
+    typical_seconds: Annotated[int, AfterValidator(_between(30, 7200))] = 600
+    longest_seconds: Annotated[int, AfterValidator(_between(30, 7200))] = 1500
+    longest_wait_seconds: Annotated[int, AfterValidator(_between(0, 1800))] = 600
+    kills: Range = (10, 60)
     lobbies: dict[str, float] = Field(
         default={"5x2": 0.45, "4x2": 0.2, "3x2": 0.12, "2x2": 0.1, "5x1": 0.08, "2x1": 0.05}
     )
@@ -218,8 +263,8 @@ class Spender(_Part):
 
     share: Share
     chance: Share = 0.0
-    purchases: tuple[int, int] = (0, 0)
-    price: tuple[float, float] = (0, 0)
+    purchases: Range = (0, 0)
+    price: PriceRange = (0, 0)
 
     @model_validator(mode="after")
     def _ranges(self) -> Spender:
@@ -232,10 +277,15 @@ class Spender(_Part):
 
 
 class Spending(_Part):
-    """Purchases. ``pass_share`` of the players subscribe to a recurring battle pass in their first
-    ``pass_within_days`` days of play."""
+    """Purchases. The players of a cluster differ in how often they buy: ``spread`` is the standard
+    deviation of its logarithm (2 is as unequal as real games are; 0: all alike). With ``causes`` of
+    1 the keen, the new and those who play on weekends and at the month's beginning buy more often,
+    with 0 every day of play is like another. ``pass_share`` of the players (more of those who buy
+    often) subscribe to a recurring battle pass in their first ``pass_within_days`` days of play."""
 
     clusters: dict[str, Spender]
+    spread: Annotated[float, AfterValidator(_between(0, 3))] = 1.0
+    causes: Share = 1.0
     pass_share: Share = 0.05
     pass_within_days: Annotated[int, AfterValidator(_between(1, 365))] = 14
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "USD"
@@ -250,7 +300,7 @@ class Spending(_Part):
 class Simulation(_Part):
     """Everything that only a simulated title needs."""
 
-    growth: Annotated[CompoundGrowth | TargetGrowth, Field(discriminator="kind")]
+    growth: Annotated[CompoundGrowth | TargetGrowth | SteadyGrowth, Field(discriminator="kind")]
     retention: Retention | None = None
     archetypes: Annotated[dict[str, float], AfterValidator(_shares(ARCHETYPES))]
     countries: dict[str, float]
@@ -269,8 +319,8 @@ class Simulation(_Part):
     def _one_survival(self) -> Simulation:
         if isinstance(self.growth, CompoundGrowth) and self.retention is not None:
             raise ValueError("compound growth has its own daily_decay: leave retention out")
-        if isinstance(self.growth, TargetGrowth) and self.retention is None:
-            raise ValueError("target growth needs retention (d1, d7, d30)")
+        if not isinstance(self.growth, CompoundGrowth) and self.retention is None:
+            raise ValueError(f"{self.growth.kind} growth needs retention (d1, d7, d30)")
         return self
 
 
@@ -322,8 +372,8 @@ class Mapping(_Part):
     values: dict[str, dict[str, str]] = {}
     time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
     epoch_unit: Literal["s", "ms", "us"] | None = None
-    position_scale: tuple[float, float, float] = (1, 1, 1)
-    position_offset: tuple[float, float, float] = (0, 0, 0)
+    position_scale: Axes = (1, 1, 1)
+    position_offset: Axes = (0, 0, 0)
     teams: Literal["numbers", "labels"] = "numbers"
 
 
@@ -379,19 +429,16 @@ class Faults(_Part):
         return self
 
 
-Extent = tuple[int, int]
-
-
 class Grid(_Part):
     """The playing field's walls, in units, per axis."""
 
-    x: Extent = (-100, 100)
-    y: Extent = (-100, 100)
-    z: Extent = (-100, 100)
+    x: Range = (-100, 100)
+    y: Range = (-100, 100)
+    z: Range = (-100, 100)
 
     @field_validator("x", "y", "z")
     @classmethod
-    def _fits(cls, value: Extent) -> Extent:
+    def _fits(cls, value: Range) -> Range:
         low, high = value
         if not (-99_999 <= low < high <= 99_999 and high - low >= 20):
             raise ValueError("must be [low, high] within -99999 to 99999, at least 20 units wide")
@@ -571,7 +618,7 @@ def read_title(path: Path) -> Title:
 @lru_cache(maxsize=64)
 def _read_title(path: Path, _changed: int, _size: int) -> Title:
     try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        loader = _Loader(path.read_text(encoding="utf-8"))
         node = loader.get_single_node()
         values = _values(node, {})
         content = loader.construct_document(node) if node and values <= MOST_VALUES else None
@@ -583,7 +630,6 @@ def _read_title(path: Path, _changed: int, _size: int) -> Title:
     except (yaml.YAMLError, ValueError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" line {where.line + 1}" if where else ""
-        # YAML raises a ValueError for a date that no calendar has (2025-13-01)
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         if isinstance(error, UnicodeDecodeError):
             reason = "it is not UTF-8 text"
@@ -600,6 +646,20 @@ def _read_title(path: Path, _changed: int, _size: int) -> Title:
     if title.name != path.stem:
         raise TitleError(f"{path}: name: is '{title.name}', but the file's name says '{path.stem}'")
     return title
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe values. A day that no calendar has (2025-02-30) stays text, so that the error
+    names the setting that it stands at."""
+
+    def day_or_text(self, node: yaml.ScalarNode) -> Any:
+        try:
+            return self.construct_yaml_timestamp(node)
+        except ValueError:
+            return node.value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.day_or_text)
 
 
 def _values(node: yaml.Node | None, counted: dict[int, int]) -> int:
@@ -651,6 +711,12 @@ def _reason(problem: ErrorDetails) -> str:
     if problem["type"] == "union_tag_invalid":
         of, value = problem["ctx"]["expected_tags"], problem["ctx"]["tag"]
         reason = f"{problem['ctx']['discriminator']} must be one of {of}"
+    if problem["type"].startswith("date_"):
+        reason = "must be a day of the calendar such as 2025-01-31"
+    if problem["type"] in ("model_type", "dict_type"):
+        reason = "must be a section with settings of its own"
+    if problem["type"] == "tuple_type":
+        reason = "must be a list"
     of_a_section = problem["type"] == "value_error" and isinstance(value, dict)
     if problem["type"] == "missing" or of_a_section:
         return reason

@@ -75,11 +75,16 @@ class DbtWarehouse:
         records = [{**row, "day": day} for day, rows in days.items() for row in rows]
         # uuids go in as text: DuckDB casts them, and Arrow makes none from Python's
         names = [column.name for column in contract.columns]
-        arrays = [
-            pa.array([str(row[c.name]) for row in records], pa.string())
-            if c.type == "uuid"
-            else pa.array([row[c.name] for row in records], c.arrow_type)
+        # what may be missing may be left out
+        values = [
+            [row.get(c.name) if c.nullable else row[c.name] for row in records]
             for c in contract.columns
+        ]
+        arrays = [
+            pa.array([value and str(value) for value in column], pa.string())
+            if c.type == "uuid"
+            else pa.array(column, c.arrow_type)
+            for c, column in zip(contract.columns, values, strict=True)
         ]
         with self.connect() as con:
             record_days = pa.array([row["day"] for row in records], pa.date32())

@@ -72,6 +72,8 @@ def add_record(
             "event_length_seconds": seconds,
             "kills": kills,
             "deaths": deaths,
+            "party_id": None,
+            "won": None,
         },
     )
 
@@ -145,8 +147,6 @@ def known_players() -> list[Row]:
             "time_zone": "UTC",
             "platform": "pc",
             "birth_year": 1990,
-            "archetype": "daily",
-            "spender_cluster": "none",
             "signed_up_at": datetime(2024, 1, 1),
         }
         for n, player in enumerate(PLAYERS[:-4])

@@ -35,7 +35,7 @@ landing:
 """
 HEADERS = {
     "dim_players": "player_id,display_name,country,language,time_zone,platform,birth_year,"
-    "archetype,spender_cluster,signed_up_at",
+    "signed_up_at",
     "signons": "player_id,country,platform,signed_on_at",
     "sessions": "session_id,player_id,team_id,country,started_at,event_datetime,kills,deaths",
     "heartbeats": "session_id,player_id,team_id,event_datetime,position_x,position_y,position_z",
@@ -78,7 +78,7 @@ def _deliver_all() -> None:
     deliver(
         "dim_players",
         "players",
-        [f"{p},The one,US,en-US,UTC,pc,1990,daily,minnow,{at(DAYS[0])}" for p in PLAYERS],
+        [f"{p},The one,US,en-US,UTC,pc,1990,{at(DAYS[0])}" for p in PLAYERS],
     )
     for day in DAYS:
         deliver("signons", day, [f"{p},US,pc,{at(day)}" for p in PLAYERS])

@@ -45,7 +45,7 @@ def environment(folder: Path) -> dict[str, str]:
     titles.mkdir()
     (titles / "pocket.yaml").write_text(
         shipped.replace("name: sprint", "name: pocket").replace(
-            "starting_players: 1000", "starting_players: 60"
+            "active_players: 1000", "active_players: 60"
         )
     )
     with pytest.MonkeyPatch.context() as patch:
@@ -179,12 +179,13 @@ def test_a_range_of_this_week_ends_today_unless_it_says_more() -> None:
 @pytest.mark.parametrize("name", ["sprint", "leap"])
 def test_a_plan_is_close_to_what_comes(name: str) -> None:
     title = Title.load(name)
-    world = World(title)
     days = [date(2025, 1, day) for day in range(1, 15)]
+    worlds = [World(title.model_copy(update={"seed": seed})) for seed in range(6)]
     for planned in estimate(title, days):
-        made = sum(t.num_rows for d in days for t in getattr(world, planned.dataset)(d))
-        # few buy in leap: a dozen purchases more or less is chance
-        assert planned.rows == pytest.approx(made, rel=0.1, abs=15)
+        # few players buy, and those differ much: one game's purchases say little
+        among = worlds if planned.dataset == "transactions" else worlds[:1]
+        made = sum(t.num_rows for w in among for d in days for t in getattr(w, planned.dataset)(d))
+        assert planned.rows == pytest.approx(made / len(among), rel=0.15)
 
 
 def test_a_plan_says_what_is_there_already(
@@ -252,7 +253,7 @@ def test_days_of_another_version_of_the_title_are_named_and_made_anew(
     built: subprocess.CompletedProcess[str], sprint_command: Callable[..., Ended], folder: Path
 ) -> None:
     yaml = folder / "titles" / "pocket.yaml"
-    yaml.write_text(yaml.read_text().replace("daily_growth: 0.001", "daily_growth: 0.002"))
+    yaml.write_text(yaml.read_text().replace("d7: 0.20", "d7: 0.19"))
     made = len(list(folder.glob("data/raw/pocket/signons/*")))
     stale = "sprint run --title pocket --stale"
     assert f"{made} made by another version of it: {stale}" in sprint_command("doctor").stdout
@@ -273,7 +274,7 @@ def test_nobody_is_asked_about_days_of_another_version(
     runs: list[bool] = []
     monkeypatch.setattr(run, "run_days", lambda *given: runs.append(given[-1]))
     yaml = folder / "titles" / "pocket.yaml"
-    yaml.write_text(yaml.read_text().replace("starting_players: 60", "starting_players: 70"))
+    yaml.write_text(yaml.read_text().replace("active_players: 60", "active_players: 70"))
     again = sprint_command("run", "--title", "pocket", "--to", "2025-01-02")
     assert again.returncode == 0, again.stderr
     # all of them, and none is left as it is

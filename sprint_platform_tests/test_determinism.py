@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sprint_platform import draws
-from sprint_platform.simulation import heartbeats, signons
+from sprint_platform.simulation import heartbeats, population
 from sprint_platform.simulation.world import World
 from sprint_platform.storage import digest as digest_module
 from sprint_platform.telemetry.contracts import DATASETS
@@ -149,6 +149,7 @@ def test_small_worlds_are_the_same_in_chunks_and_steps(
         # how many rows are worked on at a time is no part of the format either
         patch.setattr(heartbeats, "PLAYERS_PER_STEP", step)
         patch.setattr(draws, "STEP", step)
+        patch.setattr(population, "STEP", step)
         patch.setattr(digest_module, "STEP", step + 3)
         assert digest(World(title, chunk_players=chunk), dataset, LAUNCH) == expected
 
@@ -236,10 +237,3 @@ def test_another_seed_is_another_world() -> None:
         assert digest(other, dataset, LAUNCH) != alone("sprint", dataset, LAUNCH)
     mine, theirs = (table(w, "signons", LAUNCH) for w in (World(TITLES["sprint"]), other))
     assert (rows_of(ids(mine, "player_id"), ids(theirs, "player_id")) == -1).all()
-
-
-def test_nobody_signs_on_in_the_days_last_minute(sprint: World) -> None:
-    # so that a session can still start on the day
-    assert signons.LAST_SIGNON == 86_340
-    moment = table(sprint, "signons", WEEK)["signed_on_at"].to_numpy().astype("datetime64[s]")
-    assert ((moment - moment.astype("datetime64[D]")).astype(int) <= signons.LAST_SIGNON).all()

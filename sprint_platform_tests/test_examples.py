@@ -21,12 +21,12 @@ TITLES = sorted(path.stem for path in (EXAMPLES / "titles").glob("*.yaml"))
 
 @pytest.fixture
 def place(parsed_data_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A data folder, with the examples' titles; those that are simulated have fewer players."""
+    """A data folder, with the examples' titles; some have fewer players."""
     titles = tmp_path / "titles"
     shutil.copytree(EXAMPLES / "titles", titles)
     for path in titles.glob("*.yaml"):
-        text = path.read_text().replace("starting_players: 1000", "starting_players: 60")
-        path.write_text(text.replace("players: 200000", "players: 30000"))
+        text = path.read_text()
+        path.write_text(text.replace("starting_players: 1000", "starting_players: 60"))
     monkeypatch.setenv("SPRINT_TITLES_DIR", str(titles))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     return parsed_data_folder

@@ -58,13 +58,12 @@ RECORDS: dict[str, list[Row]] = {
         {
             "player_id": ONE, "display_name": "Zoë\tO'Neil\\ 🎮", "country": "FR",
             "language": "fr-FR", "time_zone": "Europe/Paris", "platform": "pc",
-            "birth_year": 1999, "archetype": "daily", "spender_cluster": "none",
-            "signed_up_at": NOON,
+            "birth_year": 1999, "signed_up_at": NOON,
         },
         {
             "player_id": TWO, "display_name": "two\nlines, \"quoted\"", "country": "ZZ",
             "language": "en", "time_zone": "UTC", "platform": "xbox", "birth_year": 2001,
-            "archetype": "weekday", "spender_cluster": "whale", "signed_up_at": EARLY,
+            "signed_up_at": EARLY,
         },
     ],
     "signons": [{"player_id": ONE, "country": "US", "platform": "pc", "signed_on_at": EARLY}],
@@ -72,12 +71,12 @@ RECORDS: dict[str, list[Row]] = {
         {
             "session_id": ONE, "player_id": THREE, "team_id": 1, "country": "US",
             "started_at": NOON, "event_datetime": NOON + timedelta(seconds=60),
-            "event_length_seconds": 60, "kills": 3, "deaths": 0,
+            "event_length_seconds": 60, "kills": 3, "deaths": 0, "party_id": None, "won": None,
         },
         {
             "session_id": ONE, "player_id": TWO, "team_id": 2, "country": "ZZ",
             "started_at": EARLY, "event_datetime": NOON, "event_length_seconds": 43_199,
-            "kills": 0, "deaths": 12,
+            "kills": 0, "deaths": 12, "party_id": THREE, "won": False,
         },
     ],
     "heartbeats": [
@@ -112,13 +111,13 @@ T12, T00 = "2025-01-31T12:00:00Z", "2025-01-31T00:00:00.050000Z"
 CSV = {
     "products": f'{ID}1,SKU-1000,"The ""Sky"", blue",Premium,9.90,Skin,false,,{T12},{T00}\n',
     "dim_players": (
-        f"{ID}1,Zoë\tO'Neil\\ 🎮,FR,fr-FR,Europe/Paris,pc,1999,daily,none,{T12}\n"
-        f'{ID}2,"two\nlines, ""quoted""",ZZ,en,UTC,xbox,2001,weekday,whale,{T00}\n'
+        f"{ID}1,Zoë\tO'Neil\\ 🎮,FR,fr-FR,Europe/Paris,pc,1999,{T12}\n"
+        f'{ID}2,"two\nlines, ""quoted""",ZZ,en,UTC,xbox,2001,{T00}\n'
     ),
     "signons": f"{ID}1,US,pc,{T00}\n",
     "sessions": (
-        f"{ID}1,{ID}3,1,US,{T12},2025-01-31T12:01:00Z,60,3,0\n"
-        f"{ID}1,{ID}2,2,ZZ,{T00},{T12},43199,0,12\n"
+        f"{ID}1,{ID}3,1,US,{T12},2025-01-31T12:01:00Z,60,3,0,,\n"
+        f"{ID}1,{ID}2,2,ZZ,{T00},{T12},43199,0,12,{ID}3,false\n"
     ),
     "heartbeats": (
         f"{ID}1,{ID}3,1,{T12},-0.05,12.30,-99999.99\n{ID}1,{ID}2,2,{T00},0.00,100.00,7.00\n"
@@ -137,19 +136,21 @@ JSON_LINES = {
     "dim_players": [
         f'{{"player_id":"{ID}1","display_name":"Zoë\\tO\'Neil\\\\ 🎮","country":"FR",'
         '"language":"fr-FR","time_zone":"Europe/Paris","platform":"pc","birth_year":1999,'
-        f'"archetype":"daily","spender_cluster":"none","signed_up_at":"{T12}"}}',
+        f'"signed_up_at":"{T12}"}}',
         f'{{"player_id":"{ID}2","display_name":"two\\nlines, \\"quoted\\"","country":"ZZ",'
         '"language":"en","time_zone":"UTC","platform":"xbox","birth_year":2001,'
-        f'"archetype":"weekday","spender_cluster":"whale","signed_up_at":"{T00}"}}',
+        f'"signed_up_at":"{T00}"}}',
     ],
     "signons": [f'{{"player_id":"{ID}1","country":"US","platform":"pc","signed_on_at":"{T00}"}}'],
     "sessions": [
         f'{{"session_id":"{ID}1","player_id":"{ID}3","team_id":1,"country":"US",'
         f'"started_at":"{T12}","event_datetime":"2025-01-31T12:01:00Z",'
-        '"event_length_seconds":60,"kills":3,"deaths":0}',
+        '"event_length_seconds":60,"kills":3,"deaths":0,'
+        '"party_id":null,"won":null}',
         f'{{"session_id":"{ID}1","player_id":"{ID}2","team_id":2,"country":"ZZ",'
         f'"started_at":"{T00}","event_datetime":"{T12}",'
-        '"event_length_seconds":43199,"kills":0,"deaths":12}',
+        '"event_length_seconds":43199,"kills":0,"deaths":12,'
+        f'"party_id":"{ID}3","won":false}}',
     ],
     "heartbeats": [
         f'{{"session_id":"{ID}1","player_id":"{ID}3","team_id":1,"event_datetime":"{T12}",'
@@ -169,9 +170,11 @@ JSON_LINES = {
 DUMP = (
     f'{{"session_id":"{ID}1","start_time":"{T00}","end_time":"2025-01-31T12:01:00Z","players":[\n'
     f'{{"player_id":"{ID}2","team_id":2,"country":"ZZ","started_at":"{T00}",'
-    f'"event_datetime":"{T12}","event_length_seconds":43199,"kills":0,"deaths":12}},\n'
+    f'"event_datetime":"{T12}","event_length_seconds":43199,"kills":0,"deaths":12,'
+    f'"party_id":"{ID}3","won":false}},\n'
     f'{{"player_id":"{ID}3","team_id":1,"country":"US","started_at":"{T12}",'
-    '"event_datetime":"2025-01-31T12:01:00Z","event_length_seconds":60,"kills":3,"deaths":0}\n'
+    '"event_datetime":"2025-01-31T12:01:00Z","event_length_seconds":60,"kills":3,"deaths":0,'
+    '"party_id":null,"won":null}\n'
     '],"heartbeats":[\n'
     f'{{"player_id":"{ID}2","team_id":2,"event_datetime":"{T00}",'
     '"position_x":0.00,"position_y":100.00,"position_z":7.00},\n'
@@ -337,7 +340,14 @@ def test_a_day_without_records_has_no_file(
 
 # --- session dumps -------------------------------------------------------------------------------
 
-POCKET = title_like("sprint", simulation__growth=compound(150, growth=0.03))
+POCKET = title_like(
+    "sprint",
+    simulation__growth=compound(150, growth=0.03),
+    # so that something is bought on every day
+    simulation__spending={
+        "clusters": {"minnow": {"share": 1.0, "chance": 0.3, "purchases": [1, 3], "price": [0, 50]}}
+    },
+)
 POCKET_DAYS = (date(2025, 1, 8), date(2025, 1, 9))
 
 

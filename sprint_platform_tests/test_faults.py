@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from sprint_platform.core.project import installed_root
 from sprint_platform.landing.deliveries import (
     DeliveryError,
     delivered_days,
@@ -305,9 +306,9 @@ def test_days_delivered_in_any_order_are_the_same_bytes(data_folder: Path) -> No
 # the bytes of all files of a small title; they change with the records (SIMULATION_VERSION), with
 # how they are written, and those of Parquet with pyarrow's version
 GOLDEN = {
-    "csv": "d9f11445cd23ec3e4ee090c21ed8ec12",
-    "ndjson": "274c5775fd0ed01f2e067f6bee67565c",
-    "parquet": "3368a47e13bd2494c254b6568a7fa2a0",
+    "csv": "afb3f55936dcf3308c1862b1f16f0d21",
+    "ndjson": "36c6cbb4dc65aa22f41a44c4e80811a9",
+    "parquet": "8f845fea88878fb086f6ab990b3f819a",
 }
 
 
@@ -468,6 +469,8 @@ def test_only_delivered_datasets_have_files(data_folder: Path) -> None:
 def test_the_documented_title_is_one(titles_folder: Path) -> None:
     page = (project_root() / "docs" / "dirt.md").read_text(encoding="utf-8")
     example, mapping = (part.split("```")[0] for part in page.split("```yaml\n")[1:])
+    shipped = (installed_root() / "examples" / "titles" / "muddy.yaml").read_text(encoding="utf-8")
+    assert example in shipped
     (titles_folder / "muddy.yaml").write_text(example + mapping, encoding="utf-8")
     title = Title.load("muddy")
     assert title.faults is not None

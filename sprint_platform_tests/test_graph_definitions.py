@@ -16,6 +16,7 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from sprint_platform.core.window import Window
 from sprint_platform.operations.catalogue import read_catalogue, write_catalogue
 from sprint_platform.orchestration.build import build_definitions
+from sprint_platform.orchestration.runs import _days_selection, selection_for
 from sprint_platform.orchestration.title_models import TitleTranslator
 from sprint_platform.places import dbt_project_dir, project_root
 from sprint_platform.simulation.products import catalogue
@@ -53,7 +54,9 @@ GROUPS = {
     },
 }
 DOMAINS = {"title", *OTHER_DOMAINS}
+SHIPPED = ("launch", "leap", "sprint")
 SEEDS = {"dim_products", "dim_countries"}
+TRUTH = {dg.AssetKey([f"{title}_truth", "player_day_chances"]) for title in SHIPPED}
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +78,7 @@ def words(title: str, names: set[str]) -> set[str]:
     return {name.replace("encounter", "conflict") if title == "leap" else name for name in names}
 
 
-@pytest.mark.parametrize("title", ["sprint", "leap"])
+@pytest.mark.parametrize("title", SHIPPED)
 def test_assets_lie_in_the_group_of_their_schema(graph: dg.AssetGraph, title: str) -> None:
     found: dict[str, set[str]] = {}
     for key in graph.get_all_asset_keys():
@@ -84,10 +87,24 @@ def test_assets_lie_in_the_group_of_their_schema(graph: dg.AssetGraph, title: st
     assert found == {f"{title}_{part}": words(title, names) for part, names in GROUPS.items()}
 
 
+@pytest.mark.parametrize("title", SHIPPED)
+def test_the_realism_report_reads_a_year_and_is_in_no_run_of_a_day(
+    graph: dg.AssetGraph, title: str
+) -> None:
+    node = graph.get(dg.AssetKey([f"{title}_mart", "realism_report"]))
+    of_a_run = _days_selection(Title.load(title)).resolve(graph)
+    assert dg.AssetKey([title, "kpi_daily"]) in of_a_run
+    assert node.key not in of_a_run
+    assert {("heartbeats",), ("transactions",), ("kpi_daily",), ("stage_centroids",)} <= {
+        tuple(key.path[1:]) for key in node.parent_keys
+    }
+    assert not node.child_keys
+
+
 def test_one_catalogue_feeds_every_title(graph: dg.AssetGraph) -> None:
     assert graph.get(dg.AssetKey("products")).child_keys == {
         dg.AssetKey([title, asset])
-        for title in ("sprint", "leap")
+        for title in SHIPPED
         for asset in ("dim_products", "transactions")
     }
 
@@ -108,6 +125,7 @@ def test_every_dbt_test_is_a_check(graph: dg.AssetGraph, title: str) -> None:
         "dates_inside_partition",
         "no_orphan_keys",
         "kills_equal_deaths",
+        "one_team_wins",
     }
     checks = {key.name for key in graph.asset_check_keys if key.asset_key.path[0] == title}
     assert checks - python == tests
@@ -136,6 +154,7 @@ def test_python_checks_are_where_they_belong(graph: dg.AssetGraph) -> None:
     facts = {"signons", "sessions", "heartbeats", "transactions"}
     assert found["no_orphan_keys"] == facts
     assert found["kills_equal_deaths"] == {"sessions"}
+    assert found["one_team_wins"] == {"sessions"}
     assert found["rows_match_manifest"] == facts | {"dim_players"}
     assert found["dates_inside_partition"] == facts | {"dim_players"}
 
@@ -148,10 +167,30 @@ def test_everything_daily_has_partitions_a_freshness_policy_and_an_owner(
         assert node.backfill_policy == dg.BackfillPolicy.single_run(), key
         assert node.owners, key
         assert node.description, key
-        unpartitioned = {("products",), *((t, seed) for t in ("sprint", "leap") for seed in SEEDS)}
+        unpartitioned = {
+            ("products",),
+            *((t, seed) for t in SHIPPED for seed in SEEDS),
+            *((f"{t}_mart", "realism_report") for t in SHIPPED),
+        }
         daily = tuple(key.path) not in unpartitioned and key.path[0] != "eventlog"
         assert (node.partitions_def is not None) == (daily or key.path[0] == "eventlog"), key
-        assert (node.freshness_policy is not None) == daily, key
+        # the truth is off until somebody asks for it, and never late
+        assert (node.freshness_policy is not None) == (daily and key not in TRUTH), key
+
+
+def test_the_truth_is_made_for_those_who_ask_and_nothing_is_made_from_it(
+    definitions: dg.Definitions, graph: dg.AssetGraph
+) -> None:
+    assert graph.get_all_asset_keys() >= TRUTH
+    for key in TRUTH:
+        node = graph.get(key)
+        assert node.child_keys == set()
+        assert node.parent_keys == set()
+        assert not node.check_keys
+    for job in definitions.jobs or []:
+        assert not definitions.resolve_job_def(job.name).asset_layer.selected_asset_keys & TRUTH
+    for entrypoint in ("all", "players", "products", "heartbeats"):
+        assert not selection_for("sprint", entrypoint).resolve(graph) & TRUTH
 
 
 def test_a_titles_days_begin_at_its_launch_and_reach_today(graph: dg.AssetGraph) -> None:
@@ -185,8 +224,7 @@ def test_every_job_says_what_it_does_and_tags_its_runs(definitions: dg.Definitio
         run_tags and job.description for job, run_tags in zip(jobs, tags.values(), strict=True)
     )
     assert {schedule.name for schedule in definitions.schedules or []} == {
-        "sprint_daily_schedule",
-        "leap_daily_schedule",
+        *(f"{title}_daily_schedule" for title in SHIPPED),
         "storefront_daily_schedule",
     }
 
@@ -213,7 +251,7 @@ def test_a_wrong_title_is_named_in_one_line_and_the_others_load(
 ) -> None:
     sprint = (project_root() / "sprint_platform/titles/sprint.yaml").read_text()
     wrong = sprint.replace("name: sprint", "name: broken").replace(
-        "play_share: 0.9", "play_share: 9"
+        "play_share: 0.97", "play_share: 9"
     )
     (titles_folder / "broken.yaml").write_text(wrong)
     loaded = build_definitions()
@@ -223,7 +261,12 @@ def test_a_wrong_title_is_named_in_one_line_and_the_others_load(
     assert "between 0 and 1" in message
     assert "\n" not in message
     titles = {key.path[0] for key in loaded.resolve_asset_graph().get_all_asset_keys()}
-    assert titles == {"sprint", "leap", "products", "eventlog", "storefront"}
+    others = {"products", "eventlog", "storefront"}
+    assert titles == {
+        *SHIPPED,
+        *(f"{t}_{part}" for t in SHIPPED for part in ("mart", "truth")),
+        *others,
+    }
 
 
 def test_a_title_is_a_yaml_and_no_code(titles_folder: Path, data_folder: Path) -> None:

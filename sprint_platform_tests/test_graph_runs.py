@@ -67,24 +67,10 @@ from sprint_platform_tests.other_process import (
     opened_elsewhere,
     waiting_lines,
 )
+from sprint_platform_tests.small_titles import TINY
 
-# Sixty players, of whom some join every day; its word is leap's.
-TINY = """\
-name: tiny
-launch_date: 2025-01-01
-seed: 11
-encounters: {distance: 50, gap_seconds: 180, word: conflict}
-simulation:
-  growth: {kind: compound, starting_players: 60, daily_growth: 0.05, daily_decay: 0.0007}
-  archetypes: {daily: 1.0}
-  countries: {US: 0.6, BR: 0.4}
-  platforms: {pc: 1.0}
-  movement: {models: {lorentzian: 0.5, bezier: 0.5}}
-  spending:
-    clusters:
-      none: {share: 0.5}
-      minnow: {share: 0.5, chance: 1.0, purchases: [1, 2], price: [1, 10]}
-"""
+# Their assets have no partitions.
+WITHOUT_DAYS = ("products", "dim_products", "dim_countries", "realism_report")
 DEFINITIONS = "sprint_platform.definitions"
 DATASETS = ("dim_players", "signons", "sessions", "heartbeats", "transactions")
 STEP_OF_DBT = "tiny_dbt"
@@ -250,7 +236,8 @@ def test_the_command_line_builds_a_range_in_one_run(graph: Graph) -> None:
         assert run.status == dg.DagsterRunStatus.SUCCESS
         days = {"2025-01-01", "2025-01-02", "2025-01-03"}
         for asset in graph.definitions.resolve_asset_graph().get_all_asset_keys():
-            if asset.path[-1] in ("products", "dim_products", "dim_countries"):
+            # of the truth nothing is made unless somebody asks for it
+            if asset.path[-1] in WITHOUT_DAYS or asset.path[0] == "tiny_truth":
                 continue
             assert set(instance.get_materialized_partitions(asset)) == days, asset
     # one for the seeds, one for all models of all days
@@ -295,7 +282,11 @@ def test_a_day_run_twice_leaves_the_warehouse_the_same_and_reads_no_manifest_of_
 
     monkeypatch.setattr(Path, "read_text", reading)
     before = content()
-    result = graph.run(dg.AssetSelection.all() - dg.AssetSelection.assets("products"), "2025-01-03")
+    # the report of a year belongs to no day, and the truth to who asks for it
+    apart = dg.AssetSelection.assets(
+        "products", ["tiny_mart", "realism_report"], ["tiny_truth", "player_day_chances"]
+    )
+    result = graph.run(dg.AssetSelection.all() - apart, "2025-01-03")
     assert result.success, failures(result)
     assert content() == before
     assert before["tiny_stage.stage_conflicts"][0] > 0
@@ -743,9 +734,7 @@ def test_a_new_warehouse_is_loaded_from_the_files(graph: Graph) -> None:
     note_path().unlink()
     database_path().unlink()
     daily = graph.definitions.resolve_asset_graph().get_all_asset_keys()
-    alone = dg.AssetSelection.assets(
-        *(k for k in daily if k.path[-1] not in ("products", "dim_products", "dim_countries"))
-    )
+    alone = dg.AssetSelection.assets(*(k for k in daily if k.path[-1] not in WITHOUT_DAYS))
     # one later day alone: the players of the earlier days are there as files only, and the seeds,
     # which no daily job has, were never built in this warehouse
     result = graph.run(alone, "2025-01-04")

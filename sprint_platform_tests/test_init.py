@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,9 +17,20 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
-from sprint_platform.cli.init import init
+from sprint_platform.cli.init import init, write_project
 from sprint_platform.core.project import PROJECT, ProjectError, find_project, installed_root
 from sprint_platform.core.settings import Settings
+from sprint_platform.simulation.movement.registry import models
+from sprint_platform.title import (
+    ARCHETYPES,
+    COUNTRIES,
+    PLATFORMS,
+    SPENDER_CLUSTERS,
+    Movement,
+    Sessions,
+    Simulation,
+    Spending,
+)
 from sprint_platform_tests.command_line import run_sprint
 
 DG = str(Path(sys.executable).with_name("dg"))
@@ -51,7 +63,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "sprint run --title arcade" in printed
     title = folder / "arcade" / "titles" / "arcade.yaml"
     settings = yaml.safe_load(title.read_text())
-    settings["simulation"]["growth"]["starting_players"] = 30
+    settings["simulation"]["growth"]["active_players"] = 30
     title.write_text(yaml.safe_dump(settings))
     return folder / "arcade"
 
@@ -60,6 +72,21 @@ def test_no_word_of_the_template_is_left(project: Path) -> None:
     for path in project.rglob("*"):
         text = path.name + (path.read_text() if path.is_file() else "")
         assert [word for word in ("mygame", "VERSION", "LAUNCH") if word in text] == []
+
+
+def test_the_title_says_what_its_settings_may_be(tmp_path: Path) -> None:
+    write_project(tmp_path, "arcade", home=tmp_path / "home")
+    text = (tmp_path / "titles" / "arcade.yaml").read_text()
+    settings = yaml.safe_load(text)
+    simulation = settings["simulation"]
+    sections = {"movement": Movement, "sessions": Sessions, "spending": Spending}
+    assert set(Simulation.model_fields) == set(simulation)
+    assert {name: set(part.model_fields) for name, part in sections.items()} == {
+        name: set(simulation[name]) for name in sections
+    }
+    words = set(re.findall(r"\w+", text))
+    kinds = {"compound", "target", "steady"}
+    assert words >= {*COUNTRIES, *PLATFORMS, *ARCHETYPES, *SPENDER_CLUSTERS, *models(), *kinds}
 
 
 def test_its_titles_and_data_are_found_from_every_folder_in_it(project: Path) -> None:

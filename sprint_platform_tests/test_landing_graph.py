@@ -388,11 +388,8 @@ def test_players_come_with_all_their_sign_up_days(titles_folder: Path) -> None:
         titles_folder, ARENA + "landing: {datasets: [sessions, heartbeats, dim_players, signons]}\n"
     )
     deliver_day("2025-01-02", "duel")
-    head = (
-        "player_id,display_name,country,language,time_zone,platform,birth_year,archetype,"
-        "spender_cluster,signed_up_at"
-    )
-    profile = "Ann,DE,de-DE,Europe/Berlin,pc,1990,daily,none,2024-06-01T10:00:00Z"
+    head = "player_id,display_name,country,language,time_zone,platform,birth_year,signed_up_at"
+    profile = "Ann,DE,de-DE,Europe/Berlin,pc,1990,2024-06-01T10:00:00Z"
     deliver("dim_players", "known.csv", [head, f"duel-p1,{profile}"])
     deliver(
         "signons",
@@ -669,7 +666,7 @@ def test_late_records_open_their_days_again(
     dirty = add_title(
         titles_folder,
         shipped.replace("name: sprint", "name: dirty").replace(
-            "starting_players: 1000", "starting_players: 40"
+            "active_players: 1000", "active_players: 40"
         )
         + "faults: {late: 0.2, late_days: 1, duplicate: 0.05, negative_amount: 0.5}\n",
     )

@@ -198,8 +198,8 @@ def test_a_new_module_is_a_new_model(add_model: Callable[[str], None]) -> None:
     assert {*NAMES, "zigzag"} <= set(models())
     records = table(World(title), "heartbeats", LAUNCH)
     assert records.num_rows > 500
-    # y and z never change within a session
-    assert len(np.unique(positions(records)[:, 2])) < records.num_rows / 50
+    # y and z are the team's way to its place and nothing else: few players are anywhere else
+    assert len(np.unique(positions(records)[:, 2])) < records.num_rows / 3
 
 
 def test_a_new_module_changes_nothing_for_titles_that_do_not_use_it(

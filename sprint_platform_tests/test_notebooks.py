@@ -40,6 +40,7 @@ from sprint_platform.places import project_root
 from sprint_platform.publish.marts import publish_views
 from sprint_platform.simulation.world import World
 from sprint_platform.title import Title
+from sprint_platform_tests.small_titles import small_title
 
 NOTEBOOKS = {path.stem: path for path in (project_root() / "notebooks").glob("*.ipynb")}
 # the cells that draw something, by notebook
@@ -56,26 +57,18 @@ PICTURES = {"image/png", "image/gif"}
 # what is committed of a notebook is at most so many bytes
 LARGEST = {"eventlog": 250_000, "analysis": 400_000, "player_paths": 400_000}
 PLAYERS = 300
-# A game of few players, whose teams have conflicts: the committed outputs are of encounters.
-SIEGE = """\
-name: siege
-launch_date: 2025-01-05
-seed: 8
-encounters: {distance: 60, gap_seconds: 90, word: conflict}
-simulation:
-  growth: {kind: compound, starting_players: 80, daily_growth: 0.05, daily_decay: 0.0007}
-  archetypes: {daily: 0.8, cyclical: 0.2}
-  countries: {US: 0.6, BR: 0.4}
-  platforms: {pc: 1.0}
-  movement: {models: {lorentzian: 0.5, bezier: 0.5}}
-  spending:
-    clusters:
-      none: {share: 0.5}
-      minnow: {share: 0.5, chance: 0.7, purchases: [1, 2], price: [1, 10]}
-"""
 # a Sunday and the two weeks after it: only then is it known who of that week is gone
 LAUNCH, LAST = date(2025, 1, 5), date(2025, 1, 19)
 LATER = date(2025, 2, 10)
+# A game of few players, whose teams have conflicts: the committed outputs are of encounters.
+SIEGE = small_title(
+    "siege",
+    80,
+    seed=8,
+    launch_date=LAUNCH,
+    daily_growth=0.05,
+    encounters="{distance: 60, gap_seconds: 90, word: conflict}",
+)
 
 
 @dataclass(frozen=True)

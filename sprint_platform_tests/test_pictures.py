@@ -29,10 +29,16 @@ from sprint_platform.orchestration.glances import Glance, model_glance, sample
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.title import Title
 from sprint_platform.transform.dbt_manifest import graph_manifest
-from sprint_platform_tests.test_graph_runs import TINY
+from sprint_platform_tests.small_titles import CONFLICTS, small_title
 
 # nobody buys anything
-POOR = TINY.partition("    clusters:")[0] + "    {pass_share: 0, clusters: {none: {share: 1.0}}}\n"
+POOR = small_title(
+    "tiny",
+    60,
+    seed=11,
+    encounters=CONFLICTS,
+    spending="{pass_share: 0, clusters: {none: {share: 1}}}",
+)
 FIRST, LAST = "2025-01-01", "2025-01-02"
 
 

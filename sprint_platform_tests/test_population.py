@@ -9,8 +9,11 @@ from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from sprint_platform.profiles import circles
+from sprint_platform.simulation.lifetimes import FADE_DAYS, OLDEST
 from sprint_platform.simulation.population import Players, Population
 from sprint_platform.simulation.world import World
 from sprint_platform.title import ARCHETYPES, COUNTRIES, PLATFORMS, Title, TitleError
@@ -27,7 +30,9 @@ from sprint_platform_tests.worlds import (
     title_like,
 )
 
-SHARES = {"daily": 0.65, "weekday": 0.1, "cyclical": 0.25}
+SHARES = {"daily": 0.8, "weekday": 0.08, "cyclical": 0.12}
+# no player is keener than another, and no week is like another player's
+ALIKE = {"habit": 0.9, "spread": 0.0, "moods": 0.0, "weekly_cycle": (1.0,) * 7}
 
 
 def day(age: int) -> date:
@@ -101,8 +106,8 @@ def test_nobody_plays_before_the_launch() -> None:
 
 
 @pytest.mark.parametrize("age", [0, 1, 100, 730])
-def test_archetype_shares_of_1_000_players(sprint: World, age: int) -> None:
-    population = Population(sprint.title)
+def test_archetype_shares_of_1_000_players(age: int) -> None:
+    population = Population(crowd(1_000))
     joined = [population.signups(day(a)).archetype for a in range(age + 1)]
     counts = np.bincount(np.concatenate(joined))
     for count, share in zip(counts, SHARES.values(), strict=True):
@@ -121,7 +126,7 @@ def test_cohorts_of_one_player_have_the_shares_too(seed: int) -> None:
     growth = {"kind": "target", "players": 365, "days": 365, "launch_share": 0.0}
     population = Population(title_like("leap", seed=seed, simulation__growth=growth))
     archetypes = np.concatenate([population.signups(day(a)).archetype for a in range(365)])
-    expected = [0.6, 0.1, 0.3]
+    expected = [0.8, 0.05, 0.15]
     for count, share in zip(np.bincount(archetypes, minlength=3), expected, strict=True):
         assert abs(count / 365 - share) < 0.01
 
@@ -129,7 +134,7 @@ def test_cohorts_of_one_player_have_the_shares_too(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("age", [1, 30, 365, 730])
 def test_survival_of_1_000_players(seed: int, age: int) -> None:
-    population = Population(title_like("sprint", seed=seed))
+    population = Population(crowd(1_000, seed=seed))
     alive = population.alive(day(age))
     keep = 1 - Fraction("0.0007")
     launch = float(keep**age)
@@ -163,26 +168,67 @@ def test_survival_of_a_million_players() -> None:
         assert survivors == pytest.approx(1_000_000 * float((1 - Fraction("0.0007")) ** age), 0.005)
 
 
-def test_survival_is_retention_over_the_habit() -> None:
-    growth = {"kind": "target", "players": 1_000_000, "days": 1}
-    population = Population(title_like("leap", simulation__growth=growth))
-    habit = float(population.mean_habit)
-    assert 0.75 < habit < 0.76
-    for age, retention in ((1, 0.4), (7, 0.2), (30, 0.1)):
-        alive = population.alive(day(age))
-        # numbered by sign-up day: the target's growth goes on after its last day
-        survivors = int((alive.signup == 0).sum())
-        assert survivors == pytest.approx(1_000_000 * retention / habit, rel=0.005)
+@pytest.mark.parametrize("name", ["sprint", "leap"])
+def test_survival_falls_from_1_and_brings_the_titles_retention(name: str) -> None:
+    title = Title.load(name)
+    assert title.simulation is not None
+    retention = title.simulation.retention
+    assert retention is not None
+    population = Population(title)
+    table = population.survival(OLDEST + 500)
+    assert table[0] == 2**32
+    assert (np.diff(table) <= 0).all()
+    # who reaches the oldest age stays
+    assert (table[OLDEST : OLDEST + 500] == table[OLDEST]).all()
+    assert table[OLDEST] > 0
+    # a power law between the points, with a kink after the first week, and on beyond the last
+    returns = population.retention(OLDEST) / 2**32
+    for points in ((retention.d1, 1, retention.d7, 7), (retention.d7, 7, retention.d30, 30)):
+        share, start, later, end = points
+        slope = math.log(later / share) / math.log(end / start)
+        for age in (start, start + 1, end - 1, end):
+            assert returns[age] == pytest.approx(share * (age / start) ** slope, rel=1e-4)
+    for age in (90, 365, OLDEST - 15):
+        assert returns[age] == pytest.approx(retention.d30 * (age / 30) ** slope, rel=1e-4)
 
 
-def test_retention_between_and_beyond_its_points_is_a_falling_power_law(leap: World) -> None:
-    table = Population(leap.title).survival(400) / 2**32
-    assert (np.diff(table[:400]) <= 0).all()
-    early, late = math.log(0.2 / 0.4) / math.log(7), math.log(0.1 / 0.2) / math.log(30 / 7)
-    for age in (2, 3, 6, 7):
-        assert table[age] == pytest.approx(table[1] * age**early, rel=1e-6)
-    for age in (8, 14, 90, 365):
-        assert table[age] == pytest.approx(table[7] * (age / 7) ** late, rel=1e-6)
+def test_habit_fades_to_half_before_the_last_day() -> None:
+    title = title_like(
+        "leap",
+        simulation__growth={"kind": "target", "players": 300_000, "days": 1, "launch_share": 0.0},
+        simulation__archetypes={"daily": 1.0},
+        simulation__signons={"habit": 0.6, "spread": 0.0, "moods": 0.0},
+    )
+    population = Population(title)
+    alive = population.alive(day(60))
+    alive = alive.take(alive.signup == 0)
+    chance = population.chance(alive, day(60)) / 2**32
+    usual = chance[alive.last == 60 + FADE_DAYS][0]
+    remaining = alive.last - 60
+    assert set(remaining.tolist()) == set(range(FADE_DAYS + 1))
+    for left in range(FADE_DAYS):
+        faded = chance[remaining == left]
+        assert faded == pytest.approx(usual * (0.5 + 0.5 * left / FADE_DAYS), rel=1e-3)
+    # a short life fades over its last third
+    young = population.alive(day(4))
+    young = young.take((young.signup == 0) & (young.last < 4 + 3))
+    shares = population.chance(young, day(4)) / population.chance(young, day(4)).max()
+    lives = young.last
+    assert shares[lives == 4] == pytest.approx(0.5, rel=1e-3)
+    assert shares[lives == 5] == pytest.approx(1.0, rel=1e-3)
+    assert shares[lives == 6] == pytest.approx(1.0, rel=1e-3)
+
+
+def test_the_days_that_remain_are_those_that_follow() -> None:
+    population = Population(title_like("leap", seed=3))
+    today = population.alive(day(80), ahead=30)
+    for after in (1, 5, 14, 44):
+        later = population.alive(day(80 + after))
+        stayed = today.number[today.last >= 80 + after]
+        assert stayed.tolist() == later.number[later.signup <= 80].tolist()
+    # asking for fewer days says no more than it knows
+    near = population.alive(day(80))
+    assert near.last.tolist() == np.minimum(today.last, 80 + FADE_DAYS).tolist()
 
 
 def test_the_dead_stay_dead(leap: World) -> None:
@@ -231,43 +277,92 @@ def test_measured_retention_is_the_titles() -> None:
 
 
 @pytest.mark.parametrize("archetype", ["daily", "weekday"])
-def test_sign_ons_follow_the_week(archetype: str) -> None:
+def test_sign_ons_follow_the_week_and_the_season(archetype: str) -> None:
     growth = compound(20_000, 0.0, 0.0)
     title = title_like("sprint", simulation__growth=growth, simulation__archetypes={archetype: 1.0})
     population = Population(title)
-    cycle = (0.98, 0.97, 0.96, 0.96, 1.0, 1.06, 1.07)
-    for today in days_from(LAUNCH + timedelta(days=1), 14):
-        habit = 0.9 if archetype == "daily" else 0.8 if today.weekday() < 5 else 0.3
+    cycle = (0.98, 0.97, 0.965, 0.97, 1.0, 1.055, 1.06)
+    for today in (*days_from(day(1), 14), *days_from(day(180), 7)):
+        habit = 0.57 if archetype == "daily" or today.weekday() < 5 else 0.285
+        season = 1.02 if today.month == 1 else 0.98
         share = len(population.active(today)) / 20_000
-        chance = habit * cycle[today.weekday()]
+        chance = habit * cycle[today.weekday()] * season
         assert abs(share - chance) < 4 * math.sqrt(chance * (1 - chance) / 20_000)
 
 
-def test_the_cyclical_swing_four_times_a_year() -> None:
+def test_the_cyclical_come_and_go_at_times_of_their_own() -> None:
     title = title_like(
         "sprint",
         simulation__growth=compound(4_000, 0.0, 0.0),
         simulation__archetypes={"cyclical": 1.0},
-        simulation__signons__weekly_cycle=(1.0,) * 7,
+        simulation__signons=ALIKE,
     )
     population = Population(title)
-    share = np.array([len(population.active(day(age))) / 4_000 for age in range(1, 1 + 1461, 7)])
-    assert share.max() == pytest.approx(0.9, abs=0.03)
-    assert share.min() == pytest.approx(0.1, abs=0.03)
-    assert share.mean() == pytest.approx(0.5, abs=0.01)
-    upwards = int(((share[:-1] < 0.5) & (share[1:] >= 0.5)).sum())
-    assert upwards == 16  # in four years
+    ages = np.arange(1, 1 + 1461, 13)
+    alive = population.alive(day(0), ahead=1_500)
+    days = np.array([population.chance(alive, day(int(a))) for a in ages])
+    chance = days / 2**32
+    assert chance.max() == pytest.approx(0.9 * 0.9 * 1.02, abs=0.01)
+    assert chance.min() == pytest.approx(0.9 * 0.3 * 0.98, abs=0.01)
+    # together they are a steady crowd, but for the season
+    assert chance.mean(axis=1) == pytest.approx(0.9 * 0.6, rel=0.03)
+    # each of them is up and down four times a year
+    one = chance[:, 0] > chance[:, 0].mean()
+    assert (one[1:] & ~one[:-1]).sum() in (15, 16, 17)
 
 
-def test_whether_somebody_signed_on_is_what_active_says(leap: World) -> None:
-    population = Population(leap.title)
-    alive = population.alive(day(12))
-    for age in (3, 12):
-        then = alive.take(alive.signup <= age)
-        signed_on = population.signed_on(then, np.full(len(then), age))
-        expected = np.isin(then.number, population.active(day(age)).number)
-        assert signed_on.tolist() == expected.tolist()
-        assert 0 < signed_on.sum() < len(then)
+def test_players_differ_and_have_good_weeks_and_bad_ones() -> None:
+    title = title_like(
+        "sprint",
+        simulation__growth=compound(20_000, 0.0, 0.0),
+        simulation__archetypes={"daily": 1.0},
+        simulation__signons={"habit": 0.5, "spread": 0.4, "moods": 0.2},
+    )
+    population = Population(title)
+    ages = range(7, 7 + 26 * 7, 7)  # Wednesdays
+    alive = population.alive(day(7), ahead=26 * 7)
+    chance = np.array([population.chance(alive, day(age)) for age in ages]) / 2**32
+    own = chance.mean(axis=0) / chance.mean()
+    # even from 0.6 to 1.4 of the mean: whose standard deviation is a quarter of it
+    assert own.std() == pytest.approx(0.8 / math.sqrt(12), rel=0.05)
+    assert 0.5 < own.min() < 0.65
+    assert 1.35 < own.max() < 1.5
+    # a week's mood is its own, and each day between two weeks is between them
+    weeks = chance / chance.mean(axis=0) - 1
+    neighbours = np.corrcoef(weeks[:-1].reshape(-1), weeks[1:].reshape(-1))[0, 1]
+    assert neighbours < 0.5
+    tomorrow = population.chance(alive, day(8)) / population.chance(alive, day(7))
+    assert 0.9 < np.quantile(tomorrow, 0.01) < np.quantile(tomorrow, 0.99) < 1.1
+
+
+def test_friends_share_their_moods_and_their_evenings() -> None:
+    world = World(crowd(20_000))
+    alive = world._population.alive(day(3))
+    circle = circles(world.title.seed, alive.number)
+    _, friends = np.unique(circle, return_counts=True)
+    assert 0.45 < (circle < 1 << 40).mean() < 0.55
+    assert friends.max() == 4
+    country = world._people.country(alive.number)
+    plan = world._sittings._planned(alive, day(3))
+    pair = np.flatnonzero(circle[1:] == circle[:-1])
+    assert (country[pair] == country[pair + 1]).all()
+    assert (plan.evening[pair] == plan.evening[pair + 1]).all()
+    apart = np.abs(plan.signon[pair] - plan.signon[pair + 1])[plan.early[pair] == 0]
+    assert (apart < 120).mean() > 0.99
+    # and strangers do not
+    assert (np.abs(np.diff(plan.evening)) < 45).mean() < 0.6
+
+
+def test_steady_growth_keeps_its_players_active() -> None:
+    population = Population(Title.load("sprint"))
+    active = np.array([len(population.active(day(age))) for age in range(365)])
+    assert active.min() >= 900
+    assert active.max() <= 1100
+    assert abs(active.mean() - 1000) < 15
+    signups = np.diff([population.signed_up_by(age) for age in range(-1, 365)])
+    assert signups[0] == 1000
+    assert signups[1] == pytest.approx(500, abs=1)  # half of the first day's come back
+    assert signups[-30:].mean() < 40
 
 
 def test_expected_players_are_about_the_actual_ones(sprint: World, leap: World) -> None:
@@ -295,7 +390,7 @@ def test_countries_and_platforms_have_their_shares(world: World) -> None:
         values = players[column].to_pylist()
         for name, share in shares.items():
             assert abs(values.count(name) / len(values) - share) < 0.005
-    clusters = players["spender_cluster"].to_pylist()
+    clusters = pa.concat_tables(world.truth(LAUNCH))["spender_cluster"].to_pylist()
     for name, cluster in settings.spending.clusters.items():
         assert abs(clusters.count(name) / len(clusters) - cluster.share) < 0.005
     assert set(players["country"].to_pylist()) == set(COUNTRIES)

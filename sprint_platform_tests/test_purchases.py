@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import math
 from collections import defaultdict
 from datetime import date, timedelta
 from decimal import Decimal
@@ -15,17 +16,22 @@ import pyarrow.compute as pc
 import pytest
 
 from sprint_platform.draws import uuids
-from sprint_platform.simulation.population import Population
+from sprint_platform.places import project_root
+from sprint_platform.simulation.population import Players, Population
 from sprint_platform.simulation.products import catalogue
+from sprint_platform.simulation.purses import purse, purses
 from sprint_platform.simulation.world import World
-from sprint_platform.title import Title
+from sprint_platform.title import CompoundGrowth, Title, read_title
 from sprint_platform_tests.worlds import (
     DAY_SECONDS,
     LAUNCH,
+    as_pairs,
     codes,
+    compound,
     crowd,
     days_from,
     ids,
+    rows_of,
     second_of,
     seconds,
     table,
@@ -34,11 +40,18 @@ from sprint_platform_tests.worlds import (
 
 TOMORROW = LAUNCH + timedelta(days=1)
 NOBODY_BUYS = {"none": {"share": 1.0}}
+CLASSIC = read_title(project_root() / "examples" / "titles" / "classic.yaml")
 
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return World(crowd(40_000))
+    """The rules that the project began with, which say who buys what to the day."""
+    growth = CompoundGrowth.model_validate(compound(40_000))
+    simulation = CLASSIC.simulation
+    assert simulation is not None
+    spending = simulation.spending.model_copy(update={"pass_share": 0.05})
+    update = {"growth": growth, "spending": spending}
+    return World(CLASSIC.model_copy(update={"simulation": simulation.model_copy(update=update)}))
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +78,8 @@ def test_a_purchase_is_of_a_product_at_its_price(world: World, bought: pa.Table)
     assert {item for item, *_ in kinds} == wanted
 
 
-def test_other_products_are_sold_where_there_are_others() -> None:
-    title = crowd(2_000)
+def test_other_products_are_sold_where_there_are_others(world: World) -> None:
+    title = world.title
     short = table(World(title, catalogue(30)), "transactions", TOMORROW)
     assert set(short["purchase_item"].to_pylist()) <= {f"SKU-{1000 + i}" for i in range(30)}
     # a person may edit the seed: what is paid follows it
@@ -74,17 +87,17 @@ def test_other_products_are_sold_where_there_are_others() -> None:
     price = pc.add(dearer["purchase_price"].cast(pa.decimal128(9, 2)), Decimal("0.01"))
     at = dearer.schema.get_field_index("purchase_price")
     dearer = dearer.set_column(at, dearer.schema.field(at), price.cast(pa.decimal32(9, 2)))
-    world = World(title, dearer)
-    paid = table(world, "transactions", TOMORROW)
+    other = World(title, dearer)
+    paid = table(other, "transactions", TOMORROW)
     assert set(paid["purchase_price"].to_pylist()) <= set(dearer["purchase_price"].to_pylist())
-    assert world.source("transactions") != World(title).source("transactions")
-    assert world.source("sessions") == World(title).source("sessions")
+    assert other.source("transactions") != world.source("transactions")
+    assert other.source("sessions") == world.source("sessions")
 
 
 def by_player(world: World, bought: pa.Table, day: date) -> dict[str, list[int]]:
     """How many things that do not recur each active player bought, by spending cluster."""
     active = ids(table(world, "signons", day), "player_id")
-    players = table(world, "dim_players", days_from(LAUNCH, (day - LAUNCH).days + 1))
+    players = pa.concat_tables(world.truth(day))
     cluster = dict(
         zip(
             map(tuple, ids(players, "player_id").tolist()),
@@ -99,6 +112,21 @@ def by_player(world: World, bought: pa.Table, day: date) -> dict[str, list[int]]
     for player, count in counts.items():
         found[cluster[player]].append(count)
     return found
+
+
+def test_classic_is_the_rules_that_the_project_began_with() -> None:
+    world = World(CLASSIC)
+    population = world._population
+    signed_up = [population.signed_up_by(age) for age in range(100)]
+    # a thousand to begin with, and a thousandth of the living each day; 7 in 10,000 leave
+    living = 1000.0
+    for age in range(1, 100):
+        assert abs(signed_up[age] - signed_up[age - 1] - living * 0.001) <= 1
+        living *= 1 + 0.001 - 0.0007
+    assert abs(len(population.alive(LAUNCH + timedelta(days=99))) - living) < 30
+    for day in days_from(LAUNCH, 3):
+        player = codes(table(world, "sessions", day), "player_id")[1]
+        assert np.bincount(player).max() == 1
 
 
 def test_player_days_split_as_the_seed_says(world: World, bought: pa.Table) -> None:
@@ -116,11 +144,12 @@ def test_player_days_split_as_the_seed_says(world: World, bought: pa.Table) -> N
 
 
 def test_a_cluster_pays_within_its_range(world: World, bought: pa.Table) -> None:
-    players = table(world, "dim_players", days_from(LAUNCH, 2))
-    order = np.argsort(ids(players, "player_id"))
-    at = np.searchsorted(ids(players, "player_id")[order], ids(bought, "player_id"))
-    cluster = np.array(players["spender_cluster"].to_pylist())[order][at]
+    players = pa.concat_tables(world.truth(TOMORROW))
     recurs = bought["is_recurring"].to_numpy()
+    # who buys is active; a pass renews by itself
+    at = rows_of(ids(bought, "player_id"), ids(players, "player_id"))
+    assert (at[~recurs] >= 0).all()
+    cluster = np.array(players["spender_cluster"].to_pylist())[at]
     price = np.array(bought["purchase_price"].to_pylist()).astype(float)
     products = world.dim_products()
     goods = products.filter(pc.invert(products["is_recurring"]))
@@ -134,19 +163,83 @@ def test_a_cluster_pays_within_its_range(world: World, bought: pa.Table) -> None
         assert paid.mean() < 0.9 * np.mean([p for p in shelf if low <= p <= high])
 
 
-def test_a_chance_below_one_is_kept() -> None:
-    growth = {"kind": "target", "players": 400_000, "days": 365}
-    world = World(title_like("leap", simulation__growth=growth))
-    found: dict[str, list[int]] = defaultdict(list)
-    for counts in (
-        by_player(world, table(world, "transactions", day), day) for day in days_from(TOMORROW, 3)
-    ):
-        for cluster, values in counts.items():
-            found[cluster] += values
-    for cluster, chance in (("minnow", 0.04), ("dolphin", 0.06), ("whale", 0.12)):
-        values = np.array(found[cluster])
-        noise = 4 * (chance * (1 - chance) / len(values)) ** 0.5
-        assert (values > 0).mean() == pytest.approx(chance, abs=noise)
+def test_cheap_products_sell_more_to_the_thrifty_and_tastes_differ(world: World) -> None:
+    (number,) = (world._population.alive(TOMORROW).number,)
+    bought = table(world, "transactions", days_from(TOMORROW, 3))
+    bought = bought.filter(pc.invert(bought["is_recurring"]))
+    known = uuids(world.title.seed, "player", number)
+    row = rows_of(ids(bought, "player_id"), as_pairs(known))
+    taste = world._purchases.taste(number[row])
+    price = np.array(bought["purchase_price"].to_pylist()).astype(float)
+    skin = np.array(bought["transaction_type"].to_pylist()) == "Skin"
+    thrifty, middling, generous = (price[taste % 3 == thrift].mean() for thrift in range(3))
+    assert thrifty < 0.85 * middling < 0.85 * generous
+    assert skin[taste < 3].mean() > 0.2 + skin[taste >= 3].mean()
+
+
+def rates(world: World, players: Players, day: date) -> np.ndarray:
+    """The chance of a purchase on a day of play, of those who ever buy."""
+    chance = world._purchases.chance(players, day)
+    return chance[chance > 0] / 2**32
+
+
+EAGER = {
+    "clusters": {
+        "none": {"share": 0.5},
+        "minnow": {"share": 0.5, "chance": 0.02, "purchases": [1, 1], "price": [0, 50]},
+    },
+    "pass_share": 0.0,
+}
+
+
+def test_purchases_have_causes() -> None:
+    growth = {"kind": "target", "players": 60_000, "days": 60, "launch_share": 0.0}
+    world = World(
+        title_like("leap", simulation__growth=growth, simulation__spending=EAGER | {"spread": 0.0})
+    )
+    friday, wednesday = LAUNCH + timedelta(days=51), LAUNCH + timedelta(days=49)
+    pay_day = LAUNCH + timedelta(days=58)
+    assert (friday.weekday(), wednesday.weekday(), pay_day.weekday()) == (4, 2, 4)
+    assert pay_day.day == 28
+    alive = world._population.alive(friday)
+    buyers = alive.take(np.flatnonzero(world._purchases.chance(alive, friday)))
+    chance = rates(world, buyers, friday)
+    # who is keen buys more, and so does who is new, at the week's end and when there is pay
+    keen = world._population.keenness(buyers, friday)
+    old = buyers.signup < 40
+    assert np.corrcoef(keen[old], chance[old])[0, 1] > 0.99
+    new = buyers.signup > 51 - 7
+    at_usual = np.abs(keen - 4096) < 400
+    assert chance[new & at_usual].mean() > 1.7 * chance[old & at_usual].mean()
+    assert chance.mean() > 1.3 * rates(world, buyers.take(buyers.signup < 49), wednesday).mean()
+    first = rates(world, buyers.take(old), LAUNCH + timedelta(days=31)).mean()  # a Saturday
+    assert first > 1.3 * rates(world, buyers.take(old), LAUNCH + timedelta(days=38)).mean()
+    # the records are drawn from these chances
+    days = days_from(LAUNCH + timedelta(days=50), 5)
+    bought = sum(table(world, "transactions", day).num_rows for day in days)
+    active = [world._population.active(day) for day in days]
+    expected = sum(
+        float(world._purchases.chance(players, day).sum()) / 2**32
+        for players, day in zip(active, days, strict=True)
+    )
+    assert bought == pytest.approx(expected, abs=4 * expected**0.5)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.2])
+def test_purses_are_lognormal_about_a_mean_of_one(spread: float) -> None:
+    number = np.arange(400_000)
+    times = np.array(purses(spread), float)[purse(3, number)] / 2**32
+    assert np.log(times).std() == pytest.approx(spread, abs=0.01)
+    assert np.median(times) == pytest.approx(math.exp(-(spread**2) / 2), rel=0.02)
+    assert times.mean() == pytest.approx(1, rel=0.02)
+
+
+def test_causes_can_be_switched_off() -> None:
+    spending = EAGER | {"spread": 0.0, "causes": 0.0}
+    world = World(title_like("sprint", simulation__spending=spending))
+    for day in days_from(LAUNCH, 8):
+        chance = rates(world, world._population.alive(day), day)
+        assert chance == pytest.approx(0.02, rel=1e-6)
 
 
 def test_purchases_come_after_the_sign_on_and_on_the_day(world: World, bought: pa.Table) -> None:
@@ -163,8 +256,8 @@ def test_purchases_come_after_the_sign_on_and_on_the_day(world: World, bought: p
     assert moment.max() < second_of(TOMORROW) + DAY_SECONDS
 
 
-def test_transaction_ids_are_unique_across_days(sprint: World) -> None:
-    week = table(sprint, "transactions", days_from(LAUNCH, 7))
+def test_transaction_ids_are_unique_across_days() -> None:
+    week = table(World(CLASSIC), "transactions", days_from(LAUNCH, 7))
     assert len(codes(week, "transaction_id")[0]) == week.num_rows > 1000
 
 
@@ -178,7 +271,14 @@ PASSES = title_like(
     # ten players a day, of whom half still play after a year
     simulation__growth={"kind": "target", "players": 300, "days": 30, "launch_share": 0.0},
     simulation__retention={"d1": 0.7, "d7": 0.6, "d30": 0.5},
-    simulation__spending={"clusters": NOBODY_BUYS, "pass_share": 0.8, "pass_within_days": 3},
+    simulation__signons={"habit": 0.8, "spread": 0.1, "moods": 0.05},
+    simulation__archetypes={"daily": 1.0},
+    simulation__spending={
+        "clusters": NOBODY_BUYS,
+        "spread": 0,
+        "pass_share": 0.8,
+        "pass_within_days": 3,
+    },
 )
 DAYS = days_from(FIRST, (LAST - FIRST).days + 1)
 
@@ -270,7 +370,8 @@ def test_the_share_of_subscribers_is_the_titles(
 def test_a_shop_without_passes_sells_none() -> None:
     products = catalogue()
     goods = products.filter(pc.invert(products["is_recurring"])).combine_chunks()
-    world = World(title_like("sprint", simulation__spending__pass_share=1.0), goods)
+    spending = CLASSIC.simulation.spending.model_dump() | {"pass_share": 1.0}
+    world = World(title_like("sprint", simulation__spending=spending), goods)
     bought = table(world, "transactions", LAUNCH)
     assert bought.num_rows > 100
     assert not any(bought["is_recurring"].to_pylist())
@@ -284,7 +385,12 @@ def test_a_player_who_buys_nothing_leaves_an_empty_day() -> None:
 def test_the_first_pass_is_bought_after_the_sign_on() -> None:
     title: Title = crowd(
         5_000,
-        simulation__spending={"clusters": NOBODY_BUYS, "pass_share": 1.0, "pass_within_days": 1},
+        simulation__spending={
+            "clusters": NOBODY_BUYS,
+            "spread": 0,
+            "pass_share": 1.0,
+            "pass_within_days": 1,
+        },
     )
     world = World(title)
     bought, on = table(world, "transactions", LAUNCH), table(world, "signons", LAUNCH)

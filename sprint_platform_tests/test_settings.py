@@ -10,18 +10,20 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import Mock
 
 import dagster as dg
 import duckdb
 import pytest
 
 from sprint_platform import cli
+from sprint_platform.core import memory
 from sprint_platform.core import settings as project_settings
 from sprint_platform.core.errors import SprintError
 from sprint_platform.core.project import PROJECT, ProjectError
 from sprint_platform.core.settings import Settings, SettingsError, settings, variable
 from sprint_platform.dashboard.published import NothingPublished, published, published_titles
-from sprint_platform.engines.duckdb_file import duckdb_options
+from sprint_platform.engines.duckdb_file import _quarter_of_the_free, duckdb_options
 from sprint_platform.engines.postgres_url import read_url
 from sprint_platform.engines.snowflake_credentials import SnowflakeCredentials
 from sprint_platform.eventlog.settings import BatchSettings
@@ -42,7 +44,7 @@ from sprint_platform.title import Title
 from sprint_platform.transform import dbt_runner
 from sprint_platform.transform.dbt_runner import project_environment
 from sprint_platform_tests.command_line import run_sprint
-from sprint_platform_tests.test_graph_runs import TINY
+from sprint_platform_tests.small_titles import TINY
 
 SECRETS = {
     "SNOWFLAKE_ACCOUNT": "an-account",
@@ -185,7 +187,7 @@ def test_the_default_is_what_counts_where_nobody_says_anything(env_file: Path) -
     assert dagster_home() == project_root() / ".dagster"
     assert len(title_dirs()) == 1
     assert settings().catch_up_days == 400
-    assert (of_duckdb("memory_limit"), exported("OPENBLAS_NUM_THREADS")) == ("700.0 MiB", "1")
+    assert exported("OPENBLAS_NUM_THREADS") == "1"
 
 
 @pytest.mark.usefixtures("nothing_exported")
@@ -292,6 +294,31 @@ def test_no_secret_is_exported_or_shown(
     with pytest.raises(SettingsError, match="SNOWFLAKE_PORT") as refused:
         SnowflakeCredentials.read()
     assert "pass-in-file" not in str(refused.value)
+
+
+@pytest.mark.usefixtures("nothing_exported")
+@pytest.mark.parametrize(
+    ("container", "limit"),
+    [("max", 3 << 30), (str(4 << 30), 1 << 30), (str(1 << 30), 512 << 20)],
+    ids=["none", "4 GiB", "1 GiB"],
+)
+def test_duckdb_takes_a_quarter_of_the_free_memory_unless_it_is_set(
+    container: str, limit: int, env_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what the container has, where the machine has more; 512 MiB to 3 GiB."""
+    limits = tmp_path / "memory.max"
+    limits.write_text(container)
+    monkeypatch.setattr(memory, "CONTAINER_LIMITS", (tmp_path / "of another version", limits))
+    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: Mock(available=64 << 30))
+    _quarter_of_the_free.cache_clear()
+    try:
+        value, unit = of_duckdb("memory_limit").split()
+        assert float(value) * {"MiB": 1 << 20, "GiB": 1 << 30}[unit] == limit
+        assert project_environment()["SPRINT_DUCKDB_MEMORY"] == f"{limit >> 20}MiB"
+        write(env_file, {"SPRINT_DUCKDB_MEMORY": "300MiB"})
+        assert of_duckdb("memory_limit") == "300.0 MiB"
+    finally:
+        _quarter_of_the_free.cache_clear()
 
 
 @pytest.mark.usefixtures("nothing_exported")

@@ -128,7 +128,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, dbt_parses_once: Path) -> Pl
     titles = folder / "titles"
     titles.mkdir()
     (titles / "pocket.yaml").write_text(
-        pocket.replace("starting_players: 1000", "starting_players: 60")
+        pocket.replace("active_players: 1000", "active_players: 60")
     )
     (titles / "arena.yaml").write_text(ARENA)
     delivered = folder / "data" / "landing" / "arena" / "sessions"

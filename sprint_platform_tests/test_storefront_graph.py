@@ -187,7 +187,7 @@ def test_files_of_a_store_that_is_not_loaded_are_not_written_over(graph: Graph) 
     run = graph.run(RAW, "2025-01-02", "2025-01-03")
     assert not run.success
     assert "holds 1 partitions of a store with other settings" in failure(run)
-    assert read_manifest("storefront", "raw_orders", day) == file
+    assert read_manifest("storefront", "raw_orders", day, BRONZE_TABLES["raw_orders"]) == file
     # a day is asked for its own files
     assert graph.run(RAW, "2025-01-02").success
 
@@ -218,13 +218,16 @@ def test_other_settings_are_refused_in_one_line_before_a_file_is_written_over(
 ) -> None:
     assert graph.run(RAW, "2025-01-01").success
     before = rows("select count(*) from bronze.raw_orders")
-    file = read_manifest("storefront", "raw_orders", date(2025, 1, 1))
+    file = read_manifest("storefront", "raw_orders", date(2025, 1, 1), BRONZE_TABLES["raw_orders"])
     monkeypatch.setenv("SPRINT_STORE_SEED", "43")
     run = graph.run(RAW, "2025-01-01", "2025-01-02")
     assert not run.success
     assert "bronze holds 1 days of a store with other settings" in failure(run)
     assert rows("select count(*) from bronze.raw_orders") == before
-    assert read_manifest("storefront", "raw_orders", date(2025, 1, 1)) == file
+    assert (
+        read_manifest("storefront", "raw_orders", date(2025, 1, 1), BRONZE_TABLES["raw_orders"])
+        == file
+    )
     monkeypatch.setenv("SPRINT_STORE_ORDERS", "many")
     run = graph.run(RAW, "2025-01-02")
     assert "SPRINT_STORE_ORDERS is 'many'" in failure(run)

@@ -270,7 +270,7 @@ def test_what_is_no_partition_does_not_stop_remove_others(folder: Path, store: S
     (elsewhere.parent / "event_date=2025-99-99").mkdir()
     assert remove_others(store.source) == 1
     assert not elsewhere.exists()
-    assert read_manifest(DOMAIN, "raw_orders", day) is not None
+    assert read_manifest(DOMAIN, "raw_orders", day, BRONZE_TABLES["raw_orders"]) is not None
 
 
 def test_files_of_another_store_are_not_loaded_but_removed_by_generate(
@@ -283,7 +283,9 @@ def test_files_of_another_store_are_not_loaded_but_removed_by_generate(
         loaded(store)
     # twelve days less the eight that were written over
     assert remove_others(other.source) == 4 * len(TABLES)
-    assert read_manifest(DOMAIN, "raw_orders", TINY.first_days[9]) is None
+    assert (
+        read_manifest(DOMAIN, "raw_orders", TINY.first_days[9], BRONZE_TABLES["raw_orders"]) is None
+    )
     loaded(other)
 
 
@@ -298,7 +300,7 @@ def test_a_damaged_file_leaves_every_table_as_it_was(
     manifest = next(
         m
         for day in TINY.first_days[3:]
-        if (m := read_manifest(DOMAIN, table, day)) is not None and m.rows
+        if (m := read_manifest(DOMAIN, table, day, BRONZE_TABLES[table])) is not None and m.rows
     )
     manifest.paths[0].write_bytes(manifest.paths[0].read_bytes()[:-40])
     with pytest.raises(
@@ -377,7 +379,7 @@ def test_no_partition_is_half_there_when_a_day_cannot_be_made(
     monkeypatch.setattr(store, "table", breaks)
     with pytest.raises(KeyError):
         write_day(store, "raw_orders", day)
-    assert read_manifest(DOMAIN, "raw_orders", day) == before
+    assert read_manifest(DOMAIN, "raw_orders", day, BRONZE_TABLES["raw_orders"]) == before
     left = [path.name for path in partition_dir(DOMAIN, "raw_orders", day).iterdir()]
     assert not [name for name in left if name.endswith(".tmp")]
 
@@ -398,7 +400,11 @@ def test_days_that_are_shared_out_to_processes_are_the_same(folder: Path) -> Non
 
 
 def manifests(settings: StoreSettings) -> list[Any]:
-    return [read_manifest(DOMAIN, name, day) for name in TABLES for day in settings.first_days]
+    return [
+        read_manifest(DOMAIN, name, day, BRONZE_TABLES[name])
+        for name in TABLES
+        for day in settings.first_days
+    ]
 
 
 def test_a_process_that_is_killed_is_named_in_one_line(

@@ -375,12 +375,13 @@ def test_where_players_are_few_nobody_is_linked_twice(seed: int, sprint: World) 
     settings = small(customers=20_000, products=20, orders=20, days=20, seed=seed)
     people = registered(settings, sprint.title, 12)
     check_links(people)
-    # of those who sign up, nearly all have an account: some of them too late on their last day
+    # of those who sign up, most have an account: some of them too late on their last day, and some
+    # find no customer left in their country, as friends are of one
     early = {
         id_ for id_, row in people.players.items() if row["signed_up_at"].date() <= date(2025, 1, 3)
     }
     linked = {row["player_id"] for row in people.linked}
-    assert len(early & linked) > 0.85 * len(early)
+    assert len(early & linked) > 0.75 * len(early)
 
 
 def test_a_store_of_no_title_or_of_one_that_is_not_out_yet_has_no_players() -> None:

@@ -367,7 +367,7 @@ def test_a_missing_partition_is_named(url: str) -> None:
 
 def damage(name: str, day: date) -> None:
     """Overwrites the middle of the partition's file; its size stays."""
-    manifest = read_manifest("storefront", name, day)
+    manifest = read_manifest("storefront", name, day, BRONZE_TABLES[name])
     assert manifest is not None
     (path,) = manifest.paths
     content = bytearray(path.read_bytes())

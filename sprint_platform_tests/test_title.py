@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -59,17 +60,19 @@ def changed(path: str, value: Any, name: str = "sprint") -> dict[str, Any]:
 
 del_ = object()
 
+COMPOUND = {"kind": "compound", "starting_players": 9, "daily_growth": 0, "daily_decay": 0}
+
 WRONG: list[tuple[str, Any, str]] = [
     # (the setting, its value, what the message says is allowed)
     ("seed", -1, "between 0 and"),
     ("seed", 2**63, "between 0 and"),
     ("seed", "seven", "valid integer"),
-    ("launch_date", "soon", "valid date"),
+    ("launch_date", "soon", "such as 2025-01-31"),
     # the days after it are no days of the calendar, nor of the contracts
     ("launch_date", "9999-12-31", "between 1970-01-01 and 2100-12-31"),
     ("launch_date", del_, "required"),
     ("heartbeat_seconds", 0, "between 1 and 3,600"),
-    ("grid.x", [-100, 100, 200], "2 items"),
+    ("grid.x", [-100, 100, 200], "a list of two numbers"),
     ("grid.y", [100, -100], "[low, high] within -99999 to 99999, at least 20"),
     ("grid.z", [0, 19], "at least 20 units wide"),
     ("encounters.distance", -1, "between 0 and 200,000"),
@@ -79,17 +82,20 @@ WRONG: list[tuple[str, Any, str]] = [
     ("encounters", del_, "required"),
     ("sourse", "simulated", "no such setting"),
     ("source", "dreamt", "'simulated' or 'landing'"),
-    ("simulation.growth.starting_players", 0, "between 1 and"),
-    ("simulation.growth.starting_players", 10**12, "between 1 and 10,000,000,000 (it is 1000000"),
-    ("simulation.growth.daily_growth", 1.5, "between 0 and 1"),
-    ("simulation.growth.daily_decay", -0.1, "between 0 and 1"),
-    ("simulation.growth.kind", "magic", "'compound', 'target'"),
+    ("simulation.growth.active_players", 0, "between 1 and"),
+    ("simulation.growth.active_players", 10**12, "between 1 and 100,000,000 (it is 1000000"),
+    ("simulation.growth", {"kind": "compound", "starting_players": 0}, "between 1 and"),
+    ("simulation.growth", COMPOUND | {"daily_growth": 1.5}, "between 0 and 1"),
+    ("simulation.growth", COMPOUND | {"daily_decay": -0.1}, "between 0 and 1"),
+    ("simulation.growth.kind", "magic", "'compound', 'target', 'steady'"),
+    ("simulation.signons.habit", 0.9, "at most 1"),
+    ("simulation.signons.moods", -0.1, "between 0 and 1"),
     ("simulation.archetypes", {"daily": 0.5, "weekday": 0.3}, "add up to 1, not 0.8"),
     ("simulation.archetypes", {"daily": 0.5, "hourly": 0.5}, "daily, weekday, cyclical"),
     ("simulation.countries", {"US": 0.5, "XX": 0.5}, "US, BR, MX, FR, ES, DE"),
     ("simulation.countries", {"US": 1.5, "BR": -0.5}, "between 0 and 1"),
     ("simulation.platforms", {"pc": 0.5, "toaster": 0.5}, "pc, playstation, xbox, switch, mobile"),
-    ("simulation.signons.weekly_cycle", [1.0] * 6, "required"),
+    ("simulation.signons.weekly_cycle", [1.0] * 6, "must be a list of seven numbers"),
     ("simulation.signons.weekly_cycle", [1.05] * 7, "add up to 7"),
     ("simulation.signons.weekly_cycle", [2.0, 0, 1, 1, 1, 1, 1], "between 0.5 and 1.1"),
     ("simulation.sessions.play_share", 1.01, "between 0 and 1"),
@@ -98,6 +104,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("simulation.sessions.shortest_seconds", 1700, "shortest_seconds <= typical_seconds <="),
     ("simulation.sessions.longest_seconds", 7201, "between 30 and 7,200"),
     ("simulation.sessions.longest_seconds", 7200.5, "valid integer"),
+    ("simulation.sessions.longest_wait_seconds", 1801, "between 0 and 1,800"),
+    ("simulation.sessions.kills", 10, "must be a list of two numbers (it is 10)"),
     ("simulation.sessions.kills", [60, 10], "[low, high] within 0 to 1000"),
     ("simulation.sessions.lobbies", {"31x2": 1}, "1x1 to 30x3 or 25x4"),
     ("simulation.sessions.lobbies", {"26x4": 1}, "1x1 to 30x3 or 25x4"),
@@ -116,10 +124,12 @@ WRONG: list[tuple[str, Any, str]] = [
     ("simulation.spending.clusters.whale.price", [50, 10], "[low, high] from 0 up"),
     ("simulation.spending.clusters.whale.price", [10, math.inf], "finite"),
     ("simulation.spending.clusters.kraken", {"share": 0}, "none, minnow, dolphin, whale"),
+    ("simulation.spending.spread", 4, "between 0 and 3"),
+    ("simulation.spending.causes", 2, "between 0 and 1"),
     ("simulation.spending.pass_within_days", 0, "between 1 and 365"),
     ("simulation.spending.currency", "dollars", "^[A-Z]{3}$"),
     ("simulation", del_, "needs a simulation section"),
-    ("simulation.retention", {"d1": 0.4, "d7": 0.2, "d30": 0.1}, "leave retention out"),
+    ("simulation.growth", COMPOUND, "leave retention out"),
     # names are compared by letters and digits: these would be one
     ("landing.mapping.columns", {"sessions": {"kills": "+"}}, "needs a letter or a digit"),
     ("landing.mapping.columns", {"sessions": {"kills": ["+", "-"]}}, "needs a letter or a digit"),
@@ -174,7 +184,7 @@ def test_so_is_a_wrong_target_growth(
     ("text", "reason"),
     [
         ("name: [mine", "not YAML"),
-        ("name: mine\nlaunch_date: 2025-13-45\n", "not YAML"),
+        ("name: mine\nlaunch_date: 2025-02-30\n", "launch_date: must be a day of the calendar"),
         ("name: \x00", "not YAML"),
         ("- a\n- b\n", "a mapping of settings"),
         ("", "a mapping of settings"),
@@ -210,7 +220,7 @@ def test_a_file_and_its_title_have_one_name(titles_folder: Path) -> None:
 
 def test_every_wrong_value_is_named_with_its_path(titles_folder: Path) -> None:
     settings = changed("seed", -1)
-    settings["simulation"]["growth"]["starting_players"] = 10**400
+    settings["simulation"]["growth"]["active_players"] = 10**400
     settings["grid"]["x"] = [0, 1, 2]
     settings["encounters"]["a\nb"] = {}
     # pydantic writes the types that it tried as parts of the path
@@ -220,12 +230,12 @@ def test_every_wrong_value_is_named_with_its_path(titles_folder: Path) -> None:
         Title.load("mine")
     assert str(caught.value).removeprefix(f"{path}: ").split("; ") == [
         "seed: must be between 0 and 9,223,372,036,854,775,807 (it is -1)",
-        "grid.x: Tuple should have at most 2 items after validation, not 3 (it is [0, 1, 2])",
+        "grid.x: must be a list of two numbers (it is [0, 1, 2])",
         "encounters.a\\nb: there is no such setting",
-        "simulation.growth.starting_players: must be between 1 and 10,000,000,000"
+        "simulation.growth.active_players: must be between 1 and 100,000,000"
         " (it is beyond 2 ** 128)",
         "landing.mapping.columns.sessions.kills: Input should be a valid string (it is 3)"
-        " or Input should be a valid tuple (it is 3)",
+        " or must be a list (it is 3)",
     ]
 
 
@@ -281,11 +291,26 @@ def test_an_unknown_movement_model_names_the_known_ones() -> None:
         World(title)
 
 
-def test_a_retention_above_the_sign_on_habit_is_one_line() -> None:
-    # the daily archetype signs on on 90 % of days: nobody can retain more than that
-    title = title_like("leap", simulation__retention={"d1": 0.95, "d7": 0.2, "d30": 0.1})
-    with pytest.raises(TitleError, match=r"^[^\n]*simulation\.retention\.d1: 0\.95 is above 0\.7"):
-        World(title)
+def test_a_retention_that_cannot_be_reached_is_one_line_with_the_highest() -> None:
+    def refused(**points: float) -> str:
+        title = title_like(
+            "leap", simulation__retention={"d1": 0.4, "d7": 0.2, "d30": 0.1} | points
+        )
+        with pytest.raises(
+            TitleError, match=r"^title leap: simulation\.retention\.[^\n]*$"
+        ) as error:
+            World(title)
+        return str(error.value)
+
+    # who stays signs on on half of the days
+    assert "d1: 0.95 is too high, at most 0.5" in refused(d1=0.95)
+    # all of the first day's are there a week later, and then they go at once: nobody fades so
+    message = refused(d7=0.4)
+    found = re.search(r"d7: 0\.4 is too high, at most (0\.\d+) can be reached", message)
+    assert found
+    highest = float(found[1])
+    World(title_like("leap", simulation__retention={"d1": 0.4, "d7": highest, "d30": 0.1}))
+    refused(d7=highest + 0.001)
 
 
 def test_a_price_range_without_products_is_one_line() -> None:
@@ -355,7 +380,7 @@ def test_an_odd_entry_in_a_titles_folder_is_left_out_in_one_line(
     # an editor's lock, which links to no file
     (titles_folder / ".#sprint.yaml").symlink_to("somebody@somewhere.1")
     titles, (error,) = valid_titles()
-    assert [title.name for title in titles] == ["leap", "sprint"]
+    assert [title.name for title in titles] == ["launch", "leap", "sprint"]
     assert str(odd) in error
     assert reason in error
     assert "\n" not in error

@@ -23,7 +23,8 @@ DAY_SECONDS = 86_400
 def title_like(name: str, **settings: Any) -> Title:
     """The shipped title with other settings; a key ``a__b`` names the setting a.b of its YAML.
 
-    A mapping replaces the mapping that was there, as in the YAML.
+    A mapping replaces the mapping that was there, as in the YAML. Compound growth, which has a
+    decay of its own, takes the retention away.
     """
     dumped = Title.load(name).model_dump()
     for path, value in settings.items():
@@ -32,6 +33,8 @@ def title_like(name: str, **settings: Any) -> Title:
         for parent in parents:
             part = part[parent]
         part[last] = value
+        if path == "simulation__growth" and value["kind"] == "compound":
+            part["retention"] = None
     return Title.model_validate(dumped)
 
 
@@ -83,7 +86,13 @@ def ids(records: pa.Table, column: str) -> npt.NDArray[np.void]:
     storage = records[column].combine_chunks().storage
     pairs = np.frombuffer(storage.buffers()[1], "<u8").reshape(-1, 2)
     pairs = pairs[storage.offset : storage.offset + len(storage)]
-    return np.ascontiguousarray(pairs).view([("high", "<u8"), ("low", "<u8")]).reshape(-1)
+    return as_pairs(pairs)
+
+
+def as_pairs(values: npt.NDArray[Any]) -> npt.NDArray[np.void]:
+    """16-byte values as pairs of 64-bit integers."""
+    flat = np.ascontiguousarray(values).reshape(-1)
+    return flat.view([("high", "<u8"), ("low", "<u8")]).reshape(-1)
 
 
 def codes(records: pa.Table, column: str) -> tuple[npt.NDArray[np.void], npt.NDArray[np.intp]]:

@@ -18,6 +18,46 @@ group by {{ columns | join(', ') }}
 having count(*) > 1
 {% endtest %}
 
+{# No two rows agree in all of these columns and in the moment. Where all moments of a group lie in beats
+   of their own, none is there twice, and that one number per group shows: a quarter of the time that
+   unique_combination takes over heartbeats. Other groups are suspects, and compared in full. #}
+{% test unique_moments(model, columns, moment) %}
+with suspects as (
+    select {{ columns | join(', ') }}
+    from {{ model }}
+    group by {{ columns | join(', ') }}
+    having {{ may_repeat(moment) }}
+)
+
+select
+    {%- for column in columns + [moment] %}
+    tested.{{ column }},
+    {%- endfor %}
+    count(*) as copies
+from (select * from {{ model }}) as tested
+inner join suspects
+    on {% for column in columns -%}
+    {{ 'and ' if not loop.first }}tested.{{ column }} = suspects.{{ column }}
+    {% endfor -%}
+group by {% for column in columns + [moment] %}tested.{{ column }}{{ ', ' if not loop.last }}{% endfor %}
+having count(*) > 1
+{% endtest %}
+
+{# A condition on a group of rows: two of their moments may be the same. It may be true of others. #}
+{% macro may_repeat(moment) -%}
+    {{ return(adapter.dispatch('may_repeat')(moment)) }}
+{%- endmacro %}
+
+{% macro default__may_repeat(moment) -%}
+    count(*) > 1
+{%- endmacro %}
+
+{# A bit for each beat, of 126: more rows than bits are in two rounds, or in one beat. #}
+{% macro duckdb__may_repeat(moment) -%}
+    {%- set beat = env_var('SPRINT_HEARTBEAT_SECONDS', '30') | int * 1000000 -%}
+    count(*) > bit_count(bit_or(cast(1 as hugeint) << cast(mod(epoch_us({{ moment }}) // {{ beat }}, 126) as integer)))
+{%- endmacro %}
+
 {# Every rule (what must hold: its condition) holds in every row; null counts as broken. A failing
    row names the first rule that it breaks. #}
 {% test valid_rows(model, rules) %}

@@ -20,6 +20,7 @@ from sprint_platform.cli.init import init
 from sprint_platform.cli.land import land
 from sprint_platform.cli.plan import plan
 from sprint_platform.cli.prune import prune
+from sprint_platform.cli.realism import realism
 from sprint_platform.cli.repair import repair
 from sprint_platform.cli.run import run
 from sprint_platform.cli.score import score
@@ -48,8 +49,8 @@ def main(
 
 
 for command in (
-    init, run, demo, dashboard, ask, land, plan, verify, repair, export, score, prune, forget,
-    compact, docs, titles, doctor, ui,
+    init, run, demo, dashboard, ask, realism, land, plan, verify, repair, export, score, prune,
+    forget, compact, docs, titles, doctor, ui,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(eventlog.app, name="eventlog")

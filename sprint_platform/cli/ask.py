@@ -36,6 +36,7 @@ def ask(
     sql: Annotated[bool, typer.Option("--sql", help="Print the query that was run, too.")] = False,
 ) -> None:
     """Answer one of seven questions about a title, from what is published."""
+    from sprint_platform.storage.migration import require_migrated
     from sprint_platform.transform.questions import ask as answer_to
     from sprint_platform.transform.questions import questions
 
@@ -46,6 +47,7 @@ def ask(
         return
     if number not in asked:
         raise Stop(f"there is no question {number}: sprint ask lists the {len(asked)}")
+    require_migrated(title)
     question = asked[number]
     for need, given in (("player", player), ("date", day), ("month", month)):
         if given is not None and need not in question.needs:

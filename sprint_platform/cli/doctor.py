@@ -32,6 +32,8 @@ def doctor() -> None:
     from sprint_platform.landing.files import landing_dir
     from sprint_platform.landing.land import folder_state, landing_lock, last_landed_state
     from sprint_platform.landing.register import register_path
+    from sprint_platform.storage.migration import older_partitions
+    from sprint_platform.storage.partitions import OlderContractError
 
     table = Table(show_header=False)
 
@@ -76,6 +78,8 @@ def doctor() -> None:
         if not holder_of(landing_lock(game.name)) and (holder := _another_program(register)):
             row(str(register), f"in use by {holder}")
     out.print(table)
+    if older := [game.name for game in games if older_partitions(game.name)]:
+        wrong.append(str(OlderContractError(", ".join(older))))
     for name in winning_over_exported():
         problems.print(
             f"[yellow]{name}[/] of {escape(str(env_file()))} wins in Dagster's own commands over"

@@ -131,7 +131,8 @@ def plan(name: NameArgument, first: FromOption = None, last: ToOption = None) ->
     for heading in ("dataset", "rows", "files", "made already"):
         table.add_column(heading, justify="left" if heading == "dataset" else "right")
     for dataset in domain.datasets:
-        manifests = [m for p in made if (m := read_manifest(domain.name, dataset.name, p))]
+        read = (read_manifest(domain.name, dataset.name, period, dataset) for period in made)
+        manifests = [manifest for manifest in read if manifest]
         there = sum(period in made for period in periods)
         rows, size = "not known", "not known"
         if manifests:

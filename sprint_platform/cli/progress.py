@@ -41,7 +41,9 @@ class Bars(Progress):
             task = self._tasks[task_id]
             # a run's rows are estimated
             about = "about " if "unit" in task.fields else ""
-            total = f" of {about}{task.total:,.0f}" if task.total else ""
+            # with players come those of earlier days, which nobody counted
+            known = task.total and task.completed <= task.total
+            total = f" of {about}{task.total:,.0f}" if known else ""
             line = f"{task.description.strip()}: {task.completed:,.0f}{total}"
             out.print(line, highlight=False, soft_wrap=True, markup=False)
 

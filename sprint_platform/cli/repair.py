@@ -19,14 +19,23 @@ def repair(
 ) -> None:
     """Make a lost, broken or older database anew from the partition files, and publish it.
 
-    Where the database is whole, only what is missing of the published files is written.
+    Where the database is whole, only what is missing of the published files is written. What an
+    older version of this platform wrote gets the columns of this one first.
     """
-    from sprint_platform.orchestration.repair import publish_all, rebuild, what_is_wrong
+    from sprint_platform.orchestration.repair import (
+        migrate_titles,
+        publish_all,
+        rebuild,
+        what_is_wrong,
+    )
 
     def say(line: str) -> None:
         out.print(line, highlight=False, soft_wrap=True, markup=False)
 
     wrong = what_is_wrong()
+    if wrong is None:
+        with working("looking for what an older version wrote"):
+            migrate_titles(say, tables=True)
     if wrong is None and not anew:
         with working("publishing what is missing"):
             written = publish_all()

@@ -66,8 +66,10 @@ def run(
     """
     from sprint_platform.core.locks import hold
     from sprint_platform.operations.days_to_build import title_lock
+    from sprint_platform.storage.migration import require_migrated
 
     game = Title.load(title)
+    require_migrated(title)
     if missing and stale:
         raise Stop("--missing builds other days than --stale: run the one, then the other")
     if (missing or stale) and (reuse is not None or entrypoint is not Entrypoint.all):

@@ -9,7 +9,13 @@ from rich.table import Table
 
 from sprint_platform.cli.terminal import out, problems
 from sprint_platform.core.project import project_root
-from sprint_platform.title import title_file, valid_titles
+from sprint_platform.title import (
+    CompoundGrowth,
+    SteadyGrowth,
+    TargetGrowth,
+    title_file,
+    valid_titles,
+)
 
 
 def titles() -> None:
@@ -19,15 +25,7 @@ def titles() -> None:
         table.add_column(heading)
     games, wrong = valid_titles()
     for game in games:
-        growth = "-"
-        if game.simulation is not None:
-            plan = game.simulation.growth
-            growth = (
-                f"{plan.players:,} players in {plan.days} days"
-                if plan.kind == "target"
-                else f"{plan.starting_players:,} players,"
-                f" {plan.daily_growth - plan.daily_decay:+.2%} a day"
-            )
+        growth = "-" if game.simulation is None else _growth(game.simulation.growth)
         near = game.encounters
         table.add_row(
             game.name,
@@ -40,6 +38,14 @@ def titles() -> None:
     out.print(table)
     for line in wrong:
         problems.print(f"[yellow]left out[/] {escape(line)}", highlight=False, soft_wrap=True)
+
+
+def _growth(plan: CompoundGrowth | TargetGrowth | SteadyGrowth) -> str:
+    if plan.kind == "target":
+        return f"{plan.players:,} players in {plan.days} days"
+    if plan.kind == "steady":
+        return f"{plan.active_players:,} players on each day"
+    return f"{plan.starting_players:,} players, {plan.daily_growth - plan.daily_decay:+.2%} a day"
 
 
 def _title_file(name: str) -> Path:

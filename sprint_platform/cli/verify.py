@@ -38,9 +38,11 @@ def verify(
         verify_days,
         verify_models,
     )
+    from sprint_platform.storage.migration import require_migrated
     from sprint_platform.storage.partitions import partition_days
 
     game = Title.load(title)
+    require_migrated(title)
     made = {day for dataset in DAILY for day in partition_days(title, dataset)}
     days = sorted(made & set(read_days(game, first, last)) if first or last else made)
     mend = f"sprint land --title {title}" if game.lands else f"sprint run --title {title}"

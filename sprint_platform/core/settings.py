@@ -80,10 +80,8 @@ class Settings(BaseSettings):
     titles_dir: Annotated[tuple[Path, ...], BeforeValidator(_paths)] = Field(
         default=(), alias="SPRINT_TITLES_DIR"
     )
-    # A day of 200,000 active players goes through the graph in under 2 GiB over all processes;
-    # DuckDB spills to the disk beyond this.
-    duckdb_memory: Annotated[str, BeforeValidator(_memory)] = Field(
-        default="700MiB", alias="SPRINT_DUCKDB_MEMORY"
+    duckdb_memory: Annotated[str | None, BeforeValidator(_memory)] = Field(
+        default=None, alias="SPRINT_DUCKDB_MEMORY"
     )
     duckdb_temp: Path | None = Field(default=None, alias="SPRINT_DUCKDB_TEMP")
     # the most days that one run of the schedule catches up

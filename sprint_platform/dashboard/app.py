@@ -21,6 +21,7 @@ from sprint_platform.dashboard import (
     overview,
     parts,
     quality,
+    realism,
     regions,
     retention,
     revenue,
@@ -60,6 +61,7 @@ PAGES = (
     Page("/revenue", "revenue", revenue.page, ("dates", "country")),
     Page("/regions", "regions", regions.page, ("dates",)),
     Page("/encounters", "{word}s", encounters.page, ("dates",)),
+    Page("/realism", "realism", realism.page, ()),
     Page("/quality", "data quality", quality.page, ("dates",)),
 )
 

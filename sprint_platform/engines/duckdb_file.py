@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EACCES, EPERM, EROFS
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import duckdb
@@ -15,17 +15,36 @@ from sprint_platform.core.compaction import remove_draft
 from sprint_platform.core.database_file import when_free
 from sprint_platform.core.errors import one_line
 from sprint_platform.core.locks import Kind, Lock
+from sprint_platform.core.memory import free_memory
 from sprint_platform.core.settings import settings
 from sprint_platform.core.signals import when_stopped
 from sprint_platform.engines.database_identity import refuse_lost, refuse_other
 from sprint_platform.places import data_dir, database_path, duckdb_temp_dir, published_dir
+
+# A day of a million players goes through the graph with this much (docs/scale.md).
+MOST_MEMORY_MIB = 3 * 1024
+# With less even a small day spills to the disk.
+LEAST_MEMORY_MIB = 512
+
+
+def memory_limit() -> str:
+    """How much memory DuckDB takes before it spills to the disk: ``SPRINT_DUCKDB_MEMORY``, or a
+    quarter of what is free, 512 MiB to 3 GiB."""
+    return settings().duckdb_memory or _quarter_of_the_free()
+
+
+# once for a process: DuckDB opens a file a second time only with the options of the first
+@cache
+def _quarter_of_the_free() -> str:
+    quarter = free_memory() // 4 >> 20
+    return f"{min(max(quarter, LEAST_MEMORY_MIB), MOST_MEMORY_MIB)}MiB"
 
 
 def duckdb_options() -> dict[str, str | bool | int | float | list[str]]:
     """DuckDB's configuration. It does not preserve the order of insertion (nothing relies on it): a
     load then runs on all cores without holding the whole day."""
     return {
-        "memory_limit": settings().duckdb_memory,
+        "memory_limit": memory_limit(),
         "temp_directory": str(duckdb_temp_dir()),
         "preserve_insertion_order": False,
     }
@@ -89,7 +108,7 @@ def remedy(error: object) -> str | None:
         )
     if "Out of Memory Error" in text:
         return (
-            f"DuckDB needs more memory than {settings().duckdb_memory}: set SPRINT_DUCKDB_MEMORY"
+            f"DuckDB needs more memory than {memory_limit()}: set SPRINT_DUCKDB_MEMORY"
             " higher (4GB, say), or run fewer days at once; what was there before is unchanged"
         )
     if "Input/output error" in text:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic
@@ -18,7 +19,7 @@ from sprint_platform.engines.duckdb_engine import DuckDBEngine
 from sprint_platform.engines.engine import LoadError
 from sprint_platform.engines.postgres_engine import PostgresEngine
 from sprint_platform.storage.ledger import Ledger, title_ledger
-from sprint_platform.storage.partitions import Manifest, P
+from sprint_platform.storage.partitions import Manifest, OlderContractError, P
 from sprint_platform.telemetry.contracts import DATASETS
 
 
@@ -84,11 +85,29 @@ def forget_other_columns(
 
 def ensure_title_schemas(con: duckdb.DuckDBPyConnection, title: str) -> None:
     """``ensure_tables`` of a title, and the schemas of its models. ``dim_products`` is not among
-    the tables: it is a dbt seed, and dbt creates it."""
+    the tables: it is a dbt seed, and dbt creates it. Raises OlderContractError where a table has
+    the columns of an older contract."""
+    if other_columns(con, title):
+        raise OlderContractError(title)
     ledger = title_ledger(title)
     ensure_tables(con, ledger, [d for d in DATASETS.values() if d.partition_column])
     for schema in ledger.model_schemas:
         con.execute(f"create schema if not exists {schema}")
+
+
+def other_columns(con: duckdb.DuckDBPyConnection, title: str) -> dict[str, set[str]]:
+    """The columns of those of the title's tables that have others than their contracts, by
+    dataset."""
+    found: dict[str, set[str]] = {}
+    for name, dataset in DATASETS.items():
+        if dataset.partition_column:
+            # the information schema would take longer than all else in a small load
+            with suppress(duckdb.CatalogException):
+                con.execute(f"select * from {dataset.relation(title)} limit 0")
+                present = {column[0] for column in con.description or []}
+                if present != {column.name for column in dataset.table_columns}:
+                    found[name] = present
+    return found
 
 
 def load_partitions(

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sprint_platform.landing.ahead import Behind
+from sprint_platform.core.ahead import Behind
 from sprint_platform.landing.conform import staged_schema
 from sprint_platform.landing.heartbeats import HeartbeatJudge, Parts, StagedBatch
 from sprint_platform.landing.records import (
@@ -27,6 +27,7 @@ from sprint_platform.landing.records import (
 from sprint_platform.landing.register import Entries
 from sprint_platform.landing.reopening import Reopened
 from sprint_platform.landing.staging import StagedFiles, staged_path
+from sprint_platform.storage.migration import with_columns
 from sprint_platform.storage.partitions import (
     FinishedPartition,
     PartitionDraft,
@@ -151,7 +152,8 @@ class Admission:
         with StagedFiles() as staged:
             for place, (file_no, key, number, day, rows) in enumerate(batches):
                 path = staged_path(self.title.name, key, dataset)
-                tables.append(pa.Table.from_batches([staged.batch(path, number)]))
+                batch = pa.Table.from_batches([staged.batch(path, number)])
+                tables.append(with_columns(batch, tables[0].schema))
                 file_nos.append(np.full(rows, file_no, np.int64))
                 places.append(np.full(rows, place, np.int64))
                 own.append(np.full(rows, np.datetime64(day, "D")))

@@ -22,8 +22,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sprint_platform.core.ahead import Ahead
 from sprint_platform.draws import STEP
-from sprint_platform.landing.ahead import Ahead
 from sprint_platform.landing.register import Entries
 from sprint_platform.landing.staging import (
     EPOCH,

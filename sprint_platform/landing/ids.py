@@ -16,6 +16,7 @@ KINDS = {
     "player_id": "player",
     "transaction_id": "transaction",
     "product_id": "product",
+    "party_id": "party",
 }
 _DASHES = (8, 13, 18, 23)
 # The places of the pairs of digits in 00000000-0000-0000-0000-000000000000.

@@ -13,7 +13,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from sprint_platform.landing.ahead import Ahead
+from sprint_platform.core.ahead import Ahead
 from sprint_platform.landing.chunks import Chunk, Piece
 from sprint_platform.landing.conform import Conformed, conform, staged_schema
 from sprint_platform.landing.csv_reading import csv_pieces
@@ -312,7 +312,9 @@ def _spans(title: Title, batch: pa.RecordBatch) -> pa.Table:
     arrays = []
     for named in schema:
         array = columns.get(named.name)
-        if array is None:
+        if array is None and named.nullable:
+            array = pa.nulls(spans.num_rows, named.type)
+        elif array is None:
             filler = "ZZ" if named.type == pa.string() else 0
             array = pa.array([filler] * spans.num_rows, named.type)
         elif isinstance(named.type, pa.BaseExtensionType):

@@ -153,8 +153,8 @@ def land(title: Title, *, dry_run: bool = False, watch: Watch | None = None) -> 
 
 
 def _check_names(title: Title) -> None:
-    """Raises LandingError where the mapping names a column that the contract does not have: it
-    would be ignored."""
+    """Raises LandingError where the mapping names a column that the contract never had: it would be
+    ignored."""
     mapping = title.landing_settings.mapping
     mapped = [
         (f"{part}.{dataset}.{name}", name, [column.name for column in DATASETS[dataset].columns])
@@ -162,10 +162,11 @@ def _check_names(title: Title) -> None:
         for dataset, names in of.items()
         for name in names
     ]
+    former = {name for dataset in DATASETS.values() for name in dataset.former_columns}
     words = sorted({c.name for dataset in DATASETS.values() for c in dataset.columns})
     mapped += [(f"values.{name}", name, words) for name in mapping.values]
     for where, name, known in mapped:
-        if name not in known:
+        if name not in known and name not in former:
             raise LandingError(
                 f"{title.name}: landing.mapping.{where}: the contract has no such column"
                 f" (it has {', '.join(known)}); the contract's name comes first, then yours"

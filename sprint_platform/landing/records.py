@@ -154,7 +154,8 @@ def _derived_parts(con: duckdb.DuckDBPyConnection, title: Title, lasts: pa.Table
             f" select session_id, player_id, team_id, '{UNKNOWN_COUNTRY}' as country,"
             " began as started_at, ended as event_datetime,"
             " cast(epoch(ended) - epoch(began) as integer) as event_length_seconds,"
-            " 0 as kills, 0 as deaths from ended order by began, session_id, player_id"
+            " 0 as kills, 0 as deaths, cast(null as uuid) as party_id, cast(null as boolean) as won"
+            " from ended order by began, session_id, player_id"
         ).to_arrow_table()
     finally:
         con.unregister("lasts")

@@ -132,7 +132,14 @@ def _ids(column: Column, raw: pa.Array) -> Converted:
         hashed = Hashed(
             kind, source_ids, ids, np.where(np.append(hashed_here, False)[indices], indices, -1)
         )
-    return Converted(as_uuids(ids[indices]), faults, hashed)
+    found = as_uuids(ids[indices])
+    if column.nullable and faults.any():
+        blank = pa.scalar(None, pa.binary(16))
+        known_here = pa.array(known[indices])
+        found = pa.ExtensionArray.from_storage(
+            pa.uuid(), pc.if_else(known_here, found.storage, blank)
+        )
+    return Converted(found, faults, hashed)
 
 
 def _times(mapping: Mapping, raw: pa.Array, *, dates: bool) -> Converted:

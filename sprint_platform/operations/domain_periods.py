@@ -14,6 +14,7 @@ from sprint_platform.engines.load import ensure_tables
 from sprint_platform.operations.catch_up import runs_of
 from sprint_platform.storage.ledger import Standing
 from sprint_platform.storage.partitions import (
+    Manifest,
     PartitionError,
     Period,
     made_batches,
@@ -79,8 +80,13 @@ def require_made(domain: Domain, dataset: Dataset, periods: Iterable[Period]) ->
 
 
 def _is_made(domain: Domain, dataset: str, period: Period) -> bool:
-    manifest = read_manifest(domain.name, dataset, period)
+    manifest = _manifest(domain, dataset, period)
     return manifest is not None and manifest.source == domain.source
+
+
+def _manifest(domain: Domain, dataset: str, period: Period) -> Manifest | None:
+    contract = next(found for found in domain.datasets if found.name == dataset)
+    return read_manifest(domain.name, dataset, period, contract)
 
 
 def require_loaded(
@@ -95,7 +101,7 @@ def require_loaded(
         loaded = domain.ledger.loaded(con, name)
         behind = []
         for period in periods:
-            manifest = read_manifest(domain.name, name, period)
+            manifest = _manifest(domain, name, period)
             if manifest is None or manifest.digest != loaded.get(period):
                 behind.append(period)
         if behind:

@@ -72,12 +72,14 @@ def unlike_made(
     loaded: Mapping[str, str | None],
     make: Make | None,
     period: Period,
+    version: str = "",
 ) -> list[str]:
     """One line per partition of the period that differs from what is made now, or from what is
     ``loaded`` (``loaded_digests`` of the period).
 
     A partition is made again, read back from its files, and compared. Partitions that were never
-    made, or were pruned, are skipped. Without ``make`` (landed files) the files are compared with
+    made, or were pruned, are skipped. Without ``make`` (landed files), or where another version
+    made the partition (its source does not begin with ``version``), the files are compared with
     their manifest.
     """
     lines: list[str] = []
@@ -85,16 +87,21 @@ def unlike_made(
         if contract.name not in loaded:
             continue
         try:
-            lines += _differences(name, contract, period, loaded[contract.name], make)
+            lines += _differences(name, contract, period, loaded[contract.name], make, version)
         except PartitionError as error:
             lines.append(str(error))
     return lines
 
 
 def _differences(
-    name: str, contract: Dataset, period: Period, loaded: str | None, make: Make | None
+    name: str,
+    contract: Dataset,
+    period: Period,
+    loaded: str | None,
+    make: Make | None,
+    version: str,
 ) -> Iterator[str]:
-    manifest = read_manifest(name, contract.name, period)
+    manifest = read_manifest(name, contract.name, period, contract)
     if manifest is None or manifest.pruned:
         return
     where = f"{name}/{contract.name} {period}"
@@ -102,7 +109,8 @@ def _differences(
     if loaded != manifest.digest:
         yield f"{where}: its table holds {loaded or 'nothing'}, its manifest says {manifest.digest}"
     filed = _digest(read_partition(name, contract.name, period, contract))
-    made = _digest(make(contract.name, period)) if make else filed
+    today = make if manifest.source.startswith(version) else None
+    made = _digest(today(contract.name, period)) if today else filed
     if filed != made:
         yield f"{where}: its files hold {filed}, simulated again it is {made}"
     elif manifest.digest != filed:

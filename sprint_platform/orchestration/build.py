@@ -17,6 +17,7 @@ from sprint_platform.orchestration.landed_assets import OnLanded, build_landed_a
 from sprint_platform.orchestration.landing_sensor import build_landing_sensor
 from sprint_platform.orchestration.policies import daily_partitions
 from sprint_platform.orchestration.raw_assets import build_raw_assets, landed_files_key
+from sprint_platform.orchestration.realism_report import build_realism_report
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_log import show_waits_in_run_log
 from sprint_platform.orchestration.run_tags import domain_tags, title_tags
@@ -36,6 +37,7 @@ from sprint_platform.orchestration.title_models import (
     build_seed_assets,
     build_title_models,
 )
+from sprint_platform.orchestration.truth_asset import build_truth_asset
 from sprint_platform.storefront.contracts import DOMAIN as STOREFRONT
 from sprint_platform.title import Title, valid_titles
 from sprint_platform.transform.dbt_manifest import Node, graph_manifest
@@ -94,6 +96,8 @@ def _title_definitions(
         f"One day of {title.name}: every dataset, model and check.",
     )
     jobs, schedules, sensors = [job], [], []
+    # in none of the jobs: it is made when somebody asks for it
+    truth = [build_truth_asset(title, partitions)] if title.source == "simulated" else []
     if title.source == "simulated":
         built_models = partial(TitleTranslator(title).models, manifest)
         schedules.append(build_title_schedule(title, job, built_models))
@@ -117,7 +121,13 @@ def _title_definitions(
         jobs.append(land)
         sensors.append(build_landing_sensor(title, land, job, reopened, models.keys))
     return dg.Definitions(
-        assets=[*daily, build_seed_assets(title, manifest), *landing],
+        assets=[
+            *daily,
+            build_seed_assets(title, manifest),
+            *landing,
+            *truth,
+            build_realism_report(title, manifest),
+        ],
         jobs=jobs,
         schedules=schedules,
         sensors=sensors,

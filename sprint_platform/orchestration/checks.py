@@ -129,7 +129,7 @@ def _rows_off_manifest(
     made = made_batches if ledger.batches else made_days
     wrong = []
     for period in sorted({*stored, *(periods or made(ledger.name, dataset.name))}):
-        manifest = read_manifest(ledger.name, dataset.name, period)
+        manifest = read_manifest(ledger.name, dataset.name, period, dataset)
         written = manifest.rows if manifest and not manifest.pruned else 0
         if stored.get(period, 0) != written:
             wrong.append(f"{period} has {stored.get(period, 0):,} rows of {written:,}")

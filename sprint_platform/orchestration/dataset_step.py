@@ -147,7 +147,7 @@ def make_partition(
 ) -> Made:
     """The partition of the period: the one that exists, where it may be reused and comes from the
     source, else one that is made now of the records that ``make`` returns."""
-    existing = read_manifest(domain, dataset.name, period) if reuse else None
+    existing = read_manifest(domain, dataset.name, period, dataset) if reuse else None
     if existing is not None and existing.source == source:
         return Made(existing)
     began = time.perf_counter()

@@ -36,6 +36,7 @@ from sprint_platform.operations.catch_up import runs_of
 from sprint_platform.operations.days_to_build import title_lock, unbuilt_days
 from sprint_platform.operations.domain_periods import made_periods
 from sprint_platform.operations.landed import landed_marts, load_landed
+from sprint_platform.operations.migrate import migrate
 from sprint_platform.orchestration.domain_build import build_models
 from sprint_platform.orchestration.domain_definitions import OutsideTranslator
 from sprint_platform.orchestration.eventlog_models import eventlog_environment, eventlog_translator
@@ -87,6 +88,14 @@ def what_is_wrong() -> str | None:
         return line
 
 
+def migrate_titles(say: Say, *, tables: bool) -> None:
+    """Gives what an older version wrote the columns of today's contracts: partitions, and with
+    ``tables`` the database's tables (``operations.migrate``)."""
+    for title in valid_titles()[0]:
+        for line in migrate(title, tables=tables):
+            say(line)
+
+
 def publish_all() -> int:
     """Publishes what of the database is not published as it was built; returns how many files it
     wrote."""
@@ -106,6 +115,8 @@ def publish_all() -> int:
         loaded = existing_relations(con)
         for ledger, of_ledger in marts.items():
             if ledger.loaded_table in loaded:
+                # the version before had another ledger
+                ledger.ensure(con)
                 written += publish(con, ledger, of_ledger).written
     return written
 
@@ -123,6 +134,7 @@ def rebuild(say: Say) -> Path | None:
                 f"{'; '.join(lost)}: published once, but its partition files are gone, so that a"
                 " new database would hold less; put them back, or make them again, first"
             )
+        migrate_titles(say, tables=False)
         before = note_path().read_bytes() if note_path().exists() else b""
         with _beside():
             for title in valid_titles()[0]:

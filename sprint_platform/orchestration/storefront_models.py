@@ -116,7 +116,7 @@ def require_loaded(
         missing = [day for day in days if day not in loaded]
         behind = []
         for day in set(days).difference(missing):
-            manifest = read_manifest(DOMAIN, table, day)
+            manifest = read_manifest(DOMAIN, table, day, BRONZE_TABLES[table])
             if manifest is not None and manifest.digest != loaded[day]:
                 behind.append(day)
         if wrong := sorted(missing or behind):

@@ -21,6 +21,17 @@ KILLS_EQUAL_DEATHS = Rule(
     " group by session_id, event_date having sum(kills) <> sum(deaths)",
 )
 
+ONE_TEAM_WINS = Rule(
+    "In every session of several teams exactly one wins; a team alone neither wins nor loses.",
+    "select session_id, event_date, teams, winners from (select session_id, event_date,"
+    " count(distinct team_id) as teams, count(distinct team_id) filter (won) as winners,"
+    " count(distinct team_id) filter (not won) as losers, count(*) - count(won) as open,"
+    " count(won) as known from {raw}.event_session where {window}"
+    " group by session_id, event_date) as of_session"
+    " where (teams > 1 and (winners <> 1 or losers <> teams - 1 or open > 0))"
+    " or (teams = 1 and known > 0)",
+)
+
 # The rules on keys and days that sessions and heartbeats have instead of the general ones. A
 # heartbeat's key is checked once per player and session, not per beat.
 NO_ORPHAN_KEYS = {
@@ -101,6 +112,7 @@ def rules(title: Title, dataset: str) -> dict[str, Rule]:
         found["no_orphan_keys"] = known_players(contract)
     if dataset == "sessions":
         found["kills_equal_deaths"] = KILLS_EQUAL_DEATHS
+        found["one_team_wins"] = ONE_TEAM_WINS
     return found
 
 

@@ -39,9 +39,11 @@ from sprint_platform.transform.dbt_runner import (
 
 def verify_days(title: Title, days: list[date]) -> Iterator[tuple[date, list[str]]]:
     """For each day, one line per partition that differs from what the simulation makes now, or from
-    the rows of its table (``operations.verify``)."""
+    the rows of its table (``operations.verify``). Of partitions that another version of the title
+    made, which ``verify_built`` names, only the latter."""
     datasets = [dataset for dataset in DATASETS.values() if dataset.partition_column]
     make: Make | None = None
+    version = "" if title.lands else title.fingerprint
     if not title.lands:
         world = World(title, read_catalogue())
         make = lambda dataset, day: getattr(world, dataset)(day)  # noqa: E731
@@ -50,7 +52,7 @@ def verify_days(title: Title, days: list[date]) -> Iterator[tuple[date, list[str
         with hold(warehouse_lock(), f"sprint verify of {title.name}"), connect() as con:
             ensure_title_schemas(con, title.name)
             loaded = loaded_digests(con, title_ledger(title.name), datasets, day)
-        yield day, unlike_made(title.name, datasets, loaded, make, day)
+        yield day, unlike_made(title.name, datasets, loaded, make, day, version)
 
 
 def verify_built(title: Title, days: list[date]) -> list[Finding]:

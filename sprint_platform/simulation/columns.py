@@ -13,10 +13,19 @@ from sprint_platform.telemetry.contracts import DATASETS
 MICROSECONDS = 1_000_000
 
 
-def uuid_column(values: npt.NDArray[np.void]) -> pa.Array:
-    """16-byte values, shape (n,), as a flat Arrow uuid column."""
-    storage = pa.Array.from_buffers(pa.binary(16), len(values), [None, pa.py_buffer(values)])
+def uuid_column(
+    values: npt.NDArray[np.void], known: npt.NDArray[np.bool_] | None = None
+) -> pa.Array:
+    """16-byte values, shape (n,), as a flat Arrow uuid column; null where they are not ``known``
+    (None: all are)."""
+    bits = None if known is None else pa.array(known).buffers()[1]
+    storage = pa.Array.from_buffers(pa.binary(16), len(values), [bits, pa.py_buffer(values)])
     return pa.ExtensionArray.from_storage(pa.uuid(), storage)
+
+
+def flag_column(values: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_]) -> pa.Array:
+    """Flags, null where they are not ``known``."""
+    return pa.array(values, pa.bool_(), mask=~known)
 
 
 def timestamp_column(microseconds: npt.NDArray[np.int64]) -> pa.Array:

@@ -8,6 +8,7 @@ from datetime import date
 
 from sprint_platform.draws import ONE
 from sprint_platform.simulation.population import Population
+from sprint_platform.simulation.purchases import FIRST_DAYS, FIRST_WEEK, LATER, occasion
 from sprint_platform.telemetry.contracts import DAILY, DATASETS
 from sprint_platform.title import Title
 
@@ -15,6 +16,8 @@ from sprint_platform.title import Title
 SECONDS_A_RUN = 14
 SECONDS_A_DAY = 0.6
 SECONDS_A_MILLION_HEARTBEATS = 1
+# Of the further matches that are planned some find nobody, or would begin on the next day.
+PLAYED_AGAIN = 0.88
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ def estimate(title: Title, days: Iterable[date]) -> list[Estimate]:
     assert title.simulation is not None
     population = Population(title)
     sessions, spending = title.simulation.sessions, title.simulation.spending
-    rounds = sum(sessions.replay_share**n for n in range(sessions.per_day))
+    again = sessions.replay_share * PLAYED_AGAIN
+    rounds = sum(again**n for n in range(sessions.per_day))
     # a triangle's mean; who leaves early stays half of what is beyond the shortest, on average
     full = (sessions.shortest_seconds + sessions.typical_seconds + sessions.longest_seconds) / 3
     left = (sessions.shortest_seconds + full) / 2
@@ -55,17 +59,20 @@ def estimate(title: Title, days: Iterable[date]) -> list[Estimate]:
     for day in days:
         age = (day - title.launch_date).days
         signups = population.signed_up_by(age) - population.signed_up_by(age - 1)
-        # everybody signs on on the day of the sign-up
-        habit = float(population.mean_habit)
-        active = population.expected_active(day) + signups * (1 - habit)
+        by_age = population.expected_by_age(day) / ONE
+        active, new = float(by_age.sum()), float(by_age[:FIRST_DAYS].sum())
+        # players' purchases, as those of so many on usual days
+        buying = float(occasion(day)) * (new * float(FIRST_WEEK) + (active - new) * float(LATER))
+        buying = active + spending.causes * (buying - active)
         played = active * sessions.play_share * rounds
         rows["dim_players"] += signups
         rows["signons"] += active
         rows["sessions"] += played
         rows["heartbeats"] += played * beats
-        living = population.expected_active(day) / habit
+        # everybody signs on on the day of the sign-up, the others by their habit
+        living = signups + (active - signups) / float(population.mean_habit)
         rows["transactions"] += (
-            active * bought + signups * subscribers * reach_it + living * renewals
+            buying * bought + signups * subscribers * reach_it + living * renewals
         )
     return [
         Estimate(

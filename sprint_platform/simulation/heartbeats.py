@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sprint_platform.draws import (
-    cosine,
-    mix,
-    pick,
-    picker,
-    remix,
-    stream_key,
-    threshold,
-)
+from sprint_platform.draws import mix, pick, picker, remix, stream_key, threshold
 from sprint_platform.simulation.columns import (
     MICROSECONDS,
     decimal_column,
@@ -26,21 +19,21 @@ from sprint_platform.simulation.columns import (
     timestamp_column,
     uuid_column,
 )
+from sprint_platform.simulation.maps import Map
 from sprint_platform.simulation.matches import PlayerSessions
 from sprint_platform.simulation.movement.registry import Model, models
 from sprint_platform.title import Title, TitleError
 
 I32 = npt.NDArray[np.int32]
 
-# Players whose paths are made at a time: the three axes of 60 beats then stay in the cache.
-PLAYERS_PER_STEP = 1_024
+# Players whose paths are made at a time: a third-level cache still holds an axis of them, and with
+# fewer a call costs more than what it does.
+PLAYERS_PER_STEP = 4_096
 # 32 levels of cohesion: with a grid of 2,000 units and 240 beats a path's difference times 32 is
 # still below 2^31.
 COHESION_BITS = 5
-# Teams spawn on a circle around the middle, this far out; teammates this many hundredths apart.
-SPAWN_RADIUS = 0.7
-CLOSEST_TEAMMATES, FARTHEST_TEAMMATES = 120, 200
-_CIRCLE = 1024
+# Players run more than they climb: a path's reach upwards is a quarter of that over the ground.
+CLIMB = Fraction(1, 4)
 
 
 class Paths:
@@ -66,7 +59,8 @@ class Paths:
         # reach is a share of half the grid, in hundredths
         share = threshold(self.movement.reach)
         x, y, z = ((extent * share) >> 33 for extent in self._extent)
-        self._reach = (x, y, z)
+        self._reach = (x, y, int(z * CLIMB))
+        self._map = Map(title.seed, self._extent, title.heartbeat_seconds)
         self._cohesion = (threshold(self.movement.cohesion) << COHESION_BITS) >> 32
 
     def beats(self, rows: PlayerSessions) -> npt.NDArray[np.int64]:
@@ -127,19 +121,22 @@ class Paths:
         beats = int(count.max(initial=1))
         seed, ordinal = self.title.seed, day.toordinal()
         entity = rows.number[part] * 8 + rows.around[part]
-        key = mix(stream_key(seed, "path", ordinal), entity)
-        choice = pick(self._choice, key)
+        draw = mix(stream_key(seed, "path", ordinal), entity)
+        choice = pick(self._choice, draw)
         way = np.empty((3, part.size, beats), np.int32)
         for index, model in enumerate(self._models):
             which = np.flatnonzero(choice == index)
             if which.size:
-                way[:, which] = model(remix(key[which], index), beats, self._reach)
+                way[:, which] = model(remix(draw[which], index), beats, self._reach)
 
         place = np.empty(len(rows), np.int64)
         place[part] = np.arange(part.size)
         leader = place[rows.leader[part]]
         follows = np.flatnonzero(leader != np.arange(part.size))
-        spawn = self._spawn(rows, part, day)
+        key = mix(stream_key(seed, "spawn", ordinal), rows.session[part])
+        team = rows.team[part].astype(np.int64) - 1
+        spawn = self._map.spawns(key, team, rows.teams[part], part - rows.leader[part])
+        places = [self._map.places(key, team, move) for move in range(-(-beats // self._map.stay))]
         dense = (np.arange(beats) < count[:, None]).reshape(-1)
         where = np.flatnonzero(dense)
         for axis in range(3):
@@ -148,39 +145,11 @@ class Paths:
                 # a follower's own path gives way to the leader's, by the share of cohesion
                 own, led = path[follows], path[leader[follows]]
                 path[follows] = own + (((led - own) * np.int32(self._cohesion)) >> COHESION_BITS)
-            path += spawn[axis][:, None]
-            _reflect(path, self._extent[axis])
+            _fold(path, self._map.fold[axis])
+            self._map.move(path, axis, spawn[axis], places)
+            np.clip(path, 0, self._extent[axis], out=path)
             path += np.int32(self._low[axis])
             np.take(path.reshape(-1), where, out=out[axis])
-
-    def _spawn(
-        self, rows: PlayerSessions, part: npt.NDArray[np.int64], day: date
-    ) -> tuple[I32, I32, I32]:
-        """Where each player starts, in hundredths from the grid's low corner.
-
-        Teams stand evenly on a circle that is turned per session, a team's players at the corners
-        of a square of 1.2 to 2 units. On the smallest grid (20 units) five teams are still 4 units
-        apart, and nobody starts beyond a wall.
-        """
-        key = mix(stream_key(self.title.seed, "spawn", day.toordinal()), rows.session[part])
-        turn = (key >> np.uint64(54)).astype(np.int64)
-        team = rows.team[part].astype(np.int64) - 1
-        angle = (turn + team * _CIRCLE // np.maximum(rows.teams[part], 1)) % _CIRCLE
-        height = ((key >> np.uint64(32)) & np.uint64(0xFFFF)).astype(np.int64)
-        member = rows.seat[part] // np.maximum(rows.teams[part], 1)
-        gap = CLOSEST_TEAMMATES + (
-            ((key >> np.uint64(16)) & np.uint64(0xFFFF)).astype(np.int64)
-            * (FARTHEST_TEAMMATES - CLOSEST_TEAMMATES)
-            >> 16
-        )
-        across, along, up = self._extent
-        cos = np.rint(cosine(_CIRCLE) * (1 << 14)).astype(np.int64)
-        radius_x, radius_y = (int(extent * SPAWN_RADIUS) // 2 for extent in (across, along))
-        x = across // 2 + ((cos[angle] * radius_x) >> 14) + (member & 1) * gap
-        y = along // 2 + ((cos[(angle - _CIRCLE // 4) % _CIRCLE] * radius_y) >> 14)
-        y += (member >> 1) * gap
-        z = up // 4 + ((height * (up // 2)) >> 16)
-        return x.astype(np.int32), y.astype(np.int32), z.astype(np.int32)
 
 
 def _whole_sessions(session: npt.NDArray[np.int64], players: int) -> Iterator[slice]:
@@ -194,12 +163,10 @@ def _whole_sessions(session: npt.NDArray[np.int64], players: int) -> Iterator[sl
         start = stop
 
 
-def _reflect(path: I32, extent: int) -> None:
-    """Folds positions into [0, extent] as walls would, in place: a triangle wave of them."""
-    period = np.int32(2 * extent)
-    # x - 2e * floor(x / 2e), then the second half mirrored; numpy's floor_divide by a scalar
-    # needs no division, its remainder does
-    path -= np.floor_divide(path, period) * period
-    path -= np.int32(extent)
+def _fold(path: I32, far: int) -> None:
+    """Folds displacements into [0, 2 * far], in place: a triangle wave of them, with 0 in the
+    middle. ``far`` is a power of two."""
+    path -= np.int32(far)
+    path &= np.int32(4 * far - 1)
+    path -= np.int32(2 * far)
     np.abs(path, out=path)
-    np.subtract(np.int32(extent), path, out=path)

@@ -7,9 +7,10 @@ alone: a day is made in groups of whole strata, and no decision depends on the c
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date
-from functools import cached_property
+from decimal import localcontext
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from sprint_platform.draws import (
     top_bits,
     uuids,
 )
-from sprint_platform.profiles import REGIONS, People, regions
+from sprint_platform.profiles import LARGEST_CIRCLE, REGIONS, People, circles, regions
 from sprint_platform.simulation.columns import (
     MICROSECONDS,
     midnight,
@@ -35,20 +36,23 @@ from sprint_platform.simulation.columns import (
     uuid_column,
     word_column,
 )
-from sprint_platform.simulation.population import I64, Population
-from sprint_platform.simulation.signons import DAY_SECONDS, signon_second
-from sprint_platform.title import COUNTRIES, Sessions, Title, lobby_players
+from sprint_platform.simulation.lifetimes import EXACT, ln
+from sprint_platform.simulation.population import I64, Players, Population
+from sprint_platform.simulation.sittings import (
+    DAY_SECONDS,
+    LONGEST_WAIT_BETWEEN,
+    Sittings,
+)
+from sprint_platform.title import COUNTRIES, Sessions, Title
 
 # About this many players of a day share a (region, band): enough to fill lobbies within minutes.
 PLAYERS_PER_STRATUM = 2_000
-# Lobbies are dealt in blocks of seats; a block takes one of PATTERNS ways to cut it into lobbies.
-SEATS, PATTERNS = 128, 256
-# Where a lobby is larger than these players, a block has seats for many of it: what is left over
-# of a block is a small lobby.
-LARGE_LOBBY, LOBBIES_A_BLOCK = 10, 16
-# A player is ready for a match at most this long after signing on, or after the last one; where
-# few play, a lobby then waits for its last player.
-LONGEST_QUEUE_SECONDS = 600
+# Matches of as many players as this, for the longest time, bring the most kills.
+LARGE_LOBBY = 10
+# The best kill twice as fast as the middling, these twice as fast as the worst, in so many steps.
+SKILLS = 64
+# A newcomer plays at three quarters of the strength that comes with so many days.
+LEARNING_DAYS = 64
 
 
 @dataclass(frozen=True)
@@ -81,38 +85,55 @@ class PlayerSessions:
         return int(self.number.size)
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """Players who want to play on a day, by stratum: parallel arrays. ``ready`` is the second of
+    the day from which each waits for a match."""
+
+    number: I64
+    country: npt.NDArray[np.uint8]
+    stratum: I64
+    strength: I64
+    ready: I64
+    evening: I64
+    early: I64
+    matches: I64
+
+    def take(self, which: npt.NDArray | slice) -> _Waiting:
+        return _Waiting(*(getattr(self, column.name)[which] for column in fields(self)))
+
+
 class Matchmaker:
     """Cuts a day's players into lobbies."""
 
-    def __init__(self, title: Title, population: Population, people: People) -> None:
+    def __init__(
+        self, title: Title, population: Population, people: People, sittings: Sittings
+    ) -> None:
         assert title.simulation is not None
         self.title = title
         self.settings: Sessions = title.simulation.sessions
         self.population = population
         self.people = people
+        self.sittings = sittings
 
     def day(self, day: date, chunk_players: int) -> Iterator[PlayerSessions]:
         """The day's player-sessions in groups of whole strata of about ``chunk_players``."""
-        seed, ordinal = self.title.seed, day.toordinal()
-        number = self.population.active(day).number
-        plays = top_bits(mix(stream_key(seed, "plays", ordinal), number)) < threshold(
-            self.settings.play_share
-        )
-        number = number[plays]
-        country = self.people.country(number)
+        players = self.population.active(day)
+        players = players.take(np.flatnonzero(self.sittings.plays(players, day)))
+        country = self.people.country(players.number)
         bands = self._bands(day)
         stratum = regions()[country].astype(np.int64) * bands + (
-            (self.people.skill(number) * bands) >> 16
+            (self.people.rating(players.number) * bands) >> 16
         )
         # stable: within a stratum players stay in the order of their numbers
         order = np.argsort(stratum.astype(np.int32), kind="stable")
-        number, stratum, country = number[order], stratum[order], country[order]
+        players, stratum, country = players.take(order), stratum[order], country[order]
         ends = np.searchsorted(stratum, np.arange(len(REGIONS) * bands), side="right")
         start = 0
         for index, end in enumerate(ends):
             if end > start and (end - start >= chunk_players or index == len(ends) - 1):
                 part = slice(start, int(end))
-                yield self._rounds(day, number[part], country[part], stratum[part])
+                yield self._matches(day, players.take(part), country[part], stratum[part])
                 start = int(end)
 
     def _bands(self, day: date) -> int:
@@ -122,79 +143,74 @@ class Matchmaker:
         ) >> 32
         return max(1, expected // (len(REGIONS) * PLAYERS_PER_STRATUM))
 
-    def _rounds(
-        self, day: date, number: I64, country: npt.NDArray[np.uint8], stratum: I64
+    def _matches(
+        self, day: date, players: Players, country: npt.NDArray[np.uint8], stratum: I64
     ) -> PlayerSessions:
-        seed, ordinal = self.title.seed, day.toordinal()
-        ready = signon_second(seed, self.people, number, country, day)
+        """All matches of these players, who come by stratum: in each round one for each."""
+        plan = self.sittings.plan(players, day)
+        number = players.number
+        days_played = (day - self.title.launch_date).days - players.signup.astype(np.int64)
+        learned = 3 * LEARNING_DAYS + np.minimum(days_played, LEARNING_DAYS)
+        waiting = _Waiting(
+            number,
+            country,
+            stratum,
+            (_strengths()[self.people.skill(number) * SKILLS >> 16] * learned)
+            // (4 * LEARNING_DAYS),
+            plan.ready,
+            plan.evening,
+            plan.early,
+            plan.matches,
+        )
         rounds = []
         for around in range(self.settings.per_day):
-            queue = mix(stream_key(seed, f"queue/{around}", ordinal), number)
-            if around == 0:
-                # late in the day the queue is shorter, so that a session starts on its day
-                longest = np.minimum(LONGEST_QUEUE_SECONDS, DAY_SECONDS - 1 - ready)
-                ready = ready + 1 + below(queue, longest)
-            else:
-                ready = ready + 1 + below(queue, LONGEST_QUEUE_SECONDS)
-                again = top_bits(mix(stream_key(seed, f"again/{around}", ordinal), number))
-                # a session belongs to the UTC day on which it starts: later ones are not today's
-                plays = (again < threshold(self.settings.replay_share)) & (ready < DAY_SECONDS)
-                number, country = number[plays], country[plays]
-                stratum, ready = stratum[plays], ready[plays]
-            if number.size == 0:
+            if not waiting.number.size:
                 break
-            rows = self._round(day, around, number, country, stratum, ready)
+            waiting, rows = self._round(day, around, waiting)
             rounds.append(rows)
-            # players are matched again in the order of their numbers within the stratum, as above
-            order = np.lexsort((rows.number, rows.session >> 40))
-            number, country = rows.number[order], rows.country[order]
-            stratum = (rows.session >> 40)[order] & 0xFFFFF
-            ready = (rows.start + rows.length)[order]
+            nth = around + 1
+            ready = rows.start + rows.length + self.sittings.pause(waiting.number, nth, day)
+            ready = np.where(waiting.early == nth, np.maximum(ready, waiting.evening), ready)
+            waiting = replace(waiting, ready=ready)
+            # a match belongs to the UTC day on which it starts: later ones are not today's
+            waiting = waiting.take(np.flatnonzero((waiting.matches > nth) & (ready < DAY_SECONDS)))
         return _concatenate(rounds)
 
-    def _round(
-        self,
-        day: date,
-        around: int,
-        number: I64,
-        country: npt.NDArray[np.uint8],
-        stratum: I64,
-        ready: I64,
-    ) -> PlayerSessions:
-        """One session for each of these players, who come sorted by (stratum, number)."""
+    def _round(self, day: date, around: int, waiting: _Waiting) -> tuple[_Waiting, PlayerSessions]:
+        """One match for each of these players, who come by stratum; the players in the order of the
+        rows."""
         seed, ordinal = self.title.seed, day.toordinal()
-        order = np.argsort((stratum << 17) | ready, kind="stable")
-        number, country, stratum = number[order], country[order], stratum[order]
-        ready = ready[order]
-        row = np.arange(number.size, dtype=np.int64)
-        first_of_stratum = np.searchsorted(stratum, stratum, side="left")
-        seat = row - first_of_stratum
-        block, in_block = seat // self._seats, seat % self._seats
-
-        # the block's pattern says which lobby of the block a seat is in, and which seat of it
-        where = (np.int64(around) << 60) | (stratum << 40) | block
-        pattern = (mix(stream_key(seed, "lobbies", ordinal), where) >> np.uint64(56)).astype(
-            np.int64
-        )
-        lobby, in_lobby, teams = (table[pattern, in_block] for table in self._patterns)
-        session = (np.int64(around) << 60) | (stratum << 40) | (block * self._seats + lobby)
-
-        starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]])
-        players = np.diff(np.r_[starts, row.size])
+        waiting = waiting.take(np.argsort((waiting.stratum << 17) | waiting.ready, kind="stable"))
+        starts, lobby, shape = self._lobbies(day, around, waiting)
+        players = np.diff(np.r_[starts, waiting.number.size])
+        if around:
+            # nobody stays for another match alone
+            company = (players > 1) | (self._sizes[shape] == 1)
+            waiting = waiting.take(np.flatnonzero(np.repeat(company, players)))
+            lobby, shape, players = lobby[company], shape[company], players[company]
+            starts = np.cumsum(players) - players
+        # everybody waits for the last one to be ready
+        begin = np.repeat(waiting.ready[starts + players - 1], players)
+        row = np.arange(waiting.number.size, dtype=np.int64)
         lobby_row = np.repeat(np.arange(starts.size), players)
-        size = players[lobby_row]
-        # the last lobby of a stratum may be cut short: it has no more teams than players
-        teams = np.minimum(teams, size)
+        waiting = waiting.take(_seated(lobby_row, circles(seed, waiting.number)))
+        number = waiting.number
+        session = lobby[lobby_row]
         first = starts[lobby_row]
-        # seats go round the teams, so a short lobby has several teams rather than one full one
-        team = in_lobby % teams
-        # everybody waits for the last one to be ready; rows are in the order of readiness
-        begin = ready[starts + players - 1][lobby_row]
+        size = players[lobby_row]
+        in_lobby = row - first
+        # as many teams as the players fill, and never one alone
+        filled = -(-players // self._team_sizes[shape])
+        teams = np.minimum(np.maximum(filled, 2), np.minimum(players, self._teams[shape]))
+        teams = teams[lobby_row]
+        team = in_lobby * teams // size
+        leader = first + -(-team * size // teams)
 
-        key = mix(stream_key(seed, "match", ordinal), session[starts])
+        key = mix(stream_key(seed, "match", ordinal), lobby)
         match_length = pick(self._lengths, key).astype(np.int64)
         session_length = match_length[lobby_row]
-        presence = mix(stream_key(seed, f"presence/{around}", ordinal), number)
+        # friends leave together
+        presence = mix(stream_key(seed, f"presence/{around}", ordinal), circles(seed, number))
         stays = (top_bits(presence) < threshold(self.settings.stay_share)) | (in_lobby == 0)
         shortest = self.settings.shortest_seconds
         left_after = shortest + below(
@@ -205,31 +221,59 @@ class Matchmaker:
         low, high = self.settings.kills
         # half chance, half how many played for how long, out of ten players (the largest lobby's,
         # where that has more) for the longest time
-        most = max(LARGE_LOBBY, self._largest_lobby)
+        most = max(LARGE_LOBBY, int(self._sizes.max()))
         busy = (players * match_length << 16) // (most * self.settings.longest_seconds)
         chance = top_bits(remix(key, stream_key(seed, "kills")), 16)
         total = low + ((high - low + 1) * (chance + busy) >> 17)
         total = np.where(players > 1, total, 0)[lobby_row]
-        skill = self.people.skill(number) >> 6
         # without luck equal skills would score alike, and in a narrow band all skills are equal
         luck = mix(stream_key(seed, f"luck/{around}", ordinal), number)
         kill_luck, death_luck = (32 + top_bits(luck << np.uint64(at), 8) for at in (0, 8))
-        return PlayerSessions(
+        strength = waiting.strength
+        return waiting, PlayerSessions(
             number=number,
-            country=country,
+            country=waiting.country,
             session=session,
             seat=in_lobby,
             teams=teams,
             team=(team + 1).astype(np.int16),
-            leader=first + team,
+            leader=leader,
             players=size,
             start=begin,
             length=length,
             session_length=session_length,
-            kills=_split(total, (skill + 256) * length * kill_luck, first, starts, players),
-            deaths=_split(total, (1279 - skill) * length * death_luck, first, starts, players),
+            kills=_split(total, strength * length * kill_luck, first, starts, players),
+            deaths=_split(
+                total, (1 << 18) // strength * length * death_luck, first, starts, players
+            ),
             around=np.full(row.size, around, np.int64),
         )
+
+    def _lobbies(
+        self, day: date, around: int, waiting: _Waiting
+    ) -> tuple[I64, I64, npt.NDArray[np.uint8]]:
+        """The first row of each lobby, its key and its shape. The players come by stratum and
+        readiness; a lobby takes those who are ready before its first one has waited as long as the
+        title says, as far as there are seats."""
+        stratum = waiting.stratum
+        row = np.arange(stratum.size, dtype=np.int64)
+        # a lobby that began with this row
+        begins = np.flatnonzero(np.r_[True, stratum[1:] != stratum[:-1]])
+        seat = row - np.repeat(begins, np.diff(np.r_[begins, row.size]))
+        key = (np.int64(around) << 60) | (stratum << 40) | seat
+        draw = mix(stream_key(self.title.seed, "lobbies", day.toordinal()), key)
+        shape = pick(self._shapes, draw)
+        wait = self.settings.longest_wait_seconds
+        wait = min(wait, LONGEST_WAIT_BETWEEN) if around else wait
+        # a day and a wait are fewer seconds than lie between two strata
+        moment = (stratum << 17) | waiting.ready
+        soon = np.searchsorted(moment, moment + wait, side="right")
+        after = np.minimum(row + self._sizes[shape], soon).tolist()
+        starts, at = [], 0
+        while at < len(after):
+            starts.append(at)
+            at = after[at]
+        return np.array(starts, np.int64), key[starts], shape[starts]
 
     @cached_property
     def _lengths(self) -> npt.NDArray[np.int32]:
@@ -250,42 +294,49 @@ class Matchmaker:
         return np.where(u < (mode - low) / span, rising, falling).astype(np.int32)
 
     @cached_property
-    def _largest_lobby(self) -> int:
-        shapes = [shape for shape, weight in self.settings.lobbies.items() if weight]
-        return max(lobby_players(shape) for shape in shapes)
+    def _shapes(self) -> npt.NDArray[np.uint8]:
+        """Lobby shapes by a draw's upper 16 bits: indices into the three below."""
+        return picker([weight for _, weight in sorted(self.settings.lobbies.items())])
 
     @cached_property
-    def _seats(self) -> int:
-        """The seats of a block."""
-        large = self._largest_lobby > LARGE_LOBBY
-        return self._largest_lobby * LOBBIES_A_BLOCK if large else SEATS
+    def _teams(self) -> I64:
+        """How many teams a lobby of each shape has."""
+        return np.array([int(shape.split("x")[0]) for shape in sorted(self.settings.lobbies)])
 
     @cached_property
-    def _patterns(self) -> tuple[I64, I64, I64]:
-        """Ways to cut a block of seats into lobbies: (lobby, seat within it, its teams), each of
-        shape (PATTERNS, seats). A block's last lobby takes what is left."""
-        seats = self._seats
-        shapes = sorted(self.settings.lobbies.items())
-        choose = picker([weight for _, weight in shapes])
-        lobby, in_lobby, teams = (np.zeros((PATTERNS, seats), np.int64) for _ in range(3))
-        draws = mix(stream_key(self.title.seed, "patterns"), np.arange(PATTERNS * seats)).reshape(
-            PATTERNS, seats
-        )
-        for pattern in range(PATTERNS):
-            seat = number = 0
-            while seat < seats:
-                shape = shapes[int(pick(choose, draws[pattern, number : number + 1])[0])][0]
-                wide, size = (int(part) for part in shape.split("x"))
-                end = min(seat + wide * size, seats)
-                lobby[pattern, seat:end] = number
-                in_lobby[pattern, seat:end] = np.arange(end - seat)
-                teams[pattern, seat:end] = min(wide, end - seat)
-                seat, number = end, number + 1
-        return lobby, in_lobby, teams
+    def _team_sizes(self) -> I64:
+        """How many players a team has, in a lobby of each shape."""
+        return np.array([int(shape.split("x")[1]) for shape in sorted(self.settings.lobbies)])
+
+    @cached_property
+    def _sizes(self) -> I64:
+        """How many players a lobby of each shape has; 0 for shapes without weight."""
+        used = np.array([weight > 0 for _, weight in sorted(self.settings.lobbies.items())])
+        return np.where(used, self._teams * self._team_sizes, 0)
 
     def session_ids(self, day: date, session: I64) -> npt.NDArray[np.void]:
         """Session ids from (seed, day, round, stratum, lobby): never from a global ordinal."""
         return uuids(self.title.seed, f"session/{day.toordinal()}", session)
+
+
+@lru_cache(maxsize=1)
+def _strengths() -> I64:
+    """Strength by skill in SKILLS steps: it doubles from the worst to the middling and again to the
+    best, from 256 to 1,024."""
+    with localcontext(EXACT):
+        return np.array([int((ln(4) * n / SKILLS).exp() * 256) for n in range(SKILLS)], np.int64)
+
+
+def _seated(lobby: I64, circle: I64) -> I64:
+    """The rows in the order of their seats in ``lobby``, which ascends: the largest groups of
+    friends sit first, so that few of them are cut in two where a team ends. Friends are ready at
+    the same moment: they come one after another."""
+    begins = np.r_[True, (lobby[1:] != lobby[:-1]) | (circle[1:] != circle[:-1])][: lobby.size]
+    first = np.flatnonzero(begins)
+    friends = np.diff(np.r_[first, lobby.size])
+    # of a circle there are at most four
+    order = (lobby << 3) + np.repeat(LARGEST_CIRCLE - friends, friends)
+    return np.argsort(order, kind="stable")
 
 
 def _split(total: I64, weight: I64, first: I64, starts: I64, players: I64) -> npt.NDArray[np.int32]:
@@ -319,8 +370,11 @@ def sessions_table(
     day: date,
     session_ids: npt.NDArray[np.void],
     player_ids: npt.NDArray[np.void],
+    party: pa.Array,
+    won: pa.Array,
 ) -> pa.Table:
-    """The player-sessions as the contract's ``sessions``."""
+    """The player-sessions as the contract's ``sessions``; ``party`` and ``won`` are its columns
+    from ``simulation/teams.py``."""
     start = midnight(day) + rows.start * MICROSECONDS
     return table_of(
         "sessions",
@@ -334,5 +388,7 @@ def sessions_table(
             pa.array(rows.length.astype(np.int32)),
             pa.array(rows.kills),
             pa.array(rows.deaths),
+            party,
+            won,
         ],
     )

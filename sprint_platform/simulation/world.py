@@ -29,13 +29,14 @@ from sprint_platform.simulation.matches import Matchmaker, sessions_table
 from sprint_platform.simulation.population import I64, Players, Population
 from sprint_platform.simulation.products import Shop, catalogue
 from sprint_platform.simulation.purchases import Purchases
-from sprint_platform.simulation.signons import signon_second, signons_table
+from sprint_platform.simulation.signons import signons_table
+from sprint_platform.simulation.sittings import Sittings
+from sprint_platform.simulation.teams import party_column, won_column
+from sprint_platform.simulation.truth import Truth
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import (
-    ARCHETYPES,
     COUNTRIES,
     PLATFORMS,
-    SPENDER_CLUSTERS,
     Title,
     TitleError,
 )
@@ -66,9 +67,13 @@ class World:
         self._products = catalogue() if products is None else products
         self._people = People(title.seed, title.simulation, title.launch_date.year)
         self._population = Population(title)
-        self._matchmaker = Matchmaker(title, self._population, self._people)
+        self._sittings = Sittings(title, self._population, self._people)
+        self._matchmaker = Matchmaker(title, self._population, self._people, self._sittings)
         self._paths = Paths(title)
-        self._purchases = Purchases(title, self._population, self._people, Shop(self._products))
+        self._purchases = Purchases(
+            title, self._population, self._people, self._sittings, Shop(self._products)
+        )
+        self._truth = Truth(self._population, self._people, self._purchases)
         # a retention that its archetypes cannot reach raises now, not after an hour of work
         self._population.survival(1)
 
@@ -99,13 +104,15 @@ class World:
         """Who was active on the day, and since when. Raises TitleError before the launch date."""
         players = self._population.active(self._checked(day))
         for part in self._chunks(players):
-            yield signons_table(self.title.seed, self._people, self._ids(part.number), part, day)
+            second = self._sittings.signon(part, day)
+            yield signons_table(self._people, self._ids(part.number), part.number, second, day)
 
     def sessions(self, day: date) -> Iterator[pa.Table]:
         """Players' parts in the sessions that began on the day. Raises TitleError before launch."""
         for rows in self._matchmaker.day(self._checked(day), self.chunk_players):
-            ids = self._matchmaker.session_ids(day, rows.session)
-            yield sessions_table(rows, day, ids, self._ids(rows.number))
+            ids, seed = self._matchmaker.session_ids(day, rows.session), self.title.seed
+            party, won = party_column(rows, seed, day), won_column(rows, seed, day)
+            yield sessions_table(rows, day, ids, self._ids(rows.number), party, won)
 
     def heartbeats(self, day: date) -> Iterator[pa.Table]:
         """Positions in the sessions that began on the day. Raises TitleError before launch."""
@@ -116,6 +123,13 @@ class World:
     def transactions(self, day: date) -> Iterator[pa.Table]:
         """The day's purchases. Raises TitleError before the launch date."""
         yield from self._purchases.tables(self._checked(day), self._ids, self.chunk_players)
+
+    def truth(self, day: date) -> Iterator[pa.Table]:
+        """What is likely for the day's active players, and what they are like (columns: see
+        ``simulation/truth.py``). Raises TitleError before the launch date."""
+        players = self._truth.active(self._checked(day))
+        for part in self._chunks(players):
+            yield self._truth.table(part, self._ids(part.number), day)
 
     def expected_active(self, day: date) -> int:
         """About how many players sign on that day, from the title's curves alone."""
@@ -144,7 +158,7 @@ class World:
         country = people.country(number)
         languages = [COUNTRY_PROFILES[code].language for code in COUNTRIES]
         # a player signs up up to ten minutes before the first sign-on, on the same day
-        signon = signon_second(self.title.seed, people, number, country, day)
+        signon = self._sittings.signon(players, day)
         earlier = mix(stream_key(self.title.seed, "sign-up"), number) % np.uint64(600)
         second = np.maximum(signon - earlier.astype(np.int64), 0)
         return table_of(
@@ -157,8 +171,6 @@ class World:
                 word_column(time_zone_names(), people.time_zone(number, country)),
                 word_column(PLATFORMS, people.platform(number)),
                 pa.array(people.birth_year(number)),
-                word_column(ARCHETYPES, players.archetype),
-                word_column(SPENDER_CLUSTERS, people.spender_cluster(number)),
                 timestamp_column(midnight(day) + second * MICROSECONDS),
             ],
         )

@@ -186,7 +186,7 @@ def _others(source: str) -> Iterator[tuple[Path, str | None]]:
             except ValueError:
                 continue  # no partition: somebody else's folder
             try:
-                manifest = read_manifest(DOMAIN, table, day)
+                manifest = read_manifest(DOMAIN, table, day, BRONZE_TABLES[table])
             except PartitionError:
                 yield folder, None
                 continue
@@ -197,7 +197,7 @@ def _others(source: str) -> Iterator[tuple[Path, str | None]]:
 def _manifest(table: str, day: date) -> Manifest | None:
     # a damaged one holds nothing that could be lost
     with suppress(PartitionError):
-        return read_manifest(DOMAIN, table, day)
+        return read_manifest(DOMAIN, table, day, BRONZE_TABLES[table])
     return None
 
 
@@ -240,7 +240,7 @@ def manifests_of(table: str, days: Sequence[date], source: str) -> dict[date, Ma
     or is of another store."""
     found = {}
     for day in days:
-        manifest = read_manifest(DOMAIN, table, day)
+        manifest = read_manifest(DOMAIN, table, day, BRONZE_TABLES[table])
         if manifest is None or manifest.source != source:
             what = f"the partition {day} of {DOMAIN}/{table}"
             if manifest is None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 # packages of other domains import all of them from here
 from sprint_platform.dataset import BATCH_COLUMN as BATCH_COLUMN
-from sprint_platform.dataset import CONTRACT_VERSION as CONTRACT_VERSION
 from sprint_platform.dataset import TYPES as TYPES
 from sprint_platform.dataset import Bars, Column, Dataset, Size
-from sprint_platform.title import ARCHETYPES, PLATFORMS, SPENDER_CLUSTERS
+from sprint_platform.title import PLATFORMS
 
 TRANSACTION_TYPES = ("BattlePass", "Skin", "Emote")
 TIERS = ("Premium", "Standard")
@@ -73,9 +72,11 @@ DATASETS: dict[str, Dataset] = {
             time_column="signed_up_at",
             entity="player_id",
             faults=("dropped", "late", "duplicate", "out_of_order"),
-            size=Size(file_bytes=36, database_bytes=42, rows_per_second=400_000),
+            size=Size(file_bytes=34, database_bytes=34, rows_per_second=400_000),
             occurred="Players signed up",
             private=True,
+            version=2,
+            former_columns=("archetype", "spender_cluster"),
             columns=(
                 _PLAYER_ID,
                 Column("display_name", "text", "the name that other players see"),
@@ -84,8 +85,6 @@ DATASETS: dict[str, Dataset] = {
                 Column("time_zone", "text", "IANA time zone"),
                 Column("platform", "text", "where the player plays", values=PLATFORMS),
                 Column("birth_year", "small", "year of birth", unit="years", low=1900, high=2100),
-                Column("archetype", "text", "sign-on habit", values=ARCHETYPES),
-                Column("spender_cluster", "text", "spending habit", values=SPENDER_CLUSTERS),
                 Column("signed_up_at", "timestamp", "when the player signed up", unit="UTC"),
             ),
         ),
@@ -117,6 +116,8 @@ DATASETS: dict[str, Dataset] = {
             key=("session_id", "player_id"),
             time_column="started_at",
             entity="session_id",
+            # 1 had neither party_id nor won
+            version=2,
             upstream=("dim_players", "signons"),
             faults=(
                 "dropped",
@@ -127,7 +128,7 @@ DATASETS: dict[str, Dataset] = {
                 "duplicate",
                 "out_of_order",
             ),
-            size=Size(file_bytes=26, database_bytes=29, rows_per_second=500_000),
+            size=Size(file_bytes=19, database_bytes=31, rows_per_second=500_000),
             bars=Bars(
                 "Sessions started, by hour (UTC)",
                 x="hour(min(started_at) over (partition by session_id))",
@@ -150,6 +151,20 @@ DATASETS: dict[str, Dataset] = {
                 ),
                 Column("kills", "integer", "kills credited to the player", low=0),
                 Column("deaths", "integer", "deaths of the player", low=0),
+                Column(
+                    "party_id",
+                    "uuid",
+                    "those who came together into this session and play in one team; each session"
+                    " has its own, null for who came alone or where it is not known",
+                    nullable=True,
+                ),
+                Column(
+                    "won",
+                    "flag",
+                    "whether the player's team won; null without another team or where it is not"
+                    " known",
+                    nullable=True,
+                ),
             ),
         ),
         Dataset(
@@ -161,7 +176,7 @@ DATASETS: dict[str, Dataset] = {
             time_column="event_datetime",
             upstream=("sessions",),
             faults=("dropped", "late", "malformed", "clock_skew", "duplicate", "out_of_order"),
-            size=Size(file_bytes=9.2, database_bytes=12.2, rows_per_second=2_500_000),
+            size=Size(file_bytes=7.0, database_bytes=12.2, rows_per_second=2_500_000),
             columns=(
                 _SESSION_ID,
                 _PLAYER_ID,

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from sprint_platform.core.errors import one_line
-from sprint_platform.core.settings import settings, variable
+from sprint_platform.core.settings import variable
 from sprint_platform.core.signals import when_stopped
 from sprint_platform.core.window import Window
-from sprint_platform.engines.duckdb_file import connect, remedy
+from sprint_platform.engines.duckdb_file import connect, memory_limit, remedy
 from sprint_platform.places import data_dir, dbt_project_dir, dbt_target_dir, duckdb_temp_dir
 from sprint_platform.title import Title
 
@@ -60,7 +60,7 @@ def project_environment() -> dict[str, str]:
         # where a project from outside finds ours
         "SPRINT_DBT_MACROS": str(dbt_project_dir() / "macros"),
         variable("data_dir"): str(data_dir()),
-        variable("duckdb_memory"): settings().duckdb_memory,
+        variable("duckdb_memory"): memory_limit(),
         variable("duckdb_temp"): str(duckdb_temp_dir()),
     }
 

@@ -48,8 +48,10 @@ class Question:
 
     def sql(self, title: Title, values: Mapping[str, str]) -> str:
         """The query for the title with these values, by what it needs."""
-        return _rendered(
-            self.path, lambda model: _relation(title, model), lambda need, _default: values[need]
+        return rendered(
+            self.path,
+            ref=lambda model: relation_of(title, model),
+            var=lambda need, _default: values[need],
         )
 
 
@@ -83,7 +85,7 @@ def _question(path: Path, number: int, text: str) -> Question:
     needs: dict[str, None] = {}
     models: dict[str, None] = {}
 
-    def relation_of(model: str) -> str:
+    def relation_named(model: str) -> str:
         models[model] = None
         return model
 
@@ -91,30 +93,32 @@ def _question(path: Path, number: int, text: str) -> Question:
         needs[need] = None
         return default
 
-    _rendered(path, relation_of, value_of)
+    rendered(path, ref=relation_named, var=value_of)
     unknown = [need for need in needs if need not in NEEDS]
     if unknown:
         raise QuestionError(f"{path}: there is no variable '{unknown[0]}', only {', '.join(NEEDS)}")
     return Question(number, text, path, tuple(n for n in NEEDS if n in needs), tuple(models))
 
 
-def _rendered(
-    path: Path, relation_of: Callable[[str], str], value_of: Callable[[str, str], str]
-) -> str:
+def rendered(path: Path, **functions: Callable[..., str]) -> str:
+    """The query of an analysis, in which these functions (``ref``, ``var``, ``source``) stand for
+    dbt's. Raises QuestionError for a file that is no template, or calls another one."""
     # anything else that dbt knows is an error here, not empty text
     # SQL, not HTML: there is nothing to escape for a browser
     templates = jinja2.Environment(undefined=jinja2.StrictUndefined)  # nosec B701
     try:
         template = templates.from_string(path.read_text(encoding="utf-8"))
-        return template.render(ref=relation_of, var=value_of)
+        return template.render(**functions)
     except jinja2.TemplateError as error:
         raise QuestionError(f"{path}: {_on_one_line(error)}") from error
 
 
-def _relation(title: Title, model: str) -> str:
-    """The published relation of a mart of the title, as dbt's generate_alias_name and
-    generate_schema_name name it."""
-    return f"{title.name}_mart.{model.replace('encounter', title.encounters.word)}"
+def relation_of(title: Title, model: str) -> str:
+    """The relation of a model of the title, as dbt's generate_alias_name and generate_schema_name
+    name it."""
+    stage = dbt_project_dir() / "models" / "title" / "stage" / f"{model}.sql"
+    schema = f"{title.name}_{'stage' if stage.exists() else 'mart'}"
+    return f"{schema}.{model.replace('encounter', title.encounters.word)}"
 
 
 def ask(
@@ -136,9 +140,9 @@ def ask(
         raise QuestionError(f"nothing is published in {published_dir()} yet: {mend}")
     try:
         with open_published() as con:
-            relations = [_relation(title, model) for model in question.models]
+            relations = [relation_of(title, model) for model in question.models]
             if "player" in question.needs and player is None:
-                relations.append(_relation(title, ACTIVITY))
+                relations.append(relation_of(title, ACTIVITY))
             _require_rows(con, relations, mend)
             values: dict[str, str] = {}
             chosen: dict[str, str] = {}
@@ -152,7 +156,7 @@ def ask(
                     chosen["month"] = "the last that is published"
             if "player" in question.needs:
                 if player is None:
-                    player = _longest_player(con, _relation(title, ACTIVITY), values.get("date"))
+                    player = _longest_player(con, relation_of(title, ACTIVITY), values.get("date"))
                     chosen["player"] = (
                         f"who played longest{' that day' if 'date' in values else ''}"
                     )

@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from sprint_platform.places import dagster_config, dbt_project_dir, dbt_target_dir, project_root
+from sprint_platform_tests.small_titles import small_title
 
 BIN = Path(sys.executable).parent
 GRAPH = "sprint_platform.definitions"
@@ -139,34 +140,13 @@ def a_year() -> tuple[float, float, float]:
     return real.wall, noop.wall, own
 
 
-TITLE = """\
-name: bench
-description: A day of 200,000 active players
-launch_date: 2025-01-01
-seed: 7
-encounters: {distance: 50, gap_seconds: 180}
-simulation:
-  growth: {kind: compound, starting_players: 200000, daily_growth: 0.001, daily_decay: 0.0007}
-  archetypes: {daily: 0.5, weekday: 0.3, cyclical: 0.2}
-  countries: {US: 0.4, BR: 0.16, MX: 0.12, FR: 0.1, ES: 0.1, DE: 0.12}
-  platforms: {pc: 0.35, playstation: 0.25, xbox: 0.15, switch: 0.1, mobile: 0.15}
-  sessions: {play_share: 1.0, lobbies: {5x2: 1.0}}
-  movement: {models: {lorentzian: 0.4, bezier: 0.3, lissajous: 0.1, perlin: 0.2}}
-  spending:
-    clusters:
-      none: {share: 0.70}
-      minnow: {share: 0.25, chance: 1.0, purchases: [1, 2], price: [1, 10]}
-      whale: {share: 0.05, chance: 1.0, purchases: [2, 5], price: [10, 50]}
-"""
-
-
 def large_day() -> tuple[Process, dict[str, float], dict[str, int]]:
     """The launch day of 200,000 players, all of them active, through the whole graph: the process,
     seconds by stage, rows by table."""
     with fresh_folders() as environment:
         titles = Path(environment["SPRINT_DATA_DIR"]) / "titles"
         titles.mkdir()
-        (titles / "bench.yaml").write_text(TITLE)
+        (titles / "bench.yaml").write_text(small_title("bench", 200_000, seed=7))
         environment["SPRINT_TITLES_DIR"] = str(titles)
         process = run(materialize(GRAPH, "bench", date(2025, 1, 1)), environment, watch_memory=True)
         return process, seconds_by_stage(), rows_by_table("bench")

@@ -76,7 +76,7 @@ def deliver(landing: Path) -> None:
         {
             "player_id": f"p{number} {value}", "display_name": value, "country": value,
             "language": value, "time_zone": value, "platform": "pc", "birth_year": 1990,
-            "archetype": "daily", "spender_cluster": "none", "signed_up_at": f"{DAY}T11:00:00Z",
+            "signed_up_at": f"{DAY}T11:00:00Z",
         }
         for number, value in enumerate(TEXTS)
     ]  # fmt: skip

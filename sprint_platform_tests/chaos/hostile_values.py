@@ -336,13 +336,15 @@ heartbeat_seconds: 30
 grid: {x: [-100, 100], y: [-100, 100], z: [-100, 100]}
 encounters: {distance: 50, gap_seconds: 180, word: encounter}
 simulation:
-  growth: {kind: compound, starting_players: 10, daily_growth: 0.001, daily_decay: 0.0007}
+  growth: {kind: target, players: 10, days: 5, launch_share: 0.5, launch_fade: 0.58}
+  retention: {d1: 0.4, d7: 0.2, d30: 0.1}
   archetypes: {daily: 1.0}
   countries: {US: 1.0}
   platforms: {pc: 1.0}
-  sessions: {play_share: 0.9, kills: [1, 2], lobbies: {5x2: 1}}
+  signons: {habit: 0.55, spread: 0.35, moods: 0.2}
+  sessions: {play_share: 0.9, per_day: 8, kills: [1, 2], lobbies: {5x2: 1}}
   movement: {models: {bezier: 1}, cohesion: 0.7}
-  spending: {clusters: {none: {share: 1}}, currency: USD}
+  spending: {clusters: {none: {share: 1}}, spread: 1, causes: 1, currency: USD}
 landing:
   datasets: [sessions, heartbeats]
   mapping:

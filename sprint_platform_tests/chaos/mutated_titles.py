@@ -189,7 +189,9 @@ def _check(table: Any, dataset: str) -> None:
 def _small(title: Title) -> Title:
     assert title.simulation is not None
     growth = title.simulation.growth
-    number = "starting_players" if growth.kind == "compound" else "players"
+    number = {"compound": "starting_players", "steady": "active_players"}.get(
+        growth.kind, "players"
+    )
     few = growth.model_copy(update={number: min(getattr(growth, number), PLAYERS)})
     simulation = title.simulation.model_copy(update={"growth": few})
     return title.model_copy(update={"simulation": simulation})

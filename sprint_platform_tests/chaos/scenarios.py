@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sprint_platform_tests.chaos import forks
 from sprint_platform_tests.chaos.place import Place
+from sprint_platform_tests.small_titles import small_title
 
 if TYPE_CHECKING:
     from sprint_platform.orchestration.runs import GraphRun
@@ -18,25 +19,7 @@ if TYPE_CHECKING:
 # Runs a command of `sprint`, or a function, in a fork; it must succeed.
 Do = Callable[..., None]
 
-POCKET = """\
-name: pocket
-launch_date: 2025-01-01
-seed: 15
-source: simulated
-encounters: {distance: 50, gap_seconds: 180}
-simulation:
-  growth: {kind: compound, starting_players: 30, daily_growth: 0.01, daily_decay: 0.001}
-  archetypes: {daily: 0.65, weekday: 0.1, cyclical: 0.25}
-  countries: {US: 0.4, BR: 0.16, MX: 0.12, FR: 0.1, ES: 0.1, DE: 0.12}
-  platforms: {pc: 0.35, playstation: 0.25, xbox: 0.15, switch: 0.1, mobile: 0.15}
-  sessions: {play_share: 0.9, shortest_seconds: 120, typical_seconds: 360, longest_seconds: 900}
-  movement: {models: {lorentzian: 0.5, bezier: 0.5}, cohesion: 0.7}
-  spending:
-    clusters:
-      none: {share: 0.3}
-      minnow: {share: 0.6, chance: 1.0, purchases: [1, 2], price: [1, 10]}
-      whale: {share: 0.1, chance: 1.0, purchases: [2, 5], price: [10, 50]}
-"""
+POCKET = small_title("pocket", 30, seed=15)
 FAULTS = """\
 faults: {late: 0.05, late_days: 2, duplicate: 0.04, dropped: 0.02, out_of_order: 0.02,
   malformed: 0.02, null_session_end: 0.02, overlapping_session: 0.02, negative_amount: 0.02,

@@ -30,6 +30,7 @@ from sprint_platform.places import dagster_config, dagster_home, data_dir, datab
 from sprint_platform.publish.views import LINKS
 from sprint_platform.title import Title
 from sprint_platform_tests.chaos.report import Report
+from sprint_platform_tests.small_titles import small_title
 
 LAUNCH = date(2025, 1, 1)
 SCHEDULED_DAYS = 60
@@ -49,22 +50,6 @@ PRUNED_TABLES = {
     "years_raw.loaded_partitions",
     "years_stage.stage_centroids",
 }
-YAML = """\
-name: years
-launch_date: {launch}
-seed: {seed}
-encounters: {{distance: 50, gap_seconds: 180}}
-simulation:
-  growth: {{kind: compound, starting_players: 30, daily_growth: 0.0, daily_decay: 0.0}}
-  archetypes: {{daily: 1.0}}
-  countries: {{US: 0.6, BR: 0.4}}
-  platforms: {{pc: 1.0}}
-  movement: {{models: {{lorentzian: 0.5, bezier: 0.5}}}}
-  spending:
-    clusters:
-      none: {{share: 0.5}}
-      minnow: {{share: 0.5, chance: 1.0, purchases: [1, 2], price: [1, 10]}}
-"""
 
 
 @dataclass(frozen=True)
@@ -147,7 +132,9 @@ def _project(seed: int) -> Iterator[Title]:
             patch.setenv(variable, str(root / name))
         patch.setenv("DBT_LOG_LEVEL", "none")
         shutil.copy(dagster_config(), root / "home" / "dagster.yaml")
-        (root / "titles" / "years.yaml").write_text(YAML.format(launch=LAUNCH, seed=seed))
+        (root / "titles" / "years.yaml").write_text(
+            small_title("years", 30, seed=seed, daily_growth=0)
+        )
         yield Title.load("years")
 
 

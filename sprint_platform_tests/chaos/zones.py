@@ -11,12 +11,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 
 import duckdb
 
 from sprint_platform.core.project import installed_root
 from sprint_platform_tests.chaos.hostile_values import WORKS, Outcome, Sandbox
+from sprint_platform_tests.small_titles import small_title
 
 VARIANTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("UTC", ()),
@@ -25,22 +27,7 @@ VARIANTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Pacific/Apia", ()),
     ("UTC", ("-O",)),
 )
-TITLE = """
-name: calendar
-launch_date: 2024-02-27
-seed: 29
-encounters: {distance: 50, gap_seconds: 180}
-simulation:
-  growth: {kind: compound, starting_players: 60, daily_growth: 0.02, daily_decay: 0.0007}
-  archetypes: {daily: 0.5, weekday: 0.3, cyclical: 0.2}
-  countries: {US: 0.6, BR: 0.4}
-  platforms: {pc: 1.0}
-  movement: {models: {lorentzian: 0.5, bezier: 0.5}}
-  spending:
-    clusters:
-      none: {share: 0.5}
-      minnow: {share: 0.5, chance: 1.0, purchases: [1, 2], price: [1, 10]}
-"""
+TITLE = small_title("calendar", 60, seed=29, launch_date=date(2024, 2, 27))
 STORE = ("--customers=20", "--products=10", "--orders=40", "--days=4", "--start=2024-12-30")
 BATCH = ("--players=20", "--start=2011-12-28", "--end=2012-01-02")
 EVENTLOG = (("eventlog", "generate", *BATCH), ("eventlog", "build"))

@@ -18,7 +18,7 @@ from sprint_platform.simulation.movement.linear import (
 )
 
 # A way-point every 6 beats: three minutes of walking in one direction.
-BEATS_PER_WAYPOINT = 6
+BEATS_PER_WAYPOINT = 3
 
 
 def paths(

@@ -20,7 +20,7 @@ from sprint_platform.simulation.movement.linear import (
 # (beats between lattice points, beats from one to the start, amplitude): slow wandering, and a
 # quicker one on top. The noise is 0 at every lattice point, so a walk that began at one, or whose
 # octaves meet theirs together, would bring everybody back to one spot at the same beat.
-OCTAVES = ((17, 8, 3.0), (7, 3, 1.4))
+OCTAVES = ((11, 5, 3.0), (5, 2, 1.4))
 
 
 def paths(

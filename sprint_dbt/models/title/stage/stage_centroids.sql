@@ -1,13 +1,5 @@
 -- One row is a team at a beat: the mean position of its players that have a heartbeat in that beat.
 {% set beat_microseconds = env_var('SPRINT_HEARTBEAT_SECONDS', '30') | int * 1000000 %}
-{% set heartbeat_time %}
-    session_clocks.session_start + {{ beat_microseconds }} * cast(
-        floor(
-            cast({{ epoch_microseconds('heartbeats.event_datetime') }} - session_clocks.session_start as double)
-            / {{ beat_microseconds }}
-        ) as bigint
-    )
-{% endset %}
 
 with session_records as (
     select event_date, session_id, min(started_at) as started_at
@@ -22,7 +14,8 @@ session_heartbeats as (
         session_id,
         min(event_datetime) as first_heartbeat,
         -- Where a session's heartbeats all lie whole beats apart, no player has two in one beat (nor
-        -- two at one time: that is the key of the source, which is tested before this is built).
+        -- two at one time: that is the key of the source, which is tested before this is built), and
+        -- those of a beat have one time.
         min(mod({{ epoch_microseconds('event_datetime') }}, {{ beat_microseconds }}))
         = max(mod({{ epoch_microseconds('event_datetime') }}, {{ beat_microseconds }})) as is_regular
     from {{ ref('event_heartbeat') }}
@@ -44,34 +37,49 @@ session_clocks as (
         and session_heartbeats.event_date = session_records.event_date
 ),
 
--- Of two heartbeats of a player in one beat the later counts. Only sessions that may have two pay
--- for finding it: over all heartbeats it would more than double this model's time.
-counted_heartbeats as (
+irregular_sessions as (
+    select event_date, session_id
+    from session_clocks
+    where not is_regular
+),
+
+-- positions are decimals: their sum is a whole number of hundredths, whatever order they come in
+team_moments as (
     select
         heartbeats.event_date,
         heartbeats.session_id,
         heartbeats.team_id,
-        {{ heartbeat_time }} as beat_time,
-        heartbeats.position_x,
-        heartbeats.position_y,
-        heartbeats.position_z
+        heartbeats.event_datetime,
+        {%- for axis in ['x', 'y', 'z'] %}
+        sum(heartbeats.position_{{ axis }}) as {{ axis }},
+        {%- endfor %}
+        count(*) as players
     from {{ ref('event_heartbeat') }} as heartbeats
-    inner join session_clocks
-        on heartbeats.session_id = session_clocks.session_id
-        and heartbeats.event_date = session_clocks.event_date
+    left join irregular_sessions
+        on heartbeats.session_id = irregular_sessions.session_id
+        and heartbeats.event_date = irregular_sessions.event_date
     where {{ in_window('heartbeats.event_date') }}
-        and session_clocks.is_regular
+        and irregular_sessions.session_id is null
+    group by
+        heartbeats.event_date,
+        heartbeats.session_id,
+        heartbeats.team_id,
+        heartbeats.event_datetime
+),
 
-    union all
-
+-- Of two heartbeats of a player in one beat the later counts. Only sessions that may have two pay
+-- for finding it, and for giving each heartbeat its beat before it is summed: over all heartbeats
+-- that would more than double this model's time.
+counted_heartbeats as (
     select
         heartbeats.event_date,
         heartbeats.session_id,
+        {{ beat_time('heartbeats.event_datetime', 'session_clocks.session_start', beat_microseconds) }} as beat_time,
         max_by(heartbeats.team_id, heartbeats.event_datetime) as team_id,
-        {{ heartbeat_time }} as beat_time,
-        max_by(heartbeats.position_x, heartbeats.event_datetime) as position_x,
-        max_by(heartbeats.position_y, heartbeats.event_datetime) as position_y,
-        max_by(heartbeats.position_z, heartbeats.event_datetime) as position_z
+        {%- for axis in ['x', 'y', 'z'] %}
+        max_by(heartbeats.position_{{ axis }}, heartbeats.event_datetime) as position_{{ axis }}
+            {{- ',' if not loop.last }}
+        {%- endfor %}
     from {{ ref('event_heartbeat') }} as heartbeats
     inner join session_clocks
         on heartbeats.session_id = session_clocks.session_id
@@ -82,22 +90,50 @@ counted_heartbeats as (
         heartbeats.event_date,
         heartbeats.session_id,
         heartbeats.player_id,
-        {{ heartbeat_time }}
+        {{ beat_time('heartbeats.event_datetime', 'session_clocks.session_start', beat_microseconds) }}
 ),
 
--- positions are decimals: their sum is a whole number of hundredths, whatever order they come in
+beat_sums as (
+    select
+        team_moments.event_date,
+        team_moments.session_id,
+        team_moments.team_id,
+        {{ beat_time('team_moments.event_datetime', 'session_clocks.session_start', beat_microseconds) }} as beat_time,
+        team_moments.x,
+        team_moments.y,
+        team_moments.z,
+        team_moments.players
+    from team_moments
+    inner join session_clocks
+        on team_moments.session_id = session_clocks.session_id
+        and team_moments.event_date = session_clocks.event_date
+
+    union all
+
+    select
+        event_date,
+        session_id,
+        team_id,
+        beat_time,
+        {%- for axis in ['x', 'y', 'z'] %}
+        sum(position_{{ axis }}) as {{ axis }},
+        {%- endfor %}
+        count(*) as players
+    from counted_heartbeats
+    group by event_date, session_id, team_id, beat_time
+),
+
 position_sums as (
     select
         event_date,
         session_id,
         team_id,
         beat_time,
-        round(cast(sum(position_x) as double) * 100) as x,
-        round(cast(sum(position_y) as double) * 100) as y,
-        round(cast(sum(position_z) as double) * 100) as z,
-        count(*) as players
-    from counted_heartbeats
-    group by event_date, session_id, team_id, beat_time
+        {%- for axis in ['x', 'y', 'z'] %}
+        round(cast({{ axis }} as double) * 100) as {{ axis }},
+        {%- endfor %}
+        players
+    from beat_sums
 )
 
 select

@@ -30,6 +30,10 @@ class Ahead(Iterator[T]):
         self._coming = self._pool.submit(next, self._items, None)
         return item
 
+    def close(self) -> None:
+        """Waits for the item that is being made, and drops it."""
+        self._pool.shutdown(cancel_futures=True)
+
 
 class Behind:
     """Calls made one after the other in a thread, at most one of them waiting; a context manager,
