@@ -36,7 +36,7 @@ from sprint_platform.places import title_dirs
 # made are then known as such, and the golden digests change with it.
 SIMULATION_VERSION = 2
 # Raise when landing reads other records from the same files: they are then read again.
-LANDING_VERSION = 1
+LANDING_VERSION = 2
 
 # No title comes near; what is beyond was not written by hand.
 MOST_BYTES, MOST_VALUES = 1_000_000, 100_000
@@ -358,20 +358,49 @@ def _zone(value: str) -> str:
     return value
 
 
+# What programs write where there is no value.
+NULL_WORDS = (r"\N", "NULL", "null", "NaN", "nan", "None", "N/A", "#N/A", "undefined")
+
+
+def _quoted_words(value: Any) -> Any:
+    """YAML reads null and .nan as no words at all."""
+    if isinstance(value, list) and not all(isinstance(word, str) for word in value):
+        raise ValueError("every word must be text: write it in quotes, such as 'null'")
+    return value
+
+
+def _one_word(value: tuple[str, ...]) -> tuple[str, ...]:
+    for word in value:
+        if not word or word != word.strip():
+            raise ValueError(
+                f"{_SHORT.repr(word)} is empty or has spaces around it: so is no value"
+            )
+    return value
+
+
+NullWords = Annotated[tuple[str, ...], BeforeValidator(_quoted_words), AfterValidator(_one_word)]
+
+
 class Mapping(_Part):
     """How a studio's files are read as the contract's records.
 
     ``columns`` and ``defaults`` are per dataset and by the contract's column: the name (or names)
-    that the files use, and the value of a column that they lack. ``values`` translates words, by
-    the contract's column. Naive times are in ``time_zone``; numbers as times count ``epoch_unit``
-    since 1970. A position is ``position_scale`` * value + ``position_offset``, per axis.
+    that the files use, and the value of a column that they lack. ``values`` translates values, by
+    the contract's column: ids letter by letter, all others in any case; what is translated to an
+    empty text is no value. So are the ``null_words``, except in names of players and products.
+    Naive times are in ``time_zone`` (an hour that comes twice there is the ``repeated_hour``), as
+    are Parquet's INT96 where ``int96`` is local; numbers as times count ``epoch_unit`` since 1970.
+    A position is ``position_scale`` * value + ``position_offset``, per axis.
     """
 
     columns: Annotated[dict[str, dict[str, FileColumn]], AfterValidator(_datasets)] = {}
     defaults: Annotated[dict[str, dict[str, Scalar]], AfterValidator(_datasets)] = {}
     values: dict[str, dict[str, str]] = {}
+    null_words: NullWords = NULL_WORDS
     time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
-    epoch_unit: Literal["s", "ms", "us"] | None = None
+    repeated_hour: Literal["first", "second", "reject"] = "first"
+    int96: Literal["utc", "local"] = "utc"
+    epoch_unit: Literal["s", "ms", "us", "ns"] | None = None
     position_scale: Axes = (1, 1, 1)
     position_offset: Axes = (0, 0, 0)
     teams: Literal["numbers", "labels"] = "numbers"

@@ -33,7 +33,8 @@ Record = dict[str, Any]
 
 def _number(text: str) -> str:
     """A number's text, shortest where it is plain: 12.50 is 12.5 and 12.0 is 12."""
-    if "e" in text or "E" in text:
+    # a long one was a float, and is not exact: that shows where it stays as it is
+    if "e" in text or "E" in text or len(text.partition(".")[0]) > 15:
         return text
     return text.rstrip("0").rstrip(".")
 
