@@ -327,7 +327,7 @@ class Simulation(_Part):
 # What may be landed from files, or dirtied on purpose: the datasets of the contracts, which stand
 # above titles. Products have no days of their own.
 LANDABLE = ("sessions", "heartbeats", "transactions", "signons", "dim_players", "products")
-FILE_FORMATS = ("csv", "ndjson", "json", "parquet")
+FILE_FORMATS = ("csv", "tsv", "ndjson", "jsonl", "json", "parquet")
 
 
 def _comparable(name: str) -> str:
@@ -406,6 +406,23 @@ class Mapping(_Part):
     teams: Literal["numbers", "labels"] = "numbers"
 
 
+def _selects(value: dict[str, str]) -> dict[str, str]:
+    """Each is one statement, and a select over ``$file``."""
+    for dataset, sql in value.items():
+        if "$file" not in sql:
+            raise ValueError(f"{dataset}: the select names no $file, which stands for the file")
+        # only for the titles that have one: it takes a tenth of a second
+        import duckdb
+
+        try:
+            statements = duckdb.extract_statements(sql.replace("$file", "'file'"))
+        except duckdb.Error as error:
+            raise ValueError(f"{dataset}: {' '.join(str(error).split())[:200]}") from error
+        if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+            raise ValueError(f"{dataset}: it must be one statement, and a select")
+    return value
+
+
 class Landing(_Part):
     """What is landed from ``data/landing/<title>/<dataset>/``, and how.
 
@@ -413,11 +430,13 @@ class Landing(_Part):
     sessions are delivered, and sessions are derived from heartbeats where they are not. A heartbeat
     may lie ``session_tolerance_seconds`` outside its session (before it, on the same UTC day). A
     landing that would reject a larger share than ``reject_limit`` of a dataset's records changes
-    nothing.
+    nothing. ``read`` has, for a dataset whose files are not long and flat, one select of DuckDB's
+    over ``$file``, whose rows are read as a file's.
     """
 
     datasets: tuple[str, ...] = ("sessions", "heartbeats")
     mapping: Mapping = Mapping()
+    read: Annotated[dict[str, str], AfterValidator(_datasets), AfterValidator(_selects)] = {}
     reject_limit: Share = 0.05
     session_tolerance_seconds: Annotated[int, AfterValidator(_between(0, 86_400))] = 0
 
@@ -555,10 +574,12 @@ class Title(_Part):
 
     @property
     def landing_fingerprint(self) -> str:
-        """16 hex digits of what decides how a landed file is read and admitted: another mapping or
-        grid reads the same bytes as other records."""
+        """16 hex digits of what decides how a landed file is read and admitted: another mapping,
+        launch or grid reads the same bytes as other records."""
         settings = self.landing_settings.model_dump_json(exclude={"reject_limit"})
-        text = f"{LANDING_VERSION}:{self.heartbeat_seconds}:{self.grid}:{settings}"
+        text = (
+            f"{LANDING_VERSION}:{self.launch_date}:{self.heartbeat_seconds}:{self.grid}:{settings}"
+        )
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     @property
@@ -650,6 +671,7 @@ def _read_title(path: Path, _changed: int, _size: int) -> Title:
         loader = _Loader(path.read_text(encoding="utf-8"))
         node = loader.get_single_node()
         values = _values(node, {})
+        twice = next(_twice(node, ()), None) if node and values <= MOST_VALUES else None
         content = loader.construct_document(node) if node and values <= MOST_VALUES else None
     except RecursionError as error:
         raise TitleError(f"{path}: its values are nested too deeply") from error
@@ -663,6 +685,8 @@ def _read_title(path: Path, _changed: int, _size: int) -> Title:
         if isinstance(error, UnicodeDecodeError):
             reason = "it is not UTF-8 text"
         raise TitleError(f"{path}:{line} is not YAML: {reason}") from error
+    if twice:
+        raise TitleError(f"{path}: {twice}")
     # a few lines of aliases within aliases stand for more values than a machine can hold
     if values > MOST_VALUES:
         raise TitleError(f"{path}: a title has at most {MOST_VALUES:,} values")
@@ -703,6 +727,23 @@ def _values(node: yaml.Node | None, counted: dict[int, int]) -> int:
             parts = [part for pair in node.value for part in pair]
         counted[id(node)] = 1 + sum(_values(part, counted) for part in parts)
     return counted[id(node)]
+
+
+def _twice(node: yaml.Node, path: tuple[str, ...]) -> Iterator[str]:
+    """The keys that a section has twice, with their lines: YAML would drop the first value."""
+    if isinstance(node, yaml.SequenceNode):
+        for number, part in enumerate(node.value):
+            yield from _twice(part, (*path, str(number)))
+    elif isinstance(node, yaml.MappingNode):
+        lines: dict[tuple[str, str], int] = {}
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                line, place = key.start_mark.line + 1, (*path, key.value[:80])
+                before = lines.get((key.tag, key.value))
+                if before is not None:
+                    yield f"line {line}: {'.'.join(place)} is there twice (first in line {before})"
+                lines[key.tag, key.value] = line
+                yield from _twice(value, place)
 
 
 def _problems(error: ValidationError, content: dict[str, Any]) -> str:

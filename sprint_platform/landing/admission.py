@@ -23,6 +23,7 @@ from sprint_platform.landing.records import (
     admit_derived_sessions,
     admit_records,
     judge_unassigned,
+    let_wait,
 )
 from sprint_platform.landing.register import Entries
 from sprint_platform.landing.reopening import Reopened
@@ -45,11 +46,12 @@ _LAST_HEARTBEATS = pa.schema(
 
 
 class Admission:
-    """The partitions that one landing makes: ``finished`` by dataset and day, and ``products``."""
+    """The partitions that one landing makes: ``finished`` by dataset and day, and ``products``.
+    The records of days after ``today`` wait, and their partitions are empty."""
 
-    def __init__(self, entries: Entries, title: Title, source: str) -> None:
+    def __init__(self, entries: Entries, title: Title, source: str, today: date) -> None:
         self.entries, self.con = entries, entries.con
-        self.title, self.source = title, source
+        self.title, self.source, self.today = title, source, today
         self.finished: dict[tuple[str, date], FinishedPartition] = {}
         self.products: pa.Table | None = None
         self.derived = "sessions" not in title.landing_settings.datasets
@@ -81,7 +83,9 @@ class Admission:
     def _admit_records(self, dataset: str, day: date) -> None:
         days = [day, day + ONE_DAY] if dataset == "sessions" else [day]
         with self._staged(dataset, days):
-            if dataset == "sessions" and self.derived:
+            if day > self.today:
+                admitted = let_wait(self.entries, dataset, day, derived=self.derived)
+            elif dataset == "sessions" and self.derived:
                 admitted = admit_derived_sessions(
                     self.con, self.title, day,
                     lambda overlong: self._last_heartbeats(day + ONE_DAY, overlong),

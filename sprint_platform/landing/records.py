@@ -16,6 +16,7 @@ from datetime import date
 import duckdb
 import pyarrow as pa
 
+from sprint_platform.landing.ids import KINDS
 from sprint_platform.landing.register import Entries
 from sprint_platform.telemetry.contracts import DATASETS, UNKNOWN_COUNTRY
 from sprint_platform.title import Title
@@ -161,6 +162,27 @@ def _derived_parts(con: duckdb.DuckDBPyConnection, title: Title, lasts: pa.Table
         con.unregister("lasts")
 
 
+def let_wait(entries: Entries, dataset: str, day: date, *, derived: bool) -> Admitted:
+    """No records: those of the day that are in ``staged`` wait for it, which is to come. Nothing is
+    judged of sessions that are ``derived``: their heartbeats wait."""
+    contract = DATASETS[dataset]
+    entries.forget(dataset, day, unassigned=False)
+    if not (derived and dataset == "sessions"):
+        mine = f"own_day = date '{day}'"
+        if contract.entity and contract.time_column:
+            mine = (
+                f"{contract.entity} in (select id from starts where dataset = '{dataset}'"
+                f" and day = date '{day}')"
+            )
+        entries.add_selected(
+            "verdicts",
+            f"select '{dataset}' as dataset, date '{day}' as day, false as unassigned, file_no,"
+            " 0 as accepted, 0 as rejected, 0 as duplicates, count(*) as waiting from staged"
+            f" where {mine} group by file_no",
+        )
+    return Admitted(contract.arrow_schema.empty_table())
+
+
 def judge_unassigned(entries: Entries, dataset: str, day: date) -> None:
     """Rejects the records staged of the day that belong to no partition near it: their key, or
     session, begins on another day than their own (for sessions, nor on the day before)."""
@@ -194,6 +216,24 @@ def _relation(con: duckdb.DuckDBPyConnection, name: str, query: str) -> Iterator
         con.unregister(name)
 
 
+def record_sql(relation: str, columns: Iterable[str]) -> tuple[str, str]:
+    """A row as JSON, as SQL, and the relation with what that needs. Ids are the studio's own;
+    ``ids`` has ours beside them."""
+    columns = list(columns)
+    own, joins = dict.fromkeys(columns, ""), relation
+    for name in columns:
+        own[name] = f"{relation}.{name}"
+        if name in KINDS:
+            joins += (
+                f" left join source_ids as of_{name} on of_{name}.kind = '{KINDS[name]}'"
+                f" and of_{name}.id = {relation}.{name}"
+            )
+            own[name] = f"coalesce(of_{name}.source_id, cast({relation}.{name} as varchar))"
+    ids = ", ".join(f"{name} := {relation}.{name}" for name in columns if name in KINDS)
+    fields = ", ".join(f"{name} := {value}" for name, value in own.items())
+    return f"cast(to_json(struct_pack({fields}, ids := struct_pack({ids}))) as varchar)", joins
+
+
 def _replace_verdicts(
     entries: Entries, dataset: str, day: date, *, unassigned: bool, recorded: Iterable[str]
 ) -> None:
@@ -208,11 +248,10 @@ def _replace_verdicts(
         " count(*) filter (verdict = 'duplicate') as duplicates, 0 as waiting"
         " from judged group by file_no",
     )
-    fields = ", ".join(f"{name} := {name}" for name in recorded)
+    record, named = record_sql("judged", recorded)
     entries.add_selected(
         "rejected",
-        f"select {of}, file_no, row, verdict as reason,"
-        f" cast(to_json(struct_pack({fields})) as varchar) as record from judged"
+        f"select {of}, file_no, row, verdict as reason, {record} as record from {named}"
         " where verdict is not null and verdict <> 'duplicate'",
     )
     entries.add_selected(

@@ -15,6 +15,7 @@ from sprint_platform.core.window import EARLIEST, LATEST
 Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+MICROSECONDS_A_DAY = 86_400_000_000
 MICROSECONDS_PER = {"s": 1_000_000, "ms": 1_000, "us": 1}
 # What counts units since 1970, the shortest last.
 UNITS = (*MICROSECONDS_PER, "ns")

@@ -15,10 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from sprint_platform.core.window import EARLIEST
 from sprint_platform.landing import times
 from sprint_platform.landing.cleaning import cleaned
 from sprint_platform.landing.ids import KINDS, as_uuids, hashed_id, uuid_texts
 from sprint_platform.landing.raw_columns import distinct, pick, texts
+from sprint_platform.landing.times import UNITS
 from sprint_platform.telemetry.contracts import Column
 from sprint_platform.title import Mapping, Title
 
@@ -32,8 +34,17 @@ REASONS = (
     "out_of_range",
     "unknown_value",
     "ends_before_start",
+    "longer_than_its_time",
+    "before_launch",
+    # a number as a time, and the unit in which it would be none of that
+    *(
+        f"{why}: epoch_unit {unit} fits"
+        for why in ("out_of_range", "before_launch")
+        for unit in UNITS
+    ),
 )
-FINE, MISSING, UNPARSEABLE, OUT_OF_RANGE, UNKNOWN, ENDS_BEFORE_START = range(6)
+FINE, MISSING, UNPARSEABLE, OUT_OF_RANGE, UNKNOWN, ENDS_BEFORE_START, TOO_LONG, EARLY = range(8)
+_FITS = {OUT_OF_RANGE: EARLY + 1, EARLY: EARLY + 1 + len(UNITS)}
 
 # The longest name, word or label, in letters; a longer text would be held for every row.
 LONGEST_TEXT = 1024
@@ -144,6 +155,25 @@ def _times(mapping: Mapping, raw: pa.Array) -> Converted:
     faults[(faults == FINE) & ~good] = UNPARSEABLE
     faults[(faults == FINE) & ~times.in_range(moments)] = OUT_OF_RANGE
     return Converted(pa.array(moments).view(pa.timestamp("us")), faults)
+
+
+def since_launch(title: Title, raw: pa.Array, converted: Converted) -> Converted:
+    """The times of what happens, with a fault where they lie before the launch. Where a number is
+    no time of the title, the reason names the unit in which it would be one."""
+    launch = (title.launch_date - EARLIEST).days * times.MICROSECONDS_A_DAY
+    moments = np.asarray(converted.values.view(pa.int64()).fill_null(0))
+    faults = np.where((converted.faults == FINE) & (moments < launch), EARLY, converted.faults)
+    wrong = np.flatnonzero((faults == EARLY) | (faults == OUT_OF_RANGE))
+    unit = title.landing_settings.mapping.epoch_unit
+    if len(wrong) and unit and not pt.is_timestamp(raw.type):
+        numbers = pl.Series(pl.from_arrow(texts(raw.take(pa.array(wrong)))))
+        floats = numbers.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+        for place, other in enumerate(UNITS):
+            meant, good = times.epoch_floats(floats, other)
+            fits = good & (meant >= launch) & times.in_range(meant) & (other != unit)
+            for why, first in _FITS.items():
+                faults[wrong[fits & (faults[wrong] == why)]] = first + place
+    return Converted(converted.values, faults.astype(np.uint8), converted.hashed)
 
 
 def _timestamps(raw: pa.Array) -> npt.NDArray[np.int64]:
