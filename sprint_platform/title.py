@@ -488,8 +488,8 @@ class Grid(_Part):
     @classmethod
     def _fits(cls, value: Range) -> Range:
         low, high = value
-        if not (-99_999 <= low < high <= 99_999 and high - low >= 20):
-            raise ValueError("must be [low, high] within -99999 to 99999, at least 20 units wide")
+        if not -99_999 <= low < high <= 99_999:
+            raise ValueError("must be [low, high] within -99999 to 99999, low below high")
         return value
 
     @property
@@ -543,10 +543,9 @@ class Title(_Part):
         if self.simulation is not None:
             for axis in ("x", "y", "z"):
                 low, high = getattr(self.grid, axis)
-                if high - low > 2000:
+                if not 20 <= high - low <= 2000:
                     raise ValueError(
-                        f"grid.{axis}: a simulated grid is at most 2000 units wide,"
-                        f" not {high - low}"
+                        f"grid.{axis}: a simulated grid is 20 to 2000 units wide, not {high - low}"
                     )
             beats = self.simulation.sessions.longest_seconds // self.heartbeat_seconds
             if not 1 <= beats <= 240:

@@ -15,8 +15,8 @@ from sprint_platform.landing.files import landing_dir
 from sprint_platform.landing.ids import hashed_id
 from sprint_platform.landing.land import LandReport, TooManyRejects, land
 from sprint_platform.operations.landed import load_landed
-from sprint_platform.storage.partitions import partition_days, read_manifest
-from sprint_platform.title import Title, TitleError, read_title
+from sprint_platform.storage.partitions import partition_days, read_manifest, read_partition
+from sprint_platform.title import Grid, Title, TitleError, read_title
 from sprint_platform_tests.test_landing_reading import Read
 
 SESSIONS = "session_id,player_id,team_id,started_at,event_datetime,kills,deaths"
@@ -94,7 +94,8 @@ def test_times_before_the_launch_are_rejected(
 
     def reasons(time: object, **mapping: Any) -> list[tuple[int, str, str | None]]:
         text = f"{header}\n{line.format(time=time)}\n"
-        return Read(tmp_path / "a.csv", text, dataset, **mapping).reasons
+        launched = {"launch_date": date(2025, 1, 1)}
+        return Read(tmp_path / "a.csv", text, dataset, launched, **mapping).reasons
 
     assert reasons("2024-12-31T23:59:59.999999Z") == [(0, "before_launch", column)]
     assert reasons("2025-01-01") == []
@@ -298,3 +299,54 @@ def test_a_key_that_a_title_has_twice_is_an_error(
     with pytest.raises(TitleError) as wrong:
         read_title(path)
     assert where in str(wrong.value)
+
+
+def test_the_parts_of_a_player_who_comes_back_are_one(data_folder: Path) -> None:
+    header = SESSIONS.replace("event_datetime", "event_datetime,event_length_seconds") + ",won"
+    first = "s,p,1,2025-03-01 10:00,2025-03-01 10:10,600,2,1,"
+    deliver("sessions/a.csv", header, first, "s,q,2,2025-03-01 10:00,2025-03-01 11:00,,0,0,")
+    deliver(
+        "sessions/b.csv",
+        header,
+        "s,p,1,2025-03-01 10:30,2025-03-01 10:50,900,3,0,true",
+        first,
+        "s,p,1,2025-03-01 10:40,2025-03-01 10:55,,9,9,",  # while the part before goes on
+        "s,p,2,2025-03-01 10:51,2025-03-01 10:59,,9,9,",  # in another team
+    )
+    deliver("heartbeats/a.csv", BEATS, *(f"s,p,2025-03-01 10:{m},0,0,0" for m in ("05", "20", 45)))
+    assert landed(a_title()) == {
+        "sessions/a.csv": (2, 0, 0, 0),
+        "sessions/b.csv": (1, 2, 1, 0),
+        "heartbeats/a.csv": (3, 0, 0, 0),
+    }
+    (table,) = read_partition("attic", "sessions", date(2025, 3, 1))
+    columns = ("event_length_seconds", "kills", "deaths", "won")
+    (joined,) = (r for r in table.to_pylist() if r["kills"])
+    assert tuple(joined[name] for name in columns) == (1500, 5, 1, True)
+    assert str(joined["started_at"]) == "2025-03-01 10:00:00"
+    assert str(joined["event_datetime"]) == "2025-03-01 10:50:00"
+
+
+def test_a_copy_of_a_later_part_changes_nothing(data_folder: Path) -> None:
+    parts = [f"s,p,1,2025-03-01 1{h}:00,2025-03-01 1{h}:30,1,0" for h in (0, 1, 2)]
+    deliver("sessions/a.csv", SESSIONS, *parts)
+    assert landed(a_title()) == {"sessions/a.csv": (3, 0, 0, 0)}
+    deliver("sessions/b.csv", SESSIONS, *parts[::-1])
+    assert landed(a_title())["sessions/b.csv"] == (0, 0, 3, 0)
+    assert rows("sessions") == {"2025-03-01": 1}
+
+
+def test_a_field_may_be_small_and_flat(data_folder: Path) -> None:
+    title = a_title().model_copy(
+        update={"grid": Grid(x=(0, 1), y=(-3, 3), z=(2, 5))}  # a pitch in shares of its length
+    )
+    deliver("sessions/a.csv", SESSIONS, "s,p,1,2025-03-01 10:00,2025-03-01 11:00,0,0")
+    deliver(
+        "heartbeats/a.csv",
+        BEATS.removesuffix(",position_z"),
+        "s,p,2025-03-01 10:00,0.25,2.5",
+        "s,p,2025-03-01 10:01,1.25,2.5",
+    )
+    assert landed(title)["heartbeats/a.csv"] == (1, 1, 0, 0)
+    (table,) = read_partition("attic", "heartbeats", date(2025, 3, 1))
+    assert [float(table[f"position_{a}"][0].as_py()) for a in "xyz"] == [0.25, 2.5, 2.0]

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sprint_platform.landing import json_reading
 from sprint_platform.landing.files import FileRefused
 from sprint_platform.landing.ids import hashed_id
 from sprint_platform_tests.test_landing_reading import Read
@@ -360,3 +361,42 @@ def test_money_of_any_format_is_trimmed(tmp_path: Path) -> None:
         Decimal("9.99"), "USD", None,
     )  # fmt: skip
     assert (sold["purchase_item"], sold["transaction_type"]) == ("SKU-1", "Skin")
+
+
+@pytest.mark.parametrize("file", ["a.ndjson", "a.jsonl", "a.json"])
+@pytest.mark.parametrize("between", ["", " ", "\n", "\r\n"])
+def test_json_records_may_follow_one_another(tmp_path: Path, file: str, between: str) -> None:
+    records = [json.dumps(SESSION | {"session_id": f"s{n} {{é}}"}) for n in range(5)]
+    read = Read(tmp_path / file, between.join(records), "sessions")
+    assert len(read.records["sessions"]) == 5
+    assert ("session", "s4 {é}") in read.source_ids
+
+
+def test_a_firehose_file_is_one_line_of_any_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_reading, "BLOCK_BYTES", 1000)
+    text = "".join(
+        json.dumps(SESSION | {"session_id": f"é{n}"}, ensure_ascii=False) for n in range(99)
+    )
+    read = Read(tmp_path / "a.ndjson", text, "sessions")
+    assert [text for kind, text in read.source_ids if kind == "session"] == [
+        f"é{n}" for n in range(99)
+    ]
+    with pytest.raises(FileRefused, match="half_written"):
+        Read(tmp_path / "b.ndjson", text[:-9], "sessions")
+
+
+def test_what_follows_on_a_line_and_is_no_record_is_rejected(tmp_path: Path) -> None:
+    one = json.dumps(SESSION)
+    read = Read(tmp_path / "a.ndjson", f"{one}{one}{{half\n{one} and\n{one}\n", "sessions")
+    assert [s["row"] for s in read.records["sessions"]] == [0, 1, 4]
+    assert read.reasons == [(2, "not_json", None), (3, "not_json", None)]
+
+
+def test_tab_separated_values_may_hold_commas(tmp_path: Path) -> None:
+    header, line = "\t".join(SESSION), "\t".join(SESSION.values())
+    text = f"{header}\ta,b,c,d,e,f,g,h,i\n{line}\tone, two\n"
+    read = Read(tmp_path / "a.tsv", text, "sessions")
+    assert len(read.records["sessions"]) == 1
+    assert read.ignored == {"a,b,c,d,e,f,g,h,i"}

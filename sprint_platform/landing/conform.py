@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -109,6 +110,13 @@ def conform(title: Title, chunk: Chunk, forgotten: Forgotten = NOBODY) -> Confor
                 of_column = since_launch(title, raw, of_column)
         elif contract.name in defaults:
             of_column = _default(title, chunk.dataset, column, defaults[contract.name], count)
+        elif contract.name == "position_z":
+            # a game of two dimensions: 0, or the nearest that the field has
+            low, high = title.grid.z
+            flat = pa.array([Decimal(min(max(0, low), high))], column.arrow_type)
+            of_column = Converted(
+                flat.take(pa.array(np.zeros(count, np.int64))), np.zeros(count, np.uint8)
+            )
         else:
             nothing = pa.nulls(count, column.arrow_type)
             of_column = Converted(nothing, np.full(count, MISSING, np.uint8))

@@ -2,7 +2,8 @@
 
 A session belongs to the day of its earliest record, every other record to its own. Of several
 records with one key the earliest is admitted (then the first file by name, then the first row):
-exact copies of it are dropped as duplicates, others are rejected. So what is admitted depends on
+exact copies of it are dropped as duplicates, others are rejected, but for the later parts of a
+player who left a session and came back: those are joined. So what is admitted depends on
 the files, never on the order in which they came.
 """
 
@@ -33,6 +34,25 @@ class Admitted:
     labels: pa.Table | None = None  # session_id, team_label, team_id
 
 
+# The parts of one player in one session as one: times span, what is counted adds up, and the rest
+# is the first part's. A length stays within what the contract allows.
+_JOINED = """(
+    select * replace (
+        cast(least(sum(event_length_seconds) over of_key, 86400) as integer)
+            as event_length_seconds,
+        max(event_datetime) over of_key as event_datetime,
+        cast(sum(kills) over of_key as integer) as kills,
+        cast(sum(deaths) over of_key as integer) as deaths,
+        max_by(won, started_at) over of_key as won
+    )
+    from (select {recorded}, verdict, place, row from judged where verdict is null)
+    window of_key as (partition by session_id, player_id)
+    qualify row_number() over (
+        partition by session_id, player_id order by started_at, place, row
+    ) = 1
+)"""
+
+
 def key_sql(dataset: str) -> str:
     """The key of a record within its partition, as SQL."""
     return ", ".join(DATASETS[dataset].key)
@@ -59,8 +79,25 @@ def admit_records(entries: Entries, title: Title, dataset: str, day: date) -> Ad
     candidates = f"(select staged.*, {late} as late from {candidates})"
     key = key_sql(dataset)
     repeated = con.execute(f"select 1 from {candidates} group by {key} having count(*) > 1 limit 1")
+    joined = False
     if repeated.fetchone() is None:  # the usual case, in a third of the time
         verdict, source = "case when late then 'outside_session' end", candidates
+    elif dataset == "sessions":
+        # who leaves and comes back has a record for each part: they follow one another
+        joined = True
+        order = f"{time}, place, row"
+        team = recorded[columns.index("team_id")]
+        verdict = (
+            "case when copy then 'duplicate' when late then 'outside_session'"
+            f" when {time} < ended_before or {team} <> first_team then 'duplicate_key' end"
+        )
+        source = (
+            f"(select *, max(event_datetime) over (partition by {key}"
+            f" order by {order} rows between unbounded preceding and 1 preceding) as ended_before,"
+            f" first_value({team}) over of_key as first_team,"
+            f" row_number() over (partition by {key}, {content} order by {order}) > 1 as copy"
+            f" from {candidates} window of_key as (partition by {key} order by {order}))"
+        )
     else:
         # a player signs on often in a day; the contract has the day's first
         same = "true" if dataset == "signons" else f"{content} = first_value({content}) over of_key"
@@ -74,13 +111,14 @@ def admit_records(entries: Entries, title: Title, dataset: str, day: date) -> Ad
             f" window of_key as (partition by {key} order by {order}))"
         )
     with _relation(con, "judged", f"select *, {verdict} as verdict from {source}"):
-        return _admit_judged(entries, dataset, day, recorded, labels=labels)
+        return _admit_judged(entries, dataset, day, recorded, labels=labels, joined=joined)
 
 
 def _admit_judged(
-    entries: Entries, dataset: str, day: date, recorded: list[str], *, labels: bool
+    entries: Entries, dataset: str, day: date, recorded: list[str], *, labels: bool, joined: bool
 ) -> Admitted:
-    """Adds the verdicts in ``judged`` to the register; returns the accepted records."""
+    """Adds the verdicts in ``judged`` to the register; returns the accepted records, those of one
+    key ``joined``."""
     contract = DATASETS[dataset]
     columns = [c.name for c in contract.columns]
     _replace_verdicts(entries, dataset, day, unassigned=False, recorded=recorded)
@@ -88,8 +126,9 @@ def _admit_judged(
         team = "cast(dense_rank() over (partition by session_id order by team_label) as smallint)"
         columns = [f"{team} as team_id" if c == "team_id" else c for c in columns]
         columns.append("team_label")
+    accepted = _JOINED.format(recorded=", ".join(recorded)) if joined else "judged"
     selected = entries.con.execute(
-        f"select {', '.join(columns)} from judged where verdict is null order by place, row"
+        f"select {', '.join(columns)} from {accepted} where verdict is null order by place, row"
     ).to_arrow_table()
     numbers = None
     if labels:
