@@ -4,16 +4,20 @@ file's rows are accepted, rejected, waiting or duplicates, and accepted ones are
 from __future__ import annotations
 
 import json
-from datetime import date
+import shutil
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sprint_platform.core.window import ranges
 from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.landing import admission
 from sprint_platform.landing.files import landing_dir
 from sprint_platform.landing.ids import hashed_id
-from sprint_platform.landing.land import LandReport, TooManyRejects, land
+from sprint_platform.landing.land import LandReport, TooManyRejects, land, landed_dir
+from sprint_platform.operations.catch_up import few_runs
 from sprint_platform.operations.landed import load_landed
 from sprint_platform.storage.partitions import partition_days, read_manifest, read_partition
 from sprint_platform.title import Grid, Title, TitleError, read_title
@@ -350,3 +354,64 @@ def test_a_field_may_be_small_and_flat(data_folder: Path) -> None:
     assert landed(title)["heartbeats/a.csv"] == (1, 1, 0, 0)
     (table,) = read_partition("attic", "heartbeats", date(2025, 3, 1))
     assert [float(table[f"position_{a}"][0].as_py()) for a in "xyz"] == [0.25, 2.5, 2.0]
+
+
+def _every(days: int, count: int, first: date = date(2015, 3, 1)) -> list[date]:
+    return [first + timedelta(days=days * number) for number in range(count)]
+
+
+def test_a_sparse_archive_is_few_runs() -> None:
+    # 68 matches on 61 days of ten years: pairs of days, seasons with summers between, two cups
+    seasons = [
+        day
+        for year in range(2015, 2025)
+        for day in (*_every(29, 5, date(year, 9, 1)), date(year, 10, 1))
+    ]
+    days = sorted({*seasons, date(2024, 6, 1)})
+    assert (len(days), len(ranges(days))) == (61, 51)
+    assert len(few_runs(days, set(days))) <= 3
+    assert len(few_runs(_every(60, 61), set())) == 1
+    for run in (days, _every(60, 61)):
+        assert set(run) <= {day for window in few_runs(run, set()) for day in window.days}
+
+
+def test_days_with_records_and_long_gaps_are_not_built_for_nothing() -> None:
+    week = _every(1, 7)
+    assert few_runs([week[0], week[6]], {week[3]}) == ranges([week[0], week[6]])
+    assert len(few_runs([week[0], week[6]], {week[0], week[6]})) == 1
+    cups = _every(730, 3)
+    assert few_runs(cups, set(cups)) == ranges(cups)
+    assert few_runs([], set()) == []
+
+
+def test_many_small_days_are_admitted_as_one_day_at_a_time(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The groups in which days are admitted decide nothing: copies, parts and far records too."""
+    title = a_title(datasets=["sessions", "signons"])
+    lines = [
+        f"s{n % 7},p{n % 3},1,{day} {n % 24:02}:00,{day} 23:59,1,0"
+        for n in range(60)
+        for day in (f"2025-03-{1 + n % 9:02}",)
+    ]
+    deliver("sessions/a.csv", SESSIONS, *lines, *lines[::5])
+    deliver(
+        "signons/a.csv",
+        "player_id,platform,signed_on_at",
+        *(f"p{n % 4},pc,2025-03-{1 + n % 11:02} {n % 24:02}:00" for n in range(60)),
+    )
+
+    def everything() -> tuple[object, ...]:
+        shutil.rmtree(landed_dir("attic"), ignore_errors=True)
+        found = landed(title)
+        digests = {
+            (dataset, day): manifest.digest
+            for dataset in ("sessions", "signons")
+            for day in partition_days("attic", dataset)
+            if (manifest := read_manifest("attic", dataset, day))
+        }
+        return found, digests
+
+    together = everything()
+    monkeypatch.setattr(admission, "ROWS_ADMITTED_TOGETHER", 0)
+    assert everything() == together

@@ -40,7 +40,12 @@ def land(
     if not game.lands:
         raise Stop(f"title {title} is simulated: nothing is landed for it (sprint run makes days)")
     if dry_run:
-        planned = landing.land(game, dry_run=True)
+        with progress_bars(game, []) as watch:
+            planned = landing.land(
+                game,
+                dry_run=True,
+                watch=lambda _, rows: watch(f"{title}/landed_files", game.launch_date, rows),
+            )
         _print_landing(game, planned, "would be landed")
         return
     left = f"sprint land --title {title} lands and builds the rest"

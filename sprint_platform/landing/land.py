@@ -252,6 +252,7 @@ class _OneLanding:
         self.intakes: list[Intake] = []
         self.files: list[dict[str, object]] = []
         self.astray: set[tuple[str, date]] = set()
+        self.names_of_day: dict[tuple[str, date], set[str]] = {}
         columns = "content_digest, bytes, modified_ns, changed_ns, mapping"
         self.landed = {
             name: row
@@ -478,6 +479,13 @@ class _OneLanding:
 
     def _collect_changes(self) -> None:
         """Notes the partitions whose records changed, and discards the others."""
+        found = self.con.execute(
+            "select distinct batches.dataset, day, name from batches join files using (file_no)"
+            " where file_no in (select unnest(?))",
+            [list(self.new)],
+        ).fetchall()
+        for dataset, day, name in found:
+            self.names_of_day.setdefault((dataset, day), set()).add(name)
         admission = self.admission
         for (dataset, day), partition in sorted(admission.finished.items()):
             manifest = partition.manifest
@@ -528,13 +536,11 @@ class _OneLanding:
 
     def _why(self, dataset: str, day: date) -> str:
         """Why the partition changed, in one line: this landing's files with records for it."""
-        read = self.con.execute(
-            "select distinct name from batches join files using (file_no)"
-            " where batches.dataset = ? and file_no in (select unnest(?))"
-            " and day between ? and ? order by name",
-            [dataset, list(self.new), day, _last_own_day(dataset, day)],
-        ).fetchall()
-        names = {row[0] for row in read}
+        names = {
+            name
+            for own in (day, _last_own_day(dataset, day))
+            for name in self.names_of_day.get((dataset, own), ())
+        }
         if (dataset, day) in self.astray:
             return "it was lost or damaged, and is made again from what is staged"
         pruned = self._manifest(dataset, day)
@@ -763,6 +769,16 @@ def landings_since(title: Title, number: int) -> list[Landing]:
             )
             landings.append(Landing(landing["number"], changes))
     return landings
+
+
+def filled_days(title: Title) -> set[date]:
+    """The days with records of any dataset, at some landing."""
+    return {
+        change.day
+        for landing in landings_since(title, 0)
+        for change in landing.changes
+        if change.rows_after
+    }
 
 
 def folder_state(title: Title) -> str:

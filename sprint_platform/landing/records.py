@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from datetime import date
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from sprint_platform.landing.ids import KINDS
 from sprint_platform.landing.register import Entries
+from sprint_platform.landing.staging import day_number
 from sprint_platform.telemetry.contracts import DATASETS, UNKNOWN_COUNTRY
 from sprint_platform.title import Title
 
@@ -45,10 +47,10 @@ _JOINED = """(
         cast(sum(deaths) over of_key as integer) as deaths,
         max_by(won, started_at) over of_key as won
     )
-    from (select {recorded}, verdict, place, row from judged where verdict is null)
-    window of_key as (partition by session_id, player_id)
+    from (select {recorded}, verdict, day, place, row from judged where verdict is null)
+    window of_key as (partition by day, session_id, player_id)
     qualify row_number() over (
-        partition by session_id, player_id order by started_at, place, row
+        partition by day, session_id, player_id order by started_at, place, row
     ) = 1
 )"""
 
@@ -58,9 +60,11 @@ def key_sql(dataset: str) -> str:
     return ", ".join(DATASETS[dataset].key)
 
 
-def admit_records(entries: Entries, title: Title, dataset: str, day: date) -> Admitted:
-    """The records of the day's partition, from the relation ``staged``: what is staged of the day
-    (for sessions of the next, too) with file_no, place and own_day. Writes the day's verdicts,
+def admit_records(
+    entries: Entries, title: Title, dataset: str, days: list[date]
+) -> dict[date, Admitted]:
+    """The records of the days' partitions, from the relation ``staged``: what is staged of the days
+    (for sessions of the next, too) with file_no, place and own_day. Writes the days' verdicts,
     rejected and duplicates to the register."""
     con, contract = entries.con, DATASETS[dataset]
     columns = [c.name for c in contract.columns]
@@ -68,16 +72,22 @@ def admit_records(entries: Entries, title: Title, dataset: str, day: date) -> Ad
     recorded = ["team_label" if labels and c == "team_id" else c for c in columns]
     content = f"row({', '.join(recorded)})"
     time, entity = contract.time_column, contract.entity
-    candidates, late = "staged", "false"
+    wanted = "(" + ", ".join(f"date '{day}'" for day in days) + ")"
+    late, nights = "false", 0
+    if dataset == "sessions":
+        late = f"{time} > starts.first_at + interval {LONGEST_SESSION_SECONDS} second"
+        nights = 1
     if entity and time:
         candidates = (
-            f"staged join (select id, first_at from starts where dataset = '{dataset}'"
-            f" and day = date '{day}') as starts on starts.id = {entity}"
+            f"(select staged.*, starts.day as day, {late} as late from staged join starts"
+            f" on starts.dataset = '{dataset}' and starts.id = {entity} and starts.day in {wanted}"
+            f" and own_day - starts.day between 0 and {nights})"
         )
-        if dataset == "sessions":
-            late = f"{time} > starts.first_at + interval {LONGEST_SESSION_SECONDS} second"
-    candidates = f"(select staged.*, {late} as late from {candidates})"
-    key = key_sql(dataset)
+    else:
+        candidates = (
+            f"(select *, own_day as day, {late} as late from staged where own_day in {wanted})"
+        )
+    key = f"day, {key_sql(dataset)}"
     repeated = con.execute(f"select 1 from {candidates} group by {key} having count(*) > 1 limit 1")
     joined = False
     if repeated.fetchone() is None:  # the usual case, in a third of the time
@@ -110,31 +120,43 @@ def admit_records(entries: Entries, title: Title, dataset: str, day: date) -> Ad
             f"(select *, {same} as same, row_number() over of_key = 1 as first from {candidates}"
             f" window of_key as (partition by {key} order by {order}))"
         )
-    with _relation(con, "judged", f"select *, {verdict} as verdict from {source}"):
-        return _admit_judged(entries, dataset, day, recorded, labels=labels, joined=joined)
+    with _relation(con, "judged", f"select *, {verdict} as verdict from {source}") as judged:
+        _replace_verdicts(entries, dataset, days, judged, unassigned=False, recorded=recorded)
+        return _accepted(con, dataset, days, recorded, labels=labels, joined=joined)
 
 
-def _admit_judged(
-    entries: Entries, dataset: str, day: date, recorded: list[str], *, labels: bool, joined: bool
-) -> Admitted:
-    """Adds the verdicts in ``judged`` to the register; returns the accepted records, those of one
-    key ``joined``."""
+def _accepted(
+    con: duckdb.DuckDBPyConnection,
+    dataset: str,
+    days: list[date],
+    recorded: list[str],
+    *,
+    labels: bool,
+    joined: bool,
+) -> dict[date, Admitted]:
+    """The accepted records in ``judged`` of each day, those of one key ``joined``."""
     contract = DATASETS[dataset]
     columns = [c.name for c in contract.columns]
-    _replace_verdicts(entries, dataset, day, unassigned=False, recorded=recorded)
     if labels:
         team = "cast(dense_rank() over (partition by session_id order by team_label) as smallint)"
         columns = [f"{team} as team_id" if c == "team_id" else c for c in columns]
         columns.append("team_label")
     accepted = _JOINED.format(recorded=", ".join(recorded)) if joined else "judged"
-    selected = entries.con.execute(
-        f"select {', '.join(columns)} from {accepted} where verdict is null order by place, row"
+    selected = con.execute(
+        f"select {', '.join(columns)}, day from {accepted} where verdict is null"
+        " order by day, place, row"
     ).to_arrow_table()
-    numbers = None
-    if labels:
-        numbers = selected.select(["session_id", "team_label", "team_id"])
-        selected = selected.drop(["team_label"])
-    return Admitted(selected.cast(contract.arrow_schema), numbers)
+    of_day = np.asarray(selected["day"].cast(pa.int32()))
+    found: dict[date, Admitted] = {}
+    for day in days:
+        low, high = np.searchsorted(of_day, [day_number(day), day_number(day) + 1]).tolist()
+        records = selected.slice(low, high - low).drop_columns("day")
+        numbers = None
+        if labels:
+            numbers = records.select(["session_id", "team_label", "team_id"])
+            records = records.drop_columns("team_label")
+        found[day] = Admitted(records.cast(contract.arrow_schema), numbers)
+    return found
 
 
 def admit_derived_sessions(
@@ -234,14 +256,14 @@ def judge_unassigned(entries: Entries, dataset: str, day: date) -> None:
         near = "(starts.day = own_day or starts.day = own_day - 1)"
         reason = "outside_session"
     judged = (
-        f"select staged.*, '{reason}' as verdict from staged join starts"
+        f"select staged.*, own_day as day, '{reason}' as verdict from staged join starts"
         f" on starts.dataset = '{dataset}' and starts.id = {contract.entity}"
         f" where own_day = date '{day}' and not {near}"
     )
     recorded = [c.name for c in contract.columns]
     with _relation(entries.con, "judged", judged) as table:
         recorded = [c if c in table.column_names else "team_label" for c in recorded]
-        _replace_verdicts(entries, dataset, day, unassigned=True, recorded=recorded)
+        _replace_verdicts(entries, dataset, [day], table, unassigned=True, recorded=recorded)
 
 
 @contextmanager
@@ -274,19 +296,30 @@ def record_sql(relation: str, columns: Iterable[str]) -> tuple[str, str]:
 
 
 def _replace_verdicts(
-    entries: Entries, dataset: str, day: date, *, unassigned: bool, recorded: Iterable[str]
+    entries: Entries,
+    dataset: str,
+    days: list[date],
+    judged: pa.Table,
+    *,
+    unassigned: bool,
+    recorded: Iterable[str],
 ) -> None:
-    """Replaces the day's verdicts in the register by those of ``judged``; rejected records are
-    written with the ``recorded`` columns."""
-    entries.forget(dataset, day, unassigned=unassigned)
-    of = f"'{dataset}' as dataset, date '{day}' as day, {str(unassigned).lower()} as unassigned"
+    """Replaces the days' verdicts in the register by those of the relation ``judged``; rejected
+    records are written with the ``recorded`` columns."""
+    for day in days:
+        entries.forget(dataset, day, unassigned=unassigned)
+    if not judged.num_rows:
+        return
+    of = f"'{dataset}' as dataset, day, {str(unassigned).lower()} as unassigned"
     entries.add_selected(
         "verdicts",
         f"select {of}, file_no, count(*) filter (verdict is null) as accepted,"
         " count(*) filter (verdict <> 'duplicate') as rejected,"
         " count(*) filter (verdict = 'duplicate') as duplicates, 0 as waiting"
-        " from judged group by file_no",
+        " from judged group by day, file_no",
     )
+    if judged["verdict"].null_count == judged.num_rows:
+        return
     record, named = record_sql("judged", recorded)
     entries.add_selected(
         "rejected",
@@ -296,6 +329,7 @@ def _replace_verdicts(
     entries.add_selected(
         "duplicates",
         f"select {of}, file_no, min(row) as first_row, max(row) as last_row"
-        " from (select file_no, row, row - row_number() over (partition by file_no order by row)"
-        "  as run from judged where verdict = 'duplicate') group by file_no, run",
+        " from (select day, file_no, row, row - row_number() over ("
+        "partition by day, file_no order by row)"
+        "  as run from judged where verdict = 'duplicate') group by day, file_no, run",
     )
