@@ -104,7 +104,7 @@ def few_runs(days: list[date], filled: Collection[date]) -> list[Window]:
         if not any(day in filled for day in Window(before.end, after.start).days)
     ]
     joined: set[int] = set()
-    budget = SECONDS_A_RUN * len(windows)
+    budget: float = SECONDS_A_RUN * len(windows)
     for number in sorted(empty, key=lambda number: (between[number], number)):
         cost = SECONDS_AN_EMPTY_DAY * between[number]
         budget -= cost
