@@ -498,6 +498,30 @@ class Grid(_Part):
         return max(high - low for low, high in (self.x, self.y)) / 40
 
 
+_BEATS = "must be between 1/1,000 and 3,600, such as 30, 0.1 or 1/30"
+
+
+def _exact(value: Any) -> Any:
+    """Whole seconds, or a fraction: 0.1 is a tenth, as it is written, and so is 1/10."""
+    if isinstance(value, float | str):
+        try:
+            value = Fraction(str(value).replace(" ", ""))
+        except (ValueError, ZeroDivisionError) as error:
+            raise ValueError(_BEATS) from error
+    if isinstance(value, Fraction) and value.denominator == 1:
+        return int(value)
+    return value
+
+
+def _beat(value: int | Fraction) -> int | Fraction:
+    if not Fraction(1, 1000) <= value <= 3600 or Fraction(value).denominator > 1000:
+        raise ValueError(_BEATS)
+    return value
+
+
+Beat = Annotated[int | Fraction, BeforeValidator(_exact), AfterValidator(_beat)]
+
+
 class Encounters(_Part):
     """When two teams meet: their centroids are at most ``distance`` units apart; close beats up to
     ``gap_seconds`` apart are one encounter. ``word`` names the tables."""
@@ -515,7 +539,7 @@ class Title(_Part):
     launch_date: LaunchDate
     seed: Seed
     source: Literal["simulated", "landing"] = "simulated"
-    heartbeat_seconds: Annotated[int, AfterValidator(_between(1, 3600))] = 30
+    heartbeat_seconds: Beat = 30
     grid: Grid = Grid()
     encounters: Encounters
     simulation: Simulation | None = None
@@ -541,19 +565,31 @@ class Title(_Part):
         if skewed and "sessions" not in self.landing_settings.datasets:
             raise ValueError("clock_skew is seen against sessions: landing.datasets lacks them")
         if self.simulation is not None:
+            if not isinstance(self.heartbeat_seconds, int):
+                raise ValueError("heartbeat_seconds: a simulated title has whole seconds")
             for axis in ("x", "y", "z"):
                 low, high = getattr(self.grid, axis)
                 if not 20 <= high - low <= 2000:
                     raise ValueError(
                         f"grid.{axis}: a simulated grid is 20 to 2000 units wide, not {high - low}"
                     )
-            beats = self.simulation.sessions.longest_seconds // self.heartbeat_seconds
+            beats = self.simulation.sessions.longest_seconds // self.whole_beat
             if not 1 <= beats <= 240:
                 raise ValueError(
                     "simulation.sessions.longest_seconds / heartbeat_seconds must be between"
                     f" 1 and 240 beats, not {beats}"
                 )
         return self
+
+    @property
+    def beat_microseconds(self) -> tuple[int, int]:
+        """How long a beat lasts: microseconds as a numerator and a denominator."""
+        return (Fraction(self.heartbeat_seconds) * 1_000_000).as_integer_ratio()
+
+    @property
+    def whole_beat(self) -> int:
+        """The seconds of a beat of a simulated title, which are whole ones."""
+        return int(self.heartbeat_seconds)
 
     @property
     def lands(self) -> bool:

@@ -76,9 +76,9 @@ class DbtWarehouse:
         # uuids go in as text: DuckDB casts them, and Arrow makes none from Python's
         names = [column.name for column in contract.columns]
         arrays = [
-            pa.array([row[c.name] and str(row[c.name]) for row in records], pa.string())
+            pa.array([row.get(c.name) and str(row.get(c.name)) for row in records], pa.string())
             if c.type == "uuid"
-            else pa.array([row[c.name] for row in records], c.arrow_type)
+            else pa.array([row.get(c.name) for row in records], c.arrow_type)
             for c in contract.columns
         ]
         with self.connect() as con:

@@ -201,6 +201,7 @@ def admit_derived_sessions(
 
 def _derived_parts(con: duckdb.DuckDBPyConnection, title: Title, lasts: pa.Table) -> pa.Table:
     """The players' parts, from ``spans`` and the last heartbeats of the overlong ones."""
+    beat, parts = title.beat_microseconds
     con.register("lasts", lasts)
     try:
         return con.execute(
@@ -211,7 +212,7 @@ def _derived_parts(con: duckdb.DuckDBPyConnection, title: Title, lasts: pa.Table
             " any_value(ends_by) as ends_by from spans group by session_id, player_id),"
             " ended as (select parts.* exclude (last_at, ends_by),"
             f" least(coalesce(lasts.last_at, parts.last_at)"
-            f"  + interval {title.heartbeat_seconds} second, ends_by) as ended"
+            f"  + interval {beat // parts} microsecond, ends_by) as ended"
             " from parts left join lasts using (session_id, player_id))"
             f" select session_id, player_id, team_id, '{UNKNOWN_COUNTRY}' as country,"
             " began as started_at, ended as event_datetime,"

@@ -65,7 +65,7 @@ class Paths:
 
     def beats(self, rows: PlayerSessions) -> npt.NDArray[np.int64]:
         """How many positions each player-session has: floor(length / heartbeat)."""
-        return rows.length // self.title.heartbeat_seconds
+        return rows.length // self.title.whole_beat
 
     def tables(
         self,
@@ -93,7 +93,7 @@ class Paths:
             beat = np.arange(stop - done) - np.repeat(first, count)
             np.add(
                 np.repeat(start, count),
-                beat * (self.title.heartbeat_seconds * MICROSECONDS),
+                beat * (self.title.whole_beat * MICROSECONDS),
                 out=moment[done:stop],
             )
             done = stop

@@ -1,12 +1,26 @@
 -- One row is a team at a beat: the mean position of its players that have a heartbeat in that beat.
-{% set beat_microseconds = env_var('SPRINT_HEARTBEAT_SECONDS', '30') | int * 1000000 %}
+{% set beat_microseconds, parts = beat_microseconds() %}
+{% set since_start %}
+    {{- epoch_microseconds('heartbeats.event_datetime') }} - session_clocks.session_start
+{%- endset %}
 {% set heartbeat_time %}
+    {%- if parts == 1 %}
     session_clocks.session_start + {{ beat_microseconds }} * cast(
         floor(
-            cast({{ epoch_microseconds('heartbeats.event_datetime') }} - session_clocks.session_start as double)
+            cast({{ since_start }} as double)
             / {{ beat_microseconds }}
         ) as bigint
     )
+    {%- else %}
+    {#- a beat's time is cut to the microsecond: the last beat whose time is not after the heartbeat's -#}
+    session_clocks.session_start + cast(
+        floor(
+            {{ beat_microseconds }} * floor(
+                cast({{ parts }} * ({{ since_start }} + 1) - 1 as double) / {{ beat_microseconds }}
+            ) / {{ parts }}
+        ) as bigint
+    )
+    {%- endif %}
 {% endset %}
 
 with session_records as (
@@ -23,8 +37,12 @@ session_heartbeats as (
         min(event_datetime) as first_heartbeat,
         -- Where a session's heartbeats all lie whole beats apart, no player has two in one beat (nor
         -- two at one time: that is the key of the source, which is tested before this is built).
+        {%- if parts == 1 %}
         min(mod({{ epoch_microseconds('event_datetime') }}, {{ beat_microseconds }}))
         = max(mod({{ epoch_microseconds('event_datetime') }}, {{ beat_microseconds }})) as is_regular
+        {%- else %}
+        1 = 0 as is_regular
+        {%- endif %}
     from {{ ref('event_heartbeat') }}
     where {{ in_window('event_date') }}
     group by event_date, session_id
