@@ -145,6 +145,17 @@ def test_the_tables_hold_what_was_made(data_folder: Path, made: Made) -> None:
         assert chapter == json.loads(properties)["chapter"]
 
 
+def test_files_may_begin_with_a_byte_order_mark(
+    data_folder: Path, made: Made, tmp_path: Path
+) -> None:
+    marked = {}
+    for table, path in made(ONE).items():
+        marked[table] = tmp_path / path.name
+        marked[table].write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    loaded(marked, Mode.RECREATE)
+    assert content() == expected(ONE)
+
+
 def test_recreate_replaces_everything(data_folder: Path, made: Made) -> None:
     first = loaded(made(ONE), Mode.RECREATE)
     assert counts(first) == [(n, 0, 0) for n in sizes(ONE)]

@@ -16,6 +16,7 @@ import pytest
 from sprint_platform.landing import select_reading
 from sprint_platform.landing.files import landing_dir
 from sprint_platform.landing.land import LandReport, land
+from sprint_platform.places import project_root
 from sprint_platform.storage.partitions import read_partition
 from sprint_platform.title import Title, TitleError, read_title
 
@@ -370,3 +371,98 @@ def test_parquet_of_duckdbs_second_writer(data_folder: Path, titles_folder: Path
     assert accepted(report) == {
         "sessions/v2.parquet": (100, 100), "heartbeats/v2.parquet": (100, 100),
     }  # fmt: skip
+
+
+def test_events_as_a_backend_exports_them(data_folder: Path, titles_folder: Path) -> None:
+    """One file of all kinds of events (as PlayFab's): each dataset takes its own."""
+    login = {
+        "EventName": "player_logged_in", "Timestamp": "2025-03-01T10:00:00.1234567Z",
+        "EntityId": "A1B2C3D4E5F60718", "Platform": "Custom",
+        "PlayerLocation": {"CountryCode": "DE"},
+    }  # fmt: skip
+    paid = {
+        "EventName": "player_realmoney_purchase", "Timestamp": "2025-03-01T10:05:00Z",
+        "EntityId": "A1B2C3D4E5F60718", "OrderId": "O-1", "OrderTotal": 499,
+        "TransactionCurrency": "USD", "PurchasedProduct": ["sku-4"],
+    }  # fmt: skip
+    events = "".join(json.dumps(event) + "\n" for event in (login, paid, {"EventName": "other"}))
+    report = landed(
+        titles_folder,
+        """\
+  datasets: [signons, transactions]
+  mapping: {values: {platform: {Custom: pc}}}
+  read:
+    signons: |
+      select EntityId as player_id, PlayerLocation.CountryCode as country, Platform,
+        Timestamp as signed_on_at
+      from read_json($file, format = 'newline_delimited') where EventName = 'player_logged_in'
+    transactions: |
+      select OrderId as transaction_id, EntityId as player_id, Timestamp as event_datetime,
+        PurchasedProduct[1] as purchase_item, OrderTotal / 100 as purchase_price,
+        TransactionCurrency as currency, false as is_recurring, 'Skin' as transaction_type
+      from read_json($file, format = 'newline_delimited')
+      where EventName = 'player_realmoney_purchase'
+""",
+        {"signons/events.json": events, "transactions/events.json": events},
+    )
+    assert accepted(report) == {"signons/events.json": (1, 1), "transactions/events.json": (1, 1)}
+    assert records("signons", "country", "platform") == [("DE", "pc")]
+    ids = {table["player_id"][0] for table in read_partition("attic", "transactions", DAY)}
+    assert ids == {table["player_id"][0] for table in read_partition("attic", "signons", DAY)}
+
+
+def test_a_warehouses_csv_needs_no_select(data_folder: Path, titles_folder: Path) -> None:
+    """As BigQuery and Snowflake write it: zones apart, nulls as words, ids that were floats."""
+    report = landed(
+        titles_folder,
+        """\
+  datasets: [signons]
+  mapping:
+    columns: {signons: {player_id: user_pseudo_id, signed_on_at: event_timestamp}}
+    values: {platform: {IOS: mobile}}
+    defaults: {signons: {platform: pc}}
+""",
+        {
+            "signons/bq.csv": "user_pseudo_id,event_timestamp,country\n"
+            "1234567890.0,2025-03-01 12:00:00 UTC,null\n"
+            "1234567890,2025-03-01 13:00:00.000001 UTC,DE\n"
+            "\\N,2025-03-01 13:00:00 UTC,DE\n"
+        },
+    )
+    (file,) = report.files
+    assert (file.accepted, file.rejected, file.duplicates) == (1, 1, 1)
+    assert records("signons", "country") == [("ZZ",)]
+
+
+def test_a_firehose_file_needs_no_select(data_folder: Path, titles_folder: Path) -> None:
+    beats = [
+        {"session_id": 7, "player_id": p, "event_datetime": f"2025-03-01T10:00:{n:02}.5Z",
+         "position_x": n, "position_y": p}
+        for n in range(20) for p in (1, 2)
+    ]  # fmt: skip
+    report = landed(
+        titles_folder,
+        "  datasets: [heartbeats]\n",
+        {"heartbeats/fh.ndjson.gz": gzip.compress("".join(map(json.dumps, beats)).encode())},
+    )
+    assert accepted(report) == {"heartbeats/fh.ndjson.gz": (40, 40)}
+    assert len(records("sessions", "player_id")) == 2
+
+
+def test_the_selects_of_the_documentation_run(data_folder: Path, titles_folder: Path) -> None:
+    page = (project_root() / "docs" / "landing.md").read_text(encoding="utf-8")
+    (example,) = (part for part in page.split("```") if part.startswith("yaml\nlanding:"))
+    match = {
+        "id": "m-1", "start": "2025-03-01 20:00:00", "stop": "2025-03-01 20:05:00",
+        "participants": [{"name": f"{side}-{n}", "side": side} for side, n in
+                         (("home", 7), ("away", 9))],
+    }  # fmt: skip
+    report = landed(
+        titles_folder,
+        example.removeprefix("yaml\nlanding:\n"),
+        {
+            "sessions/m-1.json": json.dumps(match),
+            "heartbeats/m-1.csv": "a\nb\nc\n0,1,2,3,4\n30,5,6,7,8\n",
+        },
+    )
+    assert accepted(report) == {"sessions/m-1.json": (2, 2), "heartbeats/m-1.csv": (4, 4)}

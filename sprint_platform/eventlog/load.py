@@ -75,7 +75,8 @@ def _check_tables(engine: EventlogEngine, tables: list[Dataset], mode: Mode) -> 
 def _check_header(table: Dataset, path: Path) -> None:
     """Raises LoadError for other columns or another order of them: they are read by their place."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        # with a byte order mark or without, as engines read it: Excel writes one
+        with path.open(encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file), [])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise LoadError(f"{path} cannot be read ({error}): nothing was loaded") from error
