@@ -400,3 +400,23 @@ def test_tab_separated_values_may_hold_commas(tmp_path: Path) -> None:
     read = Read(tmp_path / "a.tsv", text, "sessions")
     assert len(read.records["sessions"]) == 1
     assert read.ignored == {"a,b,c,d,e,f,g,h,i"}
+
+
+@pytest.mark.parametrize("type_", [pa.string(), pa.binary(16), pa.uuid()])
+def test_uuids_are_translated_too(tmp_path: Path, type_: pa.DataType) -> None:
+    """The UUID of nobody, which is all zeros, is no player."""
+    nobody, other = UUID(int=0), UUID(UNIQUE)
+    ids = [nobody, other, other]
+    columns: dict[str, Any] = {name: [value] * 3 for name, value in SESSION.items()}
+    if type_ == pa.string():
+        columns["player_id"] = [str(value) for value in ids]
+    else:
+        storage = pa.array([value.bytes for value in ids], pa.binary(16))
+        is_uuid = type_ == pa.uuid()
+        columns["player_id"] = (
+            pa.ExtensionArray.from_storage(pa.uuid(), storage) if is_uuid else storage
+        )
+    values = {"player_id": {str(nobody): ""}}
+    read = Read(tmp_path / "a.parquet", parquet(columns), "sessions", values=values)
+    assert read.reasons == [(0, "missing_value", "player_id")]
+    assert [s["player_id"] for s in read.records["sessions"]] == [other, other]

@@ -7,6 +7,9 @@ bytes is a UUID, unless it can be read.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from uuid import UUID
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -34,8 +37,10 @@ def cleaned(mapping: Mapping, column: Column, raw: pa.Array) -> pa.Array:
     is_id = column.type == "uuid"
     if is_bytes(value_type(raw.type)):
         raw = _of_bytes(raw, is_id)
-    if raw.type == pa.uuid() and column.name not in mapping.values:
-        return raw
+    if raw.type == pa.uuid():
+        if column.name not in mapping.values:
+            return raw
+        raw = _by_value(raw.storage, lambda value: str(UUID(bytes=value)))
     if (is_id or column.name == LABEL) and not pt.is_dictionary(raw.type):
         # the same few in every row
         values, indices = distinct(raw)
@@ -71,10 +76,15 @@ def _of_bytes(raw: pa.Array, is_id: bool) -> pa.Array:
         return texts(raw)
     if _are_uuids(raw):
         return pa.ExtensionArray.from_storage(pa.uuid(), raw)
-    values, indices = distinct(raw.cast(pa.binary()) if not pt.is_dictionary(raw.type) else raw)
-    spelled = [None if value is None else _uuid_or_text(value) for value in values.to_pylist()]
+    return _by_value(raw, _uuid_or_text)
+
+
+def _by_value(raw: pa.Array, spelled: Callable[[bytes], str]) -> pa.DictionaryArray:
+    """A binary column as texts, each distinct value spelled once."""
+    values, indices = distinct(raw if pt.is_dictionary(raw.type) else raw.cast(pa.binary()))
+    texts_of = [None if value is None else spelled(value) for value in values.to_pylist()]
     return pa.DictionaryArray.from_arrays(
-        pa.array(indices, mask=indices < 0), pa.array(spelled, pa.string())
+        pa.array(indices, mask=indices < 0), pa.array(texts_of, pa.string())
     )
 
 
@@ -89,16 +99,14 @@ def _are_uuids(raw: pa.Array) -> bool:
 
 
 def _uuid_or_text(value: bytes) -> str:
-    if len(value) != 16 or value.isascii():
-        text = value.decode("utf-8", "backslashreplace")
-        return text if len(value) != 16 or text.isprintable() else value.hex()
-    if 1 <= value[6] >> 4 <= 8 and value[8] >> 6 == 0b10:
-        return value.hex()
-    try:
-        text = value.decode("utf-8")
-    except UnicodeDecodeError:
-        return value.hex()
-    return text if text.isprintable() else value.hex()
+    """What can be read is text; of 16 bytes all else is a UUID, and so is what has a UUID's version
+    and variant."""
+    if len(value) != 16:
+        return value.decode("utf-8", "backslashreplace")
+    is_uuid = 1 <= value[6] >> 4 <= 8 and value[8] >> 6 == 0b10
+    text = "" if is_uuid else value.decode("utf-8", "ignore")
+    readable = text.isprintable() and text.encode() == value
+    return text if readable else str(UUID(bytes=value))
 
 
 def _refuse_inexact(column: Column, raw: pa.Array) -> None:
