@@ -36,7 +36,7 @@ from sprint_platform.places import title_dirs
 # made are then known as such, and the golden digests change with it.
 SIMULATION_VERSION = 2
 # Raise when landing reads other records from the same files: they are then read again.
-LANDING_VERSION = 1
+LANDING_VERSION = 2
 
 # No title comes near; what is beyond was not written by hand.
 MOST_BYTES, MOST_VALUES = 1_000_000, 100_000
@@ -327,7 +327,7 @@ class Simulation(_Part):
 # What may be landed from files, or dirtied on purpose: the datasets of the contracts, which stand
 # above titles. Products have no days of their own.
 LANDABLE = ("sessions", "heartbeats", "transactions", "signons", "dim_players", "products")
-FILE_FORMATS = ("csv", "ndjson", "json", "parquet")
+FILE_FORMATS = ("csv", "tsv", "ndjson", "jsonl", "json", "parquet")
 
 
 def _comparable(name: str) -> str:
@@ -358,23 +358,69 @@ def _zone(value: str) -> str:
     return value
 
 
+# What programs write where there is no value.
+NULL_WORDS = (r"\N", "NULL", "null", "NaN", "nan", "None", "N/A", "#N/A", "undefined")
+
+
+def _quoted_words(value: Any) -> Any:
+    """YAML reads null and .nan as no words at all."""
+    if isinstance(value, list) and not all(isinstance(word, str) for word in value):
+        raise ValueError("every word must be text: write it in quotes, such as 'null'")
+    return value
+
+
+def _one_word(value: tuple[str, ...]) -> tuple[str, ...]:
+    for word in value:
+        if not word or word != word.strip():
+            raise ValueError(
+                f"{_SHORT.repr(word)} is empty or has spaces around it: so is no value"
+            )
+    return value
+
+
+NullWords = Annotated[tuple[str, ...], BeforeValidator(_quoted_words), AfterValidator(_one_word)]
+
+
 class Mapping(_Part):
     """How a studio's files are read as the contract's records.
 
     ``columns`` and ``defaults`` are per dataset and by the contract's column: the name (or names)
-    that the files use, and the value of a column that they lack. ``values`` translates words, by
-    the contract's column. Naive times are in ``time_zone``; numbers as times count ``epoch_unit``
-    since 1970. A position is ``position_scale`` * value + ``position_offset``, per axis.
+    that the files use, and the value of a column that they lack. ``values`` translates values, by
+    the contract's column: ids letter by letter, all others in any case; what is translated to an
+    empty text is no value. So are the ``null_words``, except in names of players and products.
+    Naive times are in ``time_zone`` (an hour that comes twice there is the ``repeated_hour``), as
+    are Parquet's INT96 where ``int96`` is local; numbers as times count ``epoch_unit`` since 1970.
+    A position is ``position_scale`` * value + ``position_offset``, per axis.
     """
 
     columns: Annotated[dict[str, dict[str, FileColumn]], AfterValidator(_datasets)] = {}
     defaults: Annotated[dict[str, dict[str, Scalar]], AfterValidator(_datasets)] = {}
     values: dict[str, dict[str, str]] = {}
+    null_words: NullWords = NULL_WORDS
     time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
-    epoch_unit: Literal["s", "ms", "us"] | None = None
+    repeated_hour: Literal["first", "second", "reject"] = "first"
+    int96: Literal["utc", "local"] = "utc"
+    epoch_unit: Literal["s", "ms", "us", "ns"] | None = None
     position_scale: Axes = (1, 1, 1)
     position_offset: Axes = (0, 0, 0)
     teams: Literal["numbers", "labels"] = "numbers"
+
+
+def _selects(value: dict[str, str]) -> dict[str, str]:
+    """Each is one statement, and a select over ``$file``."""
+    for dataset, sql in value.items():
+        if "$file" not in sql:
+            raise ValueError(f"{dataset}: the select names no $file, which stands for the file")
+        # only for the titles that have one: it takes a tenth of a second
+        import duckdb
+
+        try:
+            statements = duckdb.extract_statements(sql.replace("$file", "'file'"))
+        except duckdb.Error as error:
+            raise ValueError(f"{dataset}: {' '.join(str(error).split())[:200]}") from error
+        if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+            raise ValueError(f"{dataset}: it must be one statement, and a select")
+    return value
 
 
 class Landing(_Part):
@@ -384,11 +430,13 @@ class Landing(_Part):
     sessions are delivered, and sessions are derived from heartbeats where they are not. A heartbeat
     may lie ``session_tolerance_seconds`` outside its session (before it, on the same UTC day). A
     landing that would reject a larger share than ``reject_limit`` of a dataset's records changes
-    nothing.
+    nothing. ``read`` has, for a dataset whose files are not long and flat, one select of DuckDB's
+    over ``$file``, whose rows are read as a file's.
     """
 
     datasets: tuple[str, ...] = ("sessions", "heartbeats")
     mapping: Mapping = Mapping()
+    read: Annotated[dict[str, str], AfterValidator(_datasets), AfterValidator(_selects)] = {}
     reject_limit: Share = 0.05
     session_tolerance_seconds: Annotated[int, AfterValidator(_between(0, 86_400))] = 0
 
@@ -440,14 +488,38 @@ class Grid(_Part):
     @classmethod
     def _fits(cls, value: Range) -> Range:
         low, high = value
-        if not (-99_999 <= low < high <= 99_999 and high - low >= 20):
-            raise ValueError("must be [low, high] within -99999 to 99999, at least 20 units wide")
+        if not -99_999 <= low < high <= 99_999:
+            raise ValueError("must be [low, high] within -99999 to 99999, low below high")
         return value
 
     @property
     def map_cell(self) -> float:
         """The side of a cell of the map, in units: the longer side of the field has 40."""
         return max(high - low for low, high in (self.x, self.y)) / 40
+
+
+_BEATS = "must be between 1/1,000 and 3,600, such as 30, 0.1 or 1/30"
+
+
+def _exact(value: Any) -> Any:
+    """Whole seconds, or a fraction: 0.1 is a tenth, as it is written, and so is 1/10."""
+    if isinstance(value, float | str):
+        try:
+            value = Fraction(str(value).replace(" ", ""))
+        except (ValueError, ZeroDivisionError) as error:
+            raise ValueError(_BEATS) from error
+    if isinstance(value, Fraction) and value.denominator == 1:
+        return int(value)
+    return value
+
+
+def _beat(value: int | Fraction) -> int | Fraction:
+    if not Fraction(1, 1000) <= value <= 3600 or Fraction(value).denominator > 1000:
+        raise ValueError(_BEATS)
+    return value
+
+
+Beat = Annotated[int | Fraction, BeforeValidator(_exact), AfterValidator(_beat)]
 
 
 class Encounters(_Part):
@@ -467,7 +539,7 @@ class Title(_Part):
     launch_date: LaunchDate
     seed: Seed
     source: Literal["simulated", "landing"] = "simulated"
-    heartbeat_seconds: Annotated[int, AfterValidator(_between(1, 3600))] = 30
+    heartbeat_seconds: Beat = 30
     grid: Grid = Grid()
     encounters: Encounters
     simulation: Simulation | None = None
@@ -493,20 +565,31 @@ class Title(_Part):
         if skewed and "sessions" not in self.landing_settings.datasets:
             raise ValueError("clock_skew is seen against sessions: landing.datasets lacks them")
         if self.simulation is not None:
+            if not isinstance(self.heartbeat_seconds, int):
+                raise ValueError("heartbeat_seconds: a simulated title has whole seconds")
             for axis in ("x", "y", "z"):
                 low, high = getattr(self.grid, axis)
-                if high - low > 2000:
+                if not 20 <= high - low <= 2000:
                     raise ValueError(
-                        f"grid.{axis}: a simulated grid is at most 2000 units wide,"
-                        f" not {high - low}"
+                        f"grid.{axis}: a simulated grid is 20 to 2000 units wide, not {high - low}"
                     )
-            beats = self.simulation.sessions.longest_seconds // self.heartbeat_seconds
+            beats = self.simulation.sessions.longest_seconds // self.whole_beat
             if not 1 <= beats <= 240:
                 raise ValueError(
                     "simulation.sessions.longest_seconds / heartbeat_seconds must be between"
                     f" 1 and 240 beats, not {beats}"
                 )
         return self
+
+    @property
+    def beat_microseconds(self) -> tuple[int, int]:
+        """How long a beat lasts: microseconds as a numerator and a denominator."""
+        return (Fraction(self.heartbeat_seconds) * 1_000_000).as_integer_ratio()
+
+    @property
+    def whole_beat(self) -> int:
+        """The seconds of a beat of a simulated title, which are whole ones."""
+        return int(self.heartbeat_seconds)
 
     @property
     def lands(self) -> bool:
@@ -526,10 +609,12 @@ class Title(_Part):
 
     @property
     def landing_fingerprint(self) -> str:
-        """16 hex digits of what decides how a landed file is read and admitted: another mapping or
-        grid reads the same bytes as other records."""
+        """16 hex digits of what decides how a landed file is read and admitted: another mapping,
+        launch or grid reads the same bytes as other records."""
         settings = self.landing_settings.model_dump_json(exclude={"reject_limit"})
-        text = f"{LANDING_VERSION}:{self.heartbeat_seconds}:{self.grid}:{settings}"
+        text = (
+            f"{LANDING_VERSION}:{self.launch_date}:{self.heartbeat_seconds}:{self.grid}:{settings}"
+        )
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     @property
@@ -621,6 +706,7 @@ def _read_title(path: Path, _changed: int, _size: int) -> Title:
         loader = _Loader(path.read_text(encoding="utf-8"))
         node = loader.get_single_node()
         values = _values(node, {})
+        twice = next(_twice(node, ()), None) if node and values <= MOST_VALUES else None
         content = loader.construct_document(node) if node and values <= MOST_VALUES else None
     except RecursionError as error:
         raise TitleError(f"{path}: its values are nested too deeply") from error
@@ -634,6 +720,8 @@ def _read_title(path: Path, _changed: int, _size: int) -> Title:
         if isinstance(error, UnicodeDecodeError):
             reason = "it is not UTF-8 text"
         raise TitleError(f"{path}:{line} is not YAML: {reason}") from error
+    if twice:
+        raise TitleError(f"{path}: {twice}")
     # a few lines of aliases within aliases stand for more values than a machine can hold
     if values > MOST_VALUES:
         raise TitleError(f"{path}: a title has at most {MOST_VALUES:,} values")
@@ -674,6 +762,23 @@ def _values(node: yaml.Node | None, counted: dict[int, int]) -> int:
             parts = [part for pair in node.value for part in pair]
         counted[id(node)] = 1 + sum(_values(part, counted) for part in parts)
     return counted[id(node)]
+
+
+def _twice(node: yaml.Node, path: tuple[str, ...]) -> Iterator[str]:
+    """The keys that a section has twice, with their lines: YAML would drop the first value."""
+    if isinstance(node, yaml.SequenceNode):
+        for number, part in enumerate(node.value):
+            yield from _twice(part, (*path, str(number)))
+    elif isinstance(node, yaml.MappingNode):
+        lines: dict[tuple[str, str], int] = {}
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                line, place = key.start_mark.line + 1, (*path, key.value[:80])
+                before = lines.get((key.tag, key.value))
+                if before is not None:
+                    yield f"line {line}: {'.'.join(place)} is there twice (first in line {before})"
+                lines[key.tag, key.value] = line
+                yield from _twice(value, place)
 
 
 def _problems(error: ValidationError, content: dict[str, Any]) -> str:

@@ -145,7 +145,11 @@ def declared_columns(model: str) -> dict[str, str]:
     """The columns of a title's model and their types, as dbt's contract of it declares them."""
     (path,) = (dbt_project_dir() / "models" / "title").glob(f"*/{model}.yml")
     declared = yaml.safe_load(path.read_text(encoding="utf-8"))["models"][0]
-    return {column["name"]: column["data_type"] for column in declared["columns"]}
+    # sums of seconds are whole where beats are
+    return {
+        column["name"]: "bigint" if "{{" in column["data_type"] else column["data_type"]
+        for column in declared["columns"]
+    }
 
 
 def relation_of(title: str, table: str) -> str:

@@ -55,7 +55,7 @@ def met(*rows: tuple[int, int]) -> Columns:
 
 def test_the_later_heartbeat_of_a_beat_counts_and_empty_beats_are_left_out() -> None:
     recorded = heartbeats(("a", 1, 0, 0), ("b", 1, 5, 10), ("a", 1, 29, 5), ("a", 1, 90, 7))
-    beats = beats_of(recorded, met(), 30)
+    beats = beats_of(recorded, met(), (30_000_000, 1))
     assert [beat.at for beat in beats] == [START, START + timedelta(seconds=90)]
     assert sorted(place.x for place in beats[0].players) == [5, 10]
     assert (beats[0].teams[0].players, beats[0].teams[0].x) == (2, 7.5)
@@ -65,7 +65,7 @@ def test_beats_begin_where_the_marts_encounters_do() -> None:
     # the record begins 20 s before the first heartbeat: the mart's beats are at 10, 40, 70
     recorded = heartbeats(("a", 1, 0, 0), ("b", 2, 9, 3), ("b", 2, 12, 0), ("a", 1, 41, 7))
     encounters = met((10, 70), (130, 160))
-    beats = beats_of(recorded, encounters, 30)
+    beats = beats_of(recorded, encounters, (30_000_000, 1))
     assert [(beat.at - START).total_seconds() for beat in beats] == [-20, 10, 40]
     first, second = meetings_of(encounters, beats)
     # it ends where a beat begins, which is not in it

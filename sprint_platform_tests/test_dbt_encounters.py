@@ -261,6 +261,66 @@ def test_encounters_equal_brute_force(
     assert in_order(built) == in_order(encounters)
 
 
+@pytest.mark.parametrize("seconds", [Fraction(1, 30), Fraction(1, 10)])
+def test_a_beat_may_be_a_fraction_of_a_second(
+    tmp_path_factory: pytest.TempPathFactory, seconds: Fraction
+) -> None:
+    """Samples at so many hertz, written with whole microseconds: one a beat, each in its own."""
+    title = landed_title("arena", distance=50, gap_seconds=1).model_copy(
+        update={"heartbeat_seconds": seconds}
+    )
+    made = DbtWarehouse(tmp_path_factory.mktemp("fraction"))
+    made.create_tables(title)
+    start = datetime(2025, 1, 1, 12, 0, 0, 123_457)
+    session, players = hashed_id("s"), [hashed_id(n) for n in (1, 2)]
+
+    def at(beat: int) -> datetime:
+        return start + timedelta(microseconds=int(beat * seconds * 1_000_000))
+
+    # close for 100 beats, apart for two seconds, and close for one more
+    close = {*range(100), 100 + int(2 / seconds)}
+    beats = range(101 + int(2 / seconds))
+    records = [
+        {
+            "session_id": session, "player_id": player, "team_id": team, "country": "ZZ",
+            "started_at": start, "event_datetime": at(beats[-1]), "event_length_seconds": 5,
+            "kills": 0, "deaths": 0, "party_id": None, "won": None,
+        }
+        for team, player in enumerate(players, 1)
+    ]  # fmt: skip
+    heartbeats = [
+        {
+            "session_id": session, "player_id": player, "team_id": team,
+            "event_datetime": at(beat), "position_x": Decimal(0 if beat in close else 90 * team),
+            "position_y": Decimal(0), "position_z": Decimal(0),
+        }
+        for beat in beats
+        for team, player in enumerate(players, 1)
+    ]  # fmt: skip
+    day = start.date()
+    made.load(title, "sessions", {day: records})
+    made.load(title, "heartbeats", {day: heartbeats})
+    run = made.dbt(
+        title,
+        *("build", "--select", "+encounter_rates_daily", "--indirect-selection", "cautious"),
+        window=(day, day + timedelta(days=1)),
+    )
+    assert run.success, run.messages
+    centroids = made.rows("arena_stage.stage_centroids")
+    assert [c["event_datetime"] for c in centroids if c["team_id"] == 1] == [*map(at, beats)]
+    encounters = made.rows("arena_stage.stage_encounters")
+    length = timedelta(microseconds=int(seconds * 1_000_000))
+    assert [
+        (e["encounter_start"], e["encounter_end"], e["close_heartbeats"]) for e in encounters
+    ] == [
+        (start, at(99) + length, 100),
+        (at(beats[-1]), at(beats[-1]) + length, 1),
+    ]
+    total = at(99) - start + 2 * length
+    (row,) = made.rows("arena_mart.session_close_encounters_daily")
+    assert row["total_encounter_seconds"] == Decimal(total // timedelta(microseconds=1)) / 1_000_000
+
+
 def test_halves_are_rounded_away_from_zero(
     warehouse: DbtWarehouse, random_sessions: tuple[list[Row], list[Row]]
 ) -> None:

@@ -145,6 +145,33 @@ def test_the_tables_hold_what_was_made(data_folder: Path, made: Made) -> None:
         assert chapter == json.loads(properties)["chapter"]
 
 
+def test_files_may_begin_with_a_byte_order_mark(
+    data_folder: Path, made: Made, tmp_path: Path
+) -> None:
+    marked = {}
+    for table, path in made(ONE).items():
+        marked[table] = tmp_path / path.name
+        marked[table].write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    loaded(marked, Mode.RECREATE)
+    assert content() == expected(ONE)
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity"])
+def test_what_is_no_json_is_refused(
+    data_folder: Path, made: Made, tmp_path: Path, value: str
+) -> None:
+    files = made(ONE)
+    path = tmp_path / "raw_game_events.csv"
+    text = files["raw_game_events"].read_text()
+    # within a text it is a word like any other
+    path.write_text(text.replace('""chapter"":1', '""chapter"":1,""note"":""NaN""', 1))
+    loaded(files | {"raw_game_events": path}, Mode.RECREATE)
+    path.write_text(text.replace('""chapter"":1', f'""chapter"":{value}', 1))
+    with pytest.raises(LoadError, match=r"row 1: properties is no JSON") as error:
+        loaded(files | {"raw_game_events": path}, Mode.RECREATE)
+    one_line(error)
+
+
 def test_recreate_replaces_everything(data_folder: Path, made: Made) -> None:
     first = loaded(made(ONE), Mode.RECREATE)
     assert counts(first) == [(n, 0, 0) for n in sizes(ONE)]

@@ -293,13 +293,67 @@ def test_missing_variables_are_all_named() -> None:
     assert str(caught.value).startswith("SNOWFLAKE_ACCOUNT, SNOWFLAKE_PASSWORD are not set")
 
 
+@pytest.mark.parametrize(
+    ("given", "parameters"),
+    [
+        ({"SNOWFLAKE_PASSWORD": "p w"}, {"password": "p w"}),
+        (
+            {"SNOWFLAKE_PRIVATE_KEY_FILE": "/keys/k.p8", "SNOWFLAKE_PRIVATE_KEY_FILE_PWD": "p w"},
+            {"private_key_file": "/keys/k.p8", "private_key_file_pwd": "p w"},
+        ),
+        (
+            {"SNOWFLAKE_AUTHENTICATOR": "PROGRAMMATIC_ACCESS_TOKEN", "SNOWFLAKE_TOKEN": "p w"},
+            {"authenticator": "programmatic_access_token", "token": "p w"},
+        ),
+        (
+            {"SNOWFLAKE_AUTHENTICATOR": "https://Us.okta.com", "SNOWFLAKE_PASSWORD": "p w"},
+            {"authenticator": "https://Us.okta.com", "password": "p w"},
+        ),
+        ({"SNOWFLAKE_AUTHENTICATOR": "externalbrowser"}, {"authenticator": "externalbrowser"}),
+    ],
+)
+def test_there_are_several_ways_in(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], parameters: dict[str, str]
+) -> None:
+    import snowflake.connector
+
+    asked: dict[str, Any] = {}
+
+    def connect(**parameters: Any) -> None:
+        asked.update(parameters)
+        raise snowflake.connector.errors.DatabaseError("closed")
+
+    monkeypatch.setattr(snowflake.connector, "connect", connect)
+    read = read_credentials({"SNOWFLAKE_ACCOUNT": "a", "SNOWFLAKE_USER": "me", **given})
+    with pytest.raises(SnowflakeError, match="no connection") as refused, open_snowflake(read):
+        pass
+    ways = {"password", "token", "authenticator", "private_key_file", "private_key_file_pwd"}
+    assert {name: value for name, value in asked.items() if name in ways} == parameters
+    assert "p w" not in f"{refused.value} {read!r}"
+    assert read_credentials(read.environment()) == read
+
+
+def test_a_private_key_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    for key in (tmp_path / "missing.p8", tmp_path / "none.p8"):
+        (tmp_path / "none.p8").write_text("no key")
+        read = read_credentials(
+            {
+                "SNOWFLAKE_ACCOUNT": "a", "SNOWFLAKE_USER": "me",
+                "SNOWFLAKE_PRIVATE_KEY_FILE": str(key),
+            }
+        )  # fmt: skip
+        with pytest.raises(SnowflakeError) as refused, open_snowflake(read):
+            pass
+        assert str(refused.value).startswith(f"the private key {key} cannot be read")
+
+
 def test_dotenv_fills_in_what_the_environment_does_not_say(env_file: Path) -> None:
     env_file.write_text(
         "SNOWFLAKE_ACCOUNT=written\nSNOWFLAKE_USER=me\nSNOWFLAKE_PASSWORD='pa$$ #1'\n"
     )
     read = read_credentials({"SNOWFLAKE_ACCOUNT": "given", "SNOWFLAKE_USER": ""})
     assert (read.account, read.user) == ("given", "me")
-    assert read.password.get_secret_value() == "pa$$ #1"
+    assert read.way_in == {"password": "pa$$ #1"}
     assert (read.warehouse, read.database, read.schema_) == ("COMPUTE_WH", "GAME_ANALYTICS", "RAW")
 
 

@@ -75,7 +75,7 @@ def hashed(text: str) -> UUID:
     return UUID(bytes=bytes(digest))
 
 
-ANNA, BEN = Person(hashed("anna"), "anna"), Person(hashed("ben"), "ben,")
+ANNA, BEN = Person(hashed("anna"), "anna"), Person(hashed("ben"), '"ben')
 CLEO_HERSELF = Person(UUID(CLEO), CLEO)
 
 

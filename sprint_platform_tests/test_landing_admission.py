@@ -140,26 +140,30 @@ def looked_at_once(files: Iterable[File], derived: bool) -> Expected:
     else:
         for part, _ in parts:
             starts[part.session] = min(starts.get(part.session, part.started_at), part.started_at)
-        earliest: dict[tuple[int, int], Part] = {}
-        for part, _ in sorted(parts, key=lambda item: item[0].started_at):  # stable: then by file
-            earliest.setdefault((part.session, part.player), part)
-        used: set[tuple[int, int]] = set()
-        for part, name in sorted(parts, key=lambda item: item[0].started_at):
+        before: dict[tuple[int, int], list[Part]] = defaultdict(list)
+        joined: dict[tuple[int, int], Part] = {}
+        for part, name in sorted(parts, key=lambda item: item[0].started_at):  # then by file
             key = part.session, part.player
             if part.started_at.date() - starts[part.session].date() > DAY:
                 # days away from its session: a copy of it is as well
                 counts["sessions", name]["rejected"] += 1
                 continue
-            if key in used:
-                counts["sessions", name]["duplicate" if part == earliest[key] else "rejected"] += 1
+            copy = part in before[key]
+            overlaps = any(part.started_at < other.ended_at for other in before[key])
+            before[key].append(part)
+            if copy:
+                counts["sessions", name]["duplicate"] += 1
                 continue
-            used.add(key)
-            if part.started_at > starts[part.session] + DAY:
+            if part.started_at > starts[part.session] + DAY or overlaps:
                 counts["sessions", name]["rejected"] += 1
                 continue
             counts["sessions", name]["accepted"] += 1
             known.add(key)
             ends[part.session] = max(ends.get(part.session, part.ended_at), part.ended_at)
+            # a player who comes back has one record, from the first part to the last
+            one = joined.get(key, part._replace(kills=0, ended_at=part.started_at))
+            joined[key] = one._replace(ended_at=part.ended_at, kills=one.kills + part.kills)
+        for part in joined.values():
             partitions["sessions", starts[part.session].date()][part] += 1
     first: dict[tuple[int, int, datetime], Beat] = {}
     for beat, name in beats:

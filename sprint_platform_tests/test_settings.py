@@ -122,7 +122,19 @@ def cases() -> dict[str, Case]:
         "snowflake_protocol": Case("http", "https", of_snowflake("SNOWFLAKE_PROTOCOL")),
         **{
             f"snowflake_{name}": Case("ONE", "OTHER", of_snowflake(f"SNOWFLAKE_{name.upper()}"))
-            for name in ("account", "user", "password", "role", "warehouse", "database", "schema")
+            for name in (
+                "account",
+                "user",
+                "password",
+                "role",
+                "warehouse",
+                "database",
+                "schema",
+                "authenticator",
+                "token",
+                "private_key_file",
+                "private_key_file_pwd",
+            )
         },
         "snowflake_host": Case("one.host", "other.host", of_snowflake("SNOWFLAKE_HOST")),
     }

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
@@ -24,7 +25,7 @@ from hypothesis import strategies as st
 from sprint_platform.engines import postgres_url
 from sprint_platform.engines.load import LoadReport
 from sprint_platform.engines.postgres_engine import advisory_lock
-from sprint_platform.engines.postgres_url import PostgresError, read_url
+from sprint_platform.engines.postgres_url import Place, PostgresError, read_place, read_url
 from sprint_platform.storage.partitions import (
     PartitionError,
     partition_dir,
@@ -754,3 +755,84 @@ def test_the_lock_is_one_for_each_database(url: str, server: str) -> None:
         holder.execute("select pg_advisory_lock(%s)", [advisory_lock("bronze")])
         assert len(load(url, [DAY]).tables[0].loaded) == 1
         assert "another load" in refusal(lambda: load(other, [DAY]))
+
+
+class Client:
+    """A connection to a pooler: what it asks goes over a session of the server's, which it may
+    share with others."""
+
+    def __init__(self, session: psycopg.Connection) -> None:
+        self.session = session
+        self.info = SimpleNamespace(backend_pid=0)  # the pooler's own number
+
+    def execute(self, *asked: Any) -> psycopg.Cursor:
+        return self.session.execute(*asked)
+
+    def cancel_safe(self, **_: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+def test_a_pooler_in_transaction_mode_is_refused_and_nothing_stays_in_it(
+    url: str, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    sessions: list[psycopg.Connection] = []
+
+    def connect(*_: object) -> Client:
+        if mode == "session" or not sessions:
+            sessions.append(psycopg.connect(url, autocommit=True))
+        return Client(sessions[-1])
+
+    monkeypatch.setattr(Place, "_connection", connect)
+    place = read_place(url)
+    if mode == "session":
+        assert place.connect("storefront").session is sessions[0]
+    else:
+        line = refusal(lambda: place.connect("storefront"))
+        assert "is a pooler in transaction mode" in line
+        assert sessions[0].execute("show lock_timeout").fetchone() == ("0",)
+    for session in sessions:
+        session.close()
+
+
+def test_a_database_of_another_encoding_is_refused_before_anything_is_made(server: str) -> None:
+    name = "latin_1"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(
+            f"create database {name} encoding 'LATIN1' lc_collate 'C' lc_ctype 'C'"
+            " template template0"
+        )
+        latin = urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+        try:
+            line = refusal(lambda: held_store(latin))
+            assert f"/{name} has the encoding LATIN1: the store needs UTF8" in line
+            assert query(latin, "select to_regnamespace('bronze') is null") == [(True,)]
+        finally:
+            connection.execute(f"drop database {name}")
+
+
+def test_a_user_with_one_connection_is_served_with_one(url: str, loader: str) -> None:
+    user = urlsplit(loader).username
+    query(url, f"grant create on database {urlsplit(url).path[1:]} to {user}")
+    query(url, f"alter role {user} connection limit 1")
+    write_days()
+    assert held_store(loader) is None
+    load(loader, connections=4)
+    assert counts(url)["loaded_days"] == 7 * len(DAYS)
+
+
+def test_a_foreign_key_on_what_is_replaced_is_named(url: str) -> None:
+    write_days()
+    load(url)
+    query(
+        url,
+        "create schema own; create table own.notes (customer_id bigint constraint of_customer"
+        " references bronze.raw_customers (customer_id))",
+    )
+    before = counts(url)
+    line = refusal(lambda: load(url, replace=True))
+    assert "the foreign key of_customer of own.notes refers to bronze.raw_customers" in line
+    assert counts(url) == before
+    query(url, "alter table own.notes drop constraint of_customer")
+    load(url, replace=True)

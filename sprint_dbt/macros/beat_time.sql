@@ -1,11 +1,18 @@
 {# The time of the beat that a moment (a timestamp) lies in, in microseconds since 1970-01-01 (bigint).
-
-   session_start       when the first beat begins, in such microseconds; a moment may be before it
-   beat_microseconds   how long a beat lasts #}
-{% macro beat_time(moment, session_start, beat_microseconds) -%}
-    {{ session_start }} + {{ beat_microseconds }} * cast(
+   `session_start` is when the first beat begins, in such microseconds; a moment may be before it. #}
+{% macro beat_time(moment, session_start) -%}
+    {%- set beat, parts = beat_microseconds() -%}
+    {%- set since_start = epoch_microseconds(moment) ~ ' - ' ~ session_start -%}
+    {%- if parts == 1 -%}
+    {{ session_start }} + {{ beat }} * cast(
+        floor(cast({{ since_start }} as double) / {{ beat }}) as bigint
+    )
+    {%- else -%}
+    {#- a beat's time is cut to the microsecond: the last beat whose time is not after the moment -#}
+    {{ session_start }} + cast(
         floor(
-            cast({{ epoch_microseconds(moment) }} - {{ session_start }} as double) / {{ beat_microseconds }}
+            {{ beat }} * floor(cast({{ parts }} * ({{ since_start }} + 1) - 1 as double) / {{ beat }}) / {{ parts }}
         ) as bigint
     )
+    {%- endif -%}
 {%- endmacro %}

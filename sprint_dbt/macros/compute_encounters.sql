@@ -6,7 +6,8 @@
    condition     which rows of it to read
    distance      two teams are close at a beat when their centroids are at most so many units apart
    gap_seconds   close beats up to so far apart belong to one encounter
-   heartbeat_seconds   how long a beat lasts: an encounter ends with its last close beat
+   beat          how long a beat lasts, as beat_microseconds() has it: an encounter ends with its last
+                 close beat
 
    Returns one row per encounter. Beats that are not close, or where a team has nobody, only count as
    time that passes.
@@ -19,7 +20,9 @@
 
    A distance is rounded to whole ten-thousandths, half up. Engines round a double that is halfway
    between two numbers differently, and a root may be a bit beside it: near there whole numbers decide. #}
-{% macro compute_encounters(centroids, condition, distance, gap_seconds, heartbeat_seconds) %}
+{% macro compute_encounters(centroids, condition, distance, gap_seconds, beat) %}
+{#- whole seconds where beats are whole ones: their times have the same part of a second -#}
+{%- set beat_is_whole = beat[1] == 1 and beat[0] % 1000000 == 0 -%}
 {%- set pair = 'event_date, session_id, team_1_id, team_2_id' -%}
 {#- written out twice below: DuckDB would make a copy of a CTE that is read twice -#}
 {%- set position_sums -%}
@@ -98,10 +101,11 @@ marked_beats as (
     select
         *,
         case
-            when {{ epoch_seconds('event_datetime') }}
-                - lag({{ epoch_seconds('event_datetime') }}) over (
+            {%- set clock = epoch_seconds if beat_is_whole else epoch_microseconds %}
+            when {{ clock('event_datetime') }}
+                - lag({{ clock('event_datetime') }}) over (
                     partition by {{ pair }} order by event_datetime
-                ) <= {{ gap_seconds | int }} then 0
+                ) <= {{ gap_seconds | int * (1 if beat_is_whole else 1000000) }} then 0
             else 1
         end as starts_encounter
     from close_beats
@@ -121,7 +125,11 @@ select
     team_1_id,
     team_2_id,
     min(event_datetime) as encounter_start,
-    {{ dbt.dateadd('second', heartbeat_seconds | int, 'max(event_datetime)') }} as encounter_end,
+    {% if beat_is_whole -%}
+    {{ dbt.dateadd('second', beat[0] // 1000000, 'max(event_datetime)') }} as encounter_end,
+    {%- else -%}
+    {{ dbt.dateadd('microsecond', beat[0] // beat[1], 'max(event_datetime)') }} as encounter_end,
+    {%- endif %}
     cast(count(*) as integer) as close_heartbeats,
     cast(min(distance) as double) / 10000 as min_distance,
     event_date

@@ -54,8 +54,9 @@ having count(*) > 1
 
 {# A bit for each beat, of 126: more rows than bits are in two rounds, or in one beat. #}
 {% macro duckdb__may_repeat(moment) -%}
-    {%- set beat = env_var('SPRINT_HEARTBEAT_SECONDS', '30') | int * 1000000 -%}
-    count(*) > bit_count(bit_or(cast(1 as hugeint) << cast(mod(epoch_us({{ moment }}) // {{ beat }}, 126) as integer)))
+    {%- set beat, parts = beat_microseconds() -%}
+    {%- set number = '(epoch_us(' ~ moment ~ ') * ' ~ parts ~ ' // ' ~ beat ~ ')' -%}
+    count(*) > bit_count(bit_or(cast(1 as hugeint) << cast(mod({{ number }}, 126) as integer)))
 {%- endmacro %}
 
 {# Every rule (what must hold: its condition) holds in every row; null counts as broken. A failing

@@ -27,6 +27,32 @@
     (epoch_ms({{ timestamp }}) // 1000)
 {%- endmacro %}
 
+{# How long a beat lasts, as a fraction of whole microseconds: [3000000, 1], or of a thirtieth of a
+   second [1000000, 30]. #}
+{% macro beat_microseconds() -%}
+    {%- set parts = env_var('SPRINT_HEARTBEAT_SECONDS', '30').split('/') -%}
+    {%- set microseconds, divisor = parts[0] | int * 1000000, (parts[1] if parts[1:] else 1) | int -%}
+    {%- if microseconds % divisor == 0 -%}
+        {{ return([microseconds // divisor, 1]) }}
+    {%- endif -%}
+    {{ return([microseconds, divisor]) }}
+{%- endmacro %}
+
+{# The type of a sum of seconds: whole where beats are. Models' YAML, which knows no macro, says the
+   same. #}
+{% macro seconds_type() -%}
+    {{ return('decimal(18,6)' if '/' in env_var('SPRINT_HEARTBEAT_SECONDS', '30') else 'bigint') }}
+{%- endmacro %}
+
+{# Seconds from one time to another, of that type. #}
+{% macro seconds_between(begin, end) -%}
+    {%- if seconds_type() == 'bigint' -%}
+    ({{ epoch_seconds(end) }} - {{ epoch_seconds(begin) }})
+    {%- else -%}
+    (cast({{ epoch_microseconds(end) }} - {{ epoch_microseconds(begin) }} as decimal(18, 0)) * 0.000001)
+    {%- endif -%}
+{%- endmacro %}
+
 {# The timestamp (UTC) that many microseconds after 1970-01-01. #}
 {% macro timestamp_of_epoch_microseconds(microseconds) -%}
     {{ return(adapter.dispatch('timestamp_of_epoch_microseconds')(microseconds)) }}

@@ -32,6 +32,8 @@ def build_unbuilt_days(game: Title, asked: list[date] | None = None) -> None:
     """Builds every day that is not built from what is landed now, of those ``asked`` for where any
     are. Prints what was built, and which days were built by another definition than today's."""
     from sprint_platform.core.window import ranges
+    from sprint_platform.landing.land import filled_days
+    from sprint_platform.operations.catch_up import few_runs
     from sprint_platform.operations.days_to_build import stale_days, unbuilt_days
     from sprint_platform.orchestration.runs import build_landed
 
@@ -41,7 +43,10 @@ def build_unbuilt_days(game: Title, asked: list[date] | None = None) -> None:
     if asked is not None:
         days = [day for day in days if day in asked]
     if days:
-        _build(game, ranges(days), build_landed, f"sprint land --title {game.name}")
+        # what faults dirty is delivered day by day: a day between may be yet to come
+        studio = game.source == "landing"
+        windows = few_runs(days, filled_days(game)) if studio else ranges(days)
+        _build(game, windows, build_landed, f"sprint land --title {game.name}")
     elif asked:
         line = f"{game.name}: every landed day from {asked[0]} to {asked[-1]} is built."
         out.print(line, highlight=False)

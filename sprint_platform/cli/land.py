@@ -13,7 +13,7 @@ from sprint_platform.cli.building import build_unbuilt_days
 from sprint_platform.cli.options import TitleOption
 from sprint_platform.cli.progress import progress_bars
 from sprint_platform.cli.run_report import print_failures
-from sprint_platform.cli.terminal import Stop, out, problems
+from sprint_platform.cli.terminal import Stop, out
 from sprint_platform.core.signals import what_is_left
 from sprint_platform.title import Title
 
@@ -40,7 +40,12 @@ def land(
     if not game.lands:
         raise Stop(f"title {title} is simulated: nothing is landed for it (sprint run makes days)")
     if dry_run:
-        planned = landing.land(game, dry_run=True)
+        with progress_bars(game, []) as watch:
+            planned = landing.land(
+                game,
+                dry_run=True,
+                watch=lambda _, rows: watch(f"{title}/landed_files", game.launch_date, rows),
+            )
         _print_landing(game, planned, "would be landed")
         return
     left = f"sprint land --title {title} lands and builds the rest"
@@ -59,7 +64,6 @@ def _print_landing(game: Title, report: LandReport, what: str) -> None:
     """Prints the files that were read or refused or whose counts changed, and the partitions that
     change, with reasons."""
     from sprint_platform.landing.files import discover, landing_dir
-    from sprint_platform.operations.days_to_build import has_partition
     from sprint_platform.orchestration.landed_assets import why_of, worst_first
 
     if not report.files and not report.changes:
@@ -105,13 +109,3 @@ def _print_landing(game: Title, report: LandReport, what: str) -> None:
     out.print(changes)
     if len(report.changes) > LINES_PRINTED:
         out.print(f"and {len(report.changes) - LINES_PRINTED:,} more partitions")
-    # products have no day; players from before the launch are in the launch day's partition
-    daily = [c.day for c in report.changes if c.dataset not in ("products", "dim_players")]
-    outside = sorted({day for day in daily if not has_partition(game, day)})
-    if outside:
-        problems.print(
-            f"[yellow]not built[/] {len(outside)} days from {outside[0]} to {outside[-1]}: they lie"
-            f" before the launch ({game.launch_date}) or in the future",
-            highlight=False,
-            soft_wrap=True,
-        )

@@ -113,6 +113,16 @@ class Settings(BaseSettings):
     snowflake_password: SecretStr | None = Field(
         default=None, alias="SNOWFLAKE_PASSWORD", repr=False
     )
+    snowflake_authenticator: Word | None = Field(
+        default=None, alias="SNOWFLAKE_AUTHENTICATOR", repr=False
+    )
+    snowflake_token: SecretStr | None = Field(default=None, alias="SNOWFLAKE_TOKEN", repr=False)
+    snowflake_private_key_file: Word | None = Field(
+        default=None, alias="SNOWFLAKE_PRIVATE_KEY_FILE", repr=False
+    )
+    snowflake_private_key_file_pwd: SecretStr | None = Field(
+        default=None, alias="SNOWFLAKE_PRIVATE_KEY_FILE_PWD", repr=False
+    )
     snowflake_role: Word | None = Field(default=None, alias="SNOWFLAKE_ROLE", repr=False)
     snowflake_warehouse: Word | None = Field(default=None, alias="SNOWFLAKE_WAREHOUSE", repr=False)
     snowflake_database: Word | None = Field(default=None, alias="SNOWFLAKE_DATABASE", repr=False)

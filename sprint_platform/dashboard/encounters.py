@@ -241,7 +241,7 @@ def replay(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
         return [*shown, html.P(missing, className="warning")]
     met = encounters.meetings(con, view.title, day, session)
     heartbeats = encounters.heartbeats(con, view.title, day, session)
-    beats = beats_of(heartbeats, met, game.heartbeat_seconds)
+    beats = beats_of(heartbeats, met, game.beat_microseconds)
     if not beats:
         empty = f"The session {session} has no heartbeats on {wording.day(day)}: choose another."
         return [*shown, html.P(empty, className="none")]

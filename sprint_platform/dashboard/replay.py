@@ -56,20 +56,27 @@ class Meeting:
     least_distance: float
 
 
-def beats_of(heartbeats: Columns, encounters: Columns, heartbeat_seconds: int) -> list[Beat]:
+def beats_of(
+    heartbeats: Columns, encounters: Columns, beat_microseconds: tuple[int, int]
+) -> list[Beat]:
     """The beats of a session that have heartbeats. Of two heartbeats of a player in one beat the
     later counts. Beats are counted from the first encounter's start, or from the first heartbeat of
-    a session without encounters."""
+    a session without encounters; a beat is a fraction of whole ``beat_microseconds``."""
     times = heartbeats["event_datetime"]
     if not times:
         return []
     origin = (encounters["encounter_start"] or times)[0]
-    step = timedelta(seconds=heartbeat_seconds)
+    beat, parts = beat_microseconds
+    micro = timedelta(microseconds=1)
     latest: dict[int, dict[object, Place]] = {}
     for player, team, at, x, y in zip(*heartbeats.values(), strict=True):
-        latest.setdefault((at - origin) // step, {})[player] = Place(team, x, y)
+        # the last beat whose time, cut to the microsecond, is not after the heartbeat's
+        number = (parts * ((at - origin) // micro + 1) - 1) // beat
+        latest.setdefault(number, {})[player] = Place(team, x, y)
     return [
-        Beat(origin + number * step, tuple(places.values()), _teams(places.values()))
+        Beat(
+            origin + number * beat // parts * micro, tuple(places.values()), _teams(places.values())
+        )
         for number, places in sorted(latest.items())
     ]
 

@@ -5,6 +5,7 @@ The password is in the URL. So nothing here shows a URL, or a message of the dri
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ FORM = "postgresql://user:password@host:5432/database"
 # A server that does not answer must not hang a load, nor must somebody who holds a table.
 CONNECT_SECONDS = 10
 LOCK_SECONDS = 60
+POOLER_SECONDS = 3
+# What the server says where it has no connection left for anybody, or for this user.
+ALL_TAKEN = ("too many", "remaining connection slots")
 # SQLSTATE, or its class, which are the same in every language of the server -> what to do
 ADVICE = {
     "08": "see that the server runs, and load again",
@@ -64,6 +68,10 @@ def read_url() -> str:
     return read_place(url.get_secret_value().strip()).url
 
 
+class NoConnectionFree(PostgresError):
+    """The server, or the user, has as many connections as it may."""
+
+
 @dataclass(frozen=True)
 class Place:
     """A database, and who asks for it. ``described`` is for people."""
@@ -81,11 +89,27 @@ class Place:
 
     def connect(self, domain: str) -> Connection:
         """A new connection for loading the domain, in which every statement outside of a
-        transaction stands alone. Raises PostgresError."""
+        transaction stands alone. Raises PostgresError, also for a database that does not hold every
+        text, and for a pooler that gives every transaction another session of the server."""
+        connection = self._connection(domain)
+        try:
+            with self.in_one_line("the connection was no good"):
+                self._refuse_other_encoding(connection)
+                # before anything is set: it would stay in the pool, for others
+                self._refuse_pooled_transactions(connection, domain)
+                # times in partition files are UTC, and are sent as they are
+                connection.execute("set timezone to 'UTC'")
+                connection.execute(f"set lock_timeout to '{LOCK_SECONDS}s'")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _connection(self, domain: str) -> Connection:
         import psycopg
 
         try:
-            connection = psycopg.connect(
+            return psycopg.connect(
                 **{
                     "connect_timeout": CONNECT_SECONDS,
                     "application_name": f"sprint_platform {domain}",
@@ -97,13 +121,46 @@ class Place:
                 prepare_threshold=None,
             )
         except (psycopg.Error, ValueError) as error:
+            line = self._refusal(error)
             # not chained: what the driver says of a connection is not ours to trust
-            raise PostgresError(self._refusal(error)) from None
-        with self.in_one_line("the connection was no good"):
-            # times in partition files are UTC, and are sent as they are
-            connection.execute("set timezone to 'UTC'")
-            connection.execute(f"set lock_timeout to '{LOCK_SECONDS}s'")
-        return connection
+            if any(part in str(error) for part in ALL_TAKEN):
+                raise NoConnectionFree(line) from None
+            raise PostgresError(line) from None
+
+    def _refuse_other_encoding(self, connection: Connection) -> None:
+        found = connection.execute("show server_encoding").fetchone()
+        if found != ("UTF8",):
+            raise PostgresError(
+                f"{self.described} has the encoding {found and found[0]}: the store needs UTF8"
+                " (create database ... encoding 'UTF8' template template0)"
+            )
+
+    def _refuse_pooled_transactions(self, connection: Connection, domain: str) -> None:
+        """Raises PostgresError where a pooler gives the server's session to another client between
+        two transactions: the lock, settings and temporary tables of a load would stay with it."""
+        mine = _server_process(connection)
+        if mine == connection.info.backend_pid:
+            return  # the server itself
+        try:
+            other = self._connection(domain)
+        except NoConnectionFree:
+            return
+        # a pooler that gives each client a session may have no other: the question then waits
+        asked = threading.Timer(POOLER_SECONDS, other.cancel_safe)
+        asked.start()
+        try:
+            theirs = _server_process(other)
+        except Exception:  # noqa: BLE001 whatever ended it: nobody else has our session
+            theirs = None
+        finally:
+            asked.cancel()
+            other.close()
+        if theirs == mine or _server_process(connection) != mine:
+            raise PostgresError(
+                f"{self.described} is a pooler in transaction mode, in which a load's lock and"
+                " settings would stay with others: connect to the server itself, or to a pooler in"
+                f" session mode (host and port in {VARIABLE})"
+            )
 
     @contextmanager
     def in_one_line(self, what: str) -> Iterator[None]:
@@ -135,6 +192,11 @@ class Place:
 
     def _for(self, advice: str) -> str:
         return advice.replace("{user}", self.user)
+
+
+def _server_process(connection: Connection) -> int | None:
+    found = connection.execute("select pg_backend_pid()").fetchone()
+    return found[0] if found else None
 
 
 def read_place(url: str) -> Place:

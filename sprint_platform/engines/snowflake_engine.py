@@ -65,7 +65,7 @@ def open_snowflake(
         connection = connector.connect(
             account=credentials.account,
             user=credentials.user,
-            password=credentials.password.get_secret_value(),
+            **credentials.way_in,
             warehouse=credentials.warehouse,
             # the connector takes a None for a value
             **{name: value for name, value in place.items() if value is not None},
@@ -79,6 +79,14 @@ def open_snowflake(
     except connector.errors.Error as error:
         # not chained: the connector's stack is many pages of its retries
         raise SnowflakeError(_refusal(error, credentials)) from None
+    except (OSError, ValueError, TypeError):
+        # a key that is not there, is none, or needs its password
+        if credentials.private_key_file is None:
+            raise
+        raise SnowflakeError(
+            f"the private key {credentials.private_key_file} cannot be read: see"
+            " SNOWFLAKE_PRIVATE_KEY_FILE and SNOWFLAKE_PRIVATE_KEY_FILE_PWD"
+        ) from None
     try:
         engine = SnowflakeEngine(connection, credentials, domain, tables)
         engine.enter_schema()
@@ -276,9 +284,15 @@ def _refusal(error: Error, credentials: SnowflakeCredentials) -> str:
         look_at += ", SNOWFLAKE_HOST and SNOWFLAKE_PORT"
     lowered = reason.lower()
     if "username or password" in lowered:
-        look_at = "SNOWFLAKE_USER and SNOWFLAKE_PASSWORD"
+        look_at = f"SNOWFLAKE_USER and {_way_in(credentials)}"
     elif "role" in lowered:
         look_at = "SNOWFLAKE_ROLE"
     elif error.errno == 250001 and "could not connect" not in lowered:
-        look_at = "SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and SNOWFLAKE_PASSWORD"
+        look_at = f"SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and {_way_in(credentials)}"
     return f"no connection to Snowflake, {where}: see {look_at} ({reason})"
+
+
+def _way_in(credentials: SnowflakeCredentials) -> str:
+    """The variable that lets the user in."""
+    names = ("private_key_file", "token", "password", "authenticator")
+    return next(f"SNOWFLAKE_{name.upper()}" for name in names if name in credentials.way_in)

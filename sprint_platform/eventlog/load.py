@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,6 +39,7 @@ def load(
         _check_tables(engine, tables, mode)
     for table in tables:
         _check_header(table, files[table.name])
+        _check_json(table, files[table.name])
     staged = {table.name: engine.stage(table, files[table.name]) for table in tables}
     if mode is not Mode.APPEND:
         for table in tables:
@@ -75,7 +77,8 @@ def _check_tables(engine: EventlogEngine, tables: list[Dataset], mode: Mode) -> 
 def _check_header(table: Dataset, path: Path) -> None:
     """Raises LoadError for other columns or another order of them: they are read by their place."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        # with a byte order mark or without, as engines read it: Excel writes one
+        with path.open(encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file), [])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise LoadError(f"{path} cannot be read ({error}): nothing was loaded") from error
@@ -84,6 +87,38 @@ def _check_header(table: Dataset, path: Path) -> None:
             f"{path} has the columns {', '.join(header) or '(none)'}, not those of {table.name}"
             f" ({', '.join(table.column_names)}): generate it anew; nothing was loaded"
         )
+
+
+def _check_json(table: Dataset, path: Path) -> None:
+    """Raises LoadError where a value of a JSON column has NaN or Infinity, which JSON does not
+    know, though DuckDB and Python read it. Only files with these letters are read by rows."""
+    places = [n for n, column in enumerate(table.columns) if column.type == "json"]
+    if not places or not _has_letters(path, (b"NaN", b"Infinity")):
+        return
+
+    def refuse(word: str) -> None:
+        raise ValueError(word)
+
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        for number, row in enumerate(csv.reader(file)):
+            for place in places if number else ():
+                try:
+                    json.loads(row[place] or "null", parse_constant=refuse)
+                except (ValueError, IndexError) as error:
+                    raise LoadError(
+                        f"{path}, row {number}: {table.columns[place].name} is no JSON"
+                        f" ({str(error)[:80]}): nothing was loaded"
+                    ) from None
+
+
+def _has_letters(path: Path, words: tuple[bytes, ...]) -> bool:
+    rest = b""
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            if any(word in rest + block for word in words):
+                return True
+            rest = block[-max(map(len, words)) :]
+    return False
 
 
 def _sha256(path: Path) -> str:

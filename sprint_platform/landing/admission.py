@@ -23,6 +23,7 @@ from sprint_platform.landing.records import (
     admit_derived_sessions,
     admit_records,
     judge_unassigned,
+    let_wait,
 )
 from sprint_platform.landing.register import Entries
 from sprint_platform.landing.reopening import Reopened
@@ -38,6 +39,8 @@ from sprint_platform.telemetry.contracts import DAILY, DATASETS
 from sprint_platform.title import Title
 
 ONE_DAY = timedelta(days=1)
+# Small days are admitted together, up to so many records.
+ROWS_ADMITTED_TOGETHER = 100_000
 Watch = Callable[[str, int], None]
 _LAST_HEARTBEATS = pa.schema(
     {"session_id": pa.uuid(), "player_id": pa.uuid(), "last_at": pa.timestamp("us")}
@@ -45,11 +48,12 @@ _LAST_HEARTBEATS = pa.schema(
 
 
 class Admission:
-    """The partitions that one landing makes: ``finished`` by dataset and day, and ``products``."""
+    """The partitions that one landing makes: ``finished`` by dataset and day, and ``products``.
+    The records of days after ``today`` wait, and their partitions are empty."""
 
-    def __init__(self, entries: Entries, title: Title, source: str) -> None:
+    def __init__(self, entries: Entries, title: Title, source: str, today: date) -> None:
         self.entries, self.con = entries, entries.con
-        self.title, self.source = title, source
+        self.title, self.source, self.today = title, source, today
         self.finished: dict[tuple[str, date], FinishedPartition] = {}
         self.products: pa.Table | None = None
         self.derived = "sessions" not in title.landing_settings.datasets
@@ -57,16 +61,22 @@ class Admission:
     def admit(self, reopened: Reopened, watch: Watch | None = None) -> None:
         """Makes the re-opened partitions, and judges again the records that none takes."""
         for dataset in (name for name in DAILY if name != "heartbeats"):
-            for day in sorted(reopened.partitions[dataset]):
-                self._admit_records(dataset, day)
-            if dataset == "sessions" and self.derived:
+            derived = dataset == "sessions" and self.derived
+            for days in self._groups(dataset, reopened.partitions[dataset]):
+                self._admit_records(dataset, days)
+            if derived:
                 continue
+            away = self._days_away(dataset)
             for day in sorted(reopened.unassigned[dataset]):
-                with self._staged(dataset, [day]):
-                    judge_unassigned(self.entries, dataset, day)
+                if day in away:
+                    with self._staged(dataset, [day]):
+                        judge_unassigned(self.entries, dataset, day)
+                else:
+                    self.entries.forget(dataset, day, unassigned=True)
         for day in reopened.partitions["products"]:
             with self._staged("products", [day]):
-                self.products = admit_records(self.entries, self.title, "products", day).records
+                admitted = admit_records(self.entries, self.title, "products", [day])
+            self.products = admitted[day].records
         self._admit_heartbeats(
             frozenset(reopened.partitions["heartbeats"]),
             frozenset(reopened.unassigned["heartbeats"]),
@@ -78,21 +88,65 @@ class Admission:
         for partition in self.finished.values():
             partition.discard()
 
-    def _admit_records(self, dataset: str, day: date) -> None:
-        days = [day, day + ONE_DAY] if dataset == "sessions" else [day]
-        with self._staged(dataset, days):
-            if dataset == "sessions" and self.derived:
-                admitted = admit_derived_sessions(
+    def _groups(self, dataset: str, days: set[date]) -> Iterator[list[date]]:
+        """The days in groups that are admitted together: many small ones cost as much as one."""
+        rows = dict(
+            self.con.execute(
+                "select day, sum(rows)::bigint from batches where dataset = ? group by day",
+                [dataset],
+            ).fetchall()
+        )
+        group: list[date] = []
+        total = 0
+        for day in sorted(days):
+            alone = day > self.today or (dataset == "sessions" and self.derived)
+            total += rows.get(day, 0) + (rows.get(day + ONE_DAY, 0) if dataset == "sessions" else 0)
+            if group and (alone or total > ROWS_ADMITTED_TOGETHER):
+                yield group
+                group, total = [], rows.get(day, 0)
+            group.append(day)
+            if alone:
+                yield group
+                group, total = [], 0
+        if group:
+            yield group
+
+    def _days_away(self, dataset: str) -> set[date]:
+        """The days with records that may lie on another day than their key's first."""
+        found = self.con.execute(
+            "select distinct batches.day from mentions join starts using (dataset, id)"
+            " join batches on batches.file_no = mentions.file_no"
+            "  and batches.dataset = mentions.dataset and batches.day > starts.day"
+            "  and batches.day between cast(mentions.first_at as date)"
+            "   and cast(mentions.last_at as date)"
+            " where mentions.dataset = ? and cast(mentions.last_at as date) > starts.day",
+            [dataset],
+        ).fetchall()
+        return {day for (day,) in found}
+
+    def _admit_records(self, dataset: str, days: list[date]) -> None:
+        read = set(days)
+        if dataset == "sessions":
+            read |= {day + ONE_DAY for day in days}
+        with self._staged(dataset, sorted(read)):
+            if days[0] > self.today:
+                [day] = days
+                admitted = {day: let_wait(self.entries, dataset, day, derived=self.derived)}
+            elif dataset == "sessions" and self.derived:
+                [day] = days
+                sessions = admit_derived_sessions(
                     self.con, self.title, day,
                     lambda overlong: self._last_heartbeats(day + ONE_DAY, overlong),
                 )  # fmt: skip
+                admitted = {day: sessions}
             else:
-                admitted = admit_records(self.entries, self.title, dataset, day)
-        if dataset == "sessions":
-            self._remember_sessions(day, admitted)
-        with self._draft(dataset, day) as draft:
-            draft.write(admitted.records)
-            self._finish(dataset, day, draft)
+                admitted = admit_records(self.entries, self.title, dataset, days)
+        for day, of_day in admitted.items():
+            if dataset == "sessions":
+                self._remember_sessions(day, of_day)
+            with self._draft(dataset, day) as draft:
+                draft.write(of_day.records)
+                self._finish(dataset, day, draft)
 
     def _last_heartbeats(self, day: date, overlong: pa.Table) -> pa.Table:
         """The day's last heartbeat up to ``ends_by`` of each part (session_id, player_id, ends_by).

@@ -10,7 +10,9 @@ from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Mapping
 
 # Columns that a file may lack without a default, as it may lack any country: their values are made.
-OPTIONAL = {("sessions", "event_length_seconds"), ("heartbeats", "team_id")}
+OPTIONAL = {
+    ("sessions", "event_length_seconds"), ("heartbeats", "team_id"), ("heartbeats", "position_z"),
+}  # fmt: skip
 # The seed's names of a session's times.
 ALIASES = {("sessions", "started_at"): "start_time", ("sessions", "event_datetime"): "end_time"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +22,11 @@ from sprint_platform.landing.values import (
     MISSING,
     OUT_OF_RANGE,
     REASONS,
+    TOO_LONG,
     Converted,
     Hashed,
     convert,
+    since_launch,
 )
 from sprint_platform.telemetry.contracts import DATASETS, UNKNOWN_COUNTRY, Column
 from sprint_platform.title import Scalar, Title
@@ -92,6 +95,8 @@ def conform(title: Title, chunk: Chunk, forgotten: Forgotten = NOBODY) -> Confor
     defaults = mapping.defaults.get(chunk.dataset, {})
     columns = _columns(title, chunk.dataset)
     count = chunk.table.num_rows
+    # players may have signed up before the launch; products have no days
+    begins = None if chunk.dataset == "dim_players" else DATASETS[chunk.dataset].time_column
     fault = np.zeros(count, np.uint8)
     faulty_column = np.zeros(count, np.uint8)
     converted: dict[str, Converted] = {}
@@ -101,8 +106,17 @@ def conform(title: Title, chunk: Chunk, forgotten: Forgotten = NOBODY) -> Confor
         if contract.name in chosen:
             raw = one_array(chunk.table.column(chosen[contract.name]))
             of_column = convert(title, column, raw)
+            if contract.name == begins:
+                of_column = since_launch(title, raw, of_column)
         elif contract.name in defaults:
             of_column = _default(title, chunk.dataset, column, defaults[contract.name], count)
+        elif contract.name == "position_z":
+            # a game of two dimensions: 0, or the nearest that the field has
+            low, high = title.grid.z
+            flat = pa.array([Decimal(min(max(0, low), high))], column.arrow_type)
+            of_column = Converted(
+                flat.take(pa.array(np.zeros(count, np.int64))), np.zeros(count, np.uint8)
+            )
         else:
             nothing = pa.nulls(count, column.arrow_type)
             of_column = Converted(nothing, np.full(count, MISSING, np.uint8))
@@ -163,7 +177,7 @@ def _completed(
     dataset: str, column: Column, converted: Converted, before: dict[str, Converted]
 ) -> Converted:
     """The column with absent values filled in where the contract allows them or others give them,
-    and with faults where a session ends before it starts."""
+    and with faults where a session ends before it starts, or lasts longer than its times say."""
     values, faults = converted.values, converted.faults
     absent = faults == MISSING
     if column.nullable or (dataset, column.name) == ("heartbeats", "team_id"):
@@ -175,9 +189,16 @@ def _completed(
         start, end = _microseconds(before["started_at"]), _microseconds(converted)
         early = (end < start) & (faults == FINE) & (before["started_at"].faults == FINE)
         faults = np.where(early, ENDS_BEFORE_START, faults).astype(np.uint8)
-    elif dataset == "sessions" and column.name == "event_length_seconds" and absent.any():
+    elif dataset == "sessions" and column.name == "event_length_seconds":
         start, end = (_microseconds(before[name]) for name in ("started_at", "event_datetime"))
         seconds = (end - start) // 1_000_000
+        # shorter is a pause; a part of a second may have been rounded up
+        longer = (faults == FINE) & (
+            np.asarray(values.fill_null(0)) > -((start - end) // 1_000_000)
+        )
+        faults = np.where(longer, TOO_LONG, faults).astype(np.uint8)
+        if not absent.any():
+            return Converted(values, faults, converted.hashed)
         assert column.high is not None
         inside = (seconds >= 0) & (seconds <= column.high)
         lengths = np.where(absent, np.where(inside, seconds, 0), np.asarray(values.fill_null(0)))

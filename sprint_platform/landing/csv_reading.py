@@ -34,9 +34,12 @@ def csv_pieces(found: Found, notes: set[str]) -> Iterator[Piece]:
     delimiter = ","
     last = b""
 
+    # what the name says, or else what the first line has most of
+    known = "\t" if found.format == "tsv" else DELIMITERS
+
     def last_end(block: bytes) -> int:
         # the first block is cut before its header is read
-        return last_record_end(block, delimiter if header else _delimiter(block))
+        return last_record_end(block, delimiter if header else _delimiter(block, known))
 
     with opened(found) as stream:
         for block in text_blocks(stream, found, notes, last_end):
@@ -45,7 +48,7 @@ def csv_pieces(found: Found, notes: set[str]) -> Iterator[Piece]:
                 if not block:
                     continue
                 end = _header_end(block)
-                header, delimiter = _header(block[:end])
+                header, delimiter = _header(block[:end], known)
                 block = block[end:]
             last = block
             yield _piece(found.dataset, block, header, delimiter)
@@ -63,7 +66,7 @@ def _header_end(block: bytes) -> int:
     return end.end() if end else len(block)
 
 
-def _header(line: bytes) -> tuple[list[str], str]:
+def _header(line: bytes, known: str) -> tuple[list[str], str]:
     """The names of the columns, and the delimiter."""
     try:
         text = line.decode("utf-8").strip("\r\n")
@@ -71,18 +74,18 @@ def _header(line: bytes) -> tuple[list[str], str]:
         raise FileRefused("not_utf8", "its header is not UTF-8: write the file as UTF-8") from error
     if text.lstrip().startswith(("{", "[")):
         raise FileRefused("not_its_format", "it is JSON: its name must end in .ndjson or .json")
-    delimiter = _delimiter(line)
+    delimiter = _delimiter(line, known)
     names = _last_values(text, delimiter)
     if not any(squash(name) for name in names) or len(names) > MOST_COLUMNS:
         raise FileRefused("wrong_header", f"its first line names {len(names)} columns: {text[:80]}")
     return names, delimiter
 
 
-def _delimiter(block: bytes) -> str:
-    """The most frequent delimiter of the first line, outside of quotes."""
+def _delimiter(block: bytes, known: str) -> str:
+    """The most frequent of the ``known`` delimiters in the first line, outside of quotes."""
     block = block.lstrip(b"\r\n")
     outside = re.sub(rb'"[^"]*"', b"", block[: _header_end(block)])
-    return max(DELIMITERS, key=lambda delimiter: outside.count(delimiter.encode()))
+    return max(known, key=lambda delimiter: outside.count(delimiter.encode()))
 
 
 def _last_values(text: str, delimiter: str) -> list[str]:

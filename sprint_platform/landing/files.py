@@ -32,7 +32,8 @@ class FileRefused(Exception):
 @dataclass(frozen=True)
 class Found:
     """One file of the landing folder. ``name`` is its path below ``data/landing/<title>``, always
-    printable; ``refusal`` says why it cannot be read at all; ``mapping`` is its title's."""
+    printable; ``refusal`` says why it cannot be read at all; ``mapping`` is its title's, and
+    ``select`` what the title reads its dataset by, if anything."""
 
     dataset: str
     path: Path
@@ -42,10 +43,11 @@ class Found:
     changed_ns: int
     refusal: FileRefused | None
     mapping: Mapping = field(default_factory=Mapping)
+    select: str = ""
 
     @property
     def format(self) -> str:
-        """``csv``, ``ndjson``, ``json`` or ``parquet``."""
+        """One of ``FILE_FORMATS``."""
         return _formats(self.path.name)[0]
 
     @property
@@ -74,7 +76,12 @@ def discover(title: Title) -> list[Found]:
             return
         name = printable_name(path.relative_to(root).as_posix())
         times = (status.st_mtime_ns, status.st_ctime_ns)
-        found.append(Found(dataset, path, name, status.st_size, *times, refusal, settings.mapping))
+        found.append(
+            Found(
+                dataset, path, name, status.st_size, *times, refusal, settings.mapping,
+                settings.read.get(dataset, ""),
+            )
+        )  # fmt: skip
 
     def walk(dataset: str, folder: Path) -> None:
         try:
@@ -87,7 +94,9 @@ def discover(title: Title) -> list[Found]:
                 elif not entry.is_file(follow_symlinks=False):
                     add(dataset, path, FileRefused("not_a_file", "it is a pipe, socket or device"))
                 else:
-                    add(dataset, path, _unknown_format(entry.name))
+                    # a select may read what has no format of ours
+                    known = dataset in settings.read
+                    add(dataset, path, None if known else _unknown_format(entry.name))
         except OSError as error:
             add(dataset, folder, unreadable(error))
 

@@ -58,7 +58,7 @@ NOBODY = Forgotten()
 
 def player_id(text: str) -> bytes:
     """The 16 bytes of the id that landing makes of a player's id in a file."""
-    text = text.strip()
+    text = re.sub(r"(?<=\d)\.0+$", "", text.strip())
     ids, is_uuid = uuid_texts(pa.array([text]))
     return ids[0].tobytes() if is_uuid[0] else hashed_id("player", text)
 

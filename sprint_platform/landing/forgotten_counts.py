@@ -27,7 +27,7 @@ select
     case
         when rejected.row is not null then 'rejected'
         when duplicates.file_no is not null then 'duplicate'
-        when waiting.file_no is not null then 'waiting'
+        when waiting.file_no is not null or to_come.day is not null then 'waiting'
         else 'accepted'
     end as verdict,
     case
@@ -59,6 +59,13 @@ left join (
 left join starts
     on starts.id = gone.entity
     and starts.dataset = case gone.dataset when 'heartbeats' then 'sessions' else gone.dataset end
+left join (
+    select distinct dataset, day
+    from verdicts
+    where waiting > 0 and not unassigned
+) as to_come
+    on to_come.dataset = gone.dataset
+    and to_come.day = coalesce(starts.day, gone.own_day)
 """
 _LESS = (
     # a day's verdicts on a file may be several rows

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 
 from sprint_platform.core.ahead import Ahead
 from sprint_platform.draws import STEP
+from sprint_platform.landing.records import record_sql
 from sprint_platform.landing.register import Entries
 from sprint_platform.landing.staging import (
     EPOCH,
@@ -393,13 +394,12 @@ class HeartbeatJudge:
 
     def _as_text(self, rows: pa.Table) -> pa.ChunkedArray:
         """Each row as JSON."""
-        fields = ", ".join(f"{name} := {name}" for name in rows.column_names)
+        record, named = record_sql("records", rows.column_names)
         con = self.entries.con
-        con.register("records", rows)
+        places = pa.array(np.arange(rows.num_rows))
+        con.register("records", rows.append_column("place", places))
         try:
-            texts = con.execute(
-                f"select cast(to_json(struct_pack({fields})) as varchar) from records"
-            )
+            texts = con.execute(f"select {record} from {named} order by records.place")
             return texts.to_arrow_table().column(0)
         finally:
             con.unregister("records")

@@ -22,6 +22,7 @@ from sprint_platform.landing.forgotten import NOBODY, Forgotten
 from sprint_platform.landing.json_reading import json_pieces, ndjson_pieces
 from sprint_platform.landing.parquet_reading import parquet_pieces
 from sprint_platform.landing.register import ROWS_AT_ONCE, Entries
+from sprint_platform.landing.select_reading import select_pieces
 from sprint_platform.landing.staging import (
     Batch,
     StagedWriter,
@@ -36,7 +37,9 @@ PIECES_AHEAD = 3
 CHUNKS_OF_IDS = 32
 READERS: dict[str, Callable[[Found, set[str]], Iterator[Piece]]] = {
     "csv": csv_pieces,
+    "tsv": csv_pieces,
     "ndjson": ndjson_pieces,
+    "jsonl": ndjson_pieces,
     "json": json_pieces,
     "parquet": parquet_pieces,
 }
@@ -198,7 +201,7 @@ def pieces(found: Found, notes: set[str]) -> Iterator[Piece]:
     """
     if found.refusal:
         raise found.refusal
-    return READERS[found.format](found, notes)
+    return (select_pieces if found.select else READERS[found.format])(found, notes)
 
 
 def _conformed(

@@ -33,7 +33,8 @@ Record = dict[str, Any]
 
 def _number(text: str) -> str:
     """A number's text, shortest where it is plain: 12.50 is 12.5 and 12.0 is 12."""
-    if "e" in text or "E" in text:
+    # a long one was a float, and is not exact: that shows where it stays as it is
+    if "e" in text or "E" in text or len(text.partition(".")[0]) > 15:
         return text
     return text.rstrip("0").rstrip(".")
 
@@ -51,8 +52,8 @@ def ndjson_pieces(found: Found, notes: set[str]) -> Iterator[Piece]:
     """The file's blocks of lines. Raises FileRefused."""
     first = True
     with opened(found) as stream:
-        for block in text_blocks(stream, found, notes, last_line_end, BLOCK_BYTES):
-            if not block.endswith(b"\n"):
+        for block in text_blocks(stream, found, notes, _last_record_end, BLOCK_BYTES):
+            if not block.endswith((b"\n", b"}")):
                 _refuse_half_line(block[last_line_end(block) :])
             if first and block.strip():
                 _refuse_other_text(block)
@@ -63,7 +64,21 @@ def ndjson_pieces(found: Found, notes: set[str]) -> Iterator[Piece]:
 
 
 def _lines_piece(found: Found, block: bytes) -> Piece:
-    return Piece(lambda: _chunks(found, [_line_record(line) for line in _lines(block)]))
+    return Piece(lambda: _chunks(found, [r for line in _lines(block) for r in _line_records(line)]))
+
+
+def _last_record_end(block: bytes) -> int:
+    """The end of the block's last line, or of the last record of its one line."""
+    if end := last_line_end(block):
+        return end
+    # what is cut at the end of the block may be no UTF-8
+    text, place = block.decode("utf-8", "surrogateescape"), 0
+    while (start := _skip(text, place)) < len(text):
+        try:
+            _, place = _scan(text, start)
+        except _NOT_JSON:
+            break
+    return len(text[:place].encode("utf-8", "surrogateescape"))
 
 
 def _lines(block: bytes) -> Iterator[str | bytes]:
@@ -81,26 +96,35 @@ def _lines(block: bytes) -> Iterator[str | bytes]:
                     yield stripped_line
 
 
-def _line_record(line: str | bytes) -> Record | Broken:
+def _line_records(line: str | bytes) -> list[Record | Broken]:
+    """The line's record, or all of them where one follows the other (as Firehose writes them)."""
     if isinstance(line, bytes):
-        return Broken(0, "not_utf8", line.decode("utf-8", "backslashreplace"))
-    try:
-        value, end = _scan(line, 0)
-    except _NOT_JSON:
-        return Broken(0, "not_json", line)
-    return value if end == len(line) and isinstance(value, dict) else Broken(0, "not_json", line)
+        return [Broken(0, "not_utf8", line.decode("utf-8", "backslashreplace"))]
+    records: list[Record | Broken] = []
+    place = 0
+    while place < len(line):
+        try:
+            value, end = _scan(line, place)
+        except _NOT_JSON:
+            return [*records, Broken(0, "not_json", line[place:])]
+        end = _skip(line, end)
+        if not isinstance(value, dict) or (end < len(line) and line[end] != "{"):
+            return [*records, Broken(0, "not_json", line[place:])]
+        records.append(value)
+        place = end
+    return records
 
 
 def _refuse_half_line(line: bytes) -> None:
-    """Refuses the file when its last line, which has no line end, is the beginning of a record."""
-    record = next((_line_record(line) for line in _lines(line)), None)
-    if isinstance(record, Broken) and line.lstrip().startswith(b"{"):
+    """Refuses the file when its last line, which has no line end, ends within a record."""
+    records = [record for text in _lines(line) for record in _line_records(text)]
+    if records and isinstance(records[-1], Broken) and line.lstrip().startswith(b"{"):
         raise cut_off()
 
 
 def _refuse_other_text(block: bytes) -> None:
     """Refuses the file when no line of its first block is a JSON object."""
-    if not any(isinstance(_line_record(line), dict) for line in _lines(block)):
+    if not any(isinstance(r, dict) for line in _lines(block) for r in _line_records(line)):
         raise FileRefused(
             "not_its_format",
             "no line of it is a JSON object; one document over several lines is a .json file",
@@ -157,30 +181,29 @@ def _document(found: Found, notes: set[str]) -> str:
 
 
 def _elements(text: str) -> Iterator[tuple[Any, int]]:
-    """The elements of the document's array, or its one object, and where each ends."""
+    """The document's objects, one or one after the other, and those of its arrays; and where each
+    ends."""
     place = _skip(text, 0)
-    if text[place] not in "[{":
-        raise FileRefused("not_its_format", "it is neither a JSON object nor an array of them")
-    if text[place] == "{":
-        value, place = _element(text, place)
-        yield value, place
-    else:
-        place = _skip(text, place + 1)
-        while text[place : place + 1] != "]":
+    while place < len(text):
+        if text[place] not in "[{":
+            raise FileRefused("not_its_format", "it is neither a JSON object nor an array of them")
+        if text[place] == "{":
             value, place = _element(text, place)
             yield value, place
-            place = _skip(text, place)
-            if text[place : place + 1] == ",":
-                place = _skip(text, place + 1)
-                if text[place : place + 1] == "]":
+        else:
+            place = _skip(text, place + 1)
+            while text[place : place + 1] != "]":
+                value, place = _element(text, place)
+                yield value, place
+                place = _skip(text, place)
+                if text[place : place + 1] == ",":
+                    place = _skip(text, place + 1)
+                    if text[place : place + 1] == "]":
+                        raise _no_json(text, place)
+                elif text[place : place + 1] != "]":
                     raise _no_json(text, place)
-            elif text[place : place + 1] != "]":
-                raise _no_json(text, place)
-        place += 1
-    if place != len(text):
-        raise FileRefused(
-            "not_its_format", "more follows after the document: one record a line is .ndjson"
-        )
+            place += 1
+        place = _skip(text, place)
 
 
 def _skip(text: str, place: int) -> int:

@@ -12,10 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -55,6 +55,8 @@ from sprint_platform.title import Title
 
 Watch = Callable[[str, int], None]
 # A file's number is made of its landing's number and its place in it: no two versions share one.
+# A report names so many of the sessions that a file's heartbeats wait for.
+MOST_WAITS = 3
 FILES_A_LANDING = 1 << 24
 
 
@@ -126,12 +128,15 @@ def landing_lock(title: str) -> Lock:
     return Lock(Kind.LANDING, path, f"the landing register of {title}")
 
 
-def land(title: Title, *, dry_run: bool = False, watch: Watch | None = None) -> LandReport:
+def land(
+    title: Title, *, dry_run: bool = False, watch: Watch | None = None, today: date | None = None
+) -> LandReport:
     """Lands what is new or changed in the title's landing folder.
 
     Files that cannot be read are refused, one by one, with a reason, and the others land. Raises
     LandingError, having changed nothing, when a larger share of a dataset's records is rejected
-    than the title allows. ``watch`` is called with (what, rows) as they go by. With
+    than the title allows. Records of days after ``today`` (in UTC) wait for a landing on their day
+    or after it. ``watch`` is called with (what, rows) as they go by. With
     ``dry_run`` nothing is landed, and the report says what would be; drafts are removed.
     """
     if not title.lands:
@@ -141,7 +146,7 @@ def land(title: Title, *, dry_run: bool = False, watch: Watch | None = None) -> 
         )
     _check_names(title)
     try:
-        report = _land(title, dry_run, watch)
+        report = _land(title, dry_run, watch, today or datetime.now(UTC).date())
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         raise LandingError(
@@ -173,7 +178,7 @@ def _check_names(title: Title) -> None:
             )
 
 
-def _land(title: Title, dry_run: bool, watch: Watch | None) -> LandReport:
+def _land(title: Title, dry_run: bool, watch: Watch | None, today: date) -> LandReport:
     began = time.perf_counter()
     folder = landed_dir(title.name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -184,7 +189,7 @@ def _land(title: Title, dry_run: bool, watch: Watch | None) -> LandReport:
         state = folder_state(title)
         astray = _astray(con, title)
         con.begin()
-        landing = _OneLanding(con, title, state, watch)
+        landing = _OneLanding(con, title, state, watch, today)
         done = False
         try:
             report = landing.run(astray, began)
@@ -223,14 +228,20 @@ class _OneLanding:
     """The steps of one landing, inside its transaction."""
 
     def __init__(
-        self, con: duckdb.DuckDBPyConnection, title: Title, state: str, watch: Watch | None
+        self,
+        con: duckdb.DuckDBPyConnection,
+        title: Title,
+        state: str,
+        watch: Watch | None,
+        today: date,
     ) -> None:
         self.con, self.title, self.state, self.watch = con, title, state, watch
+        self.today = today
         self.entries = Entries(con)
         self.number = self.entries.landing
         self.mapping = title.landing_fingerprint
         self.forgotten = forgotten_players(title.name)
-        self.admission = Admission(self.entries, title, self.mapping)
+        self.admission = Admission(self.entries, title, self.mapping, today)
         self.new: dict[int, tuple[Found, str]] = {}  # file_no -> the file, and its status
         self.replaced: list[int] = []
         self.refused: list[tuple[Found, FileRefused, str | None]] = []
@@ -241,6 +252,7 @@ class _OneLanding:
         self.intakes: list[Intake] = []
         self.files: list[dict[str, object]] = []
         self.astray: set[tuple[str, date]] = set()
+        self.names_of_day: dict[tuple[str, date], set[str]] = {}
         columns = "content_digest, bytes, modified_ns, changed_ns, mapping"
         self.landed = {
             name: row
@@ -275,7 +287,7 @@ class _OneLanding:
         self._check_mapping()
         self.gone = [name for name in self.refused_before if name not in {f.name for f in lying}]
         self._enter()
-        reopened = reopen(self.con, self.title, list(self.new), self.replaced)
+        reopened = reopen(self.con, self.title, list(self.new), self.replaced, self.today)
         for days, more in (
             (reopened.partitions, astray.partitions),
             (reopened.unassigned, astray.unassigned),
@@ -433,20 +445,47 @@ class _OneLanding:
                     " changed: mend the files or the mapping, or raise landing.reject_limit"
                 )
 
-    def _rejects_of(self, files: list[int], dataset: str) -> str | None:
+    def _rejects_of(self, files: list[int], dataset: str) -> str:
         """The most frequent reasons for the files' rejects, each with the first such record."""
         reasons = self.con.execute(
-            "select reason || coalesce(' of ' || column_name, ''), count(*),"
+            "select reason, column_name, count(*),"
             " arg_min(name || ' row ' || row || ' ' || left(record, 160), row)"
             " from rejected join files using (file_no)"
             " where rejected.dataset = ? and file_no in (select unnest(?))"
-            " group by 1 order by 2 desc, 1 limit 3",
+            " group by 1, 2 order by 3 desc, 1, 2 limit 3",
             [dataset, files],
         ).fetchall()
-        return "; ".join(f"{n:,} {why} (first: {where})" for why, n, where in reasons) or None
+        return "; ".join(
+            f"{n:,} {self._in_words(reason, column)} (first: {where})"
+            for reason, column, n, where in reasons
+        )
+
+    def _in_words(self, reason: str, column: str | None) -> str:
+        """A reason, its column, and what to do where that is known."""
+        why, _, remedy = reason.partition(": ")
+        if column == "team_id" and why == "out_of_range":
+            remedy = "team numbers begin with 1; teams: labels takes 0 and 1, too"
+        of = f" of {column}" if column else ""
+        launch = f" ({self.title.launch_date})" if why == "before_launch" else ""
+        return f"{why}{of}{launch}" + (f": {remedy}" if remedy else "")
+
+    def _details(self, file_no: int, dataset: str, counts: _Counts) -> Iterator[str]:
+        """Why records of a file were rejected, and what others wait for."""
+        _, _, rejected, _, waiting = counts.numbers
+        if rejected:
+            yield self._rejects_of([file_no], dataset)
+        if waiting:
+            yield from waits_of(self.con, file_no, dataset, self.today)
 
     def _collect_changes(self) -> None:
         """Notes the partitions whose records changed, and discards the others."""
+        found = self.con.execute(
+            "select distinct batches.dataset, day, name from batches join files using (file_no)"
+            " where file_no in (select unnest(?))",
+            [list(self.new)],
+        ).fetchall()
+        for dataset, day, name in found:
+            self.names_of_day.setdefault((dataset, day), set()).add(name)
         admission = self.admission
         for (dataset, day), partition in sorted(admission.finished.items()):
             manifest = partition.manifest
@@ -497,13 +536,11 @@ class _OneLanding:
 
     def _why(self, dataset: str, day: date) -> str:
         """Why the partition changed, in one line: this landing's files with records for it."""
-        read = self.con.execute(
-            "select distinct name from batches join files using (file_no)"
-            " where batches.dataset = ? and file_no in (select unnest(?))"
-            " and day between ? and ? order by name",
-            [dataset, list(self.new), day, _last_own_day(dataset, day)],
-        ).fetchall()
-        names = {row[0] for row in read}
+        names = {
+            name
+            for own in (day, _last_own_day(dataset, day))
+            for name in self.names_of_day.get((dataset, own), ())
+        }
         if (dataset, day) in self.astray:
             return "it was lost or damaged, and is made again from what is staged"
         pruned = self._manifest(dataset, day)
@@ -544,7 +581,7 @@ class _OneLanding:
                     counts.name,
                     status,
                     None,
-                    self._rejects_of([key[0]], key[1]) if counts.numbers[2] else None,
+                    "; ".join(self._details(key[0], key[1], counts)) or None,
                     counts.notes,
                     *counts.numbers,
                 )
@@ -566,6 +603,47 @@ class _OneLanding:
             with whole_file(_products_path(self.title)) as temporary:
                 pq.write_table(self.admission.products, temporary)
         self.con.execute("update changes set written = true where not written")
+
+
+def waits_of(
+    con: duckdb.DuckDBPyConnection, file_no: int, dataset: str, today: date
+) -> Iterator[str]:
+    """What the waiting records of a landed file wait for, the most frequent first."""
+    if dataset != "heartbeats":
+        waiting = con.execute(
+            "select day, sum(waiting)::bigint from verdicts where file_no = ? and dataset = ?"
+            " group by day having sum(waiting) > 0 order by day",
+            [file_no, dataset],
+        ).fetchall()
+        lines = [f"{n:,} of {dataset} wait for {day}, which is to come" for day, n in waiting]
+    else:
+        waiting = con.execute(
+            "select waiting.day, coalesce(session.source_id, waiting.session_id::varchar),"
+            " string_agg(distinct coalesce(player.source_id, waiting.player_id::varchar), ', '),"
+            " any_value(starts.day), sum(heartbeats)::bigint as records"
+            " from (select * from pending where file_no = ? and not far) as waiting"
+            " left join source_ids as session"
+            "  on session.kind = 'session' and session.id = waiting.session_id"
+            " left join source_ids as player"
+            "  on player.kind = 'player' and player.id = waiting.player_id"
+            " left join starts on starts.dataset = 'sessions' and starts.id = waiting.session_id"
+            " group by 1, 2 order by records desc, 2",
+            [file_no],
+        ).fetchall()
+        lines = []
+        for day, session, players, start, n in waiting:
+            if (start or day) > today:
+                lines.append(f"{n:,} heartbeats wait for {start or day}, which is to come")
+            elif start is None:
+                lines.append(f"{n:,} heartbeats wait for session {session}, which no file has")
+            else:
+                lines.append(
+                    f"{n:,} heartbeats wait for a part of {players} in session {session}, which no"
+                    " file has"
+                )
+    yield from lines[:MOST_WAITS]
+    if len(lines) > MOST_WAITS:
+        yield f"others wait for {len(lines) - MOST_WAITS:,} more"
 
 
 def sweep_staged(con: duckdb.DuckDBPyConnection, title: str) -> None:
@@ -691,6 +769,16 @@ def landings_since(title: Title, number: int) -> list[Landing]:
             )
             landings.append(Landing(landing["number"], changes))
     return landings
+
+
+def filled_days(title: Title) -> set[date]:
+    """The days with records of any dataset, at some landing."""
+    return {
+        change.day
+        for landing in landings_since(title, 0)
+        for change in landing.changes
+        if change.rows_after
+    }
 
 
 def folder_state(title: Title) -> str:

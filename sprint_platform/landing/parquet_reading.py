@@ -31,7 +31,8 @@ def parquet_pieces(found: Found, _: set[str]) -> Iterator[Piece]:
     with seekable(found) as file:
         size = _whole(file)
         try:
-            table_file, names = _open(file, size, found)
+            table_file, names = _open(file, size)
+            instants = _instants(table_file) if found.mapping.int96 == "utc" else frozenset()
             chosen = choose(found.mapping, found.dataset, names)
             wanted = [names[index] for index in sorted(set(chosen.values()))]
             unread = tuple(name for index, name in enumerate(names) if index not in chosen.values())
@@ -43,7 +44,14 @@ def parquet_pieces(found: Found, _: set[str]) -> Iterator[Piece]:
             # a small buffer: row groups of other writers may be gigabytes
             batches = table_file.iter_batches(_batch_rows(metadata), columns=wanted)
             while (batch := next(batches, None)) is not None:
-                yield _piece(found.dataset, pa.Table.from_batches([batch]), unread)
+                table = _in_utc(pa.Table.from_batches([batch]), instants)
+                yield _piece(found.dataset, table, unread)
+        except pa.ArrowNotImplementedError as error:
+            raise FileRefused(
+                "not_supported",
+                f"it is Parquet that is not read here ({str(error).splitlines()[0][:200]}): write"
+                " it with other encodings or types",
+            ) from error
         except DAMAGE as error:
             raise unreadable(error) from error
 
@@ -64,8 +72,12 @@ def _whole(file: BinaryIO) -> int:
     return size
 
 
-def _open(file: BinaryIO, size: int, found: Found) -> tuple[pq.ParquetFile, list[str]]:
-    options = {"buffer_size": 1 << 20, "pre_buffer": False, "page_checksum_verification": True}
+def _open(file: BinaryIO, size: int) -> tuple[pq.ParquetFile, list[str]]:
+    options = {
+        "buffer_size": 1 << 20, "pre_buffer": False, "page_checksum_verification": True,
+        # nanoseconds hold no year after 2262
+        "coerce_int96_timestamp_unit": "us",
+    }  # fmt: skip
     first = pq.ParquetFile(file, **options)
     if first.metadata.num_rows > BOMB_ROWS_PER_BYTE * size:
         raise FileRefused(
@@ -74,10 +86,38 @@ def _open(file: BinaryIO, size: int, found: Found) -> tuple[pq.ParquetFile, list
         )
     schema = first.schema_arrow
     # texts stay dictionary-encoded: faster, and a long text is not repeated for each row
-    numbered = [f.name for f in schema if is_text(f.type) or _is_variable_bytes(f.type)]
+    encoded = [f.name for f in schema if is_text(f.type) or _is_variable_bytes(f.type)]
+    delta = _delta_encoded(first.metadata)
     return pq.ParquetFile(
-        file, metadata=first.metadata, read_dictionary=numbered, **options
+        file,
+        metadata=first.metadata,
+        read_dictionary=[name for name in encoded if name not in delta],
+        **options,
     ), schema.names
+
+
+def _delta_encoded(metadata: pq.FileMetaData) -> set[str]:
+    """The columns whose texts some row group has as differences, which Arrow reads as texts
+    alone."""
+    return {
+        column.path_in_schema
+        for group in map(metadata.row_group, range(metadata.num_row_groups))
+        for column in map(group.column, range(group.num_columns))
+        if any(encoding.startswith("DELTA") for encoding in column.encodings)
+    }
+
+
+def _instants(file: pq.ParquetFile) -> frozenset[str]:
+    """The columns of INT96, which Spark, Hive and Impala write in UTC."""
+    columns = map(file.schema.column, range(len(file.schema)))
+    return frozenset(column.path for column in columns if column.physical_type == "INT96")
+
+
+def _in_utc(table: pa.Table, instants: frozenset[str]) -> pa.Table:
+    for index, name in enumerate(table.column_names):
+        if name in instants:
+            table = table.set_column(index, name, table[name].cast(pa.timestamp("us", "UTC")))
+    return table
 
 
 def _is_variable_bytes(type_: pa.DataType) -> bool:

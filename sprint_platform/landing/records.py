@@ -2,7 +2,8 @@
 
 A session belongs to the day of its earliest record, every other record to its own. Of several
 records with one key the earliest is admitted (then the first file by name, then the first row):
-exact copies of it are dropped as duplicates, others are rejected. So what is admitted depends on
+exact copies of it are dropped as duplicates, others are rejected, but for the later parts of a
+player who left a session and came back: those are joined. So what is admitted depends on
 the files, never on the order in which they came.
 """
 
@@ -14,9 +15,12 @@ from dataclasses import dataclass
 from datetime import date
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
+from sprint_platform.landing.ids import KINDS
 from sprint_platform.landing.register import Entries
+from sprint_platform.landing.staging import day_number
 from sprint_platform.telemetry.contracts import DATASETS, UNKNOWN_COUNTRY
 from sprint_platform.title import Title
 
@@ -32,14 +36,35 @@ class Admitted:
     labels: pa.Table | None = None  # session_id, team_label, team_id
 
 
+# The parts of one player in one session as one: times span, what is counted adds up, and the rest
+# is the first part's. A length stays within what the contract allows.
+_JOINED = """(
+    select * replace (
+        cast(least(sum(event_length_seconds) over of_key, 86400) as integer)
+            as event_length_seconds,
+        max(event_datetime) over of_key as event_datetime,
+        cast(sum(kills) over of_key as integer) as kills,
+        cast(sum(deaths) over of_key as integer) as deaths,
+        max_by(won, started_at) over of_key as won
+    )
+    from (select {recorded}, verdict, day, place, row from judged where verdict is null)
+    window of_key as (partition by day, session_id, player_id)
+    qualify row_number() over (
+        partition by day, session_id, player_id order by started_at, place, row
+    ) = 1
+)"""
+
+
 def key_sql(dataset: str) -> str:
     """The key of a record within its partition, as SQL."""
     return ", ".join(DATASETS[dataset].key)
 
 
-def admit_records(entries: Entries, title: Title, dataset: str, day: date) -> Admitted:
-    """The records of the day's partition, from the relation ``staged``: what is staged of the day
-    (for sessions of the next, too) with file_no, place and own_day. Writes the day's verdicts,
+def admit_records(
+    entries: Entries, title: Title, dataset: str, days: list[date]
+) -> dict[date, Admitted]:
+    """The records of the days' partitions, from the relation ``staged``: what is staged of the days
+    (for sessions of the next, too) with file_no, place and own_day. Writes the days' verdicts,
     rejected and duplicates to the register."""
     con, contract = entries.con, DATASETS[dataset]
     columns = [c.name for c in contract.columns]
@@ -47,19 +72,42 @@ def admit_records(entries: Entries, title: Title, dataset: str, day: date) -> Ad
     recorded = ["team_label" if labels and c == "team_id" else c for c in columns]
     content = f"row({', '.join(recorded)})"
     time, entity = contract.time_column, contract.entity
-    candidates, late = "staged", "false"
+    wanted = "(" + ", ".join(f"date '{day}'" for day in days) + ")"
+    late, nights = "false", 0
+    if dataset == "sessions":
+        late = f"{time} > starts.first_at + interval {LONGEST_SESSION_SECONDS} second"
+        nights = 1
     if entity and time:
         candidates = (
-            f"staged join (select id, first_at from starts where dataset = '{dataset}'"
-            f" and day = date '{day}') as starts on starts.id = {entity}"
+            f"(select staged.*, starts.day as day, {late} as late from staged join starts"
+            f" on starts.dataset = '{dataset}' and starts.id = {entity} and starts.day in {wanted}"
+            f" and own_day - starts.day between 0 and {nights})"
         )
-        if dataset == "sessions":
-            late = f"{time} > starts.first_at + interval {LONGEST_SESSION_SECONDS} second"
-    candidates = f"(select staged.*, {late} as late from {candidates})"
-    key = key_sql(dataset)
+    else:
+        candidates = (
+            f"(select *, own_day as day, {late} as late from staged where own_day in {wanted})"
+        )
+    key = f"day, {key_sql(dataset)}"
     repeated = con.execute(f"select 1 from {candidates} group by {key} having count(*) > 1 limit 1")
+    joined = False
     if repeated.fetchone() is None:  # the usual case, in a third of the time
         verdict, source = "case when late then 'outside_session' end", candidates
+    elif dataset == "sessions":
+        # who leaves and comes back has a record for each part: they follow one another
+        joined = True
+        order = f"{time}, place, row"
+        team = recorded[columns.index("team_id")]
+        verdict = (
+            "case when copy then 'duplicate' when late then 'outside_session'"
+            f" when {time} < ended_before or {team} <> first_team then 'duplicate_key' end"
+        )
+        source = (
+            f"(select *, max(event_datetime) over (partition by {key}"
+            f" order by {order} rows between unbounded preceding and 1 preceding) as ended_before,"
+            f" first_value({team}) over of_key as first_team,"
+            f" row_number() over (partition by {key}, {content} order by {order}) > 1 as copy"
+            f" from {candidates} window of_key as (partition by {key} order by {order}))"
+        )
     else:
         # a player signs on often in a day; the contract has the day's first
         same = "true" if dataset == "signons" else f"{content} = first_value({content}) over of_key"
@@ -72,29 +120,43 @@ def admit_records(entries: Entries, title: Title, dataset: str, day: date) -> Ad
             f"(select *, {same} as same, row_number() over of_key = 1 as first from {candidates}"
             f" window of_key as (partition by {key} order by {order}))"
         )
-    with _relation(con, "judged", f"select *, {verdict} as verdict from {source}"):
-        return _admit_judged(entries, dataset, day, recorded, labels=labels)
+    with _relation(con, "judged", f"select *, {verdict} as verdict from {source}") as judged:
+        _replace_verdicts(entries, dataset, days, judged, unassigned=False, recorded=recorded)
+        return _accepted(con, dataset, days, recorded, labels=labels, joined=joined)
 
 
-def _admit_judged(
-    entries: Entries, dataset: str, day: date, recorded: list[str], *, labels: bool
-) -> Admitted:
-    """Adds the verdicts in ``judged`` to the register; returns the accepted records."""
+def _accepted(
+    con: duckdb.DuckDBPyConnection,
+    dataset: str,
+    days: list[date],
+    recorded: list[str],
+    *,
+    labels: bool,
+    joined: bool,
+) -> dict[date, Admitted]:
+    """The accepted records in ``judged`` of each day, those of one key ``joined``."""
     contract = DATASETS[dataset]
     columns = [c.name for c in contract.columns]
-    _replace_verdicts(entries, dataset, day, unassigned=False, recorded=recorded)
     if labels:
         team = "cast(dense_rank() over (partition by session_id order by team_label) as smallint)"
         columns = [f"{team} as team_id" if c == "team_id" else c for c in columns]
         columns.append("team_label")
-    selected = entries.con.execute(
-        f"select {', '.join(columns)} from judged where verdict is null order by place, row"
+    accepted = _JOINED.format(recorded=", ".join(recorded)) if joined else "judged"
+    selected = con.execute(
+        f"select {', '.join(columns)}, day from {accepted} where verdict is null"
+        " order by day, place, row"
     ).to_arrow_table()
-    numbers = None
-    if labels:
-        numbers = selected.select(["session_id", "team_label", "team_id"])
-        selected = selected.drop(["team_label"])
-    return Admitted(selected.cast(contract.arrow_schema), numbers)
+    of_day = np.asarray(selected["day"].cast(pa.int32()))
+    found: dict[date, Admitted] = {}
+    for day in days:
+        low, high = np.searchsorted(of_day, [day_number(day), day_number(day) + 1]).tolist()
+        records = selected.slice(low, high - low).drop_columns("day")
+        numbers = None
+        if labels:
+            numbers = records.select(["session_id", "team_label", "team_id"])
+            records = records.drop_columns("team_label")
+        found[day] = Admitted(records.cast(contract.arrow_schema), numbers)
+    return found
 
 
 def admit_derived_sessions(
@@ -139,6 +201,7 @@ def admit_derived_sessions(
 
 def _derived_parts(con: duckdb.DuckDBPyConnection, title: Title, lasts: pa.Table) -> pa.Table:
     """The players' parts, from ``spans`` and the last heartbeats of the overlong ones."""
+    beat, parts = title.beat_microseconds
     con.register("lasts", lasts)
     try:
         return con.execute(
@@ -149,7 +212,7 @@ def _derived_parts(con: duckdb.DuckDBPyConnection, title: Title, lasts: pa.Table
             " any_value(ends_by) as ends_by from spans group by session_id, player_id),"
             " ended as (select parts.* exclude (last_at, ends_by),"
             f" least(coalesce(lasts.last_at, parts.last_at)"
-            f"  + interval {title.heartbeat_seconds} second, ends_by) as ended"
+            f"  + interval {beat // parts} microsecond, ends_by) as ended"
             " from parts left join lasts using (session_id, player_id))"
             f" select session_id, player_id, team_id, '{UNKNOWN_COUNTRY}' as country,"
             " began as started_at, ended as event_datetime,"
@@ -159,6 +222,27 @@ def _derived_parts(con: duckdb.DuckDBPyConnection, title: Title, lasts: pa.Table
         ).to_arrow_table()
     finally:
         con.unregister("lasts")
+
+
+def let_wait(entries: Entries, dataset: str, day: date, *, derived: bool) -> Admitted:
+    """No records: those of the day that are in ``staged`` wait for it, which is to come. Nothing is
+    judged of sessions that are ``derived``: their heartbeats wait."""
+    contract = DATASETS[dataset]
+    entries.forget(dataset, day, unassigned=False)
+    if not (derived and dataset == "sessions"):
+        mine = f"own_day = date '{day}'"
+        if contract.entity and contract.time_column:
+            mine = (
+                f"{contract.entity} in (select id from starts where dataset = '{dataset}'"
+                f" and day = date '{day}')"
+            )
+        entries.add_selected(
+            "verdicts",
+            f"select '{dataset}' as dataset, date '{day}' as day, false as unassigned, file_no,"
+            " 0 as accepted, 0 as rejected, 0 as duplicates, count(*) as waiting from staged"
+            f" where {mine} group by file_no",
+        )
+    return Admitted(contract.arrow_schema.empty_table())
 
 
 def judge_unassigned(entries: Entries, dataset: str, day: date) -> None:
@@ -173,14 +257,14 @@ def judge_unassigned(entries: Entries, dataset: str, day: date) -> None:
         near = "(starts.day = own_day or starts.day = own_day - 1)"
         reason = "outside_session"
     judged = (
-        f"select staged.*, '{reason}' as verdict from staged join starts"
+        f"select staged.*, own_day as day, '{reason}' as verdict from staged join starts"
         f" on starts.dataset = '{dataset}' and starts.id = {contract.entity}"
         f" where own_day = date '{day}' and not {near}"
     )
     recorded = [c.name for c in contract.columns]
     with _relation(entries.con, "judged", judged) as table:
         recorded = [c if c in table.column_names else "team_label" for c in recorded]
-        _replace_verdicts(entries, dataset, day, unassigned=True, recorded=recorded)
+        _replace_verdicts(entries, dataset, [day], table, unassigned=True, recorded=recorded)
 
 
 @contextmanager
@@ -194,30 +278,59 @@ def _relation(con: duckdb.DuckDBPyConnection, name: str, query: str) -> Iterator
         con.unregister(name)
 
 
+def record_sql(relation: str, columns: Iterable[str]) -> tuple[str, str]:
+    """A row as JSON, as SQL, and the relation with what that needs. Ids are the studio's own;
+    ``ids`` has ours beside them."""
+    columns = list(columns)
+    own, joins = dict.fromkeys(columns, ""), relation
+    for name in columns:
+        own[name] = f"{relation}.{name}"
+        if name in KINDS:
+            joins += (
+                f" left join source_ids as of_{name} on of_{name}.kind = '{KINDS[name]}'"
+                f" and of_{name}.id = {relation}.{name}"
+            )
+            own[name] = f"coalesce(of_{name}.source_id, cast({relation}.{name} as varchar))"
+    ids = ", ".join(f"{name} := {relation}.{name}" for name in columns if name in KINDS)
+    fields = ", ".join(f"{name} := {value}" for name, value in own.items())
+    return f"cast(to_json(struct_pack({fields}, ids := struct_pack({ids}))) as varchar)", joins
+
+
 def _replace_verdicts(
-    entries: Entries, dataset: str, day: date, *, unassigned: bool, recorded: Iterable[str]
+    entries: Entries,
+    dataset: str,
+    days: list[date],
+    judged: pa.Table,
+    *,
+    unassigned: bool,
+    recorded: Iterable[str],
 ) -> None:
-    """Replaces the day's verdicts in the register by those of ``judged``; rejected records are
-    written with the ``recorded`` columns."""
-    entries.forget(dataset, day, unassigned=unassigned)
-    of = f"'{dataset}' as dataset, date '{day}' as day, {str(unassigned).lower()} as unassigned"
+    """Replaces the days' verdicts in the register by those of the relation ``judged``; rejected
+    records are written with the ``recorded`` columns."""
+    for day in days:
+        entries.forget(dataset, day, unassigned=unassigned)
+    if not judged.num_rows:
+        return
+    of = f"'{dataset}' as dataset, day, {str(unassigned).lower()} as unassigned"
     entries.add_selected(
         "verdicts",
         f"select {of}, file_no, count(*) filter (verdict is null) as accepted,"
         " count(*) filter (verdict <> 'duplicate') as rejected,"
         " count(*) filter (verdict = 'duplicate') as duplicates, 0 as waiting"
-        " from judged group by file_no",
+        " from judged group by day, file_no",
     )
-    fields = ", ".join(f"{name} := {name}" for name in recorded)
+    if judged["verdict"].null_count == judged.num_rows:
+        return
+    record, named = record_sql("judged", recorded)
     entries.add_selected(
         "rejected",
-        f"select {of}, file_no, row, verdict as reason,"
-        f" cast(to_json(struct_pack({fields})) as varchar) as record from judged"
+        f"select {of}, file_no, row, verdict as reason, {record} as record from {named}"
         " where verdict is not null and verdict <> 'duplicate'",
     )
     entries.add_selected(
         "duplicates",
         f"select {of}, file_no, min(row) as first_row, max(row) as last_row"
-        " from (select file_no, row, row - row_number() over (partition by file_no order by row)"
-        "  as run from judged where verdict = 'duplicate') group by file_no, run",
+        " from (select day, file_no, row, row - row_number() over ("
+        "partition by day, file_no order by row)"
+        "  as run from judged where verdict = 'duplicate') group by day, file_no, run",
     )

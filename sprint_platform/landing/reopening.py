@@ -29,9 +29,10 @@ class Reopened:
 
 
 def reopen(
-    con: duckdb.DuckDBPyConnection, title: Title, new: list[int], replaced: list[int]
+    con: duckdb.DuckDBPyConnection, title: Title, new: list[int], replaced: list[int], today: date
 ) -> Reopened:
-    """What the files touch; removes the replaced ones from the register and updates the index."""
+    """What the files touch, and the days that were to come and have come; removes the replaced
+    files from the register and updates the index."""
     reopened = Reopened()
     touched = [*new, *replaced]
     heartbeats = _spans_of_time(con, touched)
@@ -49,6 +50,7 @@ def reopen(
     ).fetchall():
         reopened.partitions[dataset] |= {day for day in (old, now) if day}
     _add_far_records(con, reopened)
+    _add_days_that_came(con, title, reopened, today)
     if "heartbeats" in title.landing_settings.datasets:
         _add_heartbeats(con, title, reopened, heartbeats)
     return reopened
@@ -107,6 +109,26 @@ def _add_far_records(con: duckdb.DuckDBPyConnection, reopened: Reopened) -> None
     ).fetchall()
     for dataset, day in found:
         reopened.unassigned[dataset].add(day)
+
+
+def _add_days_that_came(
+    con: duckdb.DuckDBPyConnection, title: Title, reopened: Reopened, today: date
+) -> None:
+    """Adds the days whose records waited for their day, which has come."""
+    came = con.execute(
+        "select distinct dataset, day from verdicts"
+        " where waiting > 0 and not unassigned and day <= ?",
+        [today],
+    ).fetchall()
+    if "sessions" not in title.landing_settings.datasets:
+        # sessions that are derived have no verdicts, and their heartbeats wait for nothing else
+        came += con.execute(
+            "select distinct 'sessions', day from pending where not far and day <= ?", [today]
+        ).fetchall()
+    for dataset, day in came:
+        reopened.partitions[dataset].add(day)
+        if dataset == "sessions":
+            reopened.unassigned["heartbeats"] |= {day, day + timedelta(days=1)}
 
 
 def _add_heartbeats(

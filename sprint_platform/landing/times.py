@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sprint_platform.core.window import EARLIEST, LATEST
 
 Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+MICROSECONDS_A_DAY = 86_400_000_000
 MICROSECONDS_PER = {"s": 1_000_000, "ms": 1_000, "us": 1}
+# What counts units since 1970, the shortest last.
+UNITS = (*MICROSECONDS_PER, "ns")
+_REPEATED: dict[str, Literal["earliest", "latest", "null"]] = {
+    "first": "earliest",
+    "second": "latest",
+    "reject": "null",
+}
 END = ((LATEST - EARLIEST).days + 1) * 86_400 * 1_000_000
 # Years 0 … 9999 as days since 1970: the first day of each month, and the month after the last.
 _MONTH_STARTS = np.concatenate(
@@ -28,18 +39,39 @@ def in_range(times: Integers) -> Mask:
     return (times >= 0) & (times < END)
 
 
-def zoned(times: Integers, zone: str) -> tuple[Integers, Mask]:
-    """Wall-clock times of a zone as UTC, and which of them exist there. An hour that comes twice
-    counts as the first one."""
+def zoned(times: Integers, zone: str, repeated: str = "first") -> tuple[Integers, Mask]:
+    """Wall-clock times of a zone as UTC, and which of them exist there. Of an hour that comes twice
+    it is the ``repeated`` one: first, second, or neither (reject)."""
     if zone == "UTC":
         return times, np.ones(len(times), np.bool_)
     # outside of what a calendar knows they are out of range anyway
     safe = np.where((times >= -END) & (times < 2 * END), times, 0)
     local = pl.Series(safe).cast(pl.Datetime("us"))
-    utc = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    which = _REPEATED[repeated]
+    utc = local.dt.replace_time_zone(zone, ambiguous=which, non_existent="null")
     exists = utc.is_not_null().to_numpy()
     moved = utc.dt.convert_time_zone("UTC").to_physical().fill_null(0).to_numpy()
     return np.where(safe == times, moved, times), exists
+
+
+def midnights(texts: pa.StringArray, zone: str) -> tuple[Integers, Mask]:
+    """The beginning of each text's day in the zone, where the text is a date alone (2025-01-31),
+    and which of them are."""
+    dated = pc.match_substring_regex(texts, r"^\d{4}-\d{2}-\d{2}$").fill_null(False)
+    if not pc.any(dated).as_py():
+        return np.zeros(len(texts), np.int64), np.zeros(len(texts), np.bool_)
+    at_midnight = pc.if_else(dated, pc.binary_join_element_wise(texts, "00:00", " "), None)
+    days, good, _ = iso_times(at_midnight)
+    begun, exists = zoned(days, zone)
+    # where clocks go forward at midnight, the day begins an hour later
+    later, _ = zoned(days + 3_600_000_000, zone)
+    return np.where(exists, begun, later), good
+
+
+def as_iso(texts: pa.StringArray) -> pa.StringArray:
+    """Texts whose zone stands apart as ISO 8601 has it: ``12:00:00 UTC``, ``12:00:00 +0000``."""
+    joined = pc.replace_substring_regex(texts, r"(?i)\s+(?:UTC|GMT|Z)$", "Z")
+    return pc.replace_substring_regex(joined, r"\s+([+-]\d{2}(?::?\d{2})?)$", r"\1")
 
 
 def iso_times(texts: pa.StringArray) -> tuple[Integers, Mask, Mask]:
@@ -162,6 +194,8 @@ def epoch_texts(texts: pa.StringArray, unit: str) -> tuple[Integers, Mask]:
 
 def epoch_integers(values: Integers, unit: str) -> tuple[Integers, Mask]:
     """Whole units since 1970; those that would overflow are clipped, and stay out of range."""
+    if unit == "ns":
+        return values // 1000, np.ones(len(values), bool)
     scale = MICROSECONDS_PER[unit]
     return np.clip(values, -1 - END // scale, 1 + END // scale) * scale, np.ones(len(values), bool)
 
@@ -169,6 +203,6 @@ def epoch_integers(values: Integers, unit: str) -> tuple[Integers, Mask]:
 def epoch_floats(values: npt.NDArray[np.float64], unit: str) -> tuple[Integers, Mask]:
     """Units since 1970 with a fraction, rounded to the nearest microsecond."""
     finite = np.isfinite(values)
-    scale = MICROSECONDS_PER[unit]
+    scale = MICROSECONDS_PER.get(unit, 0.001)
     clipped = np.clip(np.where(finite, values, 0), -1 - END / scale, 1 + END / scale)
     return np.rint(clipped * scale).astype(np.int64), finite

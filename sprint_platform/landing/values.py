@@ -15,14 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from sprint_platform.core.window import EARLIEST
 from sprint_platform.landing import times
+from sprint_platform.landing.cleaning import cleaned
 from sprint_platform.landing.ids import KINDS, as_uuids, hashed_id, uuid_texts
-from sprint_platform.landing.raw_columns import (
-    distinct,
-    is_bytes,
-    pick,
-    texts,
-)
+from sprint_platform.landing.raw_columns import distinct, pick, texts
+from sprint_platform.landing.times import UNITS
 from sprint_platform.telemetry.contracts import Column
 from sprint_platform.title import Mapping, Title
 
@@ -36,8 +34,17 @@ REASONS = (
     "out_of_range",
     "unknown_value",
     "ends_before_start",
+    "longer_than_its_time",
+    "before_launch",
+    # a number as a time, and the unit in which it would be none of that
+    *(
+        f"{why}: epoch_unit {unit} fits"
+        for why in ("out_of_range", "before_launch")
+        for unit in UNITS
+    ),
 )
-FINE, MISSING, UNPARSEABLE, OUT_OF_RANGE, UNKNOWN, ENDS_BEFORE_START = range(6)
+FINE, MISSING, UNPARSEABLE, OUT_OF_RANGE, UNKNOWN, ENDS_BEFORE_START, TOO_LONG, EARLY = range(8)
+_FITS = {OUT_OF_RANGE: EARLY + 1, EARLY: EARLY + 1 + len(UNITS)}
 
 # The longest name, word or label, in letters; a longer text would be held for every row.
 LONGEST_TEXT = 1024
@@ -58,10 +65,6 @@ class Hashed:
     indices: npt.NDArray[np.int64]
 
 
-# Where a date without a time means midnight; for an event it would be a time that was cut off.
-DATE_IS_ENOUGH = {"signed_up_at", "created_at", "last_modified_at"}
-
-
 @dataclass(frozen=True)
 class Converted:
     """A column in the contract's type, one fault a row (0: none), and the ids that were hashed.
@@ -73,20 +76,20 @@ class Converted:
 
 
 def convert(title: Title, column: Column, raw: pa.Array) -> Converted:
-    """A raw column as the contract's."""
+    """A raw column as the contract's. Raises FileRefused for ids that are no longer exact."""
     mapping = title.landing_settings.mapping
+    raw = cleaned(mapping, column, raw)
     if column.type == "uuid":
         return _ids(column, raw)
     if column.type == "timestamp":
-        return _times(mapping, raw, dates=column.name in DATE_IS_ENOUGH)
+        return _times(mapping, raw)
     if column.type == "position":
         return _positions(title, column, raw)
-    words = mapping.values.get(column.name, {})
-    if column.type == "text" and not words and not column.values:
+    if column.type == "text" and not column.values:
         return _free_text(raw)
-    if column.type in ("integer", "small") and not words and pt.is_integer(raw.type):
+    if column.type in ("integer", "small") and pt.is_integer(raw.type):
         return _integers(column, raw)
-    return _by_distinct(column, raw, words)
+    return _by_distinct(column, raw)
 
 
 def _absent(raw: pa.Array) -> Faults:
@@ -99,8 +102,6 @@ def _absent(raw: pa.Array) -> Faults:
 def _ids(column: Column, raw: pa.Array) -> Converted:
     if raw.type == pa.uuid():
         return Converted(raw, _absent(raw))
-    if pt.is_fixed_size_binary(raw.type) and raw.type.byte_width == 16:
-        return Converted(pa.ExtensionArray.from_storage(pa.uuid(), raw), _absent(raw))
     values, indices = distinct(raw)
     spelled = texts(values)
     ids, is_uuid = uuid_texts(spelled)
@@ -108,18 +109,8 @@ def _ids(column: Column, raw: pa.Array) -> Converted:
     source_ids: list[str | None] = [None] * len(values)
     hashed_here = np.zeros(len(values), np.bool_)
     rest = np.flatnonzero(~is_uuid)
-    if is_bytes(values.type):
-        for place, value in zip(
-            rest.tolist(), values.take(pa.array(rest)).to_pylist(), strict=True
-        ):
-            if value is not None and len(value) == 16:
-                ids[place], is_uuid[place] = np.frombuffer(value, np.uint8), True
-        rest = np.flatnonzero(~is_uuid)
-    # spaces around an id do not make it another one
-    trimmed = pc.utf8_trim_whitespace(spelled.take(pa.array(rest)))
-    ids[rest], is_uuid[rest] = uuid_texts(trimmed)
-    for place, text in zip(rest.tolist(), trimmed.to_pylist(), strict=True):
-        if text and not is_uuid[place]:
+    for place, text in zip(rest.tolist(), spelled.take(pa.array(rest)).to_pylist(), strict=True):
+        if text:
             source_ids[place] = text
             hashed_here[place] = True
             ids[place] = np.frombuffer(hashed_id(kind, text), np.uint8)
@@ -142,15 +133,15 @@ def _ids(column: Column, raw: pa.Array) -> Converted:
     return Converted(found, faults, hashed)
 
 
-def _times(mapping: Mapping, raw: pa.Array, *, dates: bool) -> Converted:
+def _times(mapping: Mapping, raw: pa.Array) -> Converted:
     if pt.is_dictionary(raw.type):
         values, indices = distinct(raw)
-        return _taken(_times(mapping, values, dates=dates), indices)
+        return _taken(_times(mapping, values), indices)
     unit = mapping.epoch_unit
     if pt.is_timestamp(raw.type):
         moments, good = _timestamps(raw), np.ones(len(raw), np.bool_)
         if raw.type.tz is None:
-            moments, good = times.zoned(moments, mapping.time_zone)
+            moments, good = times.zoned(moments, mapping.time_zone, mapping.repeated_hour)
     elif unit and pt.is_integer(raw.type):
         # what uint64 wraps to lies before 1970, out of range too
         whole = np.asarray(raw.fill_null(0)).astype(np.int64)
@@ -159,14 +150,30 @@ def _times(mapping: Mapping, raw: pa.Array, *, dates: bool) -> Converted:
         moments, good = times.epoch_floats(np.asarray(raw.cast(pa.float64()).fill_null(0)), unit)
     else:
         raw = texts(raw)
-        if dates:
-            is_date = pc.match_substring_regex(raw, r"^\d{4}-\d{2}-\d{2}$")
-            raw = pc.if_else(is_date, pc.binary_join_element_wise(raw, "00:00:00", " "), raw)
         moments, good = _spelled_times(mapping, raw)
     faults = _absent(raw)
     faults[(faults == FINE) & ~good] = UNPARSEABLE
     faults[(faults == FINE) & ~times.in_range(moments)] = OUT_OF_RANGE
     return Converted(pa.array(moments).view(pa.timestamp("us")), faults)
+
+
+def since_launch(title: Title, raw: pa.Array, converted: Converted) -> Converted:
+    """The times of what happens, with a fault where they lie before the launch. Where a number is
+    no time of the title, the reason names the unit in which it would be one."""
+    launch = (title.launch_date - EARLIEST).days * times.MICROSECONDS_A_DAY
+    moments = np.asarray(converted.values.view(pa.int64()).fill_null(0))
+    faults = np.where((converted.faults == FINE) & (moments < launch), EARLY, converted.faults)
+    wrong = np.flatnonzero((faults == EARLY) | (faults == OUT_OF_RANGE))
+    unit = title.landing_settings.mapping.epoch_unit
+    if len(wrong) and unit and not pt.is_timestamp(raw.type):
+        numbers = pl.Series(pl.from_arrow(texts(raw.take(pa.array(wrong)))))
+        floats = numbers.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+        for place, other in enumerate(UNITS):
+            meant, good = times.epoch_floats(floats, other)
+            fits = good & (meant >= launch) & times.in_range(meant) & (other != unit)
+            for why, first in _FITS.items():
+                faults[wrong[fits & (faults[wrong] == why)]] = first + place
+    return Converted(converted.values, faults.astype(np.uint8), converted.hashed)
 
 
 def _timestamps(raw: pa.Array) -> npt.NDArray[np.int64]:
@@ -177,21 +184,25 @@ def _timestamps(raw: pa.Array) -> npt.NDArray[np.int64]:
     return times.epoch_integers(moments, raw.type.unit)[0]
 
 
-def _spelled_times(
-    mapping: Mapping, raw: pa.StringArray
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+def _spelled_times(mapping: Mapping, raw: pa.StringArray) -> tuple[times.Integers, times.Mask]:
     moments, good, naive = times.iso_times(raw)
-    if naive.any():
-        moments[naive], exists = times.zoned(moments[naive], mapping.time_zone)
-        good[naive] &= exists
     if not good.all():
+        # what warehouses and spreadsheets write is spelled as ISO 8601 has it
         rest = np.flatnonzero(~good)
+        others = times.as_iso(raw.take(pa.array(rest)))
+        moments[rest], good[rest], naive[rest] = times.iso_times(others)
+    if naive.any():
+        moments[naive], exists = times.zoned(
+            moments[naive], mapping.time_zone, mapping.repeated_hour
+        )
+        good[naive] &= exists
+    rest = np.flatnonzero(~good)
+    if len(rest):
         others = raw.take(pa.array(rest))
-        trimmed = pc.utf8_trim_whitespace(others)
         if mapping.epoch_unit:
-            moments[rest], good[rest] = times.epoch_texts(trimmed, mapping.epoch_unit)
-        if not trimmed.equals(others):
-            moments[rest], good[rest] = _spelled_times(mapping, trimmed)
+            moments[rest], good[rest] = times.epoch_texts(others, mapping.epoch_unit)
+        dates, are_dates = times.midnights(others, mapping.time_zone)
+        moments[rest[are_dates]], good[rest[are_dates]] = dates[are_dates], True
     return moments, good
 
 
@@ -232,16 +243,9 @@ def _positions(title: Title, column: Column, raw: pa.Array) -> Converted:
 
 
 def _floats(raw: pa.StringArray) -> pa.Array:
-    """Texts as numbers, null where they are none; spaces around them do not count."""
-
-    def cast(spelled: pa.Array) -> pa.Array:
-        numbers = pl.Series(pl.from_arrow(spelled)).cast(pl.Float64, strict=False).to_arrow()
-        return numbers.cast(pa.float64())
-
-    numbers = cast(raw)
-    if numbers.null_count > raw.null_count:
-        numbers = pc.coalesce(numbers, cast(pc.utf8_trim_whitespace(raw)))
-    return numbers
+    """Texts as numbers, null where they are none."""
+    numbers = pl.Series(pl.from_arrow(raw)).cast(pl.Float64, strict=False).to_arrow()
+    return numbers.cast(pa.float64())
 
 
 def _hundredths(raw: pa.Array) -> npt.NDArray[np.int64]:
@@ -290,16 +294,13 @@ def _free_text(raw: pa.Array) -> Converted:
     return Converted(text, faults)
 
 
-def _by_distinct(column: Column, raw: pa.Array, words: dict[str, str]) -> Converted:
+def _by_distinct(column: Column, raw: pa.Array) -> Converted:
     """Each distinct value is read once: numbers, flags and words have few of them."""
     values, indices = distinct(raw)
     read = _READERS[column.type]
-    any_case = {word.casefold(): meant for word, meant in words.items()}
     read_values: list[Any] = []
     faults = np.zeros(len(values), np.uint8)
     for place, text in enumerate(texts(values).to_pylist()):
-        text = (text or "").strip()
-        text = words.get(text, any_case.get(text.casefold(), text))
         value, faults[place] = read(column, text) if text else (None, MISSING)
         read_values.append(value)
     return _taken(Converted(pa.array(read_values, column.arrow_type), faults), indices)

@@ -42,6 +42,10 @@ def create_landed_tables(con: duckdb.DuckDBPyConnection, title: str) -> None:
         " dataset varchar, file varchar, session_id uuid, player_id uuid, heartbeats bigint,"
         " first_at timestamp, last_at timestamp)"
     )
+    for column in ("source_session_id", "source_player_id"):
+        con.execute(
+            f"alter table {title}_raw.pending_session add column if not exists {column} varchar"
+        )
     con.execute(
         f"create table if not exists {title}_dim.source_ids ("
         " kind varchar, source_id varchar, id uuid)"
@@ -184,8 +188,13 @@ def _copy(con: duckdb.DuckDBPyConnection, title: str) -> None:
     )
     con.execute(
         f"insert into {raw}.pending_session select 'heartbeats', name, session_id, player_id,"
-        " sum(heartbeats), min(p.first_at), max(p.last_at)"
+        " sum(heartbeats), min(p.first_at), max(p.last_at), any_value(session.source_id),"
+        " any_value(player.source_id)"
         " from register.pending as p join register.files using (file_no)"
+        " left join register.source_ids as session"
+        "  on session.kind = 'session' and session.id = session_id"
+        " left join register.source_ids as player"
+        "  on player.kind = 'player' and player.id = player_id"
         f" where not far and day in ({waiting_days}) group by name, session_id, player_id, day"
     )
     con.execute(

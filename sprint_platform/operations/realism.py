@@ -262,7 +262,7 @@ def _query(title: Title, name: str, first: date, last: date) -> tuple[str, list[
         "launch_date": title.launch_date,
         "first_day": first,
         "last_day": last,
-        "heartbeat_seconds": title.heartbeat_seconds,
+        "heartbeat_seconds": title.whole_beat,
         "grid_side": max(high - low for low, high in (title.grid.x, title.grid.y)),
     }
 

@@ -11,6 +11,7 @@ import dagster as dg
 
 from sprint_platform.core.locks import holder_of
 from sprint_platform.core.window import ranges
+from sprint_platform.operations.catch_up import few_runs
 from sprint_platform.operations.days_to_build import days_to_build, has_partition, title_lock
 from sprint_platform.orchestration.job_runs import is_running, request
 from sprint_platform.storage.partitions import read_manifest
@@ -53,6 +54,7 @@ def build_landing_sensor(
     def landing(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         # its imports are for landing titles only
         from sprint_platform.landing.land import (
+            filled_days,
             folder_state,
             is_held_back,
             landings_since,
@@ -86,7 +88,10 @@ def build_landing_sensor(
             return dg.SkipReason("no file is new" if state == landed else failed)
         last = _mark(landings[-1])
         changes = [change for landing in landings for change in landing.changes]
-        windows = ranges(unbuilt(context.instance, title, changes, models))
+        days = unbuilt(context.instance, title, changes, models)
+        # what faults dirty is delivered day by day: a day between may be yet to come
+        studio = title.source == "landing"
+        windows = few_runs(days, filled_days(title)) if studio else ranges(days)
         return dg.SensorResult(
             [
                 request(reopened_job.name, window, f"{title.name}-landing-{last}")

@@ -45,7 +45,7 @@ def estimate(title: Title, days: Iterable[date]) -> list[Estimate]:
     full = (sessions.shortest_seconds + sessions.typical_seconds + sessions.longest_seconds) / 3
     left = (sessions.shortest_seconds + full) / 2
     seconds = sessions.stay_share * full + (1 - sessions.stay_share) * left
-    beats = seconds / title.heartbeat_seconds - 0.5
+    beats = seconds / title.whole_beat - 0.5
     bought = sum(
         cluster.share * cluster.chance * sum(cluster.purchases) / 2
         for cluster in spending.clusters.values()

@@ -37,7 +37,7 @@ AWAY = ("dropped", "late", "malformed", "null_session_end")
 assert DATASETS["sessions"].faults[: len(AWAY)] == AWAY
 
 # What a broken exporter writes: no reader takes it for a time, number or amount.
-GARBAGE = ("#REF!", "undefined", "12.3.4", "0x1F", "--", "[object Object]")
+GARBAGE = ("#REF!", "unknown", "12.3.4", "0x1F", "--", "[object Object]")
 # Types whose text can be wrong: any text may be an id or a name, and teams may have labels.
 BREAKABLE = ("timestamp", "integer", "position", "money")
 

@@ -60,12 +60,12 @@ class Paths:
         share = threshold(self.movement.reach)
         x, y, z = ((extent * share) >> 33 for extent in self._extent)
         self._reach = (x, y, int(z * CLIMB))
-        self._map = Map(title.seed, self._extent, title.heartbeat_seconds)
+        self._map = Map(title.seed, self._extent, title.whole_beat)
         self._cohesion = (threshold(self.movement.cohesion) << COHESION_BITS) >> 32
 
     def beats(self, rows: PlayerSessions) -> npt.NDArray[np.int64]:
         """How many positions each player-session has: floor(length / heartbeat)."""
-        return rows.length // self.title.heartbeat_seconds
+        return rows.length // self.title.whole_beat
 
     def tables(
         self,
@@ -93,7 +93,7 @@ class Paths:
             beat = np.arange(stop - done) - np.repeat(first, count)
             np.add(
                 np.repeat(start, count),
-                beat * (self.title.heartbeat_seconds * MICROSECONDS),
+                beat * (self.title.whole_beat * MICROSECONDS),
                 out=moment[done:stop],
             )
             done = stop

@@ -13,8 +13,8 @@ from sprint_platform.dataset import Column, Dataset
 from sprint_platform.engines.load import LoadReport, TableLoad
 from sprint_platform.engines.postgres_days import Day, make_partitions
 from sprint_platform.engines.postgres_days import load_days as load_side_by_side
-from sprint_platform.engines.postgres_engine import LOADED_DAYS, PostgresEngine
-from sprint_platform.engines.postgres_url import PostgresError, read_place
+from sprint_platform.engines.postgres_engine import ENDED_SECONDS, LOADED_DAYS, PostgresEngine
+from sprint_platform.engines.postgres_url import NoConnectionFree, Place, PostgresError, read_place
 from sprint_platform.storage.ledger import Ledger
 from sprint_platform.storefront.contracts import BRONZE, BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.files import manifests_of
@@ -70,14 +70,21 @@ def load_days(
     }
     loads: list[TableLoad[date]] = []
     with ExitStack() as stack:
-        engines = []
+        engines: list[PostgresEngine] = []
         for _ in range(max(1, min(connections, len(partitions)))):
-            engines.append(PostgresEngine(place, *_BRONZE, settings.batch_size, stopping))
+            try:
+                engines.append(_engine(place, settings.batch_size, stopping, wait=not engines))
+            except NoConnectionFree:
+                if not engines:
+                    raise
+                break  # with as many as there are
             stack.callback(engines[-1].connection.close)
         with place.in_one_line("nothing was loaded"):
             engines[0].exclude_others()
             engines[0].ensure_tables()
-            if not replace:
+            if replace:
+                _refuse_references(engines[0])
+            else:
                 _refuse_others(engines[0], partitions, source)
                 # before the days: two that noted it at once would wait for each other's end. A
                 # note without days does no harm: the days decide which store is held
@@ -110,6 +117,21 @@ def load_days(
         seconds=time.perf_counter() - began,
         described=place.described,
     )
+
+
+def _engine(
+    place: Place, batch_size: int, stopping: threading.Event, *, wait: bool
+) -> PostgresEngine:
+    """An engine on a connection of its own. Where the user may have one only, ``wait`` until the
+    server has noticed that the one before has ended. Raises NoConnectionFree."""
+    give_up = time.monotonic() + ENDED_SECONDS
+    while True:
+        try:
+            return PostgresEngine(place, *_BRONZE, batch_size, stopping)
+        except NoConnectionFree:
+            if not wait or time.monotonic() > give_up:
+                raise
+            time.sleep(0.1)
 
 
 def held_store(url: str) -> HeldStore | None:
@@ -155,6 +177,25 @@ def _refuse_others(engine: PostgresEngine, partitions: Mapping[date, Day], sourc
                 f"{BRONZE}.{table} in {engine.described} holds other records of {day} than its"
                 f" partition: {EMPTIES}"
             )
+
+
+def _refuse_references(engine: PostgresEngine) -> None:
+    """Tables that others refer to cannot be emptied."""
+    ours = [table.table for table in engine.tables]
+    found = engine.rows(
+        "select c.conname, c.conrelid::regclass::text, c.confrelid::regclass::text"
+        " from pg_constraint c join pg_class r on r.oid = c.confrelid"
+        " where c.contype = 'f' and c.conparentid = 0"
+        " and r.relnamespace = to_regnamespace(%s) and r.relname = any(%s)"
+        " order by 2, 1 limit 1",
+        [engine.ledger.schema, ours],
+    )
+    for name, table, referred in found:
+        raise PostgresError(
+            f"the foreign key {name} of {table} refers to {referred}, which --replace empties"
+            f" ({engine.described}): drop it (alter table {table} drop constraint {name}), and make"
+            " it again after the load"
+        )
 
 
 def _note_store(engine: PostgresEngine, source: str, settings: StoreSettings) -> None:

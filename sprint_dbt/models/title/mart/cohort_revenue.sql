@@ -38,7 +38,8 @@ purchases as (
         players.signup_date,
         players.country,
         {{ dbt.datediff('players.signup_date', 'transactions.event_date', 'day') }} as day_number,
-        count(distinct transactions.player_id) as payers,
+        count(distinct case when transactions.purchase_price > 0 then transactions.player_id end)
+            as payers,
         sum(transactions.purchase_price) as revenue
     from {{ source('raw', 'event_transaction') }} as transactions
     inner join {{ source('dim', 'dim_players') }} as players

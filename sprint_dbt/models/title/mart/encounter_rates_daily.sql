@@ -14,7 +14,8 @@ select
     cast(count(*) as integer) as sessions,
     cast(sum(sessions.close_encounter_count) as bigint) as encounters,
     cast(coalesce(sum(lengths.seconds), 0) as bigint) as session_seconds,
-    cast(sum(sessions.total_encounter_seconds) as bigint) as encounter_seconds,
+    cast(sum(sessions.total_encounter_seconds) as {{ seconds_type() }})
+        as encounter_seconds,
     cast(sum(sessions.close_encounter_count) as double) / count(*) as encounters_per_session,
     -- of the sessions whose length is known
     cast(

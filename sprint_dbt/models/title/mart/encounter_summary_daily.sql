@@ -6,7 +6,8 @@ select
     event_date as calendar_day,
     cast(count(*) as integer) as daily_encounter_count,
     cast(
-        sum({{ epoch_seconds('encounter_end') }} - {{ epoch_seconds('encounter_start') }}) as bigint
+        sum({{ seconds_between('encounter_start', 'encounter_end') }})
+        as {{ seconds_type() }}
     ) as total_encounter_seconds
 from {{ ref('stage_encounters') }}
 where {{ in_window('event_date') }}

@@ -71,7 +71,9 @@ purchases as (
         coalesce(players.country, 'ZZ') as country,
         transactions.event_date as calendar_date,
         count(*) as purchases,
-        count(distinct transactions.player_id) as payers,
+        -- who took what cost nothing has not paid
+        count(distinct case when transactions.purchase_price > 0 then transactions.player_id end)
+            as payers,
         sum(transactions.purchase_price) as revenue
     from {{ source('raw', 'event_transaction') }} as transactions
     left join {{ source('dim', 'dim_players') }} as players

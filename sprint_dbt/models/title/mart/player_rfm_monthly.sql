@@ -1,4 +1,4 @@
--- One row is a payer's month, where the player bought in it or in the two months before, and anybody in
+-- One row is a payer's month, where the player paid in it or in the two months before, and anybody in
 -- it. A purchase counts for three months: a run builds the months of its window and the two after them.
 {%- set months = 3 %}
 {%- set forward = 62 %}
@@ -14,6 +14,7 @@ with purchases as (
     left join {{ source('dim', 'dim_players') }} as players
         on transactions.player_id = players.player_id
     where {{ in_window('transactions.event_date', 'month', back_days=forward, forward_days=forward) }}
+        and transactions.purchase_price > 0
 ),
 
 months_later as (

@@ -25,7 +25,8 @@ select
     sessions.session_id,
     sessions.calendar_day,
     cast(coalesce(met.close_encounter_count, 0) as integer) as close_encounter_count,
-    cast(coalesce(met.total_encounter_seconds, 0) as bigint) as total_encounter_seconds
+    cast(coalesce(met.total_encounter_seconds, 0) as {{ seconds_type() }})
+        as total_encounter_seconds
 from sessions
 left join sessions_with_encounters as met
     on sessions.session_id = met.session_id

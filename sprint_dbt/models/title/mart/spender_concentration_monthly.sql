@@ -1,11 +1,11 @@
--- One row is a month in which anybody bought.
+-- One row is a month in which anybody paid.
 with spending as (
     select
         cast({{ dbt.date_trunc('month', 'event_date') }} as date) as year_month,
         player_id,
         sum(purchase_price) as revenue
     from {{ source('raw', 'event_transaction') }}
-    where {{ in_window('event_date', 'month') }}
+    where {{ in_window('event_date', 'month') }} and purchase_price > 0
     group by cast({{ dbt.date_trunc('month', 'event_date') }} as date), player_id
 ),
 

@@ -1,5 +1,5 @@
 -- One row is a team at a beat: the mean position of its players that have a heartbeat in that beat.
-{% set beat_microseconds = env_var('SPRINT_HEARTBEAT_SECONDS', '30') | int * 1000000 %}
+{% set beat_microseconds, parts = beat_microseconds() %}
 
 with session_records as (
     select event_date, session_id, min(started_at) as started_at
@@ -16,8 +16,12 @@ session_heartbeats as (
         -- Where a session's heartbeats all lie whole beats apart, no player has two in one beat (nor
         -- two at one time: that is the key of the source, which is tested before this is built), and
         -- those of a beat have one time.
+        {%- if parts == 1 %}
         min(mod({{ epoch_microseconds('event_datetime') }}, {{ beat_microseconds }}))
         = max(mod({{ epoch_microseconds('event_datetime') }}, {{ beat_microseconds }})) as is_regular
+        {%- else %}
+        1 = 0 as is_regular
+        {%- endif %}
     from {{ ref('event_heartbeat') }}
     where {{ in_window('event_date') }}
     group by event_date, session_id
@@ -74,7 +78,7 @@ counted_heartbeats as (
     select
         heartbeats.event_date,
         heartbeats.session_id,
-        {{ beat_time('heartbeats.event_datetime', 'session_clocks.session_start', beat_microseconds) }} as beat_time,
+        {{ beat_time('heartbeats.event_datetime', 'session_clocks.session_start') }} as beat_time,
         max_by(heartbeats.team_id, heartbeats.event_datetime) as team_id,
         {%- for axis in ['x', 'y', 'z'] %}
         max_by(heartbeats.position_{{ axis }}, heartbeats.event_datetime) as position_{{ axis }}
@@ -90,7 +94,7 @@ counted_heartbeats as (
         heartbeats.event_date,
         heartbeats.session_id,
         heartbeats.player_id,
-        {{ beat_time('heartbeats.event_datetime', 'session_clocks.session_start', beat_microseconds) }}
+        {{ beat_time('heartbeats.event_datetime', 'session_clocks.session_start') }}
 ),
 
 beat_sums as (
@@ -98,7 +102,7 @@ beat_sums as (
         team_moments.event_date,
         team_moments.session_id,
         team_moments.team_id,
-        {{ beat_time('team_moments.event_datetime', 'session_clocks.session_start', beat_microseconds) }} as beat_time,
+        {{ beat_time('team_moments.event_datetime', 'session_clocks.session_start') }} as beat_time,
         team_moments.x,
         team_moments.y,
         team_moments.z,

@@ -4,5 +4,5 @@
     condition=in_window('event_date'),
     distance=env_var('SPRINT_ENCOUNTER_DISTANCE', '50'),
     gap_seconds=env_var('SPRINT_ENCOUNTER_GAP_SECONDS', '180'),
-    heartbeat_seconds=env_var('SPRINT_HEARTBEAT_SECONDS', '30')
+    beat=beat_microseconds()
 ) }}
