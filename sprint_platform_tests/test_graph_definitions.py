@@ -264,7 +264,7 @@ def test_a_wrong_title_is_named_in_one_line_and_the_others_load(
     others = {"products", "eventlog", "storefront"}
     assert titles == {
         *SHIPPED,
-        *(f"{t}_{part}" for t in SHIPPED for part in ("mart", "truth")),
+        *(f"{t}_{part}" for t in SHIPPED for part in ("mart", "ml", "truth")),
         *others,
     }
 

@@ -38,6 +38,7 @@ from sprint_platform.orchestration.title_models import (
     build_title_models,
 )
 from sprint_platform.orchestration.truth_asset import build_truth_asset
+from sprint_platform.orchestration.weekly_models import build_weekly_models
 from sprint_platform.storefront.contracts import DOMAIN as STOREFRONT
 from sprint_platform.title import Title, valid_titles
 from sprint_platform.transform.dbt_manifest import Node, graph_manifest
@@ -127,6 +128,7 @@ def _title_definitions(
             *landing,
             *truth,
             build_realism_report(title, manifest),
+            build_weekly_models(title, manifest, partitions),
         ],
         jobs=jobs,
         schedules=schedules,
