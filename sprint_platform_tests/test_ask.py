@@ -169,7 +169,7 @@ def best(amounts: dict[Any, Any]) -> list[Any]:
 # --- the answers ---------------------------------------------------------------------------------
 
 
-def test_there_are_seven_questions() -> None:
+def test_there_are_eight_questions() -> None:
     needs = {question.number: question.needs for question in questions()}
     assert needs == {
         1: ("player", "date"),
@@ -179,6 +179,7 @@ def test_there_are_seven_questions() -> None:
         5: ("player",),
         6: (),
         7: ("month",),
+        8: (),
     }
 
 

@@ -90,6 +90,25 @@ player_days as (
     group by player_id, day
 ),
 
+-- the day of activity before each
+active_days as (
+    select
+        player_id,
+        day,
+        lag(day) over (partition by player_id order by day) as day_before
+    from player_days
+    where active = 1
+),
+
+last_days as (
+    select
+        player_id,
+        cast({{ dbt.date_trunc('week', 'day') }} as date) as year_week,
+        max(day_before) as day_before_last
+    from active_days
+    group by player_id, cast({{ dbt.date_trunc('week', 'day') }} as date)
+),
+
 -- also weeks in which a pass was renewed, and nothing else: they count before a later one
 player_weeks as (
     select
@@ -98,6 +117,10 @@ player_weeks as (
         max(country) as country,
         max(platform) as platform,
         sum(active) as days_active,
+        sum(case when day >= {{ dbt.dateadd('day', 4, dbt.date_trunc('week', 'day')) }} then active else 0 end)
+            as days_active_3d,
+        sum(case when day >= {{ dbt.dateadd('day', 5, dbt.date_trunc('week', 'day')) }} then active else 0 end)
+            as weekend_days,
         max(case when active = 1 then day end) as last_active,
         sum(sessions) as sessions,
         sum(play_seconds) as play_seconds,
@@ -128,6 +151,9 @@ looked_back as (
         year_week,
         last_day,
         days_active,
+        days_active_3d,
+        sum(days_active) over two as days_active_2w,
+        sum(weekend_days) over twelve as weekend_days_12w,
         last_active,
         max(country) over twelve as country,
         max(platform) over twelve as platform,
@@ -144,6 +170,10 @@ looked_back as (
         {%- endfor %}{% endfor %}
     from numbered
     window
+        two as (
+            partition by player_id order by day_number
+            range between 7 preceding and current row
+        ),
         {%- for span, weeks in spans.items() if weeks > 1 %}
         {{ span }} as (
             partition by player_id order by day_number
@@ -183,6 +213,13 @@ select
     cast({{ dbt.datediff('players.signup_date', 'looked_back.last_day', 'day') }} as integer) as tenure_days,
     cast({{ dbt.datediff('looked_back.last_active', 'looked_back.last_day', 'day') }} as integer)
         as days_since_active,
+    cast(
+        case
+            -- what lies before the twelve weeks is not looked at
+            when last_days.day_before_last >= {{ dbt.dateadd('day', -back, 'looked_back.year_week') }}
+                then {{ dbt.datediff('last_days.day_before_last', 'looked_back.last_active', 'day') }}
+        end as integer
+    ) as days_between_last_active,
     cast({{ dbt.datediff('looked_back.last_purchase', 'looked_back.last_day', 'day') }} as integer)
         as days_since_purchase,
     cast({{ dbt.datediff('looked_back.last_renewal', 'looked_back.last_day', 'day') }} as integer)
@@ -191,6 +228,9 @@ select
         {{ dbt.datediff('looked_back.last_day', dbt.dateadd('month', 1, dbt.date_trunc('month', 'looked_back.last_day')), 'day') }}
         as integer
     ) as days_to_next_month,
+    cast(looked_back.days_active_3d as integer) as days_active_3d,
+    cast(looked_back.days_active_2w as integer) as days_active_2w,
+    cast(looked_back.weekend_days_12w as integer) as weekend_days_12w,
     cast(looked_back.weeks_active_12w as integer) as weeks_active_12w,
     cast(looked_back.highest_price_12w as decimal(9, 2)) as highest_price_12w
     {%- for figure in sums %}{% for weeks in spans.values() %},
@@ -198,6 +238,9 @@ select
     {%- endfor %}{% endfor %}
 from looked_back
 inner join known on looked_back.year_week = known.year_week
+left join last_days
+    on looked_back.player_id = last_days.player_id
+    and looked_back.year_week = last_days.year_week
 left join {{ source('dim', 'dim_players') }} as players
     on looked_back.player_id = players.player_id
     -- who signs up later is not known yet
