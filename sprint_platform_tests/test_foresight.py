@@ -41,16 +41,18 @@ from sprint_platform.ml.periods import WEEKS_NEEDED, split, weeks_missing
 from sprint_platform.ml.predictions import Predictions, predict
 from sprint_platform.ml.segments import segments
 from sprint_platform.ml.training import CLASSES, SPEND, Trained, drift_of, require_history, train
-from sprint_platform.simulation.truth import SCHEMA
-from sprint_platform.simulation.world import World
-from sprint_platform.title import Title
-from sprint_platform_tests.foresight_games import (
+from sprint_platform.operations.practice import (
     LAUNCH,
     build_weeks,
     days_of_weeks,
-    game,
     load_days,
 )
+from sprint_platform.operations.practice import (
+    practice_title as game,
+)
+from sprint_platform.simulation.truth import SCHEMA
+from sprint_platform.simulation.world import World
+from sprint_platform.title import Title
 
 WEEKS = [LAUNCH + timedelta(weeks=n) for n in range(WEEKS_NEEDED)]
 
@@ -282,6 +284,7 @@ def test_one_and_two_threads_and_a_stored_model_predict_the_same_bits(
                     other.classifiers[label][family].chance(matrix) == classifier.chance(matrix)
                 ).all()
         assert (other.value.spend(matrix) == trained.value.spend(matrix)).all()
+        assert (other.value_now.spend(matrix) == trained.value_now.spend(matrix)).all()
     assert loaded.columns == trained.columns
     assert loaded.periods == trained.periods
     # data only: nothing that a reader would have to run
@@ -399,7 +402,7 @@ def test_segments_are_all_players_and_their_revenue_is_the_predictions(
     con: duckdb.DuckDBPyConnection, trained: Trained
 ) -> None:
     of = predict(con, trained, WEEKS[-1])
-    found = segments(con, "sprint", of, trained.value.variation)
+    found = segments(con, "sprint", of, trained.value_now.variation)
     assert sum(s.players for s in found) == len(of.player)
     assert sum(s.buyers for s in found) == pytest.approx(of.buys.sum())
     assert sum(s.revenue for s in found) == pytest.approx(of.spend.sum())

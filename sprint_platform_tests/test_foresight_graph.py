@@ -18,6 +18,15 @@ from sprint_platform.dashboard.view import read_view
 from sprint_platform.engines.duckdb_file import connect
 from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.ml.names import PREDICTIONS, SCORES, SEGMENTS
+from sprint_platform.operations.practice import (
+    LAUNCH,
+    build_weeks,
+    days_of_weeks,
+    load_days,
+)
+from sprint_platform.operations.practice import (
+    practice_title as game,
+)
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.foresight_assets import build_foresight_assets
 from sprint_platform.orchestration.resources import Warehouse
@@ -29,13 +38,6 @@ from sprint_platform.title import Title
 from sprint_platform.transform.questions import QuestionError, ask, questions
 from sprint_platform_tests.built_marts import publish_built
 from sprint_platform_tests.dbt_runs import landed_title
-from sprint_platform_tests.foresight_games import (
-    LAUNCH,
-    build_weeks,
-    days_of_weeks,
-    game,
-    load_days,
-)
 from sprint_platform_tests.small_titles import TINY
 
 LAST = LAUNCH + timedelta(weeks=25)
@@ -131,7 +133,7 @@ def test_the_page_shows_offers_scores_and_what_was_said(
     folder: Path, result: dg.ExecuteInProcessResult
 ) -> None:
     with published() as con:
-        shown = str(page_of.page(con, read_view(con, {"title": "sprint"})))
+        shown = str(page_of.page(con, read_view(con, "?title=sprint")))
     for part in ("segments-table", "scores-table", "calibration-left", "(served)", "ceiling"):
         assert part in shown
 
@@ -158,7 +160,7 @@ def test_a_short_history_says_how_many_weeks_are_missing(
     for asset in ("training_set", "models", "player_predictions", "sales_segments"):
         assert line in str(metadata(result, asset)["missing"])
     with published() as con:
-        assert line in str(page_of.page(con, read_view(con, {"title": "sprint"})))
+        assert line in str(page_of.page(con, read_view(con, "?title=sprint")))
 
 
 # --- a landed title -------------------------------------------------------------------------------

@@ -14,17 +14,19 @@ import pytest
 
 from sprint_platform.core.window import Window
 from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.operations.practice import (
+    LAUNCH,
+    build_weeks,
+    days_of_weeks,
+    load_days,
+)
+from sprint_platform.operations.practice import (
+    practice_title as game,
+)
 from sprint_platform.places import dbt_project_dir
 from sprint_platform.simulation.world import World
 from sprint_platform.title import Title
 from sprint_platform.transform import dbt_runner
-from sprint_platform_tests.foresight_games import (
-    LAUNCH,
-    build_weeks,
-    days_of_weeks,
-    game,
-    load_days,
-)
 
 WEEKS = 16
 # the 11th week: with weeks before and after it that the features could look into

@@ -7,16 +7,19 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import astuple
 from datetime import date
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
 
-from sprint_platform.ml.evaluation import Evaluation
 from sprint_platform.ml.names import CALIBRATION, IMPORTANCE, PREDICTIONS, SCORES, SEGMENTS
-from sprint_platform.ml.predictions import Predictions
-from sprint_platform.ml.segments import Segment
 from sprint_platform.publish.marts import Mart, publish
 from sprint_platform.storage.ledger import title_ledger, transaction
+
+if TYPE_CHECKING:
+    from sprint_platform.ml.evaluation import Evaluation
+    from sprint_platform.ml.predictions import Predictions
+    from sprint_platform.ml.segments import Segment
 
 COLUMNS = {
     PREDICTIONS: "player_id uuid, year_week date, model_version varchar, chance_to_leave double,"
@@ -32,6 +35,12 @@ COLUMNS = {
     IMPORTANCE: "model_version varchar, label varchar, feature varchar, auc_lost double",
 }
 _OF_WEEKS = (PREDICTIONS, SEGMENTS)
+
+
+def ensure_tables(con: duckdb.DuckDBPyConnection, title: str) -> None:
+    """Creates the title's tables where they are missing."""
+    for mart, columns in COLUMNS.items():
+        con.execute(f"create table if not exists {title}_mart.{mart} ({columns})")
 
 
 def store_predictions(con: duckdb.DuckDBPyConnection, title: str, of: Predictions) -> int:
@@ -92,7 +101,7 @@ def _replace(
     con.register("rows_of_mart", rows)
     try:
         with transaction(con):
-            con.execute(f"create table if not exists {relation} ({COLUMNS[mart]})")
+            ensure_tables(con, title)
             where = "where year_week = ?" if week else ""
             con.execute(f"delete from {relation} {where}", [week] if week else [])
             con.execute(f"insert into {relation} by name select * from rows_of_mart")

@@ -45,6 +45,13 @@ def weeks_missing(weeks: int) -> str:
     )
 
 
+def latest(weeks: Sequence[date], horizon_days: int) -> tuple[tuple[date, ...], tuple[date, ...]]:
+    """The last labelled weeks to train on and to calibrate on, with the gap between them: for a
+    model that is used and was scored as ``split`` has it."""
+    gap = -(-horizon_days // 7)
+    return tuple(weeks[: -2 - gap])[-12:], tuple(weeks[-2:])
+
+
 def split(weeks: Sequence[date], horizon_days: int) -> Periods:
     """The periods of labelled weeks (Mondays, ascending, none left out) for a label of that
     horizon. Raises TooShort where no week would be left to train on."""

@@ -43,7 +43,7 @@ def predict(con: duckdb.DuckDBPyConnection, trained: Trained, week: date) -> Pre
         matrix = trained.columns.matrix(rows)
         leaves = trained.classifier("left_in_14_days").chance(matrix)
         buys = trained.classifier("bought_in_14_days").chance(matrix)
-        pays, amount = trained.value.expected(matrix)
+        pays, amount = trained.value_now.expected(matrix)
     return Predictions(
         week, trained.version, rows.player, leaves, buys, pays, amount, deciles(buys)
     )

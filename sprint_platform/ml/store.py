@@ -30,8 +30,6 @@ from sprint_platform.ml.training import Classifier, Trained
 from sprint_platform.ml.value import Value
 from sprint_platform.places import data_dir
 
-_VALUE_FILES = ("value_buyers.ubj", "value_amounts.ubj", "value.json")
-
 
 def models_dir(title: str) -> Path:
     """The folder of the title's trainings."""
@@ -41,7 +39,7 @@ def models_dir(title: str) -> Path:
 def save(trained: Trained) -> Path:
     """Writes the training, names it the current one, and returns its folder."""
     folder = models_dir(trained.title) / trained.version
-    files = {**trained.value.stored()}
+    files = {**trained.value.stored("value"), **trained.value_now.stored("value_now")}
     for label, families in trained.classifiers.items():
         for family, classifier in families.items():
             files[_file(label, family)] = classifier.model.stored()
@@ -99,7 +97,8 @@ def load(title: str, version: str | None = None) -> Trained:
         },
         served=said["served"],
         classifiers=classifiers,
-        value=Value.load({n: c for n, c in files.items() if n in _VALUE_FILES}),
+        value=Value.load(files, "value"),
+        value_now=Value.load(files, "value_now"),
         reference={
             name: Reference(np.array(ends), np.array(shares))
             for name, (ends, shares) in said["reference"].items()

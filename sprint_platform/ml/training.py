@@ -28,7 +28,7 @@ from sprint_platform.ml.features import (
     weeks_of,
 )
 from sprint_platform.ml.names import LABELS
-from sprint_platform.ml.periods import Periods, split, weeks_missing
+from sprint_platform.ml.periods import Periods, latest, split, weeks_missing
 from sprint_platform.ml.scores import roc_auc
 from sprint_platform.ml.value import Value, fit_value
 
@@ -59,7 +59,8 @@ class Trained:
     """What a training gives. ``version`` is the last week and a digest of the data, the settings
     and the packages: the same three give the same models to the bit. ``served`` is the family that
     is used, by label, and ``tried`` why; ``reference`` what drift is measured against, by
-    figure."""
+    figure. ``value`` is scored on its tests; ``value_now``, the same of the last weeks, is used: a
+    month's gaps leave it the first weeks of a young game alone."""
 
     title: str
     version: str
@@ -73,6 +74,7 @@ class Trained:
     served: Mapping[str, str]
     classifiers: Mapping[str, Mapping[str, Classifier]]
     value: Value
+    value_now: Value
     reference: Mapping[str, drift.Reference]
 
     def classifier(self, label: str) -> Classifier:
@@ -127,14 +129,21 @@ def train(con: duckdb.DuckDBPyConnection, title: str, threads: int = 2) -> Train
     weeks = require_history(con, title)
     periods = periods_of(con, title)
     first = min(p.train[0] for p in periods.values())
-    last = max(p.calibrate[-1] for p in periods.values())
+    labelled = [week for week in weeks_of(con, title, SPEND) if week in weeks]
+    now = latest(labelled, HORIZONS[SPEND])
+    last = max(now[1][-1], *(p.calibrate[-1] for p in periods.values()))
     rows = read_rows(con, title, [w for w in weeks if first <= w <= last], MOST_ROWS)
     with threadpool_limits(1):
-        return _trained(title, weeks[-1], rows, periods, threads)
+        return _trained(title, weeks[-1], rows, periods, now, threads)
 
 
 def _trained(
-    title: str, last_week: date, rows: Rows, periods: Mapping[str, Periods], threads: int
+    title: str,
+    last_week: date,
+    rows: Rows,
+    periods: Mapping[str, Periods],
+    now: tuple[tuple[date, ...], tuple[date, ...]],
+    threads: int,
 ) -> Trained:
     columns = Columns.of(rows)
     matrix = columns.matrix(rows)
@@ -165,6 +174,7 @@ def _trained(
         }
     of = periods[SPEND]
     value = fit_value(part(SPEND, of.train), part(SPEND, of.calibrate), SEED)
+    value_now = fit_value(part(SPEND, now[0]), part(SPEND, now[1]), SEED)
     chosen = {label: served(tried[label]) for label in CLASSES}
     # the last training weeks: a young game's first weeks are another population
     recent = np.isin(rows.week, np.array(periods[CLASSES[0]].train[-4:], "datetime64[D]"))
@@ -191,6 +201,7 @@ def _trained(
         served=chosen,
         classifiers=classifiers,
         value=value,
+        value_now=value_now,
         reference=reference,
     )
 

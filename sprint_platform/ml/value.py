@@ -4,6 +4,7 @@ beside it what the dates and amounts of purchases say alone (``bgnbd.py``)."""
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -64,8 +65,8 @@ class Value:
             return np.full(len(matrix), self.mean_amount)
         return self.amounts.score(matrix)
 
-    def stored(self) -> dict[str, bytes]:
-        """The files of the model, by name."""
+    def stored(self, name: str) -> dict[str, bytes]:
+        """The files of the model, whose names begin with this one."""
         numbers = {
             "score": self.calibration.score.tolist(),
             "chance": self.calibration.chance.tolist(),
@@ -74,20 +75,20 @@ class Value:
             "variation": self.variation,
         }
         files = {
-            "value_buyers.ubj": self.buyers.stored(),
-            "value.json": json.dumps(numbers).encode(),
+            f"{name}_buyers.ubj": self.buyers.stored(),
+            f"{name}.json": json.dumps(numbers).encode(),
         }
         if self.amounts is not None:
-            files["value_amounts.ubj"] = self.amounts.stored()
+            files[f"{name}_amounts.ubj"] = self.amounts.stored()
         return files
 
     @staticmethod
-    def load(files: dict[str, bytes]) -> Value:
-        numbers = json.loads(files["value.json"])
+    def load(files: Mapping[str, bytes], name: str) -> Value:
+        numbers = json.loads(files[f"{name}.json"])
         curve = Calibration(np.array(numbers.pop("score")), np.array(numbers.pop("chance")))
-        amounts = files.get("value_amounts.ubj")
+        amounts = files.get(f"{name}_amounts.ubj")
         return Value(
-            Trees.load(files["value_buyers.ubj"]),
+            Trees.load(files[f"{name}_buyers.ubj"]),
             curve,
             Trees.load(amounts) if amounts else None,
             **numbers,

@@ -222,7 +222,7 @@ def _segments(con: duckdb.DuckDBPyConnection, title: Title) -> Iterator[dict[str
     week = _require_history(con, title)[-1]
     trained = load(title.name)
     of = predict(con, trained, week)
-    found = segments(con, title.name, of, trained.value.variation)
+    found = segments(con, title.name, of, trained.value_now.variation)
     store_segments(con, title.name, of, found)
     headings = ("who", "item", "price", "players", "buyers", "revenue")
     rows = [(s.who, s.item_type, s.price_level, s.players, s.buyers, s.revenue) for s in found]

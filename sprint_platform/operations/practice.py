@@ -1,14 +1,15 @@
-"""A title's months for the models of `sprint_platform.ml`: records of a simulated game without its
-heartbeats, in a data folder of their own, and the weekly marts that dbt builds of them."""
+"""Half a year of a small game to learn and try models on: simulated, loaded without heartbeats, and
+built by week, in the data folder that the settings name. For a notebook and for tests: what is
+there of a title of that name is not asked, so take a folder of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, timedelta
-from pathlib import Path
 
 import duckdb
 
+from sprint_platform.core.errors import SprintError
 from sprint_platform.core.window import Window
 from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.simulation.world import World
@@ -21,13 +22,12 @@ from sprint_platform.transform.dbt_runner import (
     failure_line,
     project_arguments,
 )
-from sprint_platform_tests.worlds import title_like
 
-# What the weekly marts are made of.
-READ = ("dim_players", "signons", "sessions", "transactions")
 LAUNCH = date(2025, 1, 6)  # a Monday
-# more of them pay than in a real game, so that few thousand players are enough to learn from
-PAYING = {
+# What the weekly marts are made of.
+_READ = ("dim_players", "signons", "sessions", "transactions")
+# More players pay than in a real game, so that few thousand are enough to learn from.
+_SPENDING = {
     "clusters": {
         "none": {"share": 0.8},
         "minnow": {"share": 0.17, "chance": 0.11, "purchases": [1, 1], "price": [0, 40]},
@@ -40,48 +40,52 @@ PAYING = {
 }
 
 
-def game(active_players: int, seed: int = 5) -> Title:
-    """A title of about so many active players a day from its launch on."""
-    growth = {"kind": "steady", "active_players": active_players}
-    return title_like(
-        "sprint",
-        launch_date=LAUNCH,
-        seed=seed,
-        simulation__growth=growth,
-        simulation__spending=PAYING,
-    )
+class PracticeError(SprintError):
+    """What was to be built for practice could not be. The message is one line."""
+
+
+def practice_title(active_players: int = 300, seed: int = 5) -> Title:
+    """The shipped title with about so many active players a day from its launch on: in 26 weeks
+    some fifteen times as many play."""
+    settings = Title.load("sprint").model_dump()
+    settings |= {"launch_date": LAUNCH, "seed": seed}
+    settings["simulation"]["growth"] = {"kind": "steady", "active_players": active_players}
+    settings["simulation"]["spending"] = _SPENDING
+    return Title.model_validate(settings)
 
 
 def days_of_weeks(weeks: int, first: date = LAUNCH) -> list[date]:
+    """The days of so many weeks."""
     return [first + timedelta(days=n) for n in range(7 * weeks)]
 
 
 def load_days(con: duckdb.DuckDBPyConnection, world: World, days: Iterable[date]) -> None:
-    """Fills the raw tables and the ledger with these days, which are not there yet."""
-    title = world.title
-    ensure_title_schemas(con, title.name)
-    title_ledger(title.name).ensure(con)
+    """Fills the raw tables and the ledger with these days, which must not be there yet."""
+    title = world.title.name
+    ensure_title_schemas(con, title)
+    ledger = title_ledger(title)
+    ledger.ensure(con)
     for day in days:
-        for name in READ:
+        for name in _READ:
             contract = DATASETS[name]
             for records in getattr(world, name)(day):
                 con.register("records", records)
                 columns = ", ".join(records.column_names)
                 con.execute(
-                    f"insert into {contract.relation(title.name)}"
+                    f"insert into {contract.relation(title)}"
                     f" ({columns}, {contract.partition_column}) select *, ? from records",
                     [day],
                 )
                 con.unregister("records")
             con.execute(
-                f"insert into {title_ledger(title.name).loaded_table}"
-                " (dataset, partition_date, digest, rows, source) values (?, ?, 'd', 0, 'test')",
+                f"insert into {ledger.loaded_table} (dataset, partition_date, digest, rows, source)"
+                " values (?, ?, 'practice', 0, 'practice')",
                 [name, day],
             )
 
 
 def build_weeks(title: Title, window: Window | None = None, *, tests: bool = True) -> None:
-    """dbt's build of the weekly marts in the data folder that the environment names."""
+    """dbt's build of the weekly marts, of everything without a window. Raises PracticeError."""
     result = dbt_result_in_duckdb(
         [
             "build" if tests else "run",
@@ -90,9 +94,5 @@ def build_weeks(title: Title, window: Window | None = None, *, tests: bool = Tru
         ],
         dbt_environment(title, window),
     )
-    line = failure_line(title.name, result)
-    assert line is None, line
-
-
-def database(folder: Path) -> Path:
-    return folder / "sprint.duckdb"
+    if line := failure_line(title.name, result):
+        raise PracticeError(line)
