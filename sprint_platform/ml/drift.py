@@ -15,7 +15,7 @@ GROUPS = 10
 LARGEST = 0.25
 # An empty group counts as so small a share: the index has a logarithm.
 _LEAST = 1e-4
-# What tells the time, not what players are like, and what grows with a young game.
+# The day of the month, and what grows with a young game: neither is what players are like.
 NOT_COMPARED = {"days_to_next_month", "tenure_days"}
 
 

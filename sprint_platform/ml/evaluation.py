@@ -144,9 +144,7 @@ def _classes(
         family: (classifier.chance(matrix), True)
         for family, classifier in trained.classifiers[label].items()
     }
-    # what the calibration weeks' curve says of everybody is its mean: their share
-    came = rows.labels[label]
-    found["prevalence"] = (np.full(len(came), came.mean()), True)
+    found["prevalence"] = (np.full(len(rows), trained.prevalence[label]), True)
     for name, (column, sign) in BASELINES[label].items():
         found[name] = (sign * rows.numbers[:, NUMBERS.index(column)].astype(np.float64), False)
     if ceiling is not None:

@@ -97,6 +97,7 @@ def load(title: str, version: str | None = None) -> Trained:
         },
         served=said["served"],
         classifiers=classifiers,
+        prevalence=said["prevalence"],
         value=Value.load(files, "value"),
         value_now=Value.load(files, "value_now"),
         reference={
@@ -126,6 +127,7 @@ def _described(trained: Trained) -> dict[str, Any]:
             for label, tried in trained.tried.items()
         },
         "served": dict(trained.served),
+        "prevalence": dict(trained.prevalence),
         "calibrations": {
             label: {
                 family: [c.calibration.score.tolist(), c.calibration.chance.tolist()]

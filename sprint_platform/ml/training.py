@@ -59,8 +59,9 @@ class Trained:
     """What a training gives. ``version`` is the last week and a digest of the data, the settings
     and the packages: the same three give the same models to the bit. ``served`` is the family that
     is used, by label, and ``tried`` why; ``reference`` what drift is measured against, by
-    figure. ``value`` is scored on its tests; ``value_now``, the same of the last weeks, is used: a
-    month's gaps leave it the first weeks of a young game alone."""
+    figure. ``prevalence`` is the share in the calibration weeks. ``value`` is scored on its tests;
+    ``value_now``, the same of the last weeks, is used: a month's gaps leave it the first weeks of a
+    young game alone."""
 
     title: str
     version: str
@@ -73,6 +74,7 @@ class Trained:
     tried: Mapping[str, tuple[Trial, ...]]
     served: Mapping[str, str]
     classifiers: Mapping[str, Mapping[str, Classifier]]
+    prevalence: Mapping[str, float]
     value: Value
     value_now: Value
     reference: Mapping[str, drift.Reference]
@@ -158,6 +160,7 @@ def _trained(
 
     classifiers: dict[str, dict[str, Classifier]] = {}
     tried: dict[str, tuple[Trial, ...]] = {}
+    prevalence: dict[str, float] = {}
     for label in CLASSES:
         of = periods[label]
         whole = part(label, of.train)
@@ -168,6 +171,7 @@ def _trained(
         tried[label] = tuple(trials(part(label, of.fit), validate, SEED, threads))
         models = fit_all(best_of_each(tried[label]), whole, SEED, threads)
         later = part(label, of.calibrate)
+        prevalence[label] = float(later[1].mean())
         classifiers[label] = {
             family: Classifier(model, calibrated(model.score(later[0]), later[1]))
             for family, model in models.items()
@@ -200,6 +204,7 @@ def _trained(
         tried=tried,
         served=chosen,
         classifiers=classifiers,
+        prevalence=prevalence,
         value=value,
         value_now=value_now,
         reference=reference,
