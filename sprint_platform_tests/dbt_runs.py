@@ -20,7 +20,8 @@ from sprint_platform.title import Encounters, Title
 from sprint_platform.transform.dbt_runner import dbt_environment, dbt_result
 
 Row = dict[str, Any]
-OTHER_DOMAINS = ("eventlog", "storefront")
+# what a run of a title's days leaves out
+OTHER_DOMAINS = ("eventlog", "storefront", "title_ml")
 
 
 def landed_title(name: str, distance: float, gap_seconds: int, word: str = "encounter") -> Title:

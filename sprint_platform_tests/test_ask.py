@@ -17,6 +17,10 @@ import duckdb
 import numpy as np
 import pytest
 
+from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.ml.marts import store_segments
+from sprint_platform.ml.predictions import Predictions
+from sprint_platform.ml.segments import Segment
 from sprint_platform.places import published_dir
 from sprint_platform.title import Title
 from sprint_platform.transform.questions import Answer, QuestionError, ask, questions
@@ -169,7 +173,7 @@ def best(amounts: dict[Any, Any]) -> list[Any]:
 # --- the answers ---------------------------------------------------------------------------------
 
 
-def test_there_are_seven_questions() -> None:
+def test_there_are_eight_questions() -> None:
     needs = {question.number: question.needs for question in questions()}
     assert needs == {
         1: ("player", "date"),
@@ -179,6 +183,7 @@ def test_there_are_seven_questions() -> None:
         5: ("player",),
         6: (),
         7: ("month",),
+        8: (),
     }
 
 
@@ -307,6 +312,11 @@ def compiled(warehouse: DbtWarehouse) -> Path:
 
 def test_dbt_compiles_what_ask_runs(published: DbtWarehouse, compiled: Path) -> None:
     """In the title whose tables are called otherwise."""
+    none = np.empty(0)
+    offers = Predictions(date(2025, 3, 3), "a", none, none, none, none, none, none)
+    segment = Segment("likely buyers", "Skin", "low", 1.0, 2.0, 9, 3.0, 1.0, 5.0, 6.0, 2.0, 10.0)
+    with connect() as con:
+        store_segments(con, "leap", offers, [segment])
     values = {"player": PLAYERS[8], "day": DAYS[3], "month": date(2025, 3, 1)}
     for question in questions():
         needed = {"day" if need == "date" else need for need in question.needs}
@@ -415,7 +425,7 @@ def test_a_copied_data_folder_answers_from_itself(
     ("arguments", "message"),
     [
         (("1", "--title", "nope"), "unknown title 'nope'"),
-        (("8",), "there is no question 8: sprint ask lists the 7"),
+        (("9",), "there is no question 9: sprint ask lists the 8"),
         (("1", "--player", "somebody"), "--player is a UUID such as "),
         (("4", "--player", "' or true or player_id = '"), "--player is a UUID such as "),
         (("1", "--date", "yesterday"), "--date is a day such as 2025-01-31, not 'yesterday'"),

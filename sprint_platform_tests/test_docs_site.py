@@ -21,7 +21,7 @@ from sprint_platform.places import dbt_project_dir, project_root
 from sprint_platform.title import Title
 from sprint_platform_tests.browser import chromium
 
-DOMAINS = ("title", "eventlog", "storefront")
+DOMAINS = ("title", "title_ml", "eventlog", "storefront")
 # A model of each domain: a column with its type, and what it stands on.
 SHOWN = {
     "stage_encounters": ("min_distance", "DOUBLE", "stage_centroids"),

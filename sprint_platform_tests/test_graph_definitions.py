@@ -54,6 +54,9 @@ GROUPS = {
     },
 }
 DOMAINS = {"title", *OTHER_DOMAINS}
+MADE_BY_MODELS = (
+    *("training_set", "models", "evaluation", "player_predictions", "sales_segments"),
+)
 SHIPPED = ("launch", "leap", "sprint")
 SEEDS = {"dim_products", "dim_countries"}
 TRUTH = {dg.AssetKey([f"{title}_truth", "player_day_chances"]) for title in SHIPPED}
@@ -99,6 +102,35 @@ def test_the_realism_report_reads_a_year_and_is_in_no_run_of_a_day(
         tuple(key.path[1:]) for key in node.parent_keys
     }
     assert not node.child_keys
+
+
+@pytest.mark.parametrize("title", SHIPPED)
+def test_models_are_weekly_and_in_no_run_of_a_day(
+    definitions: dg.Definitions, graph: dg.AssetGraph, title: str
+) -> None:
+    group = f"{title}_ml"
+    made = {dg.AssetKey([group, name]) for name in MADE_BY_MODELS}
+    weekly = {
+        dg.AssetKey([group, name]) for name in ("player_features_weekly", "player_labels_weekly")
+    }
+    assert {key for key in graph.get_all_asset_keys() if key.path[0] == group} == made | weekly
+    assert {graph.get(key).group_name for key in made | weekly} == {group}
+    job = definitions.resolve_job_def(f"{title}_weekly")
+    assert job.asset_layer.selected_asset_keys == made | weekly
+    assert dg.AssetKey([title, "sessions"]) in graph.get_ancestor_asset_keys(
+        dg.AssetKey([group, "sales_segments"])
+    )
+    for entrypoint in ("all", "players", "products", "heartbeats"):
+        assert not selection_for(title, entrypoint).resolve(graph) & (made | weekly)
+    # dbt's tests of the weekly models are their checks, and nobody else's
+    tests = {node["name"] for node in manifest_nodes() if is_test_of(node, "title_ml")}
+    checks = {key.name for key in graph.asset_check_keys if key.asset_key.path[0] == group}
+    assert tests < checks
+    assert checks - tests == {"features_have_not_drifted", "scores_have_not_drifted"}
+
+
+def is_test_of(node: dict, domain: str) -> bool:
+    return node["resource_type"] == "test" and domain_of(node) == domain
 
 
 def test_one_catalogue_feeds_every_title(graph: dg.AssetGraph) -> None:
@@ -171,11 +203,14 @@ def test_everything_daily_has_partitions_a_freshness_policy_and_an_owner(
             ("products",),
             *((t, seed) for t in SHIPPED for seed in SEEDS),
             *((f"{t}_mart", "realism_report") for t in SHIPPED),
+            *((f"{t}_ml", made) for t in SHIPPED for made in MADE_BY_MODELS),
         }
         daily = tuple(key.path) not in unpartitioned and key.path[0] != "eventlog"
         assert (node.partitions_def is not None) == (daily or key.path[0] == "eventlog"), key
         # the truth is off until somebody asks for it, and never late
-        assert (node.freshness_policy is not None) == (daily and key not in TRUTH), key
+        weekly = key.path[0].endswith("_ml")
+        late = (daily and key not in TRUTH) or weekly
+        assert (node.freshness_policy is not None) == late, key
 
 
 def test_the_truth_is_made_for_those_who_ask_and_nothing_is_made_from_it(
@@ -225,6 +260,7 @@ def test_every_job_says_what_it_does_and_tags_its_runs(definitions: dg.Definitio
     )
     assert {schedule.name for schedule in definitions.schedules or []} == {
         *(f"{title}_daily_schedule" for title in SHIPPED),
+        *(f"{title}_weekly_schedule" for title in SHIPPED),
         "storefront_daily_schedule",
     }
 
@@ -264,7 +300,7 @@ def test_a_wrong_title_is_named_in_one_line_and_the_others_load(
     others = {"products", "eventlog", "storefront"}
     assert titles == {
         *SHIPPED,
-        *(f"{t}_{part}" for t in SHIPPED for part in ("mart", "truth")),
+        *(f"{t}_{part}" for t in SHIPPED for part in ("mart", "ml", "truth")),
         *others,
     }
 

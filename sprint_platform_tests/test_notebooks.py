@@ -50,12 +50,16 @@ CHARTS = {
         *("active", "days", "online", "retention", "churn", "revenue", "lifetime"),
         *("spenders", "countries", "streaks", "kills", "meetings", "heat"),
     },
+    "foresight": {"labels", "ceiling", "calibration", "why"},
     "player_paths": {"session", "distances", "replay", "animation", "movement", "where"},
 }
 TITLES_OWN = ("analysis", "player_paths")
 PICTURES = {"image/png", "image/gif"}
 # what is committed of a notebook is at most so many bytes
-LARGEST = {"eventlog": 250_000, "analysis": 400_000, "player_paths": 400_000}
+LARGEST = {
+    **{"eventlog": 250_000, "analysis": 400_000, "player_paths": 400_000},
+    "foresight": 300_000,
+}
 PLAYERS = 300
 # a Sunday and the two weeks after it: only then is it known who of that week is gone
 LAUNCH, LAST = date(2025, 1, 5), date(2025, 1, 19)
@@ -246,6 +250,23 @@ def test_without_the_batch_it_stops_with_one_line_that_says_what_to_run(
     assert "sprint eventlog build" in shown
     assert "\n" not in shown
     assert stopped.cells["headline"].execution_count is None
+
+
+# --- the notebook that makes its own game --------------------------------------------------------
+
+
+def test_what_players_do_next_is_learned_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    executed = execute("foresight", tmp_path)
+    assert all_ran(executed) == CHARTS["foresight"]
+    # nothing of it is in the reader's data folder but what the kernel needs
+    assert {path.name for path in tmp_path.iterdir()} == {"jupyter"}
+    shares = re.findall(r"(\w+): (\d+)% of what is attainable", executed.text("ceiling"))
+    assert [label for label, _ in shares] == ["left_in_14_days", "bought_in_14_days"]
+    assert all(0 < int(share) < 100 for _, share in shares)
+    assert "is served" in executed.text("train")
+    # the same game as in what is committed; figures of a fit may differ in the last digit
+    shown = committed("foresight").text("setup")
+    assert executed.text("setup") == shown
 
 
 # --- a title's notebooks -------------------------------------------------------------------------

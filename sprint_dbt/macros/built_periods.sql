@@ -25,7 +25,8 @@
     {% for source in sources_read(model.unique_id) %}
         {% do datasets.append(source.config.meta.dataset or source.identifier) %}
     {% endfor %}
-    {# only of the run's own days: those around them were replaced, too, but from parents that this run
+    {%- if 'title_ml' not in config.tags %}
+    {# of a day's models only: no day is behind because a weekly model does not have it yet. Only of the run's own days: those around them were replaced, too, but from parents that this run
        did not build #}
     delete from {{ ledger }}.built_from
     where model = '{{ this.identifier }}' and ({{ in_run(noted_period(batched)) }}{{ gone }});
@@ -40,6 +41,7 @@
     from {{ ledger }}.{{ 'loaded_batches' if batched else 'loaded_partitions' }}
     where dataset in ('{{ datasets | unique | sort | join("', '") }}')
         and ({{ in_run(loaded_period) }});
+    {%- endif %}
     {%- if config.schema == 'gold' or config.schema.endswith('mart') or meta.published %}
     delete from {{ ledger }}.built_periods
     where model = '{{ this.identifier }}'
@@ -115,7 +117,7 @@
 {# The schema with the notes about a model: its meta's `ledger`, or a title's own; in Snowflake that of
    the connection. None where its database has no notes. #}
 {% macro ledger_schema(node) %}
-    {% set ledger = node.config.meta.ledger or (title() ~ '_raw' if 'title' in node.config.tags) %}
+    {% set ledger = node.config.meta.ledger or (title() ~ '_raw' if of_a_title(node)) %}
     {% set schema = target.schema if target.type == 'snowflake' else ledger %}
     {% if not schema %}{{ return(none) }}{% endif %}
     {% set notes = adapter.get_relation(database=target.database, schema=schema, identifier='built_from') %}

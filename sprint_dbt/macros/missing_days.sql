@@ -34,7 +34,7 @@
    (SPRINT_LAUNCH_DATE, read only while a node runs; else its first day): what is before it is not
    missing. A landed title has none: nothing says that a day without files should have some. #}
 {% macro missing_days(days) -%}
-    {%- set of_title = execute and model.fqn[1] == 'title' -%}
+    {%- set of_title = execute and of_a_title(model) -%}
     {%- set launch = env_var('SPRINT_LAUNCH_DATE', '') if of_title else '' -%}
     select
         cast({{ dbt.dateadd('day', 1, 'day_before') }} as date) as first_missing,

@@ -6,7 +6,7 @@
     {% set models = [] %}
     {% for unique_id in selected_resources if unique_id in graph.nodes %}
         {% set node = graph.nodes[unique_id] %}
-        {% if node.resource_type == 'model' and 'title' in node.config.tags and node.config.materialized != 'view' %}
+        {% if node.resource_type == 'model' and of_a_title(node) and node.config.materialized != 'view' %}
             {% do models.append(node) %}
         {% endif %}
     {% endfor %}

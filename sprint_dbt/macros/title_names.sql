@@ -11,12 +11,17 @@
     {{ return(env_var('SPRINT_SOURCE', 'simulated') == 'landing') }}
 {%- endmacro %}
 
-{# `<title>_stage`, `<title>_mart`, `<title>_dim` for what is tagged `title`; another domain's schema
+{# Whether the node is a title's: of its daily step (`title`) or of its weekly one (`title_ml`). #}
+{% macro of_a_title(node) -%}
+    {{ return('title' in node.config.tags or 'title_ml' in node.config.tags) }}
+{%- endmacro %}
+
+{# `<title>_stage`, `<title>_mart`, `<title>_dim` for a title's models; another domain's schema
    is used as it is written. #}
 {% macro generate_schema_name(custom_schema_name, node) -%}
     {%- if custom_schema_name is none -%}
         {{ target.schema }}
-    {%- elif 'title' in node.config.tags -%}
+    {%- elif of_a_title(node) -%}
         {{ title() }}_{{ custom_schema_name | trim }}
     {%- else -%}
         {{ custom_schema_name | trim }}
@@ -26,7 +31,7 @@
 {# In a title whose word is `conflict`, every `encounter` in a table's name becomes `conflict`. #}
 {% macro generate_alias_name(custom_alias_name=none, node=none) -%}
     {%- set alias = default__generate_alias_name(custom_alias_name, node) | trim -%}
-    {%- if 'title' in node.config.tags and node.resource_type == 'model' -%}
+    {%- if of_a_title(node) and node.resource_type == 'model' -%}
         {%- set alias = alias | replace('encounter', env_var('SPRINT_WORD', 'encounter')) -%}
     {%- endif -%}
     {{ return(alias) }}

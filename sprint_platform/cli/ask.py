@@ -1,4 +1,4 @@
-"""`sprint ask`: the seven questions, answered from what is published."""
+"""`sprint ask`: the eight questions, answered from what is published."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def ask(
     ] = None,
     sql: Annotated[bool, typer.Option("--sql", help="Print the query that was run, too.")] = False,
 ) -> None:
-    """Answer one of seven questions about a title, from what is published."""
+    """Answer one of eight questions about a title, from what is published."""
     from sprint_platform.storage.migration import require_migrated
     from sprint_platform.transform.questions import ask as answer_to
     from sprint_platform.transform.questions import questions

@@ -27,10 +27,12 @@ def forget(
     """
     from sprint_platform.core.compaction import CompactionError
     from sprint_platform.core.locks import hold
+    from sprint_platform.ml.marts import foresight_marts
     from sprint_platform.operations.compact import compact_register, compact_warehouse
     from sprint_platform.operations.days_to_build import title_lock
     from sprint_platform.operations.forget import forget as forget_player
     from sprint_platform.orchestration.title_models import TitleTranslator
+    from sprint_platform.orchestration.weekly_models import WeeklyTranslator
     from sprint_platform.transform.dbt_manifest import graph_manifest
 
     game = Title.load(title)
@@ -43,7 +45,16 @@ def forget(
         hold(title_lock(game), "sprint forget"),
     ):
         with working("forgetting"):
-            done = forget_player(game, player, TitleTranslator(game).marts(graph_manifest()))
+            manifest = graph_manifest()
+            done = forget_player(
+                game,
+                player,
+                [
+                    *TitleTranslator(game).marts(manifest),
+                    *WeeklyTranslator(game).marts(manifest),
+                    *foresight_marts(game.name),
+                ],
+            )
         try:
             with working("writing the database anew"):
                 compact_register(title)

@@ -18,6 +18,7 @@ from flask import Response, request
 
 from sprint_platform.dashboard import (
     encounters,
+    foresight,
     overview,
     parts,
     quality,
@@ -61,6 +62,7 @@ PAGES = (
     Page("/revenue", "revenue", revenue.page, ("dates", "country")),
     Page("/regions", "regions", regions.page, ("dates",)),
     Page("/encounters", "{word}s", encounters.page, ("dates",)),
+    Page("/foresight", "foresight", foresight.page, ()),
     Page("/realism", "realism", realism.page, ()),
     Page("/quality", "data quality", quality.page, ("dates",)),
 )

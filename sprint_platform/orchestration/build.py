@@ -13,6 +13,7 @@ from sprint_platform.orchestration.catalogue import build_catalogue_asset
 from sprint_platform.orchestration.domain_definitions import build_domain_definitions
 from sprint_platform.orchestration.eventlog_assets import build_eventlog_assets
 from sprint_platform.orchestration.eventlog_models import build_eventlog_models
+from sprint_platform.orchestration.foresight_assets import build_foresight_assets
 from sprint_platform.orchestration.landed_assets import OnLanded, build_landed_assets
 from sprint_platform.orchestration.landing_sensor import build_landing_sensor
 from sprint_platform.orchestration.policies import daily_partitions
@@ -26,6 +27,7 @@ from sprint_platform.orchestration.schedules import (
     build_job,
     build_storefront_schedule,
     build_title_schedule,
+    build_weekly_schedule,
 )
 from sprint_platform.orchestration.storefront_assets import build_storefront_assets, opening_day
 from sprint_platform.orchestration.storefront_models import (
@@ -38,6 +40,7 @@ from sprint_platform.orchestration.title_models import (
     build_title_models,
 )
 from sprint_platform.orchestration.truth_asset import build_truth_asset
+from sprint_platform.orchestration.weekly_models import build_weekly_models
 from sprint_platform.storefront.contracts import DOMAIN as STOREFRONT
 from sprint_platform.title import Title, valid_titles
 from sprint_platform.transform.dbt_manifest import Node, graph_manifest
@@ -120,6 +123,18 @@ def _title_definitions(
             jobs.append(reopened)
         jobs.append(land)
         sensors.append(build_landing_sensor(title, land, job, reopened, models.keys))
+    weekly = [build_weekly_models(title, manifest, partitions), *build_foresight_assets(title)]
+    weekly_job = build_job(
+        f"{title.name}_weekly",
+        tags,
+        weekly,
+        f"Whole weeks of {title.name}: what is known of players, models of what they do next, and"
+        " whom to make an offer.",
+    )
+    jobs.append(weekly_job)
+    schedules.append(
+        build_weekly_schedule(title, weekly_job, partial(TitleTranslator(title).models, manifest))
+    )
     return dg.Definitions(
         assets=[
             *daily,
@@ -127,6 +142,7 @@ def _title_definitions(
             *landing,
             *truth,
             build_realism_report(title, manifest),
+            *weekly,
         ],
         jobs=jobs,
         schedules=schedules,

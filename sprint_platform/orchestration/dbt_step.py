@@ -105,13 +105,15 @@ def build_models_step(
     *,
     what: str = "models",
     exclude: str = "",
+    name: str | None = None,
     more_checks: Iterable[dg.AssetCheckSpec] = (),
     watch: Watch | None = None,
 ) -> dg.AssetsDefinition:
     """All models (or ``seeds``) of a title or domain in one step, which is one dbt invocation per
-    run, with their tests and those of the datasets that they read. ``watch`` is called with each
+    run, with their tests and those of the datasets that they read. ``name`` is the step's, where it
+    is not the usual one. ``watch`` is called with each
     result: ("<name>/dbt", the run's first day, 1)."""
-    name = translator.ledger.name
+    whose = translator.ledger.name
     kind = what.removesuffix("s")
     specs, check_specs = build_specs(
         translator, manifest, f"tag:{translator.tag},resource_type:{kind}", exclude
@@ -119,7 +121,7 @@ def build_models_step(
 
     # like dagster-dbt's @dbt_assets, but with the tests of a dataset that no model reads
     @dg.multi_asset(
-        name=f"{name}_dbt" if what == "models" else f"{name}_{what}",
+        name=name or (f"{whose}_dbt" if what == "models" else f"{whose}_{what}"),
         specs=specs,
         check_specs=[*check_specs, *more_checks],
         can_subset=True,
@@ -129,7 +131,7 @@ def build_models_step(
     )
     def step(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
         nodes = selected_nodes(context, manifest)
-        holder = f"dbt of {name} in run {context.run.run_id}"
+        holder = f"dbt of {whose} in run {context.run.run_id}"
         with failures_in_one_line(), warehouse.get_connection(holder) as con:
             environment = prepare(context, con, nodes)
             yield from run_dbt(context, con, manifest, translator, nodes, environment, watch)

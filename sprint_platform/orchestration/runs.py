@@ -35,7 +35,7 @@ from sprint_platform.places import catalogue_path
 from sprint_platform.simulation.products import catalogue
 from sprint_platform.storage.partitions import Period
 from sprint_platform.telemetry.contracts import DAILY, ENTRYPOINTS
-from sprint_platform.title import Title
+from sprint_platform.title import Title, title_names
 
 if TYPE_CHECKING:
     from sprint_platform.landing.land import LandReport
@@ -65,7 +65,8 @@ def selection_for(title: str, entrypoint: str) -> dg.AssetSelection:
         start = dg.AssetSelection.assets("products")
     else:
         start = dg.AssetSelection.assets(dg.AssetKey([title, ENTRYPOINTS[entrypoint]]))
-    return start.downstream()
+    weekly = [f"{name}_ml" for name in title_names()]
+    return start.downstream() - dg.AssetSelection.key_prefixes(*([name] for name in weekly))
 
 
 def _selection(title: Title, entrypoint: str) -> dg.AssetSelection:

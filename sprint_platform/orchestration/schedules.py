@@ -10,10 +10,12 @@ import dagster as dg
 
 from sprint_platform.core.locks import holder_of
 from sprint_platform.core.window import Window, described
+from sprint_platform.ml.names import FEATURES
 from sprint_platform.operations.catch_up import TRIES, Seconds, next_runs
 from sprint_platform.operations.days_to_build import missing_days, title_lock
 from sprint_platform.orchestration.job_runs import ended_runs, is_running, request
 from sprint_platform.orchestration.run_tags import EXISTING_TAG, REUSE
+from sprint_platform.publish.marts import published_weeks
 from sprint_platform.storage.ledger import Model, title_ledger
 from sprint_platform.storage.partitions import made_days
 from sprint_platform.storefront.contracts import BRONZE_TABLES
@@ -23,6 +25,8 @@ from sprint_platform.title import Title
 
 # After midnight UTC: yesterday is over.
 CRON = "0 2 * * *"
+# On Mondays, once the days of the week before are built.
+WEEKLY_CRON = "0 4 * * 1"
 
 
 def build_job(
@@ -57,6 +61,45 @@ def build_title_schedule(
         return f"sprint run --title {title.name} --missing"
 
     return build_daily_schedule(job, title.name, missing, seconds, by_hand, busy)
+
+
+def build_weekly_schedule(
+    title: Title, job: dg.UnresolvedAssetJobDefinition, models: Callable[[], list[Model]]
+) -> dg.ScheduleDefinition:
+    """Makes the title's weeks that are over and not there yet, once their days are built;
+    ``models`` are the models of a day."""
+
+    @dg.schedule(
+        job=job,
+        name=f"{job.name}_schedule",
+        cron_schedule=WEEKLY_CRON,
+        execution_timezone="UTC",
+        description=(
+            f"Every Monday at 04:00 UTC: makes the weeks of {title.name} that are over and not"
+            " there yet, trains anew, and says whom to make an offer. Switch it on in the UI"
+            f" (Automation) or with `dagster schedule start {job.name}_schedule"
+            " -m sprint_platform.definitions`."
+        ),
+    )
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        today = context.scheduled_execution_time.astimezone(UTC).date()
+        sunday = today - timedelta(days=today.weekday() + 1)
+        if is_running(context.instance, job.name):
+            return dg.SkipReason(f"a run of {job.name} is queued or running")
+        standing = title_ledger(title.name).published_standing(models())
+        built = sorted(map(date.fromisoformat, standing.built)) if standing else []
+        if not built or built[-1] < sunday:
+            return dg.SkipReason(f"{title.name} is not built up to {sunday}")
+        there = set(published_weeks(title.name, FEATURES))
+        first = built[0] - timedelta(days=built[0].weekday())
+        mondays = [first + timedelta(days=n) for n in range(0, (sunday - first).days, 7)]
+        missing = [monday for monday in mondays if monday not in there]
+        if not missing:
+            return dg.SkipReason(f"every week of {title.name} is there up to {sunday}")
+        # a week of which days are missing is asked for again with the next one
+        return request(job.name, Window.of(max(missing[0], built[0]), sunday), f"{today}")
+
+    return schedule
 
 
 def build_storefront_schedule(

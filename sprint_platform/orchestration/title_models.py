@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 import duckdb
+from dagster_dbt import DbtProject
 
 from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.operations.upstream import require_loaded
@@ -25,6 +26,7 @@ from sprint_platform.transform.dbt_manifest import (
     Node,
     dataset_of,
     datasets_of,
+    domain_of,
     is_source,
     tests_of,
     unread_sources,
@@ -36,6 +38,9 @@ from sprint_platform.transform.dbt_runner import (
     failure_line,
     title_schemas,
 )
+
+# The tag of a title's weekly models (weekly_models.py), which are in no run of a day.
+WEEKLY_TAG = "title_ml"
 
 
 class TitleTranslator(ModelTranslator):
@@ -59,6 +64,14 @@ class TitleTranslator(ModelTranslator):
 
     def environment(self) -> Mapping[str, str]:
         return dbt_environment(self.title, None)
+
+    def get_asset_check_spec(
+        self, asset_spec: dg.AssetSpec, manifest: Node, unique_id: str, project: DbtProject | None
+    ) -> dg.AssetCheckSpec | None:
+        # a weekly model's tests may read a dataset, and run in the weekly step
+        if (domain_of(manifest["nodes"][unique_id]) == WEEKLY_TAG) != (self.tag == WEEKLY_TAG):
+            return None
+        return super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
 
     def get_asset_key(self, dbt_resource_props: Node) -> dg.AssetKey:
         """``sprint/heartbeats`` for a dataset, ``leap/stage_conflicts`` for a model."""
@@ -127,7 +140,7 @@ def build_title_models(
         translator,
         manifest,
         partitions,
-        partial(_prepare, manifest, translator),
+        partial(prepare_title, manifest, translator),
         more_checks=checks_of_unread_sources(translator, manifest, "title"),
         watch=watch,
     )
@@ -138,17 +151,19 @@ def build_seed_assets(title: Title, manifest: Node) -> dg.AssetsDefinition:
     products are landed: it has no seed for the catalogue."""
     translator = TitleTranslator(title)
     excluded = "dim_products" if title.source == "landing" else ""
-    prepare = partial(_prepare, manifest, translator)
+    prepare = partial(prepare_title, manifest, translator)
     return build_models_step(translator, manifest, None, prepare, what="seeds", exclude=excluded)
 
 
-def _prepare(
+def prepare_title(
     manifest: Node,
     translator: TitleTranslator,
     context: dg.AssetExecutionContext,
     con: duckdb.DuckDBPyConnection,
     nodes: list[Node],
 ) -> dict[str, str]:
+    """Checks that what the nodes of the title read is there, and returns dbt's environment. Raises
+    PartitionError or ClearFailure, naming what to materialize first."""
     title, window = translator.title, run_window(context)
     models = [node for node in nodes if node["resource_type"] == "model"]
     ensure_title_schemas(con, title.name)

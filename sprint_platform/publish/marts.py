@@ -230,6 +230,12 @@ def loaded_is_published(
     return True
 
 
+def published_weeks(name: str, mart: str) -> list[date]:
+    """The Mondays of which a weekly mart of the title is published, ascending."""
+    files = (published_dir() / name / mart).glob("*.parquet")
+    return sorted(date.fromisoformat(file.stem) for file in files if file.name != NO_ROWS)
+
+
 def existing_relations(con: duckdb.DuckDBPyConnection) -> set[str]:
     """Every table and view of the database, by its qualified name."""
     found = con.execute("select table_schema, table_name from information_schema.tables")

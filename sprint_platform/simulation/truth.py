@@ -26,6 +26,7 @@ F64 = npt.NDArray[np.float64]
 # Chances are of the days after the player's: so many of no sign-on and of a purchase, and so many
 # of what is spent.
 CHANCE_DAYS, SPEND_DAYS = 14, 30
+CHANCES = ("no_signon_in_14_days", "purchase_in_14_days", "expected_spend_in_30_days")
 THRIFT_NAMES = ("thrifty", "middling", "generous")
 
 SCHEMA = pa.schema(
@@ -40,9 +41,7 @@ SCHEMA = pa.schema(
         pa.field("liked_kind", pa.string(), nullable=False),
         pa.field("thrift", pa.string(), nullable=False),
         pa.field("sociable", pa.bool_(), nullable=False),
-        pa.field("no_signon_in_14_days", pa.float64(), nullable=False),
-        pa.field("purchase_in_14_days", pa.float64(), nullable=False),
-        pa.field("expected_spend_in_30_days", pa.float64(), nullable=False),
+        *(pa.field(chance, pa.float64(), nullable=False) for chance in CHANCES),
     ]
 )
 
@@ -59,6 +58,10 @@ class Truth:
         """The day's active players, whose last days are known as far as chances are asked for."""
         alive = self.population.alive(day, SPEND_DAYS)
         return alive.take(np.flatnonzero(self.population.signed_on(alive, day)))
+
+    def living(self, day: date) -> Players:
+        """Who still plays on the day or later, active that day or not."""
+        return self.population.alive(day, SPEND_DAYS)
 
     def table(self, players: Players, ids: npt.NDArray[np.void], day: date) -> pa.Table:
         """The truth about these players, from ``active``, on the day."""
@@ -86,7 +89,8 @@ class Truth:
 
     def chances(self, players: Players, day: date) -> tuple[F64, F64, F64]:
         """P(no sign-on in the next 14 days), P(at least one purchase in them) and the expected
-        spending in the next 30 days, in the title's currency, of players from ``active``."""
+        spending in the next 30 days, in the title's currency, of players from ``active`` or
+        ``living``."""
         today = (day - self.population.title.launch_date).days
         absent, unsold, spent = np.ones(len(players)), np.ones(len(players)), np.zeros(len(players))
         price = self.purchases.mean_spend(players.number)

@@ -32,7 +32,7 @@ from sprint_platform.simulation.purchases import Purchases
 from sprint_platform.simulation.signons import signons_table
 from sprint_platform.simulation.sittings import Sittings
 from sprint_platform.simulation.teams import party_column, won_column
-from sprint_platform.simulation.truth import Truth
+from sprint_platform.simulation.truth import CHANCES, Truth
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import (
     COUNTRIES,
@@ -130,6 +130,15 @@ class World:
         players = self._truth.active(self._checked(day))
         for part in self._chunks(players):
             yield self._truth.table(part, self._ids(part.number), day)
+
+    def chances(self, day: date) -> Iterator[pa.Table]:
+        """The three chances of ``truth`` of everybody who still plays on the day or later, active
+        that day or not. Who has left for good is not there. Raises TitleError before the launch
+        date."""
+        players = self._truth.living(self._checked(day))
+        for part in self._chunks(players):
+            found = dict(zip(CHANCES, self._truth.chances(part, day), strict=True))
+            yield pa.table({"player_id": uuid_column(self._ids(part.number)), **found})
 
     def expected_active(self, day: date) -> int:
         """About how many players sign on that day, from the title's curves alone."""

@@ -16,6 +16,7 @@ from sprint_platform.core.errors import SprintError
 from sprint_platform.engines.load import ensure_tables, ensure_title_schemas
 from sprint_platform.eventlog.contracts import RAW_TABLES
 from sprint_platform.eventlog.warehouse import LEDGER
+from sprint_platform.ml.marts import ensure_tables as ensure_foresight
 from sprint_platform.places import database_path, dbt_project_dir
 from sprint_platform.storefront.duckdb_target import ensure_bronze
 from sprint_platform.title import Title
@@ -62,9 +63,10 @@ def dbt_docs_page(title: Title) -> str:
 
 
 def _make_empty_warehouse(path: Path, title: Title) -> None:
-    """Creates the tables that dbt reads, without rows: the title's datasets, the event log's
-    tables, the store's."""
+    """Creates the tables that dbt reads, without rows: the title's datasets and what models
+    say of it, the event log's tables, the store's."""
     with duckdb.connect(str(path)) as con:
         ensure_title_schemas(con, title.name)
+        ensure_foresight(con, title.name)
         ensure_bronze(con)
         ensure_tables(con, LEDGER, RAW_TABLES.values())

@@ -150,13 +150,16 @@ def domain_of(node: Node) -> str:
 
 
 def unread_sources(manifest: Node, domain: str) -> list[str]:
-    """The domain's sources that have tests and no model."""
+    """The domain's sources that have tests and no model of the domain."""
     return [
         source
         for source, node in manifest["sources"].items()
         if domain_of(node) == domain
         and tests_of(manifest, source)
-        and not any(child.startswith("model.") for child in manifest["child_map"][source])
+        and not any(
+            child.startswith("model.") and domain_of(manifest["nodes"][child]) == domain
+            for child in manifest["child_map"][source]
+        )
     ]
 
 

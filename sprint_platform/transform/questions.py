@@ -1,7 +1,7 @@
 """Questions that one query answers: dbt's analyses, asked of what is published.
 
-dbt takes seconds to start, and needs the warehouse. The files use two of its functions, ``ref`` and
-``var``; here they are rendered as dbt would for the title, and run read-only.
+dbt takes seconds to start, and needs the warehouse. The files use three of its functions, ``ref``,
+``source`` and ``var``; here they are rendered as dbt would for the title, and run read-only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ import duckdb
 import jinja2
 
 from sprint_platform.core.errors import SprintError
+from sprint_platform.ml.names import FEATURES, SEGMENTS
+from sprint_platform.ml.periods import weeks_missing
 from sprint_platform.places import dbt_project_dir, published_dir, published_path
+from sprint_platform.publish.marts import published_weeks
 from sprint_platform.publish.views import open_published
 from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.title import Title
@@ -51,6 +54,7 @@ class Question:
         return rendered(
             self.path,
             ref=lambda model: relation_of(title, model),
+            source=lambda _name, table: relation_of(title, table),
             var=lambda need, _default: values[need],
         )
 
@@ -93,7 +97,12 @@ def _question(path: Path, number: int, text: str) -> Question:
         needs[need] = None
         return default
 
-    rendered(path, ref=relation_named, var=value_of)
+    rendered(
+        path,
+        ref=relation_named,
+        source=lambda _name, table: relation_named(table),
+        var=value_of,
+    )
     unknown = [need for need in needs if need not in NEEDS]
     if unknown:
         raise QuestionError(f"{path}: there is no variable '{unknown[0]}', only {', '.join(NEEDS)}")
@@ -181,10 +190,25 @@ def _require_rows(con: duckdb.DuckDBPyConnection, relations: Iterable[str], mend
         ).fetchall()
     }
     for relation in relations:
+        if relation not in published and relation.endswith(f"_mart.{SEGMENTS}"):
+            raise QuestionError(_no_offers(con, relation, published))
         if relation not in published:
             raise QuestionError(f"{relation} is not published yet: {mend}")
         if con.execute(f"select 1 from {relation} limit 1").fetchone() is None:
             raise QuestionError(f"{relation} is published, but empty: it answers nothing yet")
+
+
+def _no_offers(con: duckdb.DuckDBPyConnection, relation: str, published: set[str]) -> str:
+    """Why there are no segments, in one line: too few weeks, or nobody trained a model."""
+    title = relation.partition("_mart.")[0]
+    weeks = len(published_weeks(title, FEATURES))
+    if not weeks and (days := f"{title}_mart.kpi_daily") in published:
+        # nobody built a week yet: there are as many as the days make
+        [(weeks,)] = con.execute(
+            f"select coalesce((max(calendar_date) - min(calendar_date) + 1) // 7, 0) from {days}"
+        ).fetchall()
+    line = weeks_missing(weeks)
+    return f"{relation} is not published yet: {line or f'run the job {title}_weekly in the UI'}"
 
 
 def _published_day(

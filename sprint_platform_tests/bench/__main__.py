@@ -15,12 +15,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sprint_platform_tests.bench import eventlog, graph_runs, landing, rates, storefront
+from sprint_platform_tests.bench import eventlog, foresight, graph_runs, landing, rates, storefront
 
 
 def main(
     only: Annotated[
-        str, typer.Option(help="rates, landing, eventlog, storefront, graph or all.")
+        str, typer.Option(help="rates, landing, eventlog, storefront, foresight, graph or all.")
     ] = "all",
     json_file: Annotated[Path | None, typer.Option(help="Where to write the JSON.")] = None,
 ) -> None:
@@ -166,6 +166,27 @@ def main(
             ),
         ):
             add(f"store_postgres_{key}_rows_per_second", what, rate, f"{rate:,.0f}/s", promise)
+    if only in ("all", "foresight"):
+        year = foresight.half_a_year()
+        whose = f"{year.players:,} players in 26 weeks ({year.rows:,} of their weeks)"
+        for key, what, value, shown, promise in (
+            ("features", f"features of {whose}", year.features, "{:.1f} s", "<= 10 s"),
+            ("training", "  training of all models", year.training, "{:.1f} s", "<= 60 s"),
+            (
+                "scored",
+                "  players scored a minute",
+                year.scored_a_minute / 1e6,
+                "{:.1f} M",
+                ">= 1 M",
+            ),
+            ("peak_gib", "  peak memory", year.peak_bytes / 2**30, "{:.2f} GiB", "<= 2 GiB"),
+        ):
+            add(f"foresight_{key}", what, value, shown.format(value), promise)
+        for label, promise in (("left_in_14_days", ">= 0.5"), ("bought_in_14_days", ">= 0.25")):
+            for period in ("near", "far"):
+                share = year.evaluation.value(label, period, "served", "share_of_attainable")
+                what = f"  share of the attainable, {label}, {period} test"
+                add(f"foresight_{label}_{period}", what, share, f"{share:.2f}", promise)
     if only in ("all", "graph"):
         graph, bare, ratio = graph_runs.one_day_ratio()
         add("one_day_seconds", "one day of 1,000 players, whole graph", graph, f"{graph:.1f} s", "")
