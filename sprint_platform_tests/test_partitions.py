@@ -234,8 +234,8 @@ def test_a_killed_writer_leaves_the_old_partition(data_folder: Path, beats: pa.T
     old = write_partition("sprint", "heartbeats", DAY, [beats], "old")
     with writer(LAUNCH, pause_after=11) as child:
         assert [line(child), line(child)] == ["starting", "inside"]
-        # whole parts and half a part lie there, and nobody lists them: of ten tables or of eleven, as
-        # the next is made while one is written
+        # whole parts and half a part lie there, and nobody lists them: of ten tables or of eleven,
+        # as the next is made while one is written
         leftovers = files() - listed() - {"manifest.json", ".lock", ".lock.holder.json"}
         assert {Path(name).suffix for name in leftovers} == {".parquet", ".tmp"}
         child.send_signal(signal.SIGKILL)
