@@ -316,7 +316,7 @@ def test_rows_of_other_batches_are_refused(changing: EventlogWarehouse, tmp_path
     shutil.copytree(
         dbt_project_dir(),
         project,
-        ignore=shutil.ignore_patterns("seeds", "tests", "title", "analyses"),
+        ignore=shutil.ignore_patterns("seeds", "tests", "title", "title_ml", "analyses"),
     )
     models = project / "models" / "eventlog"
     for path in models.rglob("*.*"):

@@ -104,6 +104,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     # the version before had other columns, and its simulation made other records
     place.sprint("columns", "repair")
     place.sprint("simulated", "run", "--title", "tiny", "--stale")
+    # and it read the studios' files in another way
+    for title in ("muddy", "dropped"):
+        place.sprint(f"{title} landed anew", "land", "--title", title)
     # nor did it note the settings of a store
     place.sprint("store", "storefront", "generate", "--load", "--replace", *STORE)
     place.sprint("store built", "storefront", "build")
