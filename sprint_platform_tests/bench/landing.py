@@ -27,6 +27,7 @@ from sprint_platform.storage.partitions import read_manifest
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title, read_title
 from sprint_platform_tests.bench import graph_runs
+from sprint_platform_tests.small_titles import small_title
 
 LANDED = """\
 name: landed
@@ -56,7 +57,7 @@ class Rate:
 def titles(folder: Path) -> tuple[Title, Title]:
     """The simulated title that the files come from, and the one that lands them."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "bench.yaml").write_text(graph_runs.TITLE)
+    (folder / "bench.yaml").write_text(small_title("bench", 200_000, seed=7))
     (folder / "landed.yaml").write_text(LANDED)
     os.environ["SPRINT_TITLES_DIR"] = str(folder)
     return read_title(folder / "bench.yaml"), read_title(folder / "landed.yaml")
