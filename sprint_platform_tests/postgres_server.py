@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -43,11 +42,12 @@ def serve(durable: bool = False) -> Iterator[str]:
     binaries = _binaries()
     folder = Path(tempfile.mkdtemp(prefix="sprint-pg-"))
     try:
-        identity = _identity(folder)
+        as_owner = _as_owner(folder)
         (folder / "password").write_text(PASSWORD, encoding="utf-8")
         (folder / "password").chmod(0o644)
         subprocess.run(
             [
+                *as_owner,
                 binaries / "initdb",
                 *("--pgdata", folder / "data", "--username", "tester", "--encoding", "UTF8"),
                 *("--no-locale", "--no-sync", "--auth", "scram-sha-256"),
@@ -56,12 +56,12 @@ def serve(durable: bool = False) -> Iterator[str]:
             check=True,
             cwd=folder,
             stdout=subprocess.DEVNULL,
-            **identity,
         )
         port = _free_port()
         with (folder / "log").open("w") as log:
             server = subprocess.Popen(
                 [
+                    *as_owner,
                     *("sh", "-c", WATCHED, "sh", binaries / "postgres", "-D", folder / "data"),
                     *("-h", "127.0.0.1", "-p", str(port), "-k", folder),
                     *(part for s in SETTINGS if not durable for part in ("-c", s)),
@@ -72,7 +72,6 @@ def serve(durable: bool = False) -> Iterator[str]:
                 stderr=log,
                 # Ctrl-C is for the tests, which then end it
                 start_new_session=True,
-                **identity,
             )
         try:
             url = f"postgresql://tester:ele%20phant%407@127.0.0.1:{port}/postgres"
@@ -115,14 +114,17 @@ def _binaries() -> Path:
     )
 
 
-def _identity(folder: Path) -> dict[str, Any]:
-    """As whom to run the server, which refuses to be root's; the folder becomes theirs."""
+def _as_owner(folder: Path) -> list[str]:
+    """What begins a command of the server, which refuses to be root's: as whom it runs. The folder
+    becomes theirs."""
     if os.geteuid() != 0:
-        return {}
+        return []
     known = {entry.pw_name: entry for entry in pwd.getpwall()}
     user = known.get("postgres") or known["nobody"]
     os.chown(folder, user.pw_uid, user.pw_gid)
-    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    # Popen's own `user` forks the tests' process, which the kernel refuses where that has more
+    # memory reserved than the machine has
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
 
 
 def _free_port() -> int:

@@ -225,6 +225,10 @@ def test_what_was_built_counts_as_built_the_old_way(takeover: Takeover) -> None:
         if title == "tiny":
             # its files hold what an older version of the simulation made
             assert f"{title}: made by another version of it: 2025-01-01" in wrong.pop(0)
+        else:
+            # which read some values of its files otherwise
+            assert f"{title}: landed by another mapping than today's: 2025-0" in wrong[0]
+            assert wrong.pop(0).endswith(f"sprint land --title {title}")
         assert f"{title}: built by another definition than today's: 2025-0" in wrong[0]
         assert wrong[0].endswith(f"sprint run --title {title} --stale")
         # and nothing else is wrong
@@ -269,10 +273,12 @@ def test_only_days_of_the_older_simulation_are_made_anew(takeover: Takeover) -> 
     before, after = takeover.repaired.files, takeover.after.files
     touched = {path for path in before if after.get(path) != before[path]}
     assert {path.split("/")[1] for path in touched} == {"tiny", "dropped"}
-    # of the landed title the day that took a late record
-    assert {path for path in touched if "/dropped/" in path} == {
-        path for path in touched if "dropped/sessions/event_date=2025-03-02" in path
-    }
+    # the landed title's files were read again: only the day with a late record has other ones now
+    assert {
+        path.rpartition("/")[0]
+        for path in touched
+        if path.startswith("raw/dropped/") and after.get(path, (0, ""))[1] != before[path][1]
+    } == {"raw/dropped/sessions/event_date=2025-03-02"}
     of_now = sources(takeover.data, HOLE)
     assert len(of_now) == 5
     for day in (1, 2, 3, 5):

@@ -21,6 +21,7 @@ from sprint_platform.places import dagster_config, dbt_project_dir, dbt_target_d
 from sprint_platform_tests.small_titles import small_title
 
 BIN = Path(sys.executable).parent
+YEAR = (date(2025, 1, 1), date(2025, 12, 31))
 GRAPH = "sprint_platform.definitions"
 NOOP = "sprint_platform_tests.bench.noop_graph"
 
@@ -130,23 +131,45 @@ def one_day_ratio(runs: int = 3) -> tuple[float, float, float]:
 def a_year() -> tuple[float, float, float]:
     """(wall seconds of 365 days in one run, those of the same graph with no-op assets, seconds in
     the steps of the first beyond those of the second: simulation, load, checks, dbt)."""
-    first, last = date(2025, 1, 1), date(2025, 12, 31)
     with fresh_folders() as environment:
-        real = run(materialize(GRAPH, "sprint", first, last), environment)
+        real = run(materialize(GRAPH, "sprint", *YEAR), environment)
         own = sum(seconds_by_stage().values())
     with fresh_folders() as environment:
-        noop = run(materialize(NOOP, "sprint", first, last), environment)
+        noop = run(materialize(NOOP, "sprint", *YEAR), environment)
         own -= sum(seconds_by_stage().values())
     return real.wall, noop.wall, own
 
 
-def large_day() -> tuple[Process, dict[str, float], dict[str, int]]:
-    """The launch day of 200,000 players, all of them active, through the whole graph: the process,
+def a_year_of(title: str) -> float:
+    """Wall seconds of the title's 365 days in one run."""
+    with fresh_folders() as environment:
+        return run(materialize(GRAPH, title, *YEAR), environment).wall
+
+
+def starts() -> float:
+    """Wall seconds of `dagster --version`, and of a dbt run that selects nothing, without a parse
+    of an earlier one and with it: what a run cannot do without."""
+    with fresh_folders() as environment:
+        target = str(Path(environment["SPRINT_DATA_DIR"]) / "target")
+        nothing = ["dbt", "run", "--select", "nothing", "--project-dir", str(dbt_project_dir())]
+        nothing += ["--target-path", target, "--log-path", target]
+        commands = (["dagster", "--version"], nothing, nothing)
+        return sum(run(command, environment).wall for command in commands)
+
+
+def demo() -> float:
+    """Wall seconds of `sprint demo` in an empty folder."""
+    with fresh_folders() as environment:
+        return run(["sprint", "demo"], environment).wall
+
+
+def day_of(players: int) -> tuple[Process, dict[str, float], dict[str, int]]:
+    """The launch day of so many players, all of them active, through the whole graph: the process,
     seconds by stage, rows by table."""
     with fresh_folders() as environment:
         titles = Path(environment["SPRINT_DATA_DIR"]) / "titles"
         titles.mkdir()
-        (titles / "bench.yaml").write_text(small_title("bench", 200_000, seed=7))
+        (titles / "bench.yaml").write_text(small_title("bench", players, seed=7))
         environment["SPRINT_TITLES_DIR"] = str(titles)
         process = run(materialize(GRAPH, "bench", date(2025, 1, 1)), environment, watch_memory=True)
         return process, seconds_by_stage(), rows_by_table("bench")

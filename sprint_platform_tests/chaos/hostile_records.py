@@ -45,6 +45,7 @@ landing:
   datasets: [sessions, heartbeats, transactions, dim_players]
   reject_limit: 1
   mapping:
+    null_words: []
     columns: {{sessions: {{kills: "{KILLS}", deaths: "{{{{ deaths }}}}"}}}}
     teams: labels
 """
