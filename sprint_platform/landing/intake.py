@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from sprint_platform.core.ahead import Ahead
+from sprint_platform.core.cores import cores
 from sprint_platform.landing.chunks import Chunk, Piece
 from sprint_platform.landing.conform import Conformed, conform, staged_schema
 from sprint_platform.landing.csv_reading import csv_pieces
@@ -31,9 +32,9 @@ from sprint_platform.landing.staging import (
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 
-# Pieces that are parsed at once; each holds a block of text and its records.
-WORKERS = 2
-PIECES_AHEAD = 3
+# Pieces that are parsed at once, one on each core; each holds a block of text and its records: more
+# than this many would take the memory that a large file must not.
+MOST_WORKERS = 8
 CHUNKS_OF_IDS = 32
 READERS: dict[str, Callable[[Found, set[str]], Iterator[Piece]]] = {
     "csv": csv_pieces,
@@ -216,11 +217,12 @@ def _conformed(
             # whatever it is, it must not stop the other files from landing
             raise unreadable(error) from error
 
-    with ThreadPoolExecutor(WORKERS) as pool:
+    workers = min(cores(), MOST_WORKERS)
+    with ThreadPoolExecutor(workers) as pool:
         parsing: deque[Future[list[tuple[Chunk, Conformed]]]] = deque()
         for piece in Ahead(pieces(found, notes)):
             parsing.append(pool.submit(work, piece))
-            if len(parsing) >= PIECES_AHEAD:
+            if len(parsing) > workers:
                 yield from parsing.popleft().result()
         while parsing:
             yield from parsing.popleft().result()

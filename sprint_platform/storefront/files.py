@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from sprint_platform.core.cores import cores
 from sprint_platform.core.whole_file import remove_left, remove_whole, whole_file
 from sprint_platform.places import raw_dir
 from sprint_platform.storage.partitions import (
@@ -77,7 +78,7 @@ def write_days(
     """
     note_store(store)
     rows, sizes = dict.fromkeys(BRONZE_TABLES, 0), dict.fromkeys(BRONZE_TABLES, 0)
-    for day, manifests in _written(store, days, processes or os.cpu_count() or 1):
+    for day, manifests in _written(store, days, processes or cores()):
         for table, manifest in manifests.items():
             rows[table] += manifest.rows
             sizes[table] += manifest.bytes

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import date
 
+from sprint_platform.core.cores import cores
 from sprint_platform.dataset import Column, Dataset
 from sprint_platform.engines.load import LoadReport, TableLoad
 from sprint_platform.engines.postgres_days import Day, make_partitions
@@ -35,6 +36,8 @@ _STORE = Dataset(
 )
 _BRONZE = Ledger(DOMAIN, BRONZE, ()), (*BRONZE_TABLES.values(), _STORE)
 LEDGER, STORE = LOADED_DAYS.relation(DOMAIN), _STORE.relation(DOMAIN)
+# A server has a hundred in all, by default, and others use it.
+MOST_CONNECTIONS = 8
 EMPTIES = "load with --replace, which empties the seven tables first"
 
 
@@ -45,14 +48,14 @@ def load_days(
     settings: StoreSettings,
     replace: bool = False,
     watch: Callable[[date, int], None] | None = None,
-    connections: int = 2,
+    connections: int | None = None,
 ) -> LoadReport[date]:
     """Adds the days' partitions to the bronze tables, which it makes where they are missing.
 
     ``source`` is the store's fingerprint, which all partitions must have, and all that is loaded;
     its ``settings`` are noted, and of them ``batch_size`` is how many rows are read and sent at a
-    time. ``watch`` is called after each day with the rows of its partitions. ``connections`` days
-    are loaded at the same time.
+    time. ``watch`` is called after each day with the rows of its partitions. So many days are
+    loaded at the same time as there are ``connections``, by default one for each core, up to 8.
 
     A day comes whole or not at all. A failure leaves the days that were loaded before it; the same
     load again goes on from there. With ``replace`` the tables are emptied in the transaction of the
@@ -71,7 +74,7 @@ def load_days(
     loads: list[TableLoad[date]] = []
     with ExitStack() as stack:
         engines: list[PostgresEngine] = []
-        for _ in range(max(1, min(connections, len(partitions)))):
+        for _ in range(max(1, min(connections or min(cores(), MOST_CONNECTIONS), len(partitions)))):
             try:
                 engines.append(_engine(place, settings.batch_size, stopping, wait=not engines))
             except NoConnectionFree:
