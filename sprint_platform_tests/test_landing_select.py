@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import io
 import json
 import os
 import signal
@@ -335,7 +336,9 @@ def test_a_process_that_ends_within_a_batch_refuses_its_file(
     _, pieces = _reading(tmp_path, MANY_ROWS.format(9_000_000))
     for _ in range(3):
         next(pieces)
-    # it waits in the middle of a batch, which is more than a pipe holds
+    # once a batch has begun, the process waits within it: it is more than a pipe holds
+    assert isinstance(workers[0].stdout, io.BufferedReader)
+    assert workers[0].stdout.peek(1)
     workers[0].send_signal(by)
     with pytest.raises(FileRefused, match=why) as refused:
         list(pieces)
