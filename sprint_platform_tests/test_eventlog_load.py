@@ -172,6 +172,23 @@ def test_what_is_no_json_is_refused(
     one_line(error)
 
 
+def test_a_json_value_may_be_long(data_folder: Path, made: Made, tmp_path: Path) -> None:
+    """Longer than what Python's reader of CSV takes, and with a word that is looked at."""
+    path, text = tmp_path / "raw_game_events.csv", made(ONE)["raw_game_events"].read_text()
+    note = f'""chapter"":1,""note"":""NaN {"x" * 200_000}""'
+    path.write_text(text.replace('""chapter"":1', note, 1))
+    report = loaded(made(ONE) | {"raw_game_events": path}, Mode.RECREATE)
+    assert counts(report) == [(n, 0, 0) for n in sizes(ONE)]
+
+
+def test_a_file_that_is_no_text_is_refused(data_folder: Path, made: Made, tmp_path: Path) -> None:
+    path, content = tmp_path / "raw_game_events.csv", made(ONE)["raw_game_events"].read_bytes()
+    path.write_bytes(content.replace(b'""chapter"":1', b'""chapter"":1,""note"":""NaN \xff""', 1))
+    with pytest.raises(LoadError, match="cannot be read") as error:
+        loaded(made(ONE) | {"raw_game_events": path}, Mode.RECREATE)
+    one_line(error)
+
+
 def test_recreate_replaces_everything(data_folder: Path, made: Made) -> None:
     first = loaded(made(ONE), Mode.RECREATE)
     assert counts(first) == [(n, 0, 0) for n in sizes(ONE)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import itertools
 import json
 import sys
@@ -11,6 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+)
 
 from sprint_platform.core.errors import driver_line
 from sprint_platform.core.settings import Settings, SettingsError
@@ -298,8 +305,8 @@ def test_missing_variables_are_all_named() -> None:
     [
         ({"SNOWFLAKE_PASSWORD": "p w"}, {"password": "p w"}),
         (
-            {"SNOWFLAKE_PRIVATE_KEY_FILE": "/keys/k.p8", "SNOWFLAKE_PRIVATE_KEY_FILE_PWD": "p w"},
-            {"private_key_file": "/keys/k.p8", "private_key_file_pwd": "p w"},
+            {"SNOWFLAKE_PRIVATE_KEY_FILE": "k.p8", "SNOWFLAKE_PRIVATE_KEY_FILE_PWD": "p w"},
+            {"private_key_file": "k.p8", "private_key_file_pwd": "p w"},
         ),
         (
             {"SNOWFLAKE_AUTHENTICATOR": "PROGRAMMATIC_ACCESS_TOKEN", "SNOWFLAKE_TOKEN": "p w"},
@@ -313,10 +320,15 @@ def test_missing_variables_are_all_named() -> None:
     ],
 )
 def test_there_are_several_ways_in(
-    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], parameters: dict[str, str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: dict[str, str],
+    parameters: dict[str, str],
 ) -> None:
     import snowflake.connector
 
+    monkeypatch.chdir(tmp_path)
+    Path("k.p8").write_bytes(private_key(b"p w"))
     asked: dict[str, Any] = {}
 
     def connect(**parameters: Any) -> None:
@@ -333,9 +345,40 @@ def test_there_are_several_ways_in(
     assert read_credentials(read.environment()) == read
 
 
+def private_key(password: bytes) -> bytes:
+    """The content of a key's file."""
+    return Ed25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password)
+    )
+
+
+def test_what_fails_but_the_private_key_does_not_name_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import snowflake.connector
+
+    def connect(**_: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/home/me/.cache/snowflake")
+
+    monkeypatch.setattr(snowflake.connector, "connect", connect)
+    key = tmp_path / "k.p8"
+    key.write_bytes(private_key(b"p w"))
+    ways: tuple[dict[str, str], ...] = (
+        {"SNOWFLAKE_PASSWORD": "p w"},
+        {"SNOWFLAKE_PRIVATE_KEY_FILE": str(key), "SNOWFLAKE_PRIVATE_KEY_FILE_PWD": "p w"},
+    )
+    for way in ways:
+        read = read_credentials({"SNOWFLAKE_ACCOUNT": "a", "SNOWFLAKE_USER": "me", **way})
+        with pytest.raises(SnowflakeError) as refused, open_snowflake(read):
+            pass
+        assert "Permission denied: /home/me/.cache/snowflake" in str(refused.value)
+        assert "key" not in str(refused.value)
+
+
 def test_a_private_key_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
-    for key in (tmp_path / "missing.p8", tmp_path / "none.p8"):
-        (tmp_path / "none.p8").write_text("no key")
+    (tmp_path / "none.p8").write_text("no key")
+    (tmp_path / "locked.p8").write_bytes(private_key(b"another"))
+    for key in (tmp_path / f"{name}.p8" for name in ("missing", "none", "locked")):
         read = read_credentials(
             {
                 "SNOWFLAKE_ACCOUNT": "a", "SNOWFLAKE_USER": "me",

@@ -22,6 +22,7 @@ from sprint_platform.core.locks import hold
 from sprint_platform.engines.duckdb_file import connect
 from sprint_platform.landing import forgetting
 from sprint_platform.landing.forgetting import forget_landed, player_of
+from sprint_platform.landing.forgotten import forget as never_land
 from sprint_platform.landing.forgotten import forgotten_players
 from sprint_platform.landing.land import land, landing_lock
 from sprint_platform.landing.register import LandingError, open_register, register_path
@@ -43,6 +44,7 @@ from sprint_platform_tests.studio import (
     purchase,
     sprint,
 )
+from sprint_platform_tests.test_landing_reading import Read, a_title
 
 LEDGER = title_ledger("arena")
 
@@ -249,7 +251,7 @@ def test_the_register_counts_as_if_the_player_had_never_been_delivered(
         land(title)
         if forgets:
             with hold(landing_lock("arena"), "a test"), open_register("arena") as con:
-                forget_landed(con, title, player_of(con, "anna"))
+                forget_landed(con, title, player_of(con, title, "anna"))
         states = [register_counts()]
         deliver("heartbeats", "late", [f"m,ben,2,{at(DAYS[0], 43010)},1,1,0"])
         land(title)
@@ -306,6 +308,54 @@ def test_a_killed_command_is_finished_by_the_same_one(
     sprint("forget", "--title", "arena", "--player", "anna")
     assert files_naming(ANNA, studio) == set()
     assert "3 days are what was landed" in sprint("verify", "--title", "arena")
+
+
+@pytest.mark.parametrize("text", ["anna2", "anna2.0", "7", "7.0", "-7.00", " 7.5.0 ", "smurf7"])
+def test_the_player_who_is_meant_is_the_one_whom_landing_makes_of_the_id(
+    tmp_path: Path, data_folder: Path, text: str
+) -> None:
+    title = a_title(values={"player_id": {"smurf7": "anna"}})
+    read = Read(
+        tmp_path / "a.csv",
+        f"player_id,platform,signed_on_at\n{text},pc,2025-01-01\n",
+        "signons",
+        values={"player_id": {"smurf7": "anna"}},
+    )
+    with open_register("studio") as con:
+        player = player_of(con, title, text)
+        # so that nothing comes back where the title translates no more
+        assert player_of(con, title, "anna").untranslated == {hashed("smurf7").bytes}
+    assert [row["player_id"] for row in read.records["signons"]] == [player.uuid]
+
+
+@pytest.mark.parametrize("text", ["NULL", "9007199254740993.0"])
+def test_what_landing_takes_for_no_id_is_nobody(data_folder: Path, text: str) -> None:
+    with open_register("studio") as con, pytest.raises(LandingError, match="no player's id"):
+        player_of(con, a_title(), text)
+
+
+def test_a_player_is_forgotten_under_every_name_that_the_title_translates(
+    titles_folder: Path, data_folder: Path
+) -> None:
+    """Also in records that were rejected, which have the file's own words."""
+    yaml = YAML + "  mapping: {values: {player_id: {smurf7: anna, smurf8: ben}}}\n"
+    (titles_folder / "arena.yaml").write_text(yaml.replace("limit: 0.5", "limit: 1"))
+    title, names = Title.load("arena"), ("smurf7", "anna", "smurf8", "ben")
+    deliver("signons", "a", [f"{p},US,pc,{t}" for p in names for t in (at(DAYS[0]), "soon")])
+    land(title)
+    with hold(landing_lock("arena"), "a test"), open_register("arena") as con:
+        forget_landed(con, title, player_of(con, title, "smurf7"))
+        quoted = con.execute("select record from rejected order by row").fetchall()
+    assert [bool(record) for (record,) in quoted] == [False, False, True, True]
+    never_land("arena", hashed("anna").bytes)
+    deliver("signons", "b", ["smurf7,US,pc,late,one too many", "smurf8,US,pc,late,one too many"])
+    land(title)
+    with hold(landing_lock("arena"), "a test"), open_register("arena") as con:
+        quoted = con.execute(
+            "select record from rejected join files using (file_no)"
+            " where name = 'signons/b.csv' order by row"
+        ).fetchall()
+    assert [bool(record) for (record,) in quoted] == [False, True]
 
 
 def test_simulated_players_are_nobody(studio: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from fractions import Fraction
 from pathlib import Path
 
 import dagster as dg
@@ -402,6 +403,10 @@ def test_the_dbt_environment_is_the_titles() -> None:
     assert environment["SPRINT_WORD"] == "conflict"
     assert environment["SPRINT_ENCOUNTER_DISTANCE"] == "30"
     assert environment["SPRINT_ENCOUNTER_GAP_SECONDS"] == "60"
+    # sums of seconds are whole where beats are
+    assert environment["SPRINT_SECONDS_TYPE"] == "bigint"
+    thirtieths = Title.load("leap").model_copy(update={"heartbeat_seconds": Fraction(1, 30)})
+    assert dbt_environment(thirtieths, None)["SPRINT_SECONDS_TYPE"] == "decimal(18,6)"
     assert environment["SPRINT_WINDOW_START"] == "2025-01-01"
     assert environment["SPRINT_WINDOW_END"] == "2025-01-08"
     assert "SPRINT_WINDOW_START" not in dbt_environment(Title.load("leap"), None)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import pytest
 
 from sprint_platform.engines.duckdb_file import connect
 from sprint_platform.landing import land as landing
-from sprint_platform.landing.files import landing_dir
+from sprint_platform.landing.files import content_digest, landing_dir, unreadable
 from sprint_platform.landing.land import (
     LandingError,
     LandReport,
@@ -24,8 +26,10 @@ from sprint_platform.landing.land import (
     landed_products,
     landings_since,
     last_landed_state,
+    next_day,
 )
 from sprint_platform.operations.landed import load_landed
+from sprint_platform.orchestration.landing_sensor import build_landing_sensor
 from sprint_platform.places import data_dir
 from sprint_platform.storage.partitions import read_manifest, read_partition
 from sprint_platform.title import Title
@@ -504,6 +508,78 @@ def test_staged_records_that_are_lost_are_read_again(data_folder: Path) -> None:
     deliver("heartbeats/b.csv", BEATS + beat("s", "p", "2025-03-01 20:05:00"))
     report = land(game)
     assert [(c.dataset, c.rows_after) for c in report.changes] == [("heartbeats", 5)]
+
+
+def evaluated(title: Title) -> dg.SensorResult | dg.SkipReason:
+    """What the title's sensor says to an instance that has run nothing."""
+    jobs = [dg.define_asset_job(f"attic_{name}") for name in ("land", "daily", "reopened")]
+    sensor = build_landing_sensor(title, *jobs, [])
+    with dg.DagsterInstance.ephemeral() as instance:
+        found = sensor(dg.build_sensor_context(instance=instance))
+    assert isinstance(found, dg.SensorResult | dg.SkipReason)
+    return found
+
+
+@pytest.mark.parametrize("datasets", [["sessions", "heartbeats"], ["heartbeats"]])
+def test_the_sensor_lands_what_waited_when_its_day_has_come(
+    data_folder: Path, datasets: list[str]
+) -> None:
+    two_files()
+    if datasets == ["heartbeats"]:
+        shutil.rmtree(landing_dir("attic") / "sessions")
+    studio = title(datasets=datasets)
+    land(studio, today=DAY - timedelta(days=2))
+    assert next_day(studio) == DAY
+    asked = evaluated(studio)
+    assert isinstance(asked, dg.SensorResult)
+    (request,) = asked.run_requests or []
+    assert request.job_name == "attic_land"
+    # its tries are none of those of the folder, which is as it was
+    assert request.run_key == f"attic-land-{folder_state(studio)}-{DAY}-0"
+    report = land(studio, today=DAY)
+    assert {change.day for change in report.changes if change.rows_after} == {DAY}
+    assert next_day(studio) is None
+
+
+def test_a_day_to_come_is_not_landed_before_it_comes(data_folder: Path) -> None:
+    day = datetime.now(UTC).date() + timedelta(days=2)
+    deliver("sessions/a.csv", SESSIONS + session("s", "p", f"{day} 10:00", f"{day} 11:00"))
+    land(title())
+    assert next_day(title()) == day
+    asked = evaluated(title())
+    assert not isinstance(asked, dg.SensorResult) or not asked.run_requests
+
+
+def test_what_could_not_be_read_for_no_fault_of_its_own_is_read_again(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_files()
+
+    def broken(path: Path) -> str:
+        if path.parent.name == "sessions":
+            raise unreadable(OSError(errno.EIO, "Input/output error"))
+        return content_digest(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(landing, "content_digest", broken)
+        report = land(title(), today=DAY)
+        assert [(f.file, f.reason) for f in report.files if f.status == "refused"] == [
+            ("sessions/a.csv", "unreadable")
+        ]
+        assert next_day(title()) == DAY + timedelta(days=1)
+        # the same again is no news
+        assert land(title(), today=DAY).number == 0
+    assert counts(land(title(), today=DAY)) == {
+        "sessions/a.csv": (2, 2, 0, 0, 0),
+        "heartbeats/a.csv": (4, 4, 0, 0, 0),
+    }
+    assert next_day(title()) is None
+    assert rows_of_refused() == []
+
+
+def rows_of_refused() -> list[tuple[str]]:
+    with duckdb.connect(str(landed_dir("attic") / "landing.duckdb"), read_only=True) as con:
+        return con.execute("select name from refused").fetchall()
 
 
 def test_what_the_system_refuses_is_named_in_one_line(

@@ -331,6 +331,18 @@ def test_the_parts_of_a_player_who_comes_back_are_one(data_folder: Path) -> None
     assert str(joined["event_datetime"]) == "2025-03-01 10:50:00"
 
 
+@pytest.mark.parametrize("wrong", ["s,p,2,{},{},0,0", "s,p,1,{},{},0,0"], ids=["team", "overlap"])
+def test_a_rejected_part_keeps_no_later_one_out(data_folder: Path, wrong: str) -> None:
+    parts = [f"s,p,1,2025-03-01 10:{m}0,2025-03-01 10:{m}9,1,0" for m in (0, 2, 4)]
+    wrong = wrong.format("2025-03-01 10:05", "2025-03-01 12:00")
+    for name, lines in (("a", [wrong, *parts]), ("b", [*parts[::-1], wrong])):
+        deliver("sessions/a.csv", SESSIONS, *lines)
+        assert landed(a_title()) == {"sessions/a.csv": (3, 1, 0, 0)}, name
+        (table,) = read_partition("attic", "sessions", date(2025, 3, 1))
+        (joined,) = table.to_pylist()
+        assert (joined["kills"], str(joined["event_datetime"])) == (3, "2025-03-01 10:49:00")
+
+
 def test_a_copy_of_a_later_part_changes_nothing(data_folder: Path) -> None:
     parts = [f"s,p,1,2025-03-01 1{h}:00,2025-03-01 1{h}:30,1,0" for h in (0, 1, 2)]
     deliver("sessions/a.csv", SESSIONS, *parts)

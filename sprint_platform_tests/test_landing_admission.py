@@ -141,6 +141,7 @@ def looked_at_once(files: Iterable[File], derived: bool) -> Expected:
         for part, _ in parts:
             starts[part.session] = min(starts.get(part.session, part.started_at), part.started_at)
         before: dict[tuple[int, int], list[Part]] = defaultdict(list)
+        admitted: dict[tuple[int, int], list[Part]] = defaultdict(list)
         joined: dict[tuple[int, int], Part] = {}
         for part, name in sorted(parts, key=lambda item: item[0].started_at):  # then by file
             key = part.session, part.player
@@ -149,7 +150,8 @@ def looked_at_once(files: Iterable[File], derived: bool) -> Expected:
                 counts["sessions", name]["rejected"] += 1
                 continue
             copy = part in before[key]
-            overlaps = any(part.started_at < other.ended_at for other in before[key])
+            # what is rejected keeps no later part out
+            overlaps = any(part.started_at < other.ended_at for other in admitted[key])
             before[key].append(part)
             if copy:
                 counts["sessions", name]["duplicate"] += 1
@@ -158,6 +160,7 @@ def looked_at_once(files: Iterable[File], derived: bool) -> Expected:
                 counts["sessions", name]["rejected"] += 1
                 continue
             counts["sessions", name]["accepted"] += 1
+            admitted[key].append(part)
             known.add(key)
             ends[part.session] = max(ends.get(part.session, part.ended_at), part.ended_at)
             # a player who comes back has one record, from the first part to the last

@@ -3,22 +3,30 @@ the file."""
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
+import io
 import json
 import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import duckdb
 import pytest
 
 from sprint_platform.landing import select_reading
-from sprint_platform.landing.files import landing_dir
+from sprint_platform.landing.chunks import Piece
+from sprint_platform.landing.files import FileRefused, Found, landing_dir, open_file
 from sprint_platform.landing.land import LandReport, land
 from sprint_platform.places import project_root
 from sprint_platform.storage.partitions import read_partition
 from sprint_platform.title import Title, TitleError, read_title
+from sprint_platform_tests.test_landing_reading import found
 
 DAY = datetime(2025, 3, 1).date()
 TITLE = """\
@@ -277,12 +285,12 @@ def test_a_name_that_is_a_pattern_opens_no_other_file(
             "with recursive t as (select 1 as n from $file union all select n + 1 from t)"
             " select 'p' as player_id, 'pc' as platform, '2025-03-01' as signed_on_at from t"
             " where n < 0",
-            "ran for 3 s",
+            "took 3 s of processor time",
         ),
         (
             "select count(*) from range(100000000) a, range(100000000) b, $file where a.range <"
             " b.range",
-            "ran for 3 s",
+            "took 3 s of processor time",
         ),
     ],
 )
@@ -292,6 +300,125 @@ def test_what_has_no_end_is_ended(
     monkeypatch.setattr(select_reading, "SECONDS", 3)
     monkeypatch.setattr(select_reading, "ADDRESS_SPACE", 2**30 * 3 // 2)
     assert why in _refused(titles_folder, select)
+
+
+MANY_ROWS = "select 'p' as player_id, range as platform, 0 as signed_on_at from range({}), $file"
+
+
+def _reading(folder: Path, select: str) -> tuple[Path, Iterator[Piece]]:
+    """A file, and its pieces by the select; the process starts with the first."""
+    path = folder / "a.csv"
+    path.write_text("player_id\na\n")
+    of_file = dataclasses.replace(found(path, "signons"), select=select)
+    return path, select_reading.select_pieces(of_file, set())
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes of selects, as they are started."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*arguments, **options))
+        return started[-1]
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(select_reading.subprocess, "Popen", start)
+    return started
+
+
+@pytest.mark.parametrize(
+    ("by", "why"), [(signal.SIGKILL, "memory is scarce"), (signal.SIGTERM, "ended by SIGTERM")]
+)
+def test_a_process_that_ends_within_a_batch_refuses_its_file(
+    tmp_path: Path, workers: list[subprocess.Popen[bytes]], by: signal.Signals, why: str
+) -> None:
+    _, pieces = _reading(tmp_path, MANY_ROWS.format(9_000_000))
+    for _ in range(3):
+        next(pieces)
+    # once a batch has begun, the process waits within it: it is more than a pipe holds
+    assert isinstance(workers[0].stdout, io.BufferedReader)
+    assert workers[0].stdout.peek(1)
+    workers[0].send_signal(by)
+    with pytest.raises(FileRefused, match=why) as refused:
+        list(pieces)
+    assert refused.value.passing
+
+
+def test_other_files_land_beside_one_that_cannot_be_read_now(
+    data_folder: Path,
+    titles_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def pieces_of(of_file: Found, worker: Any) -> Iterator[Piece]:
+        if of_file.path.name == "a.csv":
+            worker._process.kill()
+        return pieces(of_file, worker)
+
+    pieces = select_reading._pieces
+    select = "select *, 'pc' as platform, '2025-03-01' as signed_on_at from read_csv($file)"
+    yaml = f'  datasets: [signons]\n  read: {{signons: "{select}"}}\n'
+    files: dict[str, str | bytes] = {f"signons/{name}.csv": f"player_id\n{name}\n" for name in "ab"}
+    with monkeypatch.context() as patch:
+        patch.setattr(select_reading, "_pieces", pieces_of)
+        report = landed(titles_folder, yaml, files)
+    assert accepted(report) == {"signons/a.csv": (0, 0), "signons/b.csv": (1, 1)}
+    # the same file, and its process does not end
+    assert accepted(landed(titles_folder, yaml, {})) == {"signons/a.csv": (1, 1)}
+
+
+def test_the_clock_of_a_select_stands_while_its_rows_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running: list[threading.Timer] = []
+
+    class Clock(threading.Timer):
+        def start(self) -> None:
+            running.append(self)
+            super().start()
+
+        def cancel(self) -> None:
+            running.remove(self)
+            super().cancel()
+
+    monkeypatch.setattr(select_reading.threading, "Timer", Clock)
+    _, pieces = _reading(tmp_path, MANY_ROWS.format(200_000))
+    stood = [not running for _ in pieces]
+    assert len(stood) > 2
+    assert all(stood)
+
+
+def test_a_select_that_gives_nothing_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(select_reading, "PATIENCE", 0)
+    with pytest.raises(FileRefused, match="gave no rows for 0 s"):
+        list(_reading(tmp_path, MANY_ROWS.format(1))[1])
+
+
+@pytest.mark.parametrize("returns", [True, False])
+def test_no_other_file_is_read_in_the_place_of_a_select(tmp_path: Path, returns: bool) -> None:
+    other = tmp_path / "other"
+    other.write_text("player_id\nsecret\n")
+    select = "select *, '2025-03-01' as signed_on_at, 'pc' as platform from read_csv($file)"
+    path, pieces = _reading(tmp_path, select)
+    aside = path.with_name("aside")
+
+    def swapped(found: Path) -> BinaryIO:
+        file = open_file(found)
+        path.rename(aside)
+        path.symlink_to(other)
+        return file
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(select_reading, "open_file", swapped)
+        next(pieces)
+        if returns:
+            path.unlink()
+            aside.rename(path)
+        with pytest.raises(FileRefused) as refused:
+            list(pieces)
+    assert refused.value.code == ("unreadable" if returns else "symlink")
 
 
 def test_a_result_without_end_is_refused(
@@ -310,6 +437,8 @@ def test_a_wrong_select_refuses_the_file_in_one_line(
 ) -> None:
     line = _refused(titles_folder, "select nothing from $file")
     assert 'Referenced column "nothing" not found' in line
+    line = _refused(titles_folder, "select error('in memory of a file') from $file")
+    assert "in memory of a file" in line
     line = _refused(titles_folder, "select 1 as x from $file")
     assert "wrong_header: player_id, platform, signed_on_at missing" in line
 

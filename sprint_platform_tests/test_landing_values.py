@@ -387,6 +387,28 @@ def test_a_firehose_file_is_one_line_of_any_length(
         Read(tmp_path / "b.ndjson", text[:-9], "sessions")
 
 
+@pytest.mark.parametrize("before", ["", "\n", " "])
+@pytest.mark.parametrize("file", ["a.ndjson", "a.jsonl", "a.json"])
+def test_a_file_that_ends_behind_an_inner_brace_was_not_written_whole(
+    tmp_path: Path, file: str, before: str
+) -> None:
+    record = json.dumps(SESSION | {"meta": {"note": "of {one}", "k": {"m": 1}}, "n": "{it}"})
+    ends = [place for place, letter in enumerate(record, 1) if letter == "}"]
+    for end in ends[:-1]:
+        with pytest.raises(FileRefused, match="half_written"):
+            Read(tmp_path / file, before.join([record, record, record[:end]]), "sessions")
+    read = Read(tmp_path / file, before.join([record] * 3), "sessions")
+    assert len(read.records["sessions"]) == 3
+
+
+def test_a_last_line_that_is_whole_and_no_record_is_rejected_alone(tmp_path: Path) -> None:
+    one = json.dumps(SESSION)
+    for last in (one.replace('"', "'", 1), f"{one}}}", one.replace(":", ": nothing,", 1)):
+        read = Read(tmp_path / "a.ndjson", f"{one}\n{last}", "sessions")
+        assert len(read.records["sessions"]) + len(read.rejected) == read.total
+        assert [reason for _, reason, _ in read.reasons] == ["not_json"]
+
+
 def test_what_follows_on_a_line_and_is_no_record_is_rejected(tmp_path: Path) -> None:
     one = json.dumps(SESSION)
     read = Read(tmp_path / "a.ndjson", f"{one}{one}{{half\n{one} and\n{one}\n", "sessions")

@@ -26,8 +26,10 @@
         {% do datasets.append(source.config.meta.dataset or source.identifier) %}
     {% endfor %}
     {%- if 'title_ml' not in config.tags %}
-    {# of a day's models only: no day is behind because a weekly model does not have it yet. Only of the run's own days: those around them were replaced, too, but from parents that this run
-       did not build #}
+    {# Weekly models have no such notes: no day is behind because they do not have it yet.
+
+       Only the run's own days are noted. Those around them were replaced, too, but from parents that this
+       run did not build. #}
     delete from {{ ledger }}.built_from
     where model = '{{ this.identifier }}' and ({{ in_run(noted_period(batched)) }}{{ gone }});
     insert into {{ ledger }}.built_from (model, dataset, period, digest, definition, invocation)

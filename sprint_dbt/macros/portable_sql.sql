@@ -38,10 +38,9 @@
     {{ return([microseconds, divisor]) }}
 {%- endmacro %}
 
-{# The type of a sum of seconds: whole where beats are. Models' YAML, which knows no macro, says the
-   same. #}
+{# The type of a sum of seconds: whole where beats are. A variable, as models' YAML knows no macro. #}
 {% macro seconds_type() -%}
-    {{ return('decimal(18,6)' if '/' in env_var('SPRINT_HEARTBEAT_SECONDS', '30') else 'bigint') }}
+    {{ return(env_var('SPRINT_SECONDS_TYPE', 'bigint')) }}
 {%- endmacro %}
 
 {# Seconds from one time to another, of that type. #}

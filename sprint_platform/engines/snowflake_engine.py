@@ -61,6 +61,7 @@ def open_snowflake(
         "protocol": credentials.protocol,
         "role": credentials.role,
     }
+    _check_private_key(credentials)
     try:
         connection = connector.connect(
             account=credentials.account,
@@ -79,14 +80,13 @@ def open_snowflake(
     except connector.errors.Error as error:
         # not chained: the connector's stack is many pages of its retries
         raise SnowflakeError(_refusal(error, credentials)) from None
-    except (OSError, ValueError, TypeError):
-        # a key that is not there, is none, or needs its password
-        if credentials.private_key_file is None:
-            raise
+    except OSError as error:
+        # of the connector's own files, say
+        where = f": {error.filename}" if error.filename else ""
+        why = error.strerror or driver_line(str(error))
         raise SnowflakeError(
-            f"the private key {credentials.private_key_file} cannot be read: see"
-            " SNOWFLAKE_PRIVATE_KEY_FILE and SNOWFLAKE_PRIVATE_KEY_FILE_PWD"
-        ) from None
+            f"no connection to Snowflake, account {credentials.account} ({why}{where})"
+        ) from error
     try:
         engine = SnowflakeEngine(connection, credentials, domain, tables)
         engine.enter_schema()
@@ -262,6 +262,28 @@ class SnowflakeEngine(Engine):
             yield
         except Error as error:
             raise SnowflakeError(_driver_message(error)) from error
+
+
+def _check_private_key(credentials: SnowflakeCredentials) -> None:
+    """Raises SnowflakeError for a key that is not there, is none, or needs another password: from
+    the connector it would be any error."""
+    if credentials.private_key_file is None:
+        return
+    # the connector's own dependency, and as slow
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    password = credentials.private_key_file_pwd
+    try:
+        load_pem_private_key(
+            Path(credentials.private_key_file).read_bytes(),
+            password.get_secret_value().encode() if password else None,
+        )
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
+        raise SnowflakeError(
+            f"the private key {credentials.private_key_file} cannot be read: see"
+            " SNOWFLAKE_PRIVATE_KEY_FILE and SNOWFLAKE_PRIVATE_KEY_FILE_PWD"
+        ) from None
 
 
 def _types(table: Dataset) -> dict[str, str]:

@@ -17,6 +17,9 @@ from sprint_platform.engines.engine import LoadError
 from sprint_platform.engines.load import LoadReport, Mode, TableLoad
 from sprint_platform.eventlog.warehouse import EventlogEngine
 
+# Python's own limit of a CSV value, 128 KiB, is less than a JSON value may have.
+LONGEST_VALUE = 2**31 - 1
+
 
 def load(
     engine: EventlogEngine, files: Mapping[str, Path], mode: Mode, batch: int | None = None
@@ -81,12 +84,16 @@ def _check_header(table: Dataset, path: Path) -> None:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file), [])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LoadError(f"{path} cannot be read ({error}): nothing was loaded") from error
+        raise _unreadable(path, error) from error
     if header != table.column_names:
         raise LoadError(
             f"{path} has the columns {', '.join(header) or '(none)'}, not those of {table.name}"
             f" ({', '.join(table.column_names)}): generate it anew; nothing was loaded"
         )
+
+
+def _unreadable(path: Path, error: Exception) -> LoadError:
+    return LoadError(f"{path} cannot be read ({error}): nothing was loaded")
 
 
 def _check_json(table: Dataset, path: Path) -> None:
@@ -99,16 +106,20 @@ def _check_json(table: Dataset, path: Path) -> None:
     def refuse(word: str) -> None:
         raise ValueError(word)
 
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        for number, row in enumerate(csv.reader(file)):
-            for place in places if number else ():
-                try:
-                    json.loads(row[place] or "null", parse_constant=refuse)
-                except (ValueError, IndexError) as error:
-                    raise LoadError(
-                        f"{path}, row {number}: {table.columns[place].name} is no JSON"
-                        f" ({str(error)[:80]}): nothing was loaded"
-                    ) from None
+    csv.field_size_limit(LONGEST_VALUE)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for number, row in enumerate(csv.reader(file)):
+                for place in places if number else ():
+                    try:
+                        json.loads(row[place] or "null", parse_constant=refuse)
+                    except (ValueError, IndexError, RecursionError) as error:
+                        raise LoadError(
+                            f"{path}, row {number}: {table.columns[place].name} is no JSON"
+                            f" ({str(error)[:80]}): nothing was loaded"
+                        ) from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _unreadable(path, error) from error
 
 
 def _has_letters(path: Path, words: tuple[bytes, ...]) -> bool:

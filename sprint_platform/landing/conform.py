@@ -81,8 +81,10 @@ def conform(title: Title, chunk: Chunk, forgotten: Forgotten = NOBODY) -> Confor
     """Checks and converts every record of a chunk, without those of ``forgotten`` players. Raises
     FileRefused("wrong_header") where the file lacks a required column."""
     if forgotten and chunk.broken:
+        named = forgotten.named_in(title, [b.record for b in chunk.broken])
         broken = tuple(
-            replace(b, record="") if forgotten.named_in(b.record) else b for b in chunk.broken
+            replace(b, record="") if is_named else b
+            for b, is_named in zip(chunk.broken, named, strict=True)
         )
         chunk = replace(chunk, broken=broken)
     schema = staged_schema(title, chunk.dataset)

@@ -21,11 +21,13 @@ UNFINISHED = (".tmp", ".part", ".crdownload")
 
 class FileRefused(Exception):
     """A file that is not landed. ``code`` is one of the file reasons, ``detail`` says in
-    one line what is wrong and what to do."""
+    one line what is wrong and what to do. What is ``passing`` is not for the file's content: the
+    next landing reads the same file again."""
 
-    def __init__(self, code: str, detail: str) -> None:
+    def __init__(self, code: str, detail: str, *, passing: bool = False) -> None:
         self.code = code
         self.detail = printable(detail)
+        self.passing = passing
         super().__init__(f"{code}: {self.detail}")
 
 
@@ -88,7 +90,7 @@ def discover(title: Title) -> list[Found]:
             for entry in _entries(folder):
                 path = folder / entry.name
                 if entry.is_symlink():
-                    add(dataset, path, _symlink())
+                    add(dataset, path, symlink())
                 elif entry.is_dir(follow_symlinks=False):
                     walk(dataset, path)
                 elif not entry.is_file(follow_symlinks=False):
@@ -101,7 +103,7 @@ def discover(title: Title) -> list[Found]:
             add(dataset, folder, unreadable(error))
 
     if root.is_symlink():
-        add("", root, _symlink())
+        add("", root, symlink())
         return found
     if not root.is_dir():
         return []
@@ -113,7 +115,7 @@ def discover(title: Title) -> list[Found]:
     for entry in entries:
         path = root / entry.name
         if entry.is_symlink():
-            add(printable_name(entry.name), path, _symlink())
+            add(printable_name(entry.name), path, symlink())
         elif not entry.is_dir(follow_symlinks=False):
             where = ", ".join(f"{dataset}/" for dataset in settings.datasets)
             add("", path, FileRefused("unknown_dataset", f"deliver it into one of {where}"))
@@ -131,7 +133,8 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
                 yield entry
 
 
-def _symlink() -> FileRefused:
+def symlink() -> FileRefused:
+    """The refusal of a symbolic link."""
     return FileRefused("symlink", "it is a symbolic link: deliver what it points to")
 
 
@@ -167,7 +170,7 @@ def printable_name(name: str) -> str:
 def unreadable(error: Exception) -> FileRefused:
     """The refusal of a file for which the system or a library raised this error."""
     if isinstance(error, OSError) and error.strerror:
-        return FileRefused("unreadable", error.strerror)
+        return FileRefused("unreadable", error.strerror, passing=True)
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return FileRefused("unreadable", f"it is damaged ({lines[0][:200]}): deliver it again")
 
@@ -178,7 +181,7 @@ def open_file(path: Path) -> BinaryIO:
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     if path.is_symlink():
-        raise _symlink()
+        raise symlink()
     try:
         descriptor = os.open(path, flags)
     except OSError as error:

@@ -23,10 +23,10 @@ import pyarrow.compute as pc
 
 from sprint_platform.core.compaction import sync
 from sprint_platform.core.duckdb_paths import glob_of
-from sprint_platform.landing.forgotten import player_id
+from sprint_platform.landing.forgotten import player_ids
 from sprint_platform.landing.forgotten_counts import GONE, clear_rejects, forget_counts
-from sprint_platform.landing.ids import hashed_id
 from sprint_platform.landing.land import sweep_staged
+from sprint_platform.landing.register import LandingError
 from sprint_platform.landing.staging import staged_path
 from sprint_platform.storage.ledger import transaction
 from sprint_platform.storage.partitions import (
@@ -54,10 +54,12 @@ class Forgetting:
 
 @dataclass(frozen=True)
 class Player:
-    """A player's id as the platform has it, and the texts that the studio's files have for it."""
+    """A player's id as the platform has it, the texts that the studio's files have for it, and the
+    ids that those texts would have if the title translated none."""
 
     id: bytes
     source_ids: tuple[str, ...]
+    untranslated: frozenset[bytes] = frozenset()
 
     @property
     def uuid(self) -> UUID:
@@ -113,16 +115,30 @@ def forget_landed(con: duckdb.DuckDBPyConnection, title: Title, player: Player) 
     return done
 
 
-def player_of(con: duckdb.DuckDBPyConnection, text: str) -> Player:
-    """The player that a person means with an id: ours, or the studio's own text."""
-    id_ = player_id(text)
+def player_of(con: duckdb.DuckDBPyConnection, title: Title, text: str) -> Player:
+    """The player that a person means with an id: ours, or the text that the studio's files have.
+    Raises LandingError where landing would make no id of it."""
+    settings = title.landing_settings
+    values = dict(settings.mapping.values)
+    translated = values.pop("player_id", {})
+    words = [text.strip(), *translated]
+    id_, *others = player_ids(title, words)
+    if id_ is None:
+        raise LandingError(
+            f"{title.name}: {text.strip()!r} is no player's id: landing takes it for no value, or"
+            " for a float that no longer counts one by one"
+        )
     found = con.execute(
         "select source_id from source_ids where kind = 'player' and id = ?", [UUID(bytes=id_)]
     ).fetchall()
-    texts = {source_id for (source_id,) in found}
-    if id_ == hashed_id("player", text.strip()):
-        texts.add(text.strip())
-    return Player(id_, tuple(sorted(texts)))
+    # rejected records have what stood in the file
+    own = {words[0]} | {word for word, of in zip(words[1:], others, strict=True) if of == id_}
+    mapping = settings.mapping.model_copy(update={"values": values})
+    plain = title.model_copy(update={"landing": settings.model_copy(update={"mapping": mapping})})
+    # what others are translated to is the name of somebody else, too
+    untranslated = player_ids(plain, sorted(own - set(translated.values())))
+    texts = {source_id for (source_id,) in found} | own | {translated.get(w, w) for w in own}
+    return Player(id_, tuple(sorted(texts)), frozenset(id_ for id_ in untranslated if id_))
 
 
 def _filtered(

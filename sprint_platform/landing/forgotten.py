@@ -18,10 +18,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sprint_platform.landing.ids import hashed_id, uuid_texts
+from sprint_platform.landing.files import FileRefused
 from sprint_platform.landing.register import LandingError
+from sprint_platform.landing.values import convert
 from sprint_platform.places import data_dir
+from sprint_platform.telemetry.contracts import DATASETS
+from sprint_platform.title import Title
 
+_PLAYER_ID = next(c for c in DATASETS["sessions"].columns if c.name == "player_id")
 _WORD = re.compile(r"[^\s,;:|\"'\[\](){}<>]+")
 
 
@@ -48,19 +52,30 @@ class Forgotten:
         found = of_id[np.asarray(encoded.indices.fill_null(0))]
         return found & np.asarray(players.is_valid())
 
-    def named_in(self, record: str) -> bool:
-        """Whether a record that could not be read has one of their ids among its words."""
-        return any(self.holds(player_id(word)) for word in _WORD.findall(record))
+    def named_in(self, title: Title, records: list[str]) -> list[bool]:
+        """Which records that could not be read have one of their ids among their words."""
+        words_of = [set(_WORD.findall(record)) for record in records]
+        words = sorted(set().union(*words_of))
+        theirs = {
+            word
+            for word, player in zip(words, player_ids(title, words), strict=True)
+            if player is not None and self.holds(player)
+        }
+        return [not words.isdisjoint(theirs) for words in words_of]
 
 
 NOBODY = Forgotten()
 
 
-def player_id(text: str) -> bytes:
-    """The 16 bytes of the id that landing makes of a player's id in a file."""
-    text = re.sub(r"(?<=\d)\.0+$", "", text.strip())
-    ids, is_uuid = uuid_texts(pa.array([text]))
-    return ids[0].tobytes() if is_uuid[0] else hashed_id("player", text)
+def player_ids(title: Title, texts: list[str]) -> list[bytes | None]:
+    """The 16 bytes of the id that landing makes of each of these players' ids in a file of the
+    title; None for what is no id: a null word, or a float that no longer counts one by one."""
+    try:
+        ids = convert(title, _PLAYER_ID, pa.array(texts, pa.string()))
+    except FileRefused:
+        return [None] if len(texts) == 1 else [player_ids(title, [text])[0] for text in texts]
+    found = ids.values.storage.to_pylist()
+    return [None if fault else id_ for id_, fault in zip(found, ids.faults.tolist(), strict=True)]
 
 
 def forgotten_players(title: str) -> Forgotten:

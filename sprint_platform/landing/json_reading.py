@@ -51,16 +51,17 @@ _NOT_JSON = (ValueError, StopIteration, RecursionError)
 def ndjson_pieces(found: Found, notes: set[str]) -> Iterator[Piece]:
     """The file's blocks of lines. Raises FileRefused."""
     first = True
+    last = b""
     with opened(found) as stream:
         for block in text_blocks(stream, found, notes, _last_record_end, BLOCK_BYTES):
-            if not block.endswith((b"\n", b"}")):
-                _refuse_half_line(block[last_line_end(block) :])
+            last = block
             if first and block.strip():
                 _refuse_other_text(block)
                 first = False
             yield _lines_piece(found, block)
     if first:
         raise FileRefused("empty_file", "it has no line")
+    _refuse_half_line(last[last_line_end(last) :])
 
 
 def _lines_piece(found: Found, block: bytes) -> Piece:
@@ -118,8 +119,22 @@ def _line_records(line: str | bytes) -> list[Record | Broken]:
 def _refuse_half_line(line: bytes) -> None:
     """Refuses the file when its last line, which has no line end, ends within a record."""
     records = [record for text in _lines(line) for record in _line_records(text)]
-    if records and isinstance(records[-1], Broken) and line.lstrip().startswith(b"{"):
+    if not records or not isinstance(records[-1], Broken) or not line.lstrip().startswith(b"{"):
+        return
+    # a brace may close what lies within the record
+    if not line.rstrip().endswith(b"}") or _lacks_its_end(records[-1].record):
         raise cut_off()
+
+
+def _lacks_its_end(text: str) -> bool:
+    """Whether the text is how a JSON value begins."""
+    try:
+        _scan(text, 0)
+    except json.JSONDecodeError as error:
+        return error.pos >= len(text) or error.msg.startswith("Unterminated string")
+    except (StopIteration, ValueError, RecursionError):
+        pass
+    return False
 
 
 def _refuse_other_text(block: bytes) -> None:

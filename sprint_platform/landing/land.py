@@ -40,7 +40,7 @@ from sprint_platform.landing.register import (
     open_register,
     register_path,
 )
-from sprint_platform.landing.reopening import Reopened, reopen
+from sprint_platform.landing.reopening import Reopened, reopen, waiting_days
 from sprint_platform.landing.staging import EPOCH, staged_path
 from sprint_platform.places import data_dir
 from sprint_platform.storage.digest import Digest, digest_table
@@ -54,9 +54,9 @@ from sprint_platform.telemetry.contracts import DAILY, DATASETS
 from sprint_platform.title import Title
 
 Watch = Callable[[str, int], None]
-# A file's number is made of its landing's number and its place in it: no two versions share one.
 # A report names so many of the sessions that a file's heartbeats wait for.
 MOST_WAITS = 3
+# A file's number is made of its landing's number and its place in it: no two versions share one.
 FILES_A_LANDING = 1 << 24
 
 
@@ -211,6 +211,7 @@ def _land(title: Title, dry_run: bool, watch: Watch | None, today: date) -> Land
             landing.put_in_place()
             _announce(con, title)
             _write_whole(folder / "state", state + "\n")
+            _write_whole(folder / "next_day", f"{landing.next_day() or ''}\n")
             sweep_staged(con, title.name)
     return report
 
@@ -269,8 +270,11 @@ class _OneLanding:
         }
         self.refused_before = {
             name: row
-            for name, *row in con.execute(f"select name, {columns} from refused").fetchall()
+            for name, *row in con.execute(
+                f"select name, {columns}, reason, detail from refused"
+            ).fetchall()
         }
+        self.passing = False  # whether a file was refused that the next landing reads again
 
     def run(self, astray: Reopened, began: float) -> LandReport:
         self.astray = {(name, day) for name, days in astray.partitions.items() for day in days}
@@ -329,9 +333,11 @@ class _OneLanding:
         mapping = self.mapping
         stat = (found.size, found.modified_ns, found.changed_ns, mapping)
         newest = refused if refused is not None else (known[1:] if known else None)
+        if refused is not None and refused[0] is None:
+            newest = None  # not for what it says: perhaps it can be read now
         if known and known[0] in self.lost:
             known = newest = None  # to be read again
-        if newest is not None and tuple(newest[1:]) == stat:
+        if newest is not None and tuple(newest[1:5]) == stat:
             return None
         refusal = found.refusal
         if refusal is None:
@@ -390,7 +396,14 @@ class _OneLanding:
         self.new[file_no] = (found, "changed" if known else "new")
 
     def _refuse(self, found: Found, refusal: FileRefused, digest: str | None) -> None:
-        self.refused.append((found, refusal, digest))
+        """Notes the refusal; one that is for no content has no digest. What is refused as it was
+        before is no news."""
+        if refusal.passing:
+            self.passing, digest = True, None
+        stat = (found.size, found.modified_ns, found.changed_ns, self.mapping)
+        news = [digest, *stat, refusal.code, refusal.detail]
+        if self.refused_before.get(found.name) != news:
+            self.refused.append((found, refusal, digest))
 
     def _enter(self) -> None:
         """Adds the files that were taken in, and those that were refused, to the register."""
@@ -595,6 +608,13 @@ class _OneLanding:
             )  # fmt: skip
         return sorted(reports, key=lambda report: (report.file, report.dataset))
 
+    def next_day(self) -> date | None:
+        """The first day to come on which there is something to land, though no file changes."""
+        days = [day for _, day in waiting_days(self.con, self.title) if day > self.today]
+        if self.passing:
+            days.append(self.today + ONE_DAY)
+        return min(days, default=None)
+
     def put_in_place(self) -> None:
         """Puts the partitions' manifests, and the products, in place: after the commit."""
         for partition in self.admission.finished.values():
@@ -798,6 +818,16 @@ def last_landed_state(title: Title) -> str | None:
         return (landed_dir(title.name) / "state").read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return None
+
+
+def next_day(title: Title) -> date | None:
+    """The day on which there is something to land though no file changes: records wait for it, or
+    a file may be readable then. None where there is none."""
+    try:
+        day = (landed_dir(title.name) / "next_day").read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+    return date.fromisoformat(day) if day else None
 
 
 def is_held_back(title: Title) -> bool:

@@ -29,8 +29,8 @@ DAMAGE = (
 def parquet_pieces(found: Found, _: set[str]) -> Iterator[Piece]:
     """The file's batches. Raises FileRefused."""
     with seekable(found) as file:
-        size = _whole(file)
         try:
+            size = _whole(file)
             table_file, names = _open(file, size)
             instants = _instants(table_file) if found.mapping.int96 == "utc" else frozenset()
             chosen = choose(found.mapping, found.dataset, names)

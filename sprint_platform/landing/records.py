@@ -10,7 +10,7 @@ the files, never on the order in which they came.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 
@@ -97,17 +97,19 @@ def admit_records(
         joined = True
         order = f"{time}, place, row"
         team = recorded[columns.index("team_id")]
+        parts = (
+            f"select *, {team} is not distinct from first_value({team}) over of_key as"
+            " same_team,"
+            f" row_number() over (partition by {key}, {content} order by {order}) > 1 as copy,"
+            f" dense_rank() over (order by {key}) as part_of"
+            f" from {candidates} window of_key as (partition by {key} order by {order})"
+            f" order by part_of, {order}"
+        )
         verdict = (
             "case when copy then 'duplicate' when late then 'outside_session'"
-            f" when {time} < ended_before or {team} <> first_team then 'duplicate_key' end"
+            " when not follows then 'duplicate_key' end"
         )
-        source = (
-            f"(select *, max(event_datetime) over (partition by {key}"
-            f" order by {order} rows between unbounded preceding and 1 preceding) as ended_before,"
-            f" first_value({team}) over of_key as first_team,"
-            f" row_number() over (partition by {key}, {content} order by {order}) > 1 as copy"
-            f" from {candidates} window of_key as (partition by {key} order by {order}))"
-        )
+        source = "parts"
     else:
         # a player signs on often in a day; the contract has the day's first
         same = "true" if dataset == "signons" else f"{content} = first_value({content}) over of_key"
@@ -120,7 +122,13 @@ def admit_records(
             f"(select *, {same} as same, row_number() over of_key = 1 as first from {candidates}"
             f" window of_key as (partition by {key} order by {order}))"
         )
-    with _relation(con, "judged", f"select *, {verdict} as verdict from {source}") as judged:
+    with ExitStack() as stack:
+        if joined:
+            found = con.execute(parts).to_arrow_table()
+            stack.enter_context(_registered(con, "parts", _following(found)))
+        judged = stack.enter_context(
+            _relation(con, "judged", f"select *, {verdict} as verdict from {source}")
+        )
         _replace_verdicts(entries, dataset, days, judged, unassigned=False, recorded=recorded)
         return _accepted(con, dataset, days, recorded, labels=labels, joined=joined)
 
@@ -267,10 +275,31 @@ def judge_unassigned(entries: Entries, dataset: str, day: date) -> None:
         _replace_verdicts(entries, dataset, [day], table, unassigned=True, recorded=recorded)
 
 
+def _following(parts: pa.Table) -> pa.Table:
+    """The parts, ordered by key and time, with ``follows``: whether each begins where those before
+    it that are admitted have ended. What is rejected keeps nobody out."""
+    times = (parts[name].cast(pa.int64()).to_pylist() for name in ("started_at", "event_datetime"))
+    others = (parts[name].to_pylist() for name in ("part_of", "same_team", "copy", "late"))
+    follows, of, ended = [], None, 0
+    for start, end, key, same_team, copy, late in zip(*times, *others, strict=True):
+        if key != of:
+            of, ended = key, start
+        follows.append(same_team and not copy and not late and start >= ended)
+        if follows[-1]:
+            ended = max(ended, end)
+    return parts.append_column("follows", pa.array(follows, pa.bool_()))
+
+
 @contextmanager
 def _relation(con: duckdb.DuckDBPyConnection, name: str, query: str) -> Iterator[pa.Table]:
     """The query's result, as a relation of that name while the block runs."""
-    table = con.execute(query).to_arrow_table()
+    with _registered(con, name, con.execute(query).to_arrow_table()) as table:
+        yield table
+
+
+@contextmanager
+def _registered(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[pa.Table]:
+    """The table, as a relation of that name while the block runs."""
     con.register(name, table)
     try:
         yield table

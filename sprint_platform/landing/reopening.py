@@ -115,20 +115,25 @@ def _add_days_that_came(
     con: duckdb.DuckDBPyConnection, title: Title, reopened: Reopened, today: date
 ) -> None:
     """Adds the days whose records waited for their day, which has come."""
-    came = con.execute(
-        "select distinct dataset, day from verdicts"
-        " where waiting > 0 and not unassigned and day <= ?",
-        [today],
-    ).fetchall()
-    if "sessions" not in title.landing_settings.datasets:
-        # sessions that are derived have no verdicts, and their heartbeats wait for nothing else
-        came += con.execute(
-            "select distinct 'sessions', day from pending where not far and day <= ?", [today]
-        ).fetchall()
-    for dataset, day in came:
+    for dataset, day in waiting_days(con, title):
+        if day > today:
+            continue
         reopened.partitions[dataset].add(day)
         if dataset == "sessions":
             reopened.unassigned["heartbeats"] |= {day, day + timedelta(days=1)}
+
+
+def waiting_days(con: duckdb.DuckDBPyConnection, title: Title) -> list[tuple[str, date]]:
+    """The datasets and days whose records wait for their day."""
+    waiting = con.execute(
+        "select distinct dataset, day from verdicts where waiting > 0 and not unassigned"
+    ).fetchall()
+    if "sessions" not in title.landing_settings.datasets:
+        # sessions that are derived have no verdicts, and their heartbeats wait for nothing else
+        waiting += con.execute(
+            "select distinct 'sessions', day from pending where not far"
+        ).fetchall()
+    return waiting
 
 
 def _add_heartbeats(

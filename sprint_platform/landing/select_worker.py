@@ -24,11 +24,12 @@ def _limit(bytes_: int, seconds: int) -> None:
         return
     for what, most in (
         (resource.RLIMIT_AS, bytes_),
-        (resource.RLIMIT_CPU, 2 * seconds),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(what, (most, most))
+    # at the first a signal of its own ends the process; at the second it would be any SIGKILL
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 10))
 
 
 def _connection(path: str, pattern: str) -> duckdb.DuckDBPyConnection:

@@ -43,12 +43,13 @@ class Readable(Protocol):
 def opened(found: Found) -> Iterator[Readable]:
     """The file's unpacked bytes, read in order. Raises FileRefused on opening and on reading."""
     with open_file(found.path) as file:
-        begin = file.read(4)
+        plain = _Plain(file)
+        begin = plain.read(4)
         if not begin:
             raise FileRefused("empty_file", "it has no bytes")
         file.seek(0)
         if not found.compression:
-            yield _Plain(file)
+            yield plain
         else:
             magic = GZIP_MAGIC if found.compression == "gz" else ZSTD_MAGIC
             if not begin.startswith(magic):

@@ -55,8 +55,10 @@ def forget(title: Title, text: str, marts: Iterable[Mart]) -> Forgotten:
     holder = "sprint forget"
     with hold(landing_lock(title.name), holder):
         with open_register(title.name) as register:
-            player = player_of(register, text)
-            never_land(title.name, player.id)
+            player = player_of(register, title, text)
+            # under another mapping, too
+            for id_ in (player.id, *player.untranslated):
+                never_land(title.name, id_)
             # before the register forgets the studio's id of the player
             events = forget_in_history(player)
             landed = forget_landed(register, title, player)

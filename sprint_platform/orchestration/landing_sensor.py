@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -35,7 +35,8 @@ def build_landing_sensor(
     reopened_job: dg.UnresolvedAssetJobDefinition,
     models: Iterable[dg.AssetKey],
 ) -> dg.SensorDefinition:
-    """The sensor that lands when files are new or changed, and builds, with ``reopened_job``, the
+    """The sensor that lands when files are new or changed, or a day came for which records wait,
+    and builds, with ``reopened_job``, the
     days of every landing: its own, the command line's or ``daily_job``'s. ``models`` are the last
     models of those days."""
     models = list(models)
@@ -46,9 +47,10 @@ def build_landing_sensor(
         minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
         default_status=dg.DefaultSensorStatus.STOPPED,
         description=(
-            f"Lands new and changed files of data/landing/{title.name}/, and builds exactly the"
-            " days that a landing changed. Switch it on in the UI (Automation) or with"
-            f" `dagster sensor start {title.name}_landing -m sprint_platform.definitions`."
+            f"Lands new and changed files of data/landing/{title.name}/, and what waited for a day"
+            " that has come, and builds exactly the days that a landing changed. Switch it on in"
+            f" the UI (Automation) or with `dagster sensor start {title.name}_landing"
+            " -m sprint_platform.definitions`."
         ),
     )
     def landing(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
@@ -59,6 +61,7 @@ def build_landing_sensor(
             is_held_back,
             landings_since,
             last_landed_state,
+            next_day,
         )
 
         if command := holder_of(title_lock(title)):
@@ -68,12 +71,15 @@ def build_landing_sensor(
             if is_running(context.instance, name):
                 return dg.SkipReason(f"{name} is running")
         state, landed = folder_state(title), last_landed_state(title)
-        tries = _tries(context.instance, title, state)
-        if state != landed and tries < TRIES and not is_held_back(title):
+        came = next_day(title) if state == landed else None
+        # a day that has come is landed once, as a folder that changed is
+        asked = f"{state}-{came}" if came and came <= datetime.now(UTC).date() else state
+        tries = _tries(context.instance, title, asked)
+        if asked != landed and tries < TRIES and not is_held_back(title):
             land = dg.RunRequest(
-                run_key=f"{title.name}-land-{state}-{tries}",
+                run_key=f"{title.name}-land-{asked}-{tries}",
                 job_name=land_job.name,
-                tags={STATE_TAG: _state_of(title, state)},
+                tags={STATE_TAG: _state_of(title, asked)},
             )
             return dg.SensorResult([land])
         seen = int((context.cursor or "0").partition("-")[0])
@@ -85,7 +91,7 @@ def build_landing_sensor(
             landings = landings_since(title, 0)
         if not landings:
             failed = "these files were not landed: they are tried again when one of them changes"
-            return dg.SkipReason("no file is new" if state == landed else failed)
+            return dg.SkipReason("no file is new" if asked == landed else failed)
         last = _mark(landings[-1])
         changes = [change for landing in landings for change in landing.changes]
         days = unbuilt(context.instance, title, changes, models)

@@ -40,6 +40,7 @@ RUN_VARIABLES = {
     "SPRINT_ENCOUNTER_DISTANCE",
     "SPRINT_ENCOUNTER_GAP_SECONDS",
     "SPRINT_HEARTBEAT_SECONDS",
+    "SPRINT_SECONDS_TYPE",
     "SPRINT_MAP_CELL",
     "SPRINT_SOURCE",
     "SPRINT_LAUNCH_DATE",
@@ -67,6 +68,7 @@ def project_environment() -> dict[str, str]:
 
 def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
     """The environment of a dbt run for the title; without a window it covers everything."""
+    whole_seconds = isinstance(title.heartbeat_seconds, int)
     environment = {
         **project_environment(),
         "SPRINT_TITLE": title.name,
@@ -74,6 +76,7 @@ def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
         "SPRINT_ENCOUNTER_DISTANCE": f"{title.encounters.distance:.12g}",
         "SPRINT_ENCOUNTER_GAP_SECONDS": str(title.encounters.gap_seconds),
         "SPRINT_HEARTBEAT_SECONDS": str(title.heartbeat_seconds),
+        "SPRINT_SECONDS_TYPE": "bigint" if whole_seconds else "decimal(18,6)",
         "SPRINT_MAP_CELL": f"{title.grid.map_cell:.12g}",
         "SPRINT_SOURCE": "landing" if title.lands else "simulated",
         "SPRINT_LAUNCH_DATE": title.launch_date.isoformat(),
