@@ -125,8 +125,9 @@ wheel: setup-all
 	@.ci/wheel dist
 
 # writes both lists anew from pyproject.toml; needs uv
+# of lifetimes only a file is read: what it would need to run is left out
 lock:
-	$(call lock,requirements-all.txt,--extra dev)
+	$(call lock,requirements-all.txt,--extra dev $(addprefix --no-emit-package ,autograd dill pandas))
 	$(call lock,requirements.txt,--extra dashboard --extra postgres --constraint requirements-all.txt)
 
 define lock

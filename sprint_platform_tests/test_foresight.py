@@ -143,7 +143,10 @@ def test_nothing_of_the_truth_nobody_and_no_label_is_a_feature(
 def test_shuffled_labels_teach_nothing(
     con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sprint_platform.ml import training
+    from sprint_platform.ml import choice, training
+
+    # of each family one setting is enough
+    monkeypatch.setattr(choice, "TRIED", {family: tried[:1] for family, tried in TRIED.items()})
 
     def shuffled(*arguments: object) -> Rows:
         rows = read_rows(*arguments)  # type: ignore[arg-type]
@@ -160,6 +163,37 @@ def test_shuffled_labels_teach_nothing(
         for classifier in learned.classifiers[label].values():
             score = classifier.model.score(learned.columns.matrix(rows))
             assert abs(scores.roc_auc(came, score) - 0.5) <= 0.02, label
+
+
+def test_what_came_later_changes_no_model_that_is_tested(
+    con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sprint_platform.ml import choice, training
+
+    # one family and setting is enough
+    few = {"logistic regression": TRIED["logistic regression"][:1]}
+    monkeypatch.setattr(choice, "TRIED", few)
+
+    def with_another_future(*arguments: object) -> Rows:
+        rows = read_rows(*arguments)  # type: ignore[arg-type]
+        labels = dict(rows.labels)
+        for label, of in honest.periods.items():
+            later = rows.week > np.datetime64(of.calibrate[-1])
+            assert later.any()
+            labels[label] = np.where(later, labels[label] == 0, labels[label])
+        return dataclasses.replace(rows, labels=labels)
+
+    honest = train(con, "sprint")
+    monkeypatch.setattr(training, "read_rows", with_another_future)
+    other = train(con, "sprint")
+    assert other.data != honest.data
+    matrix = honest.columns.matrix(read_rows(con, "sprint", WEEKS[-1:]))
+    for label in CLASSES:
+        [one], [two] = (of.classifiers[label].values() for of in (honest, other))
+        assert (one.chance(matrix) == two.chance(matrix)).all()
+    assert (honest.value.spend(matrix) == other.value.spend(matrix)).all()
+    # the one that is used is of the last weeks
+    assert (honest.value_now.spend(matrix) != other.value_now.spend(matrix)).any()
 
 
 def test_a_feature_that_knows_the_answer_is_refused(
@@ -198,6 +232,30 @@ def test_no_model_is_better_than_the_truth_and_the_served_one_beats_what_is_know
     # with a tenth of the players of the bench, and a sampling error as large as half of it
     assert 0 < share < 1
     assert evaluation.value(label, period, "served", "top_decile_lift") > 2
+
+
+def test_every_score_stands_beside_four_baselines(evaluation: Evaluation) -> None:
+    known = {"prevalence", "days since last active", "days active in twelve weeks"}
+    of = {label: {*known, "has bought before"} for label in CLASSES}
+    of[SPEND] = {*known, "spent in twelve weeks"}
+    for label, expected in of.items():
+        for period in ("near", "far"):
+            metric = "gini" if label == SPEND else "roc_auc"
+            found = {
+                s.model: s.value
+                for s in evaluation.scores
+                if (s.label, s.period, s.metric) == (label, period, metric)
+            }
+            assert expected <= found.keys()
+            baselines = [found[name] for name in expected]
+            served = next(s.model for s in evaluation.scores if s.label == label and s.served)
+            best = max(baselines)
+            assert max(best, found[served]) < found[CEILING], (label, period)
+            # spending is learned from the first weeks of a young game alone
+            if label != SPEND:
+                assert best < found[served]
+                share = evaluation.value(label, period, "served", "share_of_attainable")
+                assert share == (found[served] - best) / (found[CEILING] - best)
 
 
 def test_chances_are_shares_of_players(evaluation: Evaluation) -> None:
@@ -366,7 +424,7 @@ def cdnow() -> Path | None:
     return path if path.exists() else None
 
 
-@pytest.mark.skipif(cdnow() is None, reason="CDNOW's sample is not here (pip install lifetimes)")
+@pytest.mark.skipif(cdnow() is None, reason="CDNOW's sample is not here (make setup-all)")
 def test_cdnow_gives_the_published_parameters() -> None:
     path = cdnow()
     assert path is not None

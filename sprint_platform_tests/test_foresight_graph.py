@@ -3,6 +3,7 @@ dashboard."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 import duckdb
+import numpy as np
 import pytest
 
 from sprint_platform.dashboard import foresight as page_of
@@ -17,6 +19,8 @@ from sprint_platform.dashboard.published import published
 from sprint_platform.dashboard.view import read_view
 from sprint_platform.engines.duckdb_file import connect
 from sprint_platform.engines.load import ensure_title_schemas
+from sprint_platform.ml import store
+from sprint_platform.ml.drift import reference_of
 from sprint_platform.ml.names import PREDICTIONS, SCORES, SEGMENTS
 from sprint_platform.operations.practice import (
     LAUNCH,
@@ -93,6 +97,31 @@ def test_every_asset_says_what_it_made(result: dg.ExecuteInProcessResult) -> Non
     assert said["version"] == tried["version"]
     checks = {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
     assert checks.keys() == {"features_have_not_drifted", "scores_have_not_drifted"}
+
+
+def test_models_that_are_old_or_of_other_players_are_shown(
+    folder: Path, result: dg.ExecuteInProcessResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = store.load("sprint")
+    # they learned from players who never came in a party, and were sure that nobody would leave
+    none = reference_of(np.zeros(9))
+    nobody = {"party_sessions_4w": none, "score:left_in_14_days": none}
+    other = dataclasses.replace(
+        trained,
+        last_week=trained.last_week - timedelta(weeks=3),
+        reference={**trained.reference, **nobody},
+    )
+    monkeypatch.setattr(store, "load", lambda title: other)
+    seen = dg.materialize(
+        build_foresight_assets(game(120, seed=6)),
+        selection=[dg.AssetKey(["sprint_ml", "player_predictions"])],
+        resources={"warehouse": Warehouse()},
+    )
+    assert metadata(seen, "player_predictions")["weeks_behind"] == 3
+    said = {e.check_name: e for e in seen.get_asset_check_evaluations()}
+    assert not any(e.passed for e in said.values())
+    assert "party_sessions_4w" in str(said["features_have_not_drifted"].description)
+    assert "score:left_in_14_days" in str(said["scores_have_not_drifted"].description)
 
 
 def test_offers_are_published_and_asked_for(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,49 @@ def test_any_order_of_windows_gives_the_same_rows(
     assert one_day[0] != features
     build_weeks(title)
     assert (rows(FEATURES), rows(LABELS)) == one_day
+
+
+def test_pauses_and_mates_are_those_of_the_records(folder: Path) -> None:
+    days: dict[object, set[date]] = {}
+    for player, day in fetched(
+        "select player_id, event_date from sprint_raw.event_signons union"
+        " select player_id, event_date from sprint_raw.event_session union"
+        " select player_id, event_date from sprint_raw.event_transaction where not is_recurring"
+    ):
+        days.setdefault(player, set()).add(day)
+    met: dict[object, list[tuple[object, date]]] = {}
+    for player, mate, day in fetched(
+        "select distinct a.player_id, b.player_id, a.event_date from sprint_raw.event_session a"
+        " join sprint_raw.event_session b using (session_id, party_id)"
+        " where a.player_id <> b.player_id"
+    ):
+        met.setdefault(player, []).append((mate, day))
+    columns = (
+        "pauses_as_long_12w, squared_pauses_12w, mates_12w, mates_active_1w, mates_days_active_4w,"
+        " shortest_mate_silence, longest_mate_silence"
+    )
+    known = fetched(f"select player_id, year_week, {columns} from {FEATURES}")
+    for player, week, *figures in known:
+        first, last = week - timedelta(days=77), week + timedelta(days=6)
+
+        def between(of: object, start: date, end: date = last) -> list[date]:
+            return sorted(day for day in days[of] if start <= day <= end)
+
+        played = between(player, first)
+        pauses = [(b - a).days for a, b in pairwise(played)]
+        mates = {mate for mate, day in met.get(player, []) if first <= day <= last}
+        silences = [(last - between(mate, first)[-1]).days for mate in mates]
+        assert figures == [
+            sum(pause > (last - played[-1]).days for pause in pauses),
+            sum(pause * pause for pause in pauses),
+            len(mates),
+            sum(silence < 7 for silence in silences),
+            sum(len(between(mate, last - timedelta(days=27))) for mate in mates),
+            min(silences, default=None),
+            max(silences, default=None),
+        ], (player, week)
+    for n in range(2, 7):
+        assert sum(bool(row[n]) for row in known) > 20, n
 
 
 def test_labels_are_what_came(folder: Path) -> None:

@@ -42,6 +42,7 @@ BASELINES: dict[str, dict[str, tuple[str, int]]] = {
         "has bought before": ("purchases_12w", 1),
     },
     "spend_in_30_days": {
+        "days since last active": ("days_since_active", -1),
         "days active in twelve weeks": ("days_active_12w", 1),
         "spent in twelve weeks": ("spend_12w", 1),
     },
@@ -187,7 +188,10 @@ def _of_value(
     for period in TESTS:
         rows = test_rows(con, trained, SPEND, period)
         spent, matrix = rows.labels[SPEND], trained.columns.matrix(rows)
-        found = {"hurdle": trained.value.spend(matrix)}
+        found = {
+            "hurdle": trained.value.spend(matrix),
+            "prevalence": np.full(len(rows), trained.prevalence[SPEND]),
+        }
         if purchases:
             # the parameters of before, the purchases up to the test
             known = customers(con, trained.title, getattr(trained.periods[SPEND], period)[-1])

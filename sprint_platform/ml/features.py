@@ -30,6 +30,8 @@ NUMBERS = (
     "tenure_days",
     "days_since_active",
     "days_between_last_active",
+    "pauses_as_long_12w",
+    "squared_pauses_12w",
     "days_since_purchase",
     "days_since_renewal",
     "days_to_next_month",
@@ -37,12 +39,21 @@ NUMBERS = (
     "days_active_2w",
     "weekend_days_12w",
     "weeks_active_12w",
+    "mates_12w",
+    "mates_active_1w",
+    "mates_days_active_4w",
+    "shortest_mate_silence",
+    "longest_mate_silence",
     "highest_price_12w",
     *(f"{name}_{weeks}w" for name in _SUMS for weeks in (1, 4, 12)),
 )
-# What a model would have to find out from two of them: on which share of the days that the player
-# could have played there was a sign of the player, and how many such days the silence has lasted.
-DERIVED = ("active_share_4w", "active_share_12w", "silence_4w", "silence_12w")
+# What a model would have to find out from several of them: on which share of the days that the
+# player could have played there was a sign of the player, and how many such days the silence has
+# lasted; then the silence of player and mates together, in days and in such days of all of them.
+DERIVED = (
+    "active_share_4w", "active_share_12w", "silence_4w", "silence_12w",
+    "party_silence", "party_silence_4w",
+)  # fmt: skip
 WORDS = ("country", "platform")
 # Never a feature: what only the simulator knows, what names a person, and the labels themselves.
 FORBIDDEN = frozenset(
@@ -188,12 +199,19 @@ class Columns:
 
 
 def _derived(numbers: F32) -> F32:
-    tenure, silent = (numbers[:, NUMBERS.index(n)] for n in ("tenure_days", "days_since_active"))
+    def column(name: str) -> F32:
+        return numbers[:, NUMBERS.index(name)]
+
+    tenure, silent = column("tenure_days"), column("days_since_active")
     found = np.empty((len(numbers), len(DERIVED)), np.float32)
     for n, weeks in enumerate((4, 12)):
         days = np.minimum(7 * weeks, np.nan_to_num(tenure, nan=7 * weeks) + 1)
-        found[:, n] = numbers[:, NUMBERS.index(f"days_active_{weeks}w")] / days
+        found[:, n] = column(f"days_active_{weeks}w") / days
         found[:, n + 2] = found[:, n] * silent
+    # friends start together and stay about as long: as long as one of them is there, the others are
+    found[:, 4] = np.fmin(silent, column("shortest_mate_silence"))
+    days = np.minimum(28, np.nan_to_num(tenure, nan=28) + 1)
+    found[:, 5] = found[:, 4] * (found[:, 0] + column("mates_days_active_4w") / days)
     return found
 
 

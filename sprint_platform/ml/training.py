@@ -59,9 +59,9 @@ class Trained:
     """What a training gives. ``version`` is the last week and a digest of the data, the settings
     and the packages: the same three give the same models to the bit. ``served`` is the family that
     is used, by label, and ``tried`` why; ``reference`` what drift is measured against, by
-    figure. ``prevalence`` is the share in the calibration weeks. ``value`` is scored on its tests;
-    ``value_now``, the same of the last weeks, is used: a month's gaps leave it the first weeks of a
-    young game alone."""
+    figure. ``prevalence`` is the mean label of the calibration weeks. ``value`` is scored on its
+    tests; ``value_now``, the same of the last weeks, is used: a month's gaps leave it the first
+    weeks of a young game alone."""
 
     title: str
     version: str
@@ -177,7 +177,9 @@ def _trained(
             for family, model in models.items()
         }
     of = periods[SPEND]
-    value = fit_value(part(SPEND, of.train), part(SPEND, of.calibrate), SEED)
+    later = part(SPEND, of.calibrate)
+    prevalence[SPEND] = float(later[1].mean())
+    value = fit_value(part(SPEND, of.train), later, SEED)
     value_now = fit_value(part(SPEND, now[0]), part(SPEND, now[1]), SEED)
     chosen = {label: served(tried[label]) for label in CLASSES}
     # the last training weeks: a young game's first weeks are another population

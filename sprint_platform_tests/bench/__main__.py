@@ -203,6 +203,10 @@ def main(
                 share = year.evaluation.value(label, period, "served", "share_of_attainable")
                 what = f"  share of the attainable, {label}, {period} test"
                 add(f"foresight_{label}_{period}", what, share, f"{share:.2f}", promise)
+                error = year.evaluation.value(label, period, "served", "ece")
+                what = f"  calibration error (ECE), {label}, {period} test"
+                most = "<= 0.02" if period == "near" else "<= 0.05"
+                add(f"foresight_{label}_{period}_ece", what, error, f"{error:.3f}", most)
     if only in ("all", "graph"):
         graph, bare, ratio = graph_runs.one_day_ratio()
         add("one_day_seconds", "one day of 1,000 players, whole graph", graph, f"{graph:.1f} s", "")
