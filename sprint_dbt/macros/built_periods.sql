@@ -25,8 +25,7 @@
     {% for source in sources_read(model.unique_id) %}
         {% do datasets.append(source.config.meta.dataset or source.identifier) %}
     {% endfor %}
-    {%- if 'title_ml' not in config.tags %}
-    {# of a day's models only: no day is behind because a weekly model does not have it yet. Only of the run's own days: those around them were replaced, too, but from parents that this run
+    {# only of the run's own days: those around them were replaced, too, but from parents that this run
        did not build #}
     delete from {{ ledger }}.built_from
     where model = '{{ this.identifier }}' and ({{ in_run(noted_period(batched)) }}{{ gone }});
@@ -41,7 +40,6 @@
     from {{ ledger }}.{{ 'loaded_batches' if batched else 'loaded_partitions' }}
     where dataset in ('{{ datasets | unique | sort | join("', '") }}')
         and ({{ in_run(loaded_period) }});
-    {%- endif %}
     {%- if config.schema == 'gold' or config.schema.endswith('mart') or meta.published %}
     delete from {{ ledger }}.built_periods
     where model = '{{ this.identifier }}'
