@@ -36,6 +36,7 @@ from sprint_platform.orchestration.foresight_assets import build_foresight_asset
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_tags import range_tags
 from sprint_platform.orchestration.runs import selection_for
+from sprint_platform.orchestration.verification import verify_models
 from sprint_platform.simulation.world import World
 from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.title import Title
@@ -236,6 +237,58 @@ def test_a_landed_title_of_purchases_alone_is_foreseen_too(
     assert max(areas["boosted trees"], areas["random forest"]) > areas["days since last active"]
 
 
+def test_a_landed_title_of_sessions_alone_has_its_models_of_who_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As landing's own datasets are, where a studio names no others: nobody is known to buy."""
+    monkeypatch.setenv("SPRINT_DATA_DIR", str(tmp_path))
+    title = landed_title("arena", 50, 180)
+    with connect() as con:
+        ensure_title_schemas(con, title.name)
+        title_ledger(title.name).ensure(con)
+        # a player plays on a third of the days, from some day to another
+        con.execute(
+            "insert into arena_raw.event_session (session_id, player_id, team_id, country,"
+            " started_at, event_datetime, event_length_seconds, kills, deaths, event_date)"
+            " select md5('s' || p || ' ' || n)::uuid, md5('p' || p)::uuid, 1, 'US', day,"
+            " day + interval 10 minute, 600, hash(p + n) % 5, 1, day from (select p, n,"
+            " (date '2025-01-06' + n::integer) as day from range(1500) players(p), range(182) d(n)"
+            " where hash(p * 1000 + n) % 3 = 0 and n >= (hash(p) % 150)::integer - 60"
+            " and n <= (hash(p) % 150)::integer - 40 + (hash(p + 9999) % 200)::integer)"
+        )
+        con.execute(
+            f"insert into {title_ledger(title.name).loaded_table} (dataset, partition_date, digest,"
+            " rows, source) select 'sessions', date '2025-01-06' + n::integer, 'd', 1, 'files'"
+            " from range(182) days(n)"
+        )
+    build_weeks(title)
+    result = materialized(title)
+    assert result.success
+    said = str(metadata(result, "models")["left_out"])
+    for label in ("bought_in_14_days", "spend_in_30_days"):
+        assert f"{label} is left out: 0 weeks have a label" in said
+    assert said in str(metadata(result, "sales_segments"))
+    with duckdb.connect(str(tmp_path / "published" / "sprint.duckdb"), read_only=True) as con:
+        [(players, leave, buy, spend, decile)] = con.execute(
+            "select count(*), count(chance_to_leave), count(chance_to_buy), count(expected_spend),"
+            f" count(decile) from arena_mart.{PREDICTIONS}"
+        ).fetchall()
+    assert players == leave > 100
+    assert (buy, spend, decile) == (0, 0, 0)
+    with pytest.raises(QuestionError, match="sales_segments is published, but empty"):
+        ask(title, OFFERS)
+    with connect() as con:
+        con.execute(
+            "create table arena_mart.kpi_daily as select distinct event_date as calendar_date,"
+            " 'US' as country from arena_raw.event_session"
+        )
+        publish_built(con, title.name, ["arena_mart.kpi_daily"])
+    with published() as con:
+        shown = str(page_of.page(con, read_view(con, "?title=arena")))
+    assert "calibration-left" in shown
+    assert "calibration-bought" not in shown
+
+
 # --- the weekly job -------------------------------------------------------------------------------
 
 
@@ -271,6 +324,15 @@ def test_the_weekly_job_runs_over_a_real_week_and_its_schedule_asks_for_it_once(
         ran = job.execute_in_process(instance=instance, tags={**request.tags})
         assert ran.success
         assert "every week of tiny is there" in str(tick(monday).skip_message)
+        # a day's mart that is built again: no note of a week is lost by it
+        one = definitions.resolve_implicit_global_asset_job_def().get_subset(
+            asset_selection={dg.AssetKey(["tiny", "kpi_daily"])}
+        )
+        assert one.execute_in_process(instance=instance, tags=tags).success
+        assert "every week of tiny is there" in str(tick(monday).skip_message)
+    with connect() as con:
+        con.execute("update tiny_mart.player_features_weekly set sessions_1w = sessions_1w + 1")
+    assert "features_are_the_records" in str(verify_models(Title.load("tiny")))
     with duckdb.connect(
         str(parsed_data_folder / "published" / "sprint.duckdb"), read_only=True
     ) as con:

@@ -25,11 +25,8 @@
     {% for source in sources_read(model.unique_id) %}
         {% do datasets.append(source.config.meta.dataset or source.identifier) %}
     {% endfor %}
-    {%- if 'title_ml' not in config.tags %}
-    {# Weekly models have no such notes: no day is behind because they do not have it yet.
-
-       Only the run's own days are noted. Those around them were replaced, too, but from parents that this
-       run did not build. #}
+    {# only of the run's own days: those around them were replaced, too, but from parents that this run
+       did not build #}
     delete from {{ ledger }}.built_from
     where model = '{{ this.identifier }}' and ({{ in_run(noted_period(batched)) }}{{ gone }});
     insert into {{ ledger }}.built_from (model, dataset, period, digest, definition, invocation)
@@ -43,7 +40,6 @@
     from {{ ledger }}.{{ 'loaded_batches' if batched else 'loaded_partitions' }}
     where dataset in ('{{ datasets | unique | sort | join("', '") }}')
         and ({{ in_run(loaded_period) }});
-    {%- endif %}
     {%- if config.schema == 'gold' or config.schema.endswith('mart') or meta.published %}
     delete from {{ ledger }}.built_periods
     where model = '{{ this.identifier }}'

@@ -28,15 +28,19 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
     if not {SEGMENTS, SCORES, CALIBRATION, IMPORTANCE} <= title.marts:
         line_ = weeks_missing(foresight.weeks(con, title))
         why = f"{line_[:1].upper()}{line_[1:]}." if line_ else "Nobody has trained a model yet."
-        command = f"dagster job launch -j {title.name}_weekly -m sprint_platform.definitions"
-        return [parts.empty("No models yet", why, "" if line_ else command)]
+        # it returns once they are there
+        command = (
+            "dagster asset materialize -m sprint_platform.definitions"
+            f" --select 'group:{title.name}_ml' --partition-range {title.first}...{title.last}"
+        )
+        return [parts.empty("No models yet", why, "" if line_ or not title.first else command)]
     found = foresight.scores(con, title)
     return [
         _segments(view, foresight.segments(con, title)),
         *(
             _calibration(label, foresight.calibration(con, title, label))
             for label in LABELS
-            if label != "spend_in_30_days"
+            if label != "spend_in_30_days" and label in found["label"]
         ),
         _scores(view, found),
         _importance(foresight.importance(con, title)),

@@ -27,9 +27,9 @@ class Trial:
 def trials(
     before: tuple[F32, F64], after: tuple[F32, F64] | None, seed: int, threads: int
 ) -> list[Trial]:
-    """Every family with each of its settings. Where there are no weeks after, nothing is tried:
-    each family has its first settings."""
-    if after is None or not 0 < after[1].mean() < 1:
+    """Every family with each of its settings. Where there are no weeks after, or the weeks before
+    or after have one outcome only, nothing is tried: each family has its first settings."""
+    if after is None or not all(0 < came.mean() < 1 for _, came in (before, after)):
         return [Trial(family, tried[0], float("nan")) for family, tried in TRIED.items()]
     asked = [(family, settings) for family, tried in TRIED.items() for settings in tried]
 

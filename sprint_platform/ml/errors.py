@@ -10,4 +10,5 @@ class ForesightError(SprintError):
 
 
 class TooShort(ForesightError):
-    """A history of too few weeks: it says how many are missing."""
+    """A history of which nothing can be learned yet, mostly of too few weeks: it says how many are
+    missing."""

@@ -20,7 +20,7 @@ from sprint_platform.ml.scores import (
     top_decile_lift,
     value_scores,
 )
-from sprint_platform.ml.training import CLASSES, MOST_ROWS, SPEND, Trained
+from sprint_platform.ml.training import MOST_ROWS, SPEND, Trained
 from sprint_platform.ml.value import customers, expected_purchases, fit_purchases
 
 # Given rows of a test and labels, the exact chance of each (ceiling.py); None where nobody knows.
@@ -104,7 +104,7 @@ def evaluate(
     bins: list[Bin] = []
     importance: dict[str, dict[str, float]] = {}
     with threadpool_limits(1):
-        for label in CLASSES:
+        for label in trained.classifiers:
             for period in TESTS:
                 rows = test_rows(con, trained, label, period)
                 matrix, came = trained.columns.matrix(rows), rows.labels[label]
@@ -121,7 +121,8 @@ def evaluate(
                     bins.append(Bin(label, period, n, *each))
                 if period == "near":
                     importance[label] = _importance(trained, label, matrix, came)
-        scores += _of_value(con, trained, ceiling)
+        if trained.value is not None:
+            scores += _of_value(con, trained, ceiling)
     return Evaluation(trained.version, tuple(scores), tuple(bins), importance)
 
 
@@ -183,6 +184,7 @@ def _importance(trained: Trained, label: str, matrix: F32, came: F64) -> dict[st
 def _of_value(
     con: duckdb.DuckDBPyConnection, trained: Trained, ceiling: Ceiling | None
 ) -> Iterator[Score]:
+    assert trained.value is not None
     learned = customers(con, trained.title, trained.periods[SPEND].calibrate[-1])
     purchases = fit_purchases(learned[1])
     for period in TESTS:

@@ -51,10 +51,11 @@ def store_predictions(con: duckdb.DuckDBPyConnection, title: str, of: Prediction
             "player_id": pa.ExtensionArray.from_storage(pa.uuid(), ids),
             "year_week": pa.array([of.week] * len(ids), pa.date32()),
             "model_version": [of.version] * len(ids),
-            "chance_to_leave": of.leaves,
-            "chance_to_buy": of.buys,
-            "expected_spend": of.spend,
-            "decile": of.decile,
+            # what has no model is null
+            "chance_to_leave": pa.array(of.leaves, from_pandas=True),
+            "chance_to_buy": pa.array(of.buys, from_pandas=True),
+            "expected_spend": pa.array(of.spend, from_pandas=True),
+            "decile": pa.array(of.decile, mask=of.decile == 0),
         }
     )
     _replace(con, title, PREDICTIONS, rows, of.week)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from sprint_platform.storage.ledger import BUILT_WEEKLY
+
 # what dbt builds of the records, every week
-FEATURES, LABELS = "player_features_weekly", "player_labels_weekly"
+FEATURES, LABELS = BUILT_WEEKLY
 # what models say
 PREDICTIONS, SEGMENTS = "player_predictions", "sales_segments"
 SCORES, CALIBRATION, IMPORTANCE = "model_scores", "model_calibration", "model_importance"

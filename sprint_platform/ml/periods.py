@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from sprint_platform.ml.errors import TooShort
 
@@ -43,6 +43,20 @@ def weeks_missing(weeks: int) -> str:
         f"models of what players do next need {WEEKS_NEEDED} whole weeks of history, of which"
         f" {there} there: {lacking} missing"
     )
+
+
+def weeks_over(first: date, last: date) -> list[date]:
+    """The Mondays of the weeks from the first day's on that are over by the ``last``."""
+    monday = first - timedelta(days=first.weekday())
+    return [monday + timedelta(days=n) for n in range(0, (last - monday).days - 5, 7)]
+
+
+def in_a_row(weeks: Sequence[date]) -> list[date]:
+    """Of these Mondays (ascending) those in a row up to the last: what lies before a hole is of no
+    use."""
+    return [
+        week for n, week in enumerate(weeks) if (weeks[-1] - week).days == 7 * (len(weeks) - 1 - n)
+    ]
 
 
 def latest(weeks: Sequence[date], horizon_days: int) -> tuple[tuple[date, ...], tuple[date, ...]]:

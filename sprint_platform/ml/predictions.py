@@ -12,14 +12,14 @@ from threadpoolctl import threadpool_limits
 
 from sprint_platform.ml.features import F64, read_rows
 from sprint_platform.ml.scores import BINS
-from sprint_platform.ml.training import Trained
+from sprint_platform.ml.training import CLASSES, Trained
 
 
 @dataclass(frozen=True)
 class Predictions:
     """Of a week's players, shape (n,) each: the chances to leave and to buy within 14 days, to
     spend anything within 30 and the amount then, and the tenth (1: most likely) by the chance to
-    buy."""
+    buy. What has no model is NaN, and the tenth 0."""
 
     week: date
     version: str
@@ -41,12 +41,16 @@ def predict(con: duckdb.DuckDBPyConnection, trained: Trained, week: date) -> Pre
     rows = read_rows(con, trained.title, [week])
     with threadpool_limits(1):
         matrix = trained.columns.matrix(rows)
-        leaves = trained.classifier("left_in_14_days").chance(matrix)
-        buys = trained.classifier("bought_in_14_days").chance(matrix)
-        pays, amount = trained.value_now.expected(matrix)
-    return Predictions(
-        week, trained.version, rows.player, leaves, buys, pays, amount, deciles(buys)
-    )
+        unknown = np.full(len(rows), np.nan)
+        leaves, buys = (
+            trained.classifier(label).chance(matrix) if label in trained.served else unknown
+            for label in CLASSES
+        )
+        pays, amount = unknown, unknown
+        if trained.value_now is not None:
+            pays, amount = trained.value_now.expected(matrix)
+    tenths = np.zeros(len(rows), np.int16) if buys is unknown else deciles(buys)
+    return Predictions(week, trained.version, rows.player, leaves, buys, pays, amount, tenths)
 
 
 def deciles(score: F64) -> npt.NDArray[np.int16]:

@@ -2,14 +2,15 @@
 model runs no code of it.
 
 ``data/models/<title>/<version>/`` holds one training, and ``data/models/<title>/current.json``
-names the last. ``model.json`` has what it was made of: digest of the data, seed, packages, periods,
-what was tried.
+names the last; the last few stay. ``model.json`` has what it was made of: digest of the data,
+seed, packages, periods, what was tried.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
@@ -30,6 +31,9 @@ from sprint_platform.ml.training import Classifier, Trained
 from sprint_platform.ml.value import Value
 from sprint_platform.places import data_dir
 
+# So many trainings stay; an older one is deleted when a new one is saved.
+TRAININGS = 5
+
 
 def models_dir(title: str) -> Path:
     """The folder of the title's trainings."""
@@ -37,9 +41,12 @@ def models_dir(title: str) -> Path:
 
 
 def save(trained: Trained) -> Path:
-    """Writes the training, names it the current one, and returns its folder."""
+    """Writes the training, names it the current one, and returns its folder. Of the others the
+    newest stay, ``TRAININGS`` with this one: a version begins with the last week that it knew."""
     folder = models_dir(trained.title) / trained.version
-    files = {**trained.value.stored("value"), **trained.value_now.stored("value_now")}
+    files: dict[str, bytes] = {}
+    for name, value in (("value", trained.value), ("value_now", trained.value_now)):
+        files |= value.stored(name) if value is not None else {}
     for label, families in trained.classifiers.items():
         for family, classifier in families.items():
             files[_file(label, family)] = classifier.model.stored()
@@ -48,12 +55,15 @@ def save(trained: Trained) -> Path:
     digests = {n: hashlib.blake2b(c, digest_size=8).hexdigest() for n, c in sorted(files.items())}
     _write(folder / "model.json", _text({**_described(trained), "files": digests}))
     _write(models_dir(trained.title) / "current.json", _text({"version": trained.version}))
+    others = [path for path in folder.parent.iterdir() if path.is_dir() and path != folder]
+    for old in sorted(others)[: -(TRAININGS - 1)]:
+        shutil.rmtree(old)
     return folder
 
 
 def load(title: str, version: str | None = None) -> Trained:
     """A training of the title, the current one where no version is named. Raises ForesightError
-    where there is none, or a file of it is not the one that was written."""
+    where there is none, or a file of it is missing or not the one that was written."""
     if version is None:
         current = models_dir(title) / "current.json"
         if not current.exists():
@@ -62,8 +72,13 @@ def load(title: str, version: str | None = None) -> Trained:
             )
         version = json.loads(current.read_bytes())["version"]
     folder = models_dir(title) / version
-    said = json.loads((folder / "model.json").read_bytes())
-    files = {name: (folder / name).read_bytes() for name in said["files"]}
+    try:
+        said = json.loads((folder / "model.json").read_bytes())
+        files = {name: (folder / name).read_bytes() for name in said["files"]}
+    except FileNotFoundError as missing:
+        raise ForesightError(
+            f"{missing.filename} is missing: materialize {title}_ml/models"
+        ) from missing
     for name, content in files.items():
         if hashlib.blake2b(content, digest_size=8).hexdigest() != said["files"][name]:
             raise ForesightError(f"{folder / name} is not the file that was trained")
@@ -98,8 +113,9 @@ def load(title: str, version: str | None = None) -> Trained:
         served=said["served"],
         classifiers=classifiers,
         prevalence=said["prevalence"],
-        value=Value.load(files, "value"),
-        value_now=Value.load(files, "value_now"),
+        value=Value.load(files, "value") if "value.json" in files else None,
+        value_now=Value.load(files, "value_now") if "value_now.json" in files else None,
+        left_out=said["left_out"],
         reference={
             name: Reference(np.array(ends), np.array(shares))
             for name, (ends, shares) in said["reference"].items()
@@ -128,6 +144,7 @@ def _described(trained: Trained) -> dict[str, Any]:
         },
         "served": dict(trained.served),
         "prevalence": dict(trained.prevalence),
+        "left_out": dict(trained.left_out),
         "calibrations": {
             label: {
                 family: [c.calibration.score.tolist(), c.calibration.chance.tolist()]

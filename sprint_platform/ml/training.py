@@ -12,6 +12,7 @@ import duckdb
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from sprint_platform.core.cores import cores
 from sprint_platform.ml import drift
 from sprint_platform.ml.calibration import Calibration, calibrated
 from sprint_platform.ml.choice import Trial, best_of_each, fit_all, served, trials
@@ -28,7 +29,7 @@ from sprint_platform.ml.features import (
     weeks_of,
 )
 from sprint_platform.ml.names import LABELS
-from sprint_platform.ml.periods import Periods, latest, split, weeks_missing
+from sprint_platform.ml.periods import Periods, in_a_row, latest, split, weeks_missing
 from sprint_platform.ml.scores import roc_auc
 from sprint_platform.ml.value import Value, fit_value
 
@@ -75,8 +76,10 @@ class Trained:
     served: Mapping[str, str]
     classifiers: Mapping[str, Mapping[str, Classifier]]
     prevalence: Mapping[str, float]
-    value: Value
-    value_now: Value
+    value: Value | None
+    value_now: Value | None
+    # of each label without a model why, in one line
+    left_out: Mapping[str, str]
     reference: Mapping[str, drift.Reference]
 
     def classifier(self, label: str) -> Classifier:
@@ -87,23 +90,41 @@ class Trained:
 def require_history(con: duckdb.DuckDBPyConnection, title: str) -> list[date]:
     """The Mondays of the title's weeks. Raises TooShort, which says in one line how many are
     missing."""
-    weeks = weeks_of(con, title)
-    # the weeks in a row up to the last: what lies before a hole is of no use
-    run = [
-        week for n, week in enumerate(weeks) if (weeks[-1] - week).days == 7 * (len(weeks) - 1 - n)
-    ]
-    if line := weeks_missing(len(run)):
+    weeks = in_a_row(weeks_of(con, title))
+    if line := weeks_missing(len(weeks)):
         raise TooShort(line)
-    return run
+    return weeks
 
 
-def periods_of(con: duckdb.DuckDBPyConnection, title: str) -> dict[str, Periods]:
-    """The periods of each label. Raises TooShort."""
+def periods_of(
+    con: duckdb.DuckDBPyConnection, title: str
+) -> tuple[dict[str, Periods], dict[str, str]]:
+    """The periods of each label that can be learned, and why another cannot, in one line, by label:
+    it is known of too few weeks (a studio may deliver no purchases, or late), or it came out the
+    same for everybody. Raises TooShort, also where none is left."""
     weeks = set(require_history(con, title))
-    return {
-        label: split([w for w in weeks_of(con, title, label) if w in weeks], horizon)
-        for label, horizon in HORIZONS.items()
-    }
+    found: dict[str, Periods] = {}
+    left_out: dict[str, str] = {}
+    for label, horizon in HORIZONS.items():
+        try:
+            of = split([w for w in weeks_of(con, title, label) if w in weeks], horizon)
+        except TooShort as short:
+            left_out[label] = f"{label} is left out: {short}"
+            continue
+        # a chance has two outcomes; an amount needs somebody who paid
+        outcomes = con.execute(
+            f"select min({label}::double), max({label}::double) from {title}_mart.{LABELS}"
+            " where year_week in (select unnest(?))",
+            [list(of.train)],
+        ).fetchone()
+        assert outcomes is not None
+        if outcomes[1] > 0 and (label == SPEND or outcomes[0] < 1):
+            found[label] = of
+        else:
+            left_out[label] = f"{label} is left out: the training weeks have one outcome only"
+    if not set(found).intersection(CLASSES):
+        raise TooShort("; ".join(left_out.values()))
+    return found, left_out
 
 
 def period_counts(
@@ -112,7 +133,7 @@ def period_counts(
     """For each label and period its weeks in words, how many rows they have and the mean label.
     Raises TooShort."""
     found = []
-    for label, of in periods_of(con, title).items():
+    for label, of in periods_of(con, title)[0].items():
         for name in ("train", "calibrate", "near", "far"):
             weeks = getattr(of, name)
             row = con.execute(
@@ -125,18 +146,18 @@ def period_counts(
     return found
 
 
-def train(con: duckdb.DuckDBPyConnection, title: str, threads: int = 2) -> Trained:
-    """Trains every model of the title. ``threads`` says how many fits run at once, and changes no
-    bit. Raises TooShort, and ForesightError where a feature knows the answer."""
+def train(con: duckdb.DuckDBPyConnection, title: str, threads: int | None = None) -> Trained:
+    """Trains every model of the title. ``threads`` says how many fits run at once, by default one on
+    each core, and changes no bit. Raises TooShort, and ForesightError where a feature knows the answer."""
     weeks = require_history(con, title)
-    periods = periods_of(con, title)
+    periods, left_out = periods_of(con, title)
     first = min(p.train[0] for p in periods.values())
     labelled = [week for week in weeks_of(con, title, SPEND) if week in weeks]
     now = latest(labelled, HORIZONS[SPEND])
-    last = max(now[1][-1], *(p.calibrate[-1] for p in periods.values()))
+    last = max([*now[1][-1:], *(p.calibrate[-1] for p in periods.values())])
     rows = read_rows(con, title, [w for w in weeks if first <= w <= last], MOST_ROWS)
     with threadpool_limits(1):
-        return _trained(title, weeks[-1], rows, periods, now, threads)
+        return _trained(title, weeks[-1], rows, periods, left_out, now, threads or cores())
 
 
 def _trained(
@@ -144,10 +165,12 @@ def _trained(
     last_week: date,
     rows: Rows,
     periods: Mapping[str, Periods],
+    left_out: Mapping[str, str],
     now: tuple[tuple[date, ...], tuple[date, ...]],
     threads: int,
 ) -> Trained:
-    columns = Columns.of(rows)
+    trained_on = sorted({week for of in periods.values() for week in of.train})
+    columns = Columns.of(rows.of_weeks(trained_on))
     matrix = columns.matrix(rows)
     packages = {name: version(name) for name in _PACKAGES}
     data = digest_of(rows, matrix)
@@ -161,11 +184,10 @@ def _trained(
     classifiers: dict[str, dict[str, Classifier]] = {}
     tried: dict[str, tuple[Trial, ...]] = {}
     prevalence: dict[str, float] = {}
-    for label in CLASSES:
+    classes = [label for label in CLASSES if label in periods]
+    for label in classes:
         of = periods[label]
         whole = part(label, of.train)
-        if not 0 < whole[1].mean() < 1:
-            raise ForesightError(f"{label}: the training weeks have one outcome only")
         _refuse_answers(columns, *whole, label)
         validate = part(label, of.validate) if of.validate else None
         tried[label] = tuple(trials(part(label, of.fit), validate, SEED, threads))
@@ -176,19 +198,22 @@ def _trained(
             family: Classifier(model, calibrated(model.score(later[0]), later[1]))
             for family, model in models.items()
         }
-    of = periods[SPEND]
-    later = part(SPEND, of.calibrate)
-    prevalence[SPEND] = float(later[1].mean())
-    value = fit_value(part(SPEND, of.train), later, SEED)
-    value_now = fit_value(part(SPEND, now[0]), part(SPEND, now[1]), SEED)
-    chosen = {label: served(tried[label]) for label in CLASSES}
+    value: Value | None = None
+    value_now: Value | None = None
+    if SPEND in periods:
+        of = periods[SPEND]
+        later = part(SPEND, of.calibrate)
+        prevalence[SPEND] = float(later[1].mean())
+        value = fit_value(part(SPEND, of.train), later, SEED)
+        value_now = fit_value(part(SPEND, now[0]), part(SPEND, now[1]), SEED)
+    chosen = {label: served(tried[label]) for label in classes}
     # the last training weeks: a young game's first weeks are another population
-    recent = np.isin(rows.week, np.array(periods[CLASSES[0]].train[-4:], "datetime64[D]"))
+    recent = np.isin(rows.week, np.array(periods[classes[0]].train[-4:], "datetime64[D]"))
     reference = {
         name: drift.reference_of(matrix[recent, n].astype(np.float64))
         for n, name in enumerate(columns.names)
     }
-    for label in CLASSES:
+    for label in classes:
         chance = classifiers[label][chosen[label]].chance(matrix[recent])
         reference[f"score:{label}"] = drift.reference_of(chance)
     stamp = hashlib.blake2b(
@@ -209,6 +234,7 @@ def _trained(
         prevalence=prevalence,
         value=value,
         value_now=value_now,
+        left_out=left_out,
         reference=reference,
     )
 
@@ -236,7 +262,7 @@ def drift_of(trained: Trained, rows: Rows) -> dict[str, float]:
         for n, name in enumerate(trained.columns.names)
         if name not in drift.NOT_COMPARED
     }
-    for label in CLASSES:
+    for label in trained.classifiers:
         score = trained.classifier(label).chance(matrix)
         found[f"score:{label}"] = drift.psi(trained.reference[f"score:{label}"], score)
     return found

@@ -40,7 +40,7 @@ from sprint_platform.orchestration.title_models import (
     build_title_models,
 )
 from sprint_platform.orchestration.truth_asset import build_truth_asset
-from sprint_platform.orchestration.weekly_models import build_weekly_models
+from sprint_platform.orchestration.weekly_models import WeeklyTranslator, build_weekly_models
 from sprint_platform.storefront.contracts import DOMAIN as STOREFRONT
 from sprint_platform.title import Title, valid_titles
 from sprint_platform.transform.dbt_manifest import Node, graph_manifest
@@ -133,7 +133,12 @@ def _title_definitions(
     )
     jobs.append(weekly_job)
     schedules.append(
-        build_weekly_schedule(title, weekly_job, partial(TitleTranslator(title).models, manifest))
+        build_weekly_schedule(
+            title,
+            weekly_job,
+            partial(TitleTranslator(title).models, manifest),
+            partial(WeeklyTranslator(title).models, manifest),
+        )
     )
     return dg.Definitions(
         assets=[

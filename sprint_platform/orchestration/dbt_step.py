@@ -68,7 +68,7 @@ def _publish(
     translator: ModelTranslator,
     manifest: Node,
 ) -> None:
-    translator.ledger.forget_others(con, translator.models(manifest))
+    translator.ledger.forget_others(con, translator.noted(manifest))
     done = publish(con, translator.ledger, translator.marts(manifest))
     context.log.info(f"{done.written} files published")
     for mart, files in done.withheld.items():

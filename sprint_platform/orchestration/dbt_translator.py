@@ -83,6 +83,10 @@ class ModelTranslator(DagsterDbtTranslator):
             for node in self.model_nodes(manifest)
         ]
 
+    def noted(self, manifest: Node) -> list[Model]:
+        """The models whose notes the ledger may have, also those of another step of the title."""
+        return self.models(manifest)
+
     def datasets(self, manifest: Node, node: Node) -> set[str]:
         """The datasets of its own domain that the model reads, however many models lie between."""
         return {

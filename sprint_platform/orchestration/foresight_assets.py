@@ -20,6 +20,7 @@ from sprint_platform.title import Title
 
 if TYPE_CHECKING:
     from sprint_platform.ml.evaluation import Ceiling
+    from sprint_platform.ml.training import Trained
 
 # What an asset's step does with the warehouse open; it yields the asset's metadata, and the results
 # of its checks: (name, what is wrong).
@@ -127,6 +128,8 @@ def _asset(
                 # no failure: a young game is a game
                 context.log.warning(str(short))
                 metadata = {"missing": str(short)}
+        if line := metadata.get("left_out"):
+            context.log.warning(line)
         results = [
             dg.AssetCheckResult(
                 asset_key=spec.key,
@@ -169,7 +172,13 @@ def _models(con: duckdb.DuckDBPyConnection, title: Title) -> Iterator[dict[str, 
         "folder": dg.MetadataValue.path(str(folder)),
         **{f"served {label}": family for label, family in trained.served.items()},
         "tried": _table(("label", "family", "settings", "PR-AUC", "served"), tried),
+        **_left_out(trained),
     }
+
+
+def _left_out(trained: "Trained") -> dict[str, Any]:
+    """Which labels have no model, and why, in one line; empty where each has."""
+    return {"left_out": "; ".join(trained.left_out.values())} if trained.left_out else {}
 
 
 def _evaluation(con: duckdb.DuckDBPyConnection, title: Title) -> Iterator[dict[str, Any]]:
@@ -222,7 +231,10 @@ def _segments(con: duckdb.DuckDBPyConnection, title: Title) -> Iterator[dict[str
     week = _require_history(con, title)[-1]
     trained = load(title.name)
     of = predict(con, trained, week)
-    found = segments(con, title.name, of, trained.value_now.variation)
+    found = []
+    # an offer is for those who buy: without both there is no group
+    if trained.value_now is not None and "bought_in_14_days" in trained.served:
+        found = segments(con, title.name, of, trained.value_now.variation)
     store_segments(con, title.name, of, found)
     headings = ("who", "item", "price", "players", "buyers", "revenue")
     rows = [(s.who, s.item_type, s.price_level, s.players, s.buyers, s.revenue) for s in found]
@@ -231,12 +243,16 @@ def _segments(con: duckdb.DuckDBPyConnection, title: Title) -> Iterator[dict[str
         "week": str(week),
         "offer until": str(week + timedelta(days=20)),
         "segments": _table(headings, rows),
+        **_left_out(trained),
     }
 
 
 def _require_history(con: duckdb.DuckDBPyConnection, title: Title) -> list[Any]:
-    from sprint_platform.ml.training import require_history
+    """The Mondays of the title's weeks. Raises TooShort where nothing can be learned of them, and
+    so no model is there."""
+    from sprint_platform.ml.training import periods_of, require_history
 
+    periods_of(con, title.name)
     return require_history(con, title.name)
 
 

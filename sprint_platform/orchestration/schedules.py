@@ -9,14 +9,14 @@ from datetime import UTC, date, timedelta
 import dagster as dg
 
 from sprint_platform.core.locks import holder_of
-from sprint_platform.core.window import Window, described
-from sprint_platform.ml.names import FEATURES
+from sprint_platform.core.window import Window, described, ranges
+from sprint_platform.ml.names import PREDICTIONS
 from sprint_platform.operations.catch_up import TRIES, Seconds, next_runs
 from sprint_platform.operations.days_to_build import missing_days, title_lock
 from sprint_platform.orchestration.job_runs import ended_runs, is_running, request
 from sprint_platform.orchestration.run_tags import EXISTING_TAG, REUSE
 from sprint_platform.publish.marts import published_weeks
-from sprint_platform.storage.ledger import Model, title_ledger
+from sprint_platform.storage.ledger import Ledger, Model, title_ledger
 from sprint_platform.storage.partitions import made_days
 from sprint_platform.storefront.contracts import BRONZE_TABLES
 from sprint_platform.storefront.contracts import DOMAIN as STORE
@@ -25,8 +25,8 @@ from sprint_platform.title import Title
 
 # After midnight UTC: yesterday is over.
 CRON = "0 2 * * *"
-# On Mondays, once the days of the week before are built.
-WEEKLY_CRON = "0 4 * * 1"
+# When the days of the week before may be built; every day, as they may take longer, or a run fail.
+WEEKLY_CRON = "0 4 * * *"
 
 
 def build_job(
@@ -64,10 +64,13 @@ def build_title_schedule(
 
 
 def build_weekly_schedule(
-    title: Title, job: dg.UnresolvedAssetJobDefinition, models: Callable[[], list[Model]]
+    title: Title,
+    job: dg.UnresolvedAssetJobDefinition,
+    models: Callable[[], list[Model]],
+    weekly: Callable[[], list[Model]],
 ) -> dg.ScheduleDefinition:
-    """Makes the title's weeks that are over and not there yet, once their days are built;
-    ``models`` are the models of a day."""
+    """Makes the title's weeks that are over, once their days are built, and again where days
+    changed since; ``models`` are the models of a day, ``weekly`` those of weeks."""
 
     @dg.schedule(
         job=job,
@@ -75,8 +78,9 @@ def build_weekly_schedule(
         cron_schedule=WEEKLY_CRON,
         execution_timezone="UTC",
         description=(
-            f"Every Monday at 04:00 UTC: makes the weeks of {title.name} that are over and not"
-            " there yet, trains anew, and says whom to make an offer. Switch it on in the UI"
+            f"Every day at 04:00 UTC: where the last week of {title.name} is not there yet, or days"
+            " of its weeks changed, makes these weeks, trains anew, and says whom to make an offer;"
+            f" after {TRIES} runs that failed, again with the next week. Switch it on in the UI"
             f" (Automation) or with `dagster schedule start {job.name}_schedule"
             " -m sprint_platform.definitions`."
         ),
@@ -86,20 +90,52 @@ def build_weekly_schedule(
         sunday = today - timedelta(days=today.weekday() + 1)
         if is_running(context.instance, job.name):
             return dg.SkipReason(f"a run of {job.name} is queued or running")
-        standing = title_ledger(title.name).published_standing(models())
+        ledger = title_ledger(title.name)
+        standing = ledger.published_standing(models())
         built = sorted(map(date.fromisoformat, standing.built)) if standing else []
         if not built or built[-1] < sunday:
             return dg.SkipReason(f"{title.name} is not built up to {sunday}")
-        there = set(published_weeks(title.name, FEATURES))
-        first = built[0] - timedelta(days=built[0].weekday())
-        mondays = [first + timedelta(days=n) for n in range(0, (sunday - first).days, 7)]
-        missing = [monday for monday in mondays if monday not in there]
-        if not missing:
-            return dg.SkipReason(f"every week of {title.name} is there up to {sunday}")
-        # a week of which days are missing is asked for again with the next one
-        return request(job.name, Window.of(max(missing[0], built[0]), sunday), f"{today}")
+        past = [r.failed for r in ended_runs(context.instance, job.name) if r.window.end > sunday]
+        if past[:TRIES] == [True] * TRIES:
+            return dg.SkipReason(f"{TRIES} runs of {job.name} failed one after the other")
+        stretches = _stretches(title, [day for day in built if day <= sunday], sunday)
+        changed = _changed_since(ledger, weekly())
+        for stretch in reversed(stretches):
+            # the newest first, which the predictions need; an older one another day
+            if days := [day for day in stretch.days if day in changed]:
+                asked = Window(days[0], stretch.end)
+                return request(job.name, asked, f"{today}")
+        there = f"every week of {title.name} is there up to {sunday}"
+        last_week = Window.of(sunday - timedelta(days=6), sunday)
+        if last_week.start in published_weeks(title.name, PREDICTIONS):
+            return dg.SkipReason(there)
+        if False in past:
+            return dg.SkipReason(f"{there}; why nothing is predicted says the run's log")
+        if not stretches or stretches[-1].end <= sunday:
+            return dg.SkipReason(f"{title.name} is not built on {sunday}")
+        # the weeks were built, and then something failed
+        asked = Window(max(last_week.start, stretches[-1].start), last_week.end)
+        return request(job.name, asked, f"{today}")
 
     return schedule
+
+
+def _stretches(title: Title, built: list[date], last: date) -> list[Window]:
+    """The built days (ascending) up to the ``last`` as windows that a run may have: of a simulated
+    title without gaps, as a run of days that are missing fails. A studio's may be missing."""
+    if title.lands and built:
+        return [Window.of(built[0], last)]
+    return ranges(built)
+
+
+def _changed_since(ledger: Ledger, weekly: Iterable[Model]) -> set[date]:
+    """The days whose records are loaded, but are not those that the weekly models were built of. Of
+    a player's own record only the country and the platform are read: weeks before a change of these
+    stay."""
+    read = [Model(m.name, m.definition, m.datasets - {"dim_players"}) for m in weekly]
+    standing = ledger.published_standing(read)
+    behind = (*standing.unbuilt, *standing.stale) if standing else ()
+    return set(map(date.fromisoformat, behind))
 
 
 def build_storefront_schedule(

@@ -19,7 +19,7 @@ from sprint_platform.orchestration.failures import ClearFailure
 from sprint_platform.orchestration.policies import FRESHNESS
 from sprint_platform.orchestration.run_window import Watch, run_window
 from sprint_platform.publish.marts import existing_relations
-from sprint_platform.storage.ledger import Ledger, title_ledger
+from sprint_platform.storage.ledger import Ledger, Model, title_ledger
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 from sprint_platform.transform.dbt_manifest import (
@@ -61,6 +61,14 @@ class TitleTranslator(ModelTranslator):
     @property
     def schemas(self) -> set[str]:
         return title_schemas(self.title.name)
+
+    def noted(self, manifest: Node) -> list[Model]:
+        """Those of the days' step and of the weekly one: neither forgets what the other notes."""
+        return [
+            Model(self.table(node), "", frozenset(self.datasets(manifest, node)))
+            for node in manifest["nodes"].values()
+            if node["resource_type"] == "model" and {"title", WEEKLY_TAG}.intersection(node["tags"])
+        ]
 
     def environment(self) -> Mapping[str, str]:
         return dbt_environment(self.title, None)

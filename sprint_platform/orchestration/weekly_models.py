@@ -11,7 +11,6 @@ import dagster as dg
 
 from sprint_platform.orchestration.dbt_step import build_models_step
 from sprint_platform.orchestration.title_models import WEEKLY_TAG, TitleTranslator, prepare_title
-from sprint_platform.storage.ledger import Model
 from sprint_platform.title import Title
 from sprint_platform.transform.dbt_manifest import Node, domain_of
 
@@ -33,10 +32,6 @@ class WeeklyTranslator(TitleTranslator):
     @property
     def tag(self) -> str:
         return WEEKLY_TAG
-
-    def models(self, manifest: Node) -> list[Model]:
-        """The daily models: the ledger says of these alone which days they were built of."""
-        return TitleTranslator(self.title).models(manifest)
 
     def get_asset_key(self, dbt_resource_props: Node) -> dg.AssetKey:
         if _is_weekly(dbt_resource_props):

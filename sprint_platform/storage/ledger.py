@@ -50,6 +50,9 @@ BUILT_PERIODS = (
     "model varchar not null, period varchar not null, row_count bigint not null,"
     " invocation varchar not null, passed boolean"
 )
+# Models that are built weekly, after the days that they are built of: no day is behind because one
+# of them does not have it yet.
+BUILT_WEEKLY = ("player_features_weekly", "player_labels_weekly")
 # The source of a day from whose table a forgotten player's records were deleted: what was built of
 # them still counts the player.
 FORGOTTEN = "without a forgotten player"
@@ -290,7 +293,8 @@ class Ledger:
 
     def published_standing(self, models: Iterable[Model] | None = None) -> Standing | None:
         """``standing`` from the copy in the last publication, without opening the database; None
-        where nothing was published. Without ``models``: for those that were published."""
+        where nothing was published. Without ``models``: for those that were published, without what
+        is built weekly."""
         if not self.path.exists():
             return None
         with duckdb.connect() as con:
@@ -300,7 +304,8 @@ class Ledger:
                     Model(name, "", frozenset(datasets))
                     for name, datasets in con.execute(
                         f"select name, list(distinct dataset) from {copied}"
-                        " where record = 'built' group by name"
+                        " where record = 'built' and name not in (select unnest(?)) group by name",
+                        [list(BUILT_WEEKLY)],
                     ).fetchall()
                 ]
             return standing(
@@ -481,7 +486,11 @@ def standing(
         found = con.execute(
             f"""
             with loaded as ({loaded}),
-            pruned as (select distinct period from loaded where source = '{PRUNED}'),
+            -- what none of these models reads is not missed
+            pruned as (
+                select distinct period from loaded
+                where source = '{PRUNED}' and dataset in (select dataset from wanted_models)
+            ),
             wanted as (
                 select period, model, wanted.definition, dataset, loaded.digest
                 from (select distinct period from loaded

@@ -20,7 +20,7 @@ import jinja2
 
 from sprint_platform.core.errors import SprintError
 from sprint_platform.ml.names import FEATURES, SEGMENTS
-from sprint_platform.ml.periods import weeks_missing
+from sprint_platform.ml.periods import in_a_row, weeks_missing, weeks_over
 from sprint_platform.places import dbt_project_dir, published_dir, published_path
 from sprint_platform.publish.marts import published_weeks
 from sprint_platform.publish.views import open_published
@@ -201,13 +201,14 @@ def _require_rows(con: duckdb.DuckDBPyConnection, relations: Iterable[str], mend
 def _no_offers(con: duckdb.DuckDBPyConnection, relation: str, published: set[str]) -> str:
     """Why there are no segments, in one line: too few weeks, or nobody trained a model."""
     title = relation.partition("_mart.")[0]
-    weeks = len(published_weeks(title, FEATURES))
+    weeks = in_a_row(published_weeks(title, FEATURES))
     if not weeks and (days := f"{title}_mart.kpi_daily") in published:
         # nobody built a week yet: there are as many as the days make
-        [(weeks,)] = con.execute(
-            f"select coalesce((max(calendar_date) - min(calendar_date) + 1) // 7, 0) from {days}"
+        [(first, last)] = con.execute(
+            f"select min(calendar_date), max(calendar_date) from {days}"
         ).fetchall()
-    line = weeks_missing(weeks)
+        weeks = weeks_over(first, last) if first else []
+    line = weeks_missing(len(weeks))
     return f"{relation} is not published yet: {line or f'run the job {title}_weekly in the UI'}"
 
 

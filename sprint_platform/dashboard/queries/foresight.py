@@ -6,6 +6,7 @@ import duckdb
 
 from sprint_platform.dashboard.published import Columns, PublishedTitle, read_columns
 from sprint_platform.ml.names import CALIBRATION, FEATURES, IMPORTANCE, SCORES, SEGMENTS
+from sprint_platform.ml.periods import in_a_row, weeks_over
 
 
 def segments(con: duckdb.DuckDBPyConnection, title: PublishedTitle) -> Columns:
@@ -56,12 +57,13 @@ def importance(con: duckdb.DuckDBPyConnection, title: PublishedTitle) -> Columns
 
 
 def weeks(con: duckdb.DuckDBPyConnection, title: PublishedTitle) -> int:
-    """How many whole weeks of the title there are."""
+    """How many whole weeks of the title there are in a row up to the last; before any was built,
+    how many are over of its days."""
     if FEATURES in title.marts:
-        [(count,)] = con.execute(
-            f"select count(distinct year_week) from {title.schema}.{FEATURES}"
+        found = con.execute(
+            f"select distinct year_week from {title.schema}.{FEATURES} order by 1"
         ).fetchall()
-        return int(count)
+        return len(in_a_row([week for (week,) in found]))
     if title.first is None or title.last is None:
         return 0
-    return ((title.last - title.first).days + 1) // 7
+    return len(weeks_over(title.first, title.last))
