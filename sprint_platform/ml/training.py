@@ -147,8 +147,9 @@ def period_counts(
 
 
 def train(con: duckdb.DuckDBPyConnection, title: str, threads: int | None = None) -> Trained:
-    """Trains every model of the title. ``threads`` says how many fits run at once, by default one on
-    each core, and changes no bit. Raises TooShort, and ForesightError where a feature knows the answer."""
+    """Trains every model of the title. ``threads`` says how many fits run at once, by default one
+    on each core, and changes no bit. Raises TooShort, and ForesightError where a feature knows the
+    answer."""
     weeks = require_history(con, title)
     periods, left_out = periods_of(con, title)
     first = min(p.train[0] for p in periods.values())
