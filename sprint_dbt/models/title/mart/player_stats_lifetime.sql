@@ -7,7 +7,7 @@ with touched_players as (
     select player_id
     from {{ ref('player_activity_daily') }}
     where {{ in_window('calendar_date') }}
-    {% if is_incremental() %}
+    {% if is_incremental() and replaces_rows() %}
     union
     select player_id
     from {{ this }}
@@ -25,5 +25,7 @@ select
     min(calendar_date) as first_played,
     max(calendar_date) as last_played
 from {{ ref('player_activity_daily') }}
+{% if replaces_rows() -%}
 where player_id in (select player_id from touched_players)
+{% endif -%}
 group by player_id
