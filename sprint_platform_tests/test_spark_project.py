@@ -7,8 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from sprint_platform.cli.app import app
 from sprint_platform.engines import spark_session
+from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.engines.engine import LoadError
+from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.engines.spark_session import SparkError
 from sprint_platform.places import dbt_project_dir
 from sprint_platform.transform.dbt_runner import dbt_result
@@ -43,3 +48,27 @@ def test_without_spark_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
     with pytest.raises(SparkError, match=r"SPRINT_ENGINE is spark, but .* is not installed: pip"):
         spark_session.spark_session()
+
+
+def test_a_data_folder_belongs_to_one_engine(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connect() as con:
+        ensure_title_schemas(con, "sprint")
+        monkeypatch.setenv("SPRINT_ENGINE", "spark")
+        with pytest.raises(LoadError, match="sprint was built with SPRINT_ENGINE=duckdb"):
+            ensure_title_schemas(con, "sprint")
+        # another title has nothing there yet: its tables are views of Spark's files
+        ensure_title_schemas(con, "leap")
+        assert con.execute("select count(*) from leap_raw.event_session").fetchone() == (0,)
+        monkeypatch.setenv("SPRINT_ENGINE", "duckdb")
+        with pytest.raises(LoadError, match="leap was built with SPRINT_ENGINE=spark"):
+            ensure_title_schemas(con, "leap")
+
+
+def test_what_changes_duckdbs_tables_is_refused_where_they_are_sparks(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPRINT_ENGINE", "spark")
+    refused = CliRunner().invoke(app, ["prune", "--title", "sprint", "--before", "2025-02-01"])
+    assert "sprint prune works on DuckDB's tables" in str(refused.exception)

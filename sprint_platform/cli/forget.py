@@ -27,12 +27,14 @@ def forget(
     """
     from sprint_platform.core.compaction import CompactionError
     from sprint_platform.core.locks import hold
+    from sprint_platform.engines.spark_session import require_duckdb
     from sprint_platform.operations.compact import compact_register, compact_warehouse
     from sprint_platform.operations.days_to_build import title_lock
     from sprint_platform.operations.forget import forget as forget_player
     from sprint_platform.orchestration.title_models import TitleTranslator
     from sprint_platform.transform.dbt_manifest import graph_manifest
 
+    require_duckdb("sprint forget")
     game = Title.load(title)
     if game.source == "simulated":
         raise Stop(f"title {title} is simulated: its players are nobody, and cannot be forgotten")

@@ -51,6 +51,16 @@ def on_spark() -> bool:
     return bool(settings().engine == "spark")
 
 
+def require_duckdb(command: str) -> None:
+    """Raises SparkError for a command that changes rows of DuckDB's tables, where titles are
+    Spark's."""
+    if on_spark():
+        raise SparkError(
+            f"{command} works on DuckDB's tables, and {variable('engine')} is spark: Spark's"
+            " folders are changed by runs only"
+        )
+
+
 def described() -> str:
     """Where Spark is, for people."""
     return settings().spark_remote or settings().spark_master
