@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.orchestration.build import build_definitions
+from sprint_platform.orchestration.run_tags import range_tags, title_tags
+from sprint_platform.orchestration.runs import materialize
 from sprint_platform.places import dbt_project_dir
 from sprint_platform.title import Title
 from sprint_platform.transform.dbt_runner import (
@@ -47,6 +51,14 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Place
         from pyspark.sql import SparkSession
 
         SparkSession.builder.getOrCreate().stop()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the dbt project, to be spoiled."""
+    copy = tmp_path_factory.mktemp("spoiled") / "sprint_dbt"
+    ignored = shutil.ignore_patterns("target", "logs")
+    return Path(shutil.copytree(dbt_project_dir(), copy, ignore=ignored))
 
 
 def test_every_table_is_the_other_engines(places: dict[str, Place]) -> None:
@@ -87,6 +99,25 @@ def test_the_ledger_notes_what_spark_built(places: dict[str, Place]) -> None:
     assert noted["spark"] == noted["duckdb"]
 
 
+def test_weekly_models_are_duckdbs_and_read_sparks_tables(places: dict[str, Place]) -> None:
+    weekly = [f"tiny_mart.player_{name}_weekly" for name in ("features", "labels")]
+    found = {}
+    for engine, place in places.items():
+        with place.chosen():
+            ended = materialize(
+                build_definitions([Title.load("tiny")]),
+                "tiny_weekly_models",
+                dg.AssetSelection.assets(*(["tiny_ml", name.split(".")[1]] for name in weekly)),
+                {**title_tags("tiny"), **range_tags(FIRST, LAST)},
+            )
+        assert ended.success, (ended.failures, ended.failed_checks)
+        digests = place.digests("tiny")
+        found[engine] = [digests[name] for name in weekly]
+    assert found["spark"] == found["duckdb"]
+    # the week of the launch is over
+    assert not found["duckdb"][0].endswith(" 0 ")
+
+
 @pytest.mark.parametrize(
     ("instead_of", "by", "says"),
     [
@@ -103,25 +134,26 @@ def test_the_ledger_notes_what_spark_built(places: dict[str, Place]) -> None:
     ],
 )
 def test_a_row_that_must_not_be_there_fails_its_model(
-    places: dict[str, Place], tmp_path: Path, instead_of: str, by: str, says: str
+    places: dict[str, Place], project: Path, instead_of: str, by: str, says: str
 ) -> None:
     place = places["spark"]
     before = place.digests("tiny")
-    project = tmp_path / "sprint_dbt"
-    shutil.copytree(dbt_project_dir(), project, ignore=shutil.ignore_patterns("target", "logs"))
     model = project / "models" / "title" / "mart" / "player_activity_daily.sql"
     sql = model.read_text(encoding="utf-8")
     assert instead_of in sql
-    model.write_text(sql.replace(instead_of, by), encoding="utf-8")
-    with place.chosen():
-        result = dbt_result(
-            [
-                *("--quiet", "run", "--select", "player_activity_daily"),
-                *("--project-dir", str(project), "--target-path", str(tmp_path / "target")),
-                *("--log-path", str(tmp_path / "logs")),
-            ],
-            {**dbt_environment(Title.load("tiny"), window_of(THIRD)), **spark_environment()},
-        )
+    try:
+        model.write_text(sql.replace(instead_of, by), encoding="utf-8")
+        with place.chosen():
+            result = dbt_result(
+                [
+                    *("--quiet", "run", "--select", "player_activity_daily"),
+                    *("--project-dir", str(project), "--target-path", str(project / "target")),
+                    *("--log-path", str(project / "logs")),
+                ],
+                {**dbt_environment(Title.load("tiny"), window_of(THIRD)), **spark_environment()},
+            )
+    finally:
+        model.write_text(sql, encoding="utf-8")
     assert not result.success
     assert says in str([r.message for r in node_results(result)])
     assert place.digests("tiny") == before
