@@ -20,8 +20,9 @@ from sprint_platform.title import Title
 
 # what fails is more likely Spark
 ENGINES = ("spark", "duckdb")
-# half the time of a session that lives for minutes
-QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# Half the time of a session that lives for minutes. Java has 48 MB for such code: full before all
+# models are built, and nothing is compiled any more.
+QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m"
 # written by the platform beside the tables
 NOTES = ("loaded_partitions", "built_from", "built_periods")
 
