@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,8 @@ def options() -> dict[str, str]:
 
 def spark_session() -> SparkSession:
     """The session of this process, opened where there is none. Raises SparkError."""
+    # nothing of ours goes through pandas
+    warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
     try:
         from pyspark.sql import SparkSession
     except ImportError as error:
