@@ -6,12 +6,15 @@ SHELL := bash
 # the simulator's matrix products are small: more threads than one only cost
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test test-door generate-data load-data ui dashboard docs bench chaos audit clean setup setup-all lock lint \
+.PHONY: demo test test-door generate-data load-data ui dashboard docs bench chaos audit clean setup setup-all setup-spark test-spark lock lint \
   types arrows dbt-parse wheel
 
 setup: .venv/.ready .env
 
 setup-all: .venv/.ready-all .env
+
+# Spark beside what is there; Java comes from the system
+setup-spark: .venv/.ready-spark .env
 
 .venv/.ready: requirements.txt pyproject.toml | .venv/bin/python
 	$(call install,requirements.txt)
@@ -20,6 +23,10 @@ setup-all: .venv/.ready-all .env
 .venv/.ready-all: requirements-all.txt pyproject.toml | .venv/bin/python
 	$(call install,requirements-all.txt)
 	@touch .venv/.ready $@
+
+.venv/.ready-spark: requirements-spark.txt pyproject.toml | .venv/bin/python
+	$(call install,requirements-spark.txt)
+	@touch $@
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -65,6 +72,9 @@ test: setup-all
 # what takes too long for every commit
 test-door: setup-all
 	@$(BIN)/python -m pytest -m door
+
+test-spark: setup-all setup-spark
+	@$(BIN)/python -m pytest -m spark -s
 
 lint:
 	$(BIN)/ruff check .
@@ -124,11 +134,12 @@ clean:
 wheel: setup-all
 	@.ci/wheel dist
 
-# writes both lists anew from pyproject.toml; needs uv
+# writes all lists anew from pyproject.toml; needs uv
 # of lifetimes only a file is read: what it would need to run is left out
 lock:
 	$(call lock,requirements-all.txt,--extra dev $(addprefix --no-emit-package ,autograd dill pandas))
 	$(call lock,requirements.txt,--extra dashboard --extra postgres --constraint requirements-all.txt)
+	$(call lock,requirements-spark.txt,--extra dashboard --extra postgres --extra spark --constraint requirements-all.txt)
 
 define lock
 uv pip compile pyproject.toml $(2) --universal --python-version 3.11 --generate-hashes \

@@ -8,6 +8,8 @@ from pathlib import Path
 from sprint_platform.core.project import find_project, folder_at, installed_root, project_root
 from sprint_platform.core.settings import SettingsError, settings, variable
 
+_CONFIGS = Path(__file__).resolve().parent
+
 
 @cache
 def _absolute(path: Path, field: str) -> Path:
@@ -51,6 +53,13 @@ def duckdb_temp_dir() -> Path:
     return data_dir() / "tmp" if chosen is None else _absolute(chosen, "duckdb_temp")
 
 
+def spark_warehouse_dir() -> Path:
+    """Where Spark's tables lie, an absolute path that the driver and every worker see:
+    ``SPRINT_SPARK_WAREHOUSE``, or ``spark`` in the data folder."""
+    chosen = settings().spark_warehouse
+    return data_dir() / "spark" if chosen is None else _absolute(chosen, "spark_warehouse")
+
+
 def dagster_home() -> Path:
     """Where Dagster writes its history, an absolute path: ``DAGSTER_HOME``, or ``.dagster`` in the
     root."""
@@ -58,8 +67,15 @@ def dagster_home() -> Path:
 
 
 def dagster_config() -> Path:
-    """The configuration of Dagster's instance that a new home gets as its ``dagster.yaml``."""
-    return Path(__file__).resolve().parent / "dagster.yaml"
+    """The configuration of Dagster's instance that a new home gets as its ``dagster.yaml``: history
+    in SQLite there, or in the PostgreSQL of ``SPRINT_DAGSTER_POSTGRES_URL``."""
+    postgres = settings().dagster_postgres_url is not None
+    return _CONFIGS / ("dagster-postgres.yaml" if postgres else "dagster.yaml")
+
+
+def shipped_dagster_configs() -> list[Path]:
+    """The configurations that ``dagster_config`` chooses from."""
+    return sorted(_CONFIGS.glob("dagster*.yaml"))
 
 
 def database_path() -> Path:

@@ -23,9 +23,11 @@ from sprint_platform.core.errors import SprintError
 from sprint_platform.core.project import PROJECT, ProjectError
 from sprint_platform.core.settings import Settings, SettingsError, settings, variable
 from sprint_platform.dashboard.published import NothingPublished, published, published_titles
+from sprint_platform.engines import spark_session
 from sprint_platform.engines.duckdb_file import _quarter_of_the_free, duckdb_options
 from sprint_platform.engines.postgres_url import read_url
 from sprint_platform.engines.snowflake_credentials import SnowflakeCredentials
+from sprint_platform.engines.spark_session import on_spark
 from sprint_platform.eventlog.settings import BatchSettings
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.storefront_models import StorefrontTranslator
@@ -36,13 +38,14 @@ from sprint_platform.places import (
     dbt_project_dir,
     duckdb_temp_dir,
     project_root,
+    spark_warehouse_dir,
     title_dirs,
 )
 from sprint_platform.publish.views import publish_views
 from sprint_platform.storefront.settings import StoreSettings
 from sprint_platform.title import Title
 from sprint_platform.transform import dbt_runner
-from sprint_platform.transform.dbt_runner import project_environment
+from sprint_platform.transform.dbt_runner import project_environment, spark_environment
 from sprint_platform_tests.command_line import run_sprint
 from sprint_platform_tests.small_titles import TINY
 
@@ -84,6 +87,10 @@ def of_snowflake(name: str) -> Callable[[], str]:
     return lambda: SnowflakeCredentials.read().environment()[name]
 
 
+def of_spark(name: str) -> Callable[[], str]:
+    return lambda: spark_session.options()[name]
+
+
 class Case(NamedTuple):
     """A setting's value, another one, and how a reader sees it."""
 
@@ -101,6 +108,18 @@ def cases() -> dict[str, Case]:
         "duckdb_temp": Case("/one/temp", "/other/temp", lambda: of_duckdb("temp_directory")),
         "catch_up_days": Case("7", "8", lambda: str(settings().catch_up_days)),
         "dagster_home": Case("{tmp}/one", "{tmp}/other", lambda: exported("DAGSTER_HOME")),
+        "dagster_postgres_url": Case(
+            "postgresql+psycopg2://a@one/x",
+            "postgresql+psycopg2://a@other/x",
+            lambda: exported("SPRINT_DAGSTER_POSTGRES_URL"),
+        ),
+        "engine": Case("spark", "duckdb", lambda: "spark" if on_spark() else "duckdb"),
+        "spark_master": Case("local[3]", "spark://one:7077", spark_session.described),
+        "spark_remote": Case("sc://one:15002", "sc://other:15002", spark_session.described),
+        "spark_warehouse": Case("/one/spark", "/other/spark", lambda: str(spark_warehouse_dir())),
+        "spark_memory": Case("3g", "700m", of_spark("spark.driver.memory")),
+        "spark_partitions": Case("8", "16", of_spark("spark.sql.shuffle.partitions")),
+        "spark_threads": Case("3", "4", lambda: spark_environment()["SPRINT_SPARK_THREADS"]),
         "openblas_num_threads": Case("3", "4", lambda: exported("OPENBLAS_NUM_THREADS")),
         # 1,000 customers in the small store
         "store_preset": Case("small", "large", lambda: preset_of(StoreSettings.read({}).customers)),
@@ -350,7 +369,11 @@ def test_dbt_gets_every_setting_that_its_profile_reads(env_file: Path) -> None:
     for_duckdb = project_environment()
     # where the profile is, and our macros are for a project from outside: it reads neither
     places = {"DBT_PROFILES_DIR", "SPRINT_DBT_MACROS"}
-    assert read == (for_duckdb.keys() - places) | (SnowflakeCredentials.read().environment().keys())
+    # of Spark's session, which is open already, it asks for the threads alone
+    for_spark = spark_environment().keys() & {"SPRINT_SPARK_THREADS"}
+    for_snowflake = SnowflakeCredentials.read().environment().keys()
+    assert for_spark
+    assert read == (for_duckdb.keys() - places) | for_snowflake | for_spark
     assert for_duckdb["SPRINT_DATA_DIR"] == "/one/data"
     assert for_duckdb["SPRINT_DUCKDB_MEMORY"] == "300MiB"
     assert for_duckdb["SPRINT_DUCKDB_TEMP"] == "/one/temp"
@@ -569,3 +592,28 @@ def test_numpy_is_not_loaded_before_its_threads_are_set() -> None:
         check=True,
     )
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.usefixtures("nothing_exported")
+def test_dagsters_history_goes_where_one_setting_says(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    config = home / "dagster.yaml"
+
+    def stored() -> str:
+        exported("DAGSTER_HOME")
+        return "postgres" if "postgres_url" in config.read_text() else "files"
+
+    assert stored() == "files"
+    monkeypatch.setenv("SPRINT_DAGSTER_POSTGRES_URL", "postgresql://a:secret@one/x")
+    assert stored() == "postgres"
+    assert "secret" not in config.read_text()
+    monkeypatch.delenv("SPRINT_DAGSTER_POSTGRES_URL")
+    assert stored() == "files"
+    # what somebody edited stays
+    config.write_text("telemetry: {enabled: false}\n")
+    monkeypatch.setenv("SPRINT_DAGSTER_POSTGRES_URL", "postgresql://a:secret@one/x")
+    exported("DAGSTER_HOME")
+    assert config.read_text() == "telemetry: {enabled: false}\n"

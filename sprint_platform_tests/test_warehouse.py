@@ -6,13 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pytest
 
-from sprint_platform.engines.duckdb_file import connect, remedy
+from sprint_platform.core import network_disk
+from sprint_platform.engines.duckdb_file import NetworkDiskError, connect, remedy
 from sprint_platform.engines.engine import LoadError
 from sprint_platform.engines.load import (
     TableLoad,
@@ -349,3 +351,22 @@ def test_a_folder_that_cannot_be_written_is_one_line(data_folder: Path) -> None:
         assert "\n" not in line
     # a file of somebody's is not the database
     assert remedy(IsADirectoryError(21, "Is a directory", "/home/me/out")) is None
+
+
+def test_a_database_on_a_network_file_system_is_refused(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount = SimpleNamespace(mountpoint=str(data_folder.parent), fstype="nfs4")
+    monkeypatch.setattr(network_disk.psutil, "disk_partitions", lambda all: [mount])
+    network_disk.network_file_system.cache_clear()
+    try:
+        with pytest.raises(NetworkDiskError, match=r"network file system \(nfs4\)"), connect():
+            pass
+        # a disk of the machine's own beneath the mount
+        own = SimpleNamespace(mountpoint=str(data_folder), fstype="ext4")
+        monkeypatch.setattr(network_disk.psutil, "disk_partitions", lambda all: [mount, own])
+        network_disk.network_file_system.cache_clear()
+        with connect() as con:
+            assert con.execute("select 1").fetchone() == (1,)
+    finally:
+        network_disk.network_file_system.cache_clear()

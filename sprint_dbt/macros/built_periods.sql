@@ -113,8 +113,10 @@
 {% endmacro %}
 
 {# The schema with the notes about a model: its meta's `ledger`, or a title's own; in Snowflake that of
-   the connection. None where its database has no notes. #}
-{% macro ledger_schema(node) %}
+   the connection. None where its database has no notes, and on Spark unless they are only read: Spark
+   has a copy of them, the platform itself writes them into DuckDB. #}
+{% macro ledger_schema(node, only_read=false) %}
+    {% if target.type == 'spark' and not only_read %}{{ return(none) }}{% endif %}
     {% set ledger = node.config.meta.ledger or (title() ~ '_raw' if of_a_title(node)) %}
     {% set schema = target.schema if target.type == 'snowflake' else ledger %}
     {% if not schema %}{{ return(none) }}{% endif %}

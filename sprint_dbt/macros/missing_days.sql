@@ -3,7 +3,7 @@
 
 {# A query: the days (`day`) of which the model was built, also those of which it has no row. #}
 {% macro built_days(model_name) -%}
-    {%- set ledger = ledger_schema(model) if execute else none -%}
+    {%- set ledger = ledger_schema(model, only_read=true) if execute else none -%}
     {%- if ledger -%}
         select distinct cast(period as date) as day
         from {{ ledger }}.built_from
@@ -15,7 +15,7 @@
 
 {# A query: the days (`day`) of the dataset that are loaded, also those without a row. #}
 {% macro loaded_days(dataset) -%}
-    {%- set ledger = ledger_schema(model) if execute else none -%}
+    {%- set ledger = ledger_schema(model, only_read=true) if execute else none -%}
     {%- if ledger -%}
         select partition_date as day
         from {{ ledger }}.loaded_partitions

@@ -1,5 +1,6 @@
 {# What SQL engines say differently. Models use these, and nothing of DuckDB's own: another engine
-   adds its `<engine>__` variants here. Snowflake runs the models of the event log. #}
+   adds its `<engine>__` variants here (Spark's are in spark_sql.sql). Snowflake runs the models of the
+   event log. #}
 
 {# Whole microseconds since 1970-01-01 (bigint). #}
 {% macro epoch_microseconds(timestamp) -%}

@@ -8,6 +8,10 @@
     {{ return(test_with_examples()) }}
 {% endmaterialization %}
 
+{% materialization test, adapter='spark' %}
+    {{ return(test_with_examples()) }}
+{% endmaterialization %}
+
 {% macro test_with_examples() %}
     {%- set outcome = dbt.materialization_test_default() -%}
     {%- set wrong = load_result('main').table.rows[0][0] -%}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from rich.markup import escape
@@ -13,10 +15,10 @@ from sprint_platform.cli.terminal import Problems, problems
 from sprint_platform.core.errors import SprintError
 from sprint_platform.core.matrix_threads import limit_matrix_threads
 from sprint_platform.core.project import PROJECT, find_project
-from sprint_platform.core.settings import SettingsError, variable
+from sprint_platform.core.settings import SettingsError, settings, variable
 from sprint_platform.core.signals import Stopped, stopped_by_signals
 from sprint_platform.core.whole_file import whole_file
-from sprint_platform.places import dagster_config, dagster_home
+from sprint_platform.places import dagster_config, dagster_home, shipped_dagster_configs
 
 
 def main() -> None:
@@ -72,9 +74,21 @@ def prepare_environment() -> None:
     os.environ[name] = str(home)
     try:
         home.mkdir(parents=True, exist_ok=True)
-        instance = home / "dagster.yaml"
-        if not instance.exists():
-            with whole_file(instance) as temporary:
-                temporary.write_bytes(dagster_config().read_bytes())
+        _configure_instance(home / "dagster.yaml")
     except OSError as error:
         raise SettingsError(f"{name} is '{home}': {error.strerror}") from error
+
+
+def _configure_instance(file: Path) -> None:
+    """Writes the configuration of Dagster's instance where there is none, or the one of the other
+    storage; one that somebody edited stays. Dagster itself reads the URL from the environment."""
+    chosen = dagster_config().read_bytes()
+    written = file.read_bytes() if file.exists() else None
+    shipped = [None, *(config.read_bytes() for config in shipped_dagster_configs())]
+    if written in shipped and written != chosen:
+        with whole_file(file) as temporary:
+            temporary.write_bytes(chosen)
+    if url := settings().dagster_postgres_url:
+        # Dagster's statements are psycopg2's, which is not SQLAlchemy's default any more
+        named = re.sub("^postgres(ql)?://", "postgresql+psycopg2://", url.get_secret_value())
+        os.environ[variable("dagster_postgres_url")] = named

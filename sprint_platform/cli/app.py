@@ -24,6 +24,7 @@ from sprint_platform.cli.realism import realism
 from sprint_platform.cli.repair import repair
 from sprint_platform.cli.run import run
 from sprint_platform.cli.score import score
+from sprint_platform.cli.simulate import simulate
 from sprint_platform.cli.terminal import out
 from sprint_platform.cli.titles import titles
 from sprint_platform.cli.ui import ui
@@ -49,8 +50,8 @@ def main(
 
 
 for command in (
-    init, run, demo, dashboard, ask, realism, land, plan, verify, repair, export, score, prune,
-    forget, compact, docs, titles, doctor, ui,
+    init, run, simulate, demo, dashboard, ask, realism, land, plan, verify, repair, export, score,
+    prune, forget, compact, docs, titles, doctor, ui,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(eventlog.app, name="eventlog")

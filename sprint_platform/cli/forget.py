@@ -27,6 +27,7 @@ def forget(
     """
     from sprint_platform.core.compaction import CompactionError
     from sprint_platform.core.locks import hold
+    from sprint_platform.engines.spark_session import require_duckdb
     from sprint_platform.ml.marts import foresight_marts
     from sprint_platform.operations.compact import compact_register, compact_warehouse
     from sprint_platform.operations.days_to_build import title_lock
@@ -35,6 +36,7 @@ def forget(
     from sprint_platform.orchestration.weekly_models import WeeklyTranslator
     from sprint_platform.transform.dbt_manifest import graph_manifest
 
+    require_duckdb("sprint forget")
     game = Title.load(title)
     if game.source == "simulated":
         raise Stop(f"title {title} is simulated: its players are nobody, and cannot be forgotten")

@@ -26,9 +26,11 @@ def prune(
     record of it, makes it whole again.
     """
     from sprint_platform.core.locks import hold
+    from sprint_platform.engines.spark_session import require_duckdb
     from sprint_platform.operations.days_to_build import title_lock
     from sprint_platform.orchestration import pruning
 
+    require_duckdb("sprint prune")
     game, day = Title.load(title), read_day("--before", before)
     with hold(title_lock(game), "sprint prune"), working("pruning"):
         pruned, found = pruning.prune(game, day)

@@ -22,6 +22,7 @@ def repair(
     Where the database is whole, only what is missing of the published files is written. What an
     older version of this platform wrote gets the columns of this one first.
     """
+    from sprint_platform.engines.spark_session import require_duckdb
     from sprint_platform.orchestration.repair import (
         migrate_titles,
         publish_all,
@@ -43,6 +44,7 @@ def repair(
         return
     if wrong:
         say(wrong)
+    require_duckdb("making the database anew")
     with working("making the database anew"):
         old = rebuild(say)
     say(f"{database_path()} holds what the partition files say, and is published")

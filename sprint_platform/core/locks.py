@@ -49,8 +49,9 @@ class Kind(IntEnum):
     LANDING = 2
     BATCH = 3
     PARTITION = 4
-    WAREHOUSE = 5
-    DBT_MANIFEST = 6
+    SPARK = 5
+    WAREHOUSE = 6
+    DBT_MANIFEST = 7
 
 
 # Longer than the longest load or dbt step that was measured: after that the holder is stuck.
@@ -61,6 +62,8 @@ DEADLINE_SECONDS = {
     Kind.LANDING: 3600.0,
     Kind.BATCH: 3600.0,
     Kind.PARTITION: 1800.0,
+    # the longest step of a large title
+    Kind.SPARK: 4 * 3600.0,
     Kind.WAREHOUSE: 1800.0,
     # a parse takes seconds
     Kind.DBT_MANIFEST: 300.0,

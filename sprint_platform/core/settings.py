@@ -15,7 +15,7 @@ from datetime import date
 from functools import cache
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
@@ -84,9 +84,22 @@ class Settings(BaseSettings):
         default=None, alias="SPRINT_DUCKDB_MEMORY"
     )
     duckdb_temp: Path | None = Field(default=None, alias="SPRINT_DUCKDB_TEMP")
+    # where titles' models are built
+    engine: Literal["duckdb", "spark"] = Field(default="duckdb", alias="SPRINT_ENGINE")
+    # local[n], or spark://host:port; a Connect server is named by SPARK_REMOTE (sc://host:port)
+    spark_master: str = Field(default="local[*]", alias="SPRINT_SPARK_MASTER")
+    spark_remote: str | None = Field(default=None, alias="SPARK_REMOTE")
+    spark_warehouse: Path | None = Field(default=None, alias="SPRINT_SPARK_WAREHOUSE")
+    spark_memory: str = Field(default="2g", pattern=r"^\d+[mg]$", alias="SPRINT_SPARK_MEMORY")
+    spark_partitions: int = Field(default=4, ge=1, alias="SPRINT_SPARK_PARTITIONS")
+    spark_threads: int = Field(default=2, ge=1, alias="SPRINT_SPARK_THREADS")
     # the most days that one run of the schedule catches up
     catch_up_days: int = Field(default=400, ge=1, alias="SPRINT_CATCH_UP_DAYS")
     dagster_home: Path = Field(default=Path(".dagster"), alias="DAGSTER_HOME")
+    # where Dagster stores its history instead, for several machines
+    dagster_postgres_url: SecretStr | None = Field(
+        default=None, alias="SPRINT_DAGSTER_POSTGRES_URL", repr=False
+    )
     # the simulator's matrix products are small: more threads make them slower
     openblas_num_threads: int = Field(default=1, ge=0, alias="OPENBLAS_NUM_THREADS")
 

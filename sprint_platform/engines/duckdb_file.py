@@ -13,9 +13,10 @@ import duckdb
 
 from sprint_platform.core.compaction import remove_draft
 from sprint_platform.core.database_file import when_free
-from sprint_platform.core.errors import one_line
+from sprint_platform.core.errors import SprintError, one_line
 from sprint_platform.core.locks import Kind, Lock
 from sprint_platform.core.memory import free_memory
+from sprint_platform.core.network_disk import network_file_system
 from sprint_platform.core.settings import settings
 from sprint_platform.core.signals import when_stopped
 from sprint_platform.engines.database_identity import refuse_lost, refuse_other
@@ -25,6 +26,10 @@ from sprint_platform.places import data_dir, database_path, duckdb_temp_dir, pub
 MOST_MEMORY_MIB = 3 * 1024
 # With less even a small day spills to the disk.
 LEAST_MEMORY_MIB = 512
+
+
+class NetworkDiskError(SprintError):
+    """The database would lie where locks cannot be relied on."""
 
 
 def memory_limit() -> str:
@@ -62,11 +67,18 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the database file, closed at the end of the block.
 
     Open it under the lease: DuckDB refuses a second process while one writes. Waits for a program
-    that has the file open without a lease; raises LockError where it does not let go, and
-    OtherDatabaseError where it is not the database that the data folder's files go with.
+    that has the file open without a lease; raises LockError where it does not let go,
+    OtherDatabaseError where it is not the database that the data folder's files go with, and
+    NetworkDiskError on a network file system.
     """
     data_dir().mkdir(parents=True, exist_ok=True)
     path = database_path()
+    if kind := network_file_system(path.parent):
+        raise NetworkDiskError(
+            f"{path} would lie on a network file system ({kind}), where a second writer is not"
+            " noticed: set SPRINT_DATA_DIR to a disk of this machine, and link its folders raw and"
+            " spark to the shared one (docs/deploy.md)"
+        )
     if not path.exists():
         refuse_lost()
     connection = when_free(

@@ -6,8 +6,8 @@ All of it is in one transaction of the engine's: a load that fails leaves the ol
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic
@@ -18,6 +18,8 @@ from sprint_platform.dataset import Dataset
 from sprint_platform.engines.duckdb_engine import DuckDBEngine
 from sprint_platform.engines.engine import LoadError
 from sprint_platform.engines.postgres_engine import PostgresEngine
+from sprint_platform.engines.spark_engine import SparkEngine, SparkTable, refuse_other_engine
+from sprint_platform.engines.spark_session import on_spark
 from sprint_platform.storage.ledger import Ledger, title_ledger
 from sprint_platform.storage.partitions import Manifest, OlderContractError, P
 from sprint_platform.telemetry.contracts import DATASETS
@@ -85,12 +87,18 @@ def forget_other_columns(
 
 def ensure_title_schemas(con: duckdb.DuckDBPyConnection, title: str) -> None:
     """``ensure_tables`` of a title, and the schemas of its models. ``dim_products`` is not among
-    the tables: it is a dbt seed, and dbt creates it. Raises OlderContractError where a table has
-    the columns of an older contract."""
+    the tables: it is a dbt seed, and dbt creates it. On Spark the tables are views of its files.
+    Raises OlderContractError where a table has the columns of an older contract, and LoadError
+    where another engine has them."""
+    spark = on_spark()
+    refuse_other_engine(con, title, spark)
     if other_columns(con, title):
         raise OlderContractError(title)
     ledger = title_ledger(title)
-    ensure_tables(con, ledger, [d for d in DATASETS.values() if d.partition_column])
+    tables = [d for d in DATASETS.values() if d.partition_column]
+    ensure_tables(con, ledger, [] if spark else tables)
+    for table in tables if spark else []:
+        SparkTable.of(table, title).show_in_duckdb(con)
     for schema in ledger.model_schemas:
         con.execute(f"create schema if not exists {schema}")
 
@@ -128,8 +136,38 @@ def load_partitions(
         return load_periods(engine, contract, manifests)
 
 
+def load_on_spark(
+    open_duckdb: Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]],
+    ledger: Ledger,
+    contract: Dataset,
+    manifests: Mapping[P, Manifest],
+) -> TableLoad[P]:
+    """``load_partitions`` into Spark's table; DuckDB, which has the ledger, is open only before and
+    after. The caller holds the title's ``spark_lock``.
+
+    The ledger forgets a day before it is replaced: after a failure it is loaded again.
+    """
+    engine = SparkEngine(ledger, [contract])
+    with open_duckdb() as con:
+        ledger.ensure(con)
+        loaded = ledger.loaded(con, contract.name)
+        changed = [p for p, m in manifests.items() if loaded.get(p) != m.digest]
+        engine.noted = loaded
+        con.execute(
+            f"delete from {ledger.loaded_table} where dataset = ?"
+            f" and {ledger.period_column} in (select unnest(?::date[]))",
+            [contract.name, changed],
+        )
+    with engine.transaction():
+        report = load_periods(engine, contract, manifests)
+    with open_duckdb() as con:
+        ledger.record_loaded(con, contract.name, manifests)
+        SparkTable.of(contract, ledger.name).show_in_duckdb(con)
+    return report
+
+
 def load_periods(
-    engine: DuckDBEngine | PostgresEngine,
+    engine: DuckDBEngine | PostgresEngine | SparkEngine,
     table: Dataset,
     manifests: Mapping[P, Manifest],
     mode: Mode = Mode.REPLACE,

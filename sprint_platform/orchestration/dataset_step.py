@@ -5,14 +5,18 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import duckdb
 
+from sprint_platform.core.locks import hold
 from sprint_platform.core.window import span
-from sprint_platform.engines.load import load_partitions
+from sprint_platform.engines.load import TableLoad, load_on_spark, load_partitions
+from sprint_platform.engines.spark_engine import spark_lock
+from sprint_platform.engines.spark_session import spark_session
 from sprint_platform.orchestration.checks import Rule, check_specs, run_checks
 from sprint_platform.orchestration.failures import failures_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
@@ -51,12 +55,13 @@ class Made:
 @dataclass(frozen=True)
 class StepRun:
     """One run of a dataset's step: its periods, ascending and without gaps (none where a check was
-    launched alone), and the name under which it holds the warehouse."""
+    launched alone), the name under which it holds the warehouse, and what it loaded on Spark."""
 
     context: dg.AssetExecutionContext
     warehouse: Warehouse
     holder: str
     periods: list[Period]
+    on_spark: TableLoad[Period] | None = None
 
 
 class DatasetStep(ABC):
@@ -64,6 +69,8 @@ class DatasetStep(ABC):
     ``counted`` is the metadata's name for the number of periods that a run loaded."""
 
     counted = "periods_loaded"
+    # a title's, where the engine is Spark
+    loads_on_spark = False
 
     def __init__(
         self, ledger: Ledger, dataset: Dataset, spec: dg.AssetSpec, rules: Mapping[str, Rule]
@@ -79,18 +86,33 @@ class DatasetStep(ABC):
     def ensure_tables(self, con: duckdb.DuckDBPyConnection) -> None:
         """Creates the tables that the load and the checks need, where they are missing."""
 
+    def require(self, run: StepRun, con: duckdb.DuckDBPyConnection) -> None:
+        """Raises a SprintError where the warehouse lacks what the load goes with."""
+        del run, con
+
     def load(
         self, run: StepRun, con: duckdb.DuckDBPyConnection, made: Mapping[Period, Manifest]
     ) -> dict[str, Any]:
-        """Loads the partitions in one transaction, publishes that they are loaded, and returns the
-        run's metadata; periods with an unchanged digest are not counted."""
+        """Loads the partitions in one transaction, unless they were loaded on Spark; publishes that
+        they are loaded, and returns the run's metadata. Periods with an unchanged digest are not
+        counted."""
         name = self.dataset.name
-        report = load_partitions(con, self.ledger, self.dataset, made)
+        report = run.on_spark or load_partitions(con, self.ledger, self.dataset, made)
         # the published views of heartbeats name partition files
         views = name == "heartbeats"
         if report.loaded or not loaded_is_published(con, self.ledger, name, made, views=views):
             publish_loaded(con, self.ledger, views=views)
         return {"load_seconds": round(report.seconds, 3), self.counted: len(report.loaded)}
+
+    def _load_on_spark(self, run: StepRun, made: Mapping[Period, Manifest]) -> TableLoad[Period]:
+        with hold(spark_lock(self.ledger.name), run.holder):
+            # before the lease is held: it takes seconds
+            spark_session()
+            open_duckdb = partial(run.warehouse.get_connection, run.holder)
+            with open_duckdb() as con:
+                self.ensure_tables(con)
+                self.require(run, con)
+            return load_on_spark(open_duckdb, self.ledger, self.dataset, made)
 
     def build(self, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         """The asset with its checks, in a step of its own."""
@@ -120,9 +142,12 @@ class DatasetStep(ABC):
                     for period, partition in self.make(run):
                         made[period] = partition.manifest
                         _add_metadata(run, self.spec.key, period, partition)
+                if made and self.loads_on_spark:
+                    run = replace(run, on_spark=self._load_on_spark(run, made))
                 with warehouse.get_connection(holder) as con:
                     self.ensure_tables(con)
                     if made:
+                        self.require(run, con)
                         metadata = self.load(run, con, made)
                         yield dg.MaterializeResult(asset_key=self.spec.key, metadata=metadata)
                     # earlier periods may have been loaded too

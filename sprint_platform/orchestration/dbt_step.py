@@ -3,10 +3,10 @@
 # no `from __future__ import annotations`: Dagster reads the annotations of an asset's parameters
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import duckdb
@@ -28,6 +28,9 @@ from sprint_platform.transform.dbt_runner import (
     failure_line,
     stray_relations,
 )
+
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
 
 
 def build_specs(
@@ -62,12 +65,17 @@ def definitions_environment(models: Iterable[Model]) -> dict[str, str]:
     return {"SPRINT_DEFINITIONS": json.dumps(definitions)}
 
 
-def _publish(
+# Opens DuckDB where it has the mart of that qualified name.
+OpenMart = Callable[[str], AbstractContextManager[duckdb.DuckDBPyConnection]]
+
+
+def publish_models(
     context: dg.AssetExecutionContext,
     con: duckdb.DuckDBPyConnection,
     translator: ModelTranslator,
     manifest: Node,
 ) -> None:
+    """Publishes what the ledger says was built of the marts."""
     translator.ledger.forget_others(con, translator.noted(manifest))
     done = publish(con, translator.ledger, translator.marts(manifest))
     context.log.info(f"{done.written} files published")
@@ -97,6 +105,10 @@ Prepare = Callable[
 ]
 
 
+# Does a step's work on Spark, and yields its events.
+OnSpark = Callable[[dg.AssetExecutionContext, Warehouse, str, list[Node]], Iterator[Any]]
+
+
 def build_models_step(
     translator: ModelTranslator,
     manifest: Node,
@@ -108,11 +120,12 @@ def build_models_step(
     name: str | None = None,
     more_checks: Iterable[dg.AssetCheckSpec] = (),
     watch: Watch | None = None,
+    on_spark: OnSpark | None = None,
 ) -> dg.AssetsDefinition:
     """All models (or ``seeds``) of a title or domain in one step, which is one dbt invocation per
     run, with their tests and those of the datasets that they read. ``name`` is the step's, where it
-    is not the usual one. ``watch`` is called with each
-    result: ("<name>/dbt", the run's first day, 1)."""
+    is not the usual one. ``watch`` is called with each result: ("<name>/dbt", the run's first day,
+    1). ``on_spark`` does the step's work where the models are not DuckDB's."""
     whose = translator.ledger.name
     kind = what.removesuffix("s")
     specs, check_specs = build_specs(
@@ -132,6 +145,10 @@ def build_models_step(
     def step(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
         nodes = selected_nodes(context, manifest)
         holder = f"dbt of {whose} in run {context.run.run_id}"
+        if on_spark is not None:
+            with failures_in_one_line():
+                yield from on_spark(context, warehouse, holder, nodes)
+            return
         with failures_in_one_line(), warehouse.get_connection(holder) as con:
             environment = prepare(context, con, nodes)
             yield from run_dbt(context, con, manifest, translator, nodes, environment, watch)
@@ -150,17 +167,41 @@ def run_dbt(
 ) -> Iterator[Any]:
     """Builds and tests the nodes in one invocation, and yields each result as it comes. Then
     publishes what was built. ``con`` is the warehouse, under the lease; it stays open beside dbt's
-    own connections. The last day of a run over days has a picture and some rows of each mart.
+    own connections.
 
     Raises ClearFailure where something failed, or was built outside the translator's schemas.
+    """
+    environment = {**environment, **definitions_environment(translator.models(manifest))}
+    result = yield from build_nodes(context, manifest, translator, nodes, environment, watch)
+    if any(node["resource_type"] == "model" for node in nodes):
+        # also after a failure: what succeeded
+        publish_models(context, con, translator, manifest)
+    if line := failure_line(translator.ledger.name, result):
+        raise ClearFailure(line)
+
+
+def build_nodes(
+    context: dg.AssetExecutionContext,
+    manifest: Node,
+    translator: ModelTranslator,
+    nodes: list[Node],
+    environment: Mapping[str, str],
+    watch: Watch | None = None,
+    open_mart: OpenMart | None = None,
+) -> Generator[Any, None, "dbtRunnerResult"]:
+    """Builds and tests the nodes in one invocation, yields each result as it comes, and returns
+    dbt's. The last day of a run over days has a picture and some rows of each mart, read through
+    ``open_mart``, or else over dbt's own connection.
+
+    Raises ClearFailure where something was built outside the translator's schemas.
     """
     from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
     name = translator.ledger.name
     window = None if translator.ledger.batches else run_window(context)
-    glances = _Glances(translator, nodes, window.days[-1] if window else None)
+    day = window.days[-1] if window else None
+    glances = _Glances(translator, nodes, day, open_mart or _over_dbts_connection)
     arguments = build_arguments(name, manifest, nodes, translator.project)
-    environment = {**environment, **definitions_environment(translator.models(manifest))}
     # closed before the lease ends, whatever happens: dbt may still be building
     with closing(dbt_events(arguments, environment, glances.read)) as events:
         result = None
@@ -178,22 +219,30 @@ def run_dbt(
                 )
     if stray := stray_relations(translator.schemas, result):
         raise ClearFailure(f"dbt built {', '.join(stray)}: outside the schemas of {name}")
-    if any(node["resource_type"] == "model" for node in nodes):
-        # also after a failure: what succeeded
-        _publish(context, con, translator, manifest)
-    if line := failure_line(name, result):
-        raise ClearFailure(line)
+    return result
+
+
+@contextmanager
+def _over_dbts_connection(relation: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """dbt holds the database until it ends, and DuckDB refuses a second connection with other
+    settings: so a mart is read over dbt's own, in dbt's thread, before anything closes it."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    with closing(DuckDBConnectionManager.env().handle()) as handle:
+        yield handle.cursor()
 
 
 class _Glances:
-    """Pictures and rows of the marts: read as soon as each is built, added to its event.
+    """Pictures and rows of the marts: read as soon as each is built, added to its event."""
 
-    dbt holds the database until it ends, and DuckDB refuses a second connection with other
-    settings: so a mart is read over dbt's own, in dbt's thread, before anything closes it.
-    """
-
-    def __init__(self, translator: ModelTranslator, nodes: list[Node], day: date | None) -> None:
-        self._day = day
+    def __init__(
+        self,
+        translator: ModelTranslator,
+        nodes: list[Node],
+        day: date | None,
+        open_mart: OpenMart,
+    ) -> None:
+        self._day, self._open_mart = day, open_mart
         self._keys = {node["unique_id"]: translator.get_asset_key(node) for node in nodes}
         self._glances = {}
         # by model; the error text where something was wrong
@@ -211,15 +260,13 @@ class _Glances:
 
     def read(self, event: Mapping[str, Any]) -> None:
         """Reads the model that the event says was built."""
-        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-
         node = event["data"]["node_info"]
         glance = self._glances.get(node["unique_id"])
         if glance is None or self._day is None or node["node_status"] != "success":
             return
         try:
-            with closing(DuckDBConnectionManager.env().handle()) as handle:
-                seen = glance.read(handle.cursor(), self._day)
+            with self._open_mart(glance.relation) as con:
+                seen = glance.read(con, self._day)
         except duckdb.Error as error:
             self._seen[node["unique_id"]] = f"{glance.relation}: {one_line(error)}"
         else:

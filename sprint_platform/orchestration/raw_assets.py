@@ -11,7 +11,9 @@ import duckdb
 
 from sprint_platform.core.window import Window
 from sprint_platform.engines.load import ensure_title_schemas
+from sprint_platform.engines.spark_session import on_spark
 from sprint_platform.operations.catalogue import read_catalogue
+from sprint_platform.operations.fan_out import fan_out
 from sprint_platform.operations.pictures import Picture, positions_picture
 from sprint_platform.operations.upstream import (
     require,
@@ -86,6 +88,7 @@ class _TitleDataset(DatasetStep):
         self._title, self._watch = title, watch
         ledger, spec = title_ledger(title.name), _spec(title, name)
         super().__init__(ledger, DATASETS[name], spec, rules(title, name))
+        self.loads_on_spark = on_spark()
 
     def make(self, run: StepRun) -> Iterator[tuple[date, Made]]:
         """With players come the earlier sign-up days that the warehouse does not hold."""
@@ -107,6 +110,9 @@ class _TitleDataset(DatasetStep):
         title, name = self._title, self.dataset.name
         world = World(title, read_catalogue() if "products" in self.dataset.upstream else None)
         source, reuse = world.source(name), reuses(run.context)
+        if self.loads_on_spark and len(days) > 1:
+            yield from self._fanned_out(days, days if reuse else [d for d in days if d < start])
+            return
         for day in with_progress(run.context, days):
 
             def tables(day: date = day) -> Iterable[pa.Table]:
@@ -119,6 +125,17 @@ class _TitleDataset(DatasetStep):
                 day,
                 make_partition(title.name, self.dataset, day, source, tables, reuse or day < start),
             )
+
+    def _fanned_out(self, days: list[date], reused: Iterable[date]) -> Iterator[tuple[date, Made]]:
+        """The days as tasks of Spark's workers."""
+        title, name = self._title, self.dataset.name
+        tasks = [(name, day) for day in days]
+        done = fan_out(title, tasks, "spark", [(name, day) for day in reused])
+        seconds = {each.day: each.seconds for each in done}
+        for day in days:
+            manifest = read_manifest(title.name, name, day, missing_ok=False)
+            assert manifest is not None
+            yield day, Made(manifest, seconds[day])
 
     def _landed(self, days: Iterable[date]) -> Iterator[tuple[date, Made]]:
         """The landed partitions. A day of which nothing was landed is an empty one: the load
@@ -136,15 +153,17 @@ class _TitleDataset(DatasetStep):
     def ensure_tables(self, con: duckdb.DuckDBPyConnection) -> None:
         ensure_title_schemas(con, self._title.name)
 
+    def require(self, run: StepRun, con: duckdb.DuckDBPyConnection) -> None:
+        title, name = self._title, self.dataset.name
+        if "dim_players" in upstream_datasets(title, name):
+            require_players(con, title, name, _window(run))
+
     def load(
         self, run: StepRun, con: duckdb.DuckDBPyConnection, made: Mapping[Period, Manifest]
     ) -> dict[str, Any]:
-        title, name, window = self._title, self.dataset.name, _window(run)
-        if "dim_players" in upstream_datasets(title, name):
-            require_players(con, title, name, window)
         metadata = super().load(run, con, made)
         if not self.dataset.private:
-            self._add_glance(run.context, con, window.days[-1])
+            self._add_glance(run.context, con, _window(run).days[-1])
         return metadata
 
     def _add_glance(

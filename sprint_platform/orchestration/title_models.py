@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import duckdb
 from dagster_dbt import DbtProject
 
+from sprint_platform.core.locks import hold
 from sprint_platform.engines.load import ensure_title_schemas
+from sprint_platform.engines.spark_engine import spark_lock
+from sprint_platform.engines.spark_session import on_spark, spark_session
 from sprint_platform.operations.upstream import require_loaded
 from sprint_platform.orchestration.catalogue import PRODUCTS_KEY
-from sprint_platform.orchestration.dbt_step import build_models_step, checks_of_unread_sources
+from sprint_platform.orchestration.dbt_step import (
+    build_models_step,
+    build_nodes,
+    checks_of_unread_sources,
+    definitions_environment,
+    publish_models,
+)
 from sprint_platform.orchestration.dbt_translator import ModelTranslator
 from sprint_platform.orchestration.failures import ClearFailure
 from sprint_platform.orchestration.policies import FRESHNESS
+from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_window import Watch, run_window
 from sprint_platform.publish.marts import existing_relations
 from sprint_platform.storage.ledger import Ledger, Model, title_ledger
@@ -36,8 +47,18 @@ from sprint_platform.transform.dbt_runner import (
     dbt_environment,
     dbt_result,
     failure_line,
+    spark_environment,
     title_schemas,
 )
+from sprint_platform.transform.spark_build import (
+    SparkModel,
+    note_results,
+    register,
+    unregistered_views,
+)
+
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
 
 # The tag of a title's weekly models (weekly_models.py), which are in no run of a day.
 WEEKLY_TAG = "title_ml"
@@ -151,6 +172,7 @@ def build_title_models(
         partial(prepare_title, manifest, translator),
         more_checks=checks_of_unread_sources(translator, manifest, "title"),
         watch=watch,
+        on_spark=partial(_build_on_spark, manifest, translator, watch) if on_spark() else None,
     )
 
 
@@ -160,7 +182,78 @@ def build_seed_assets(title: Title, manifest: Node) -> dg.AssetsDefinition:
     translator = TitleTranslator(title)
     excluded = "dim_products" if title.source == "landing" else ""
     prepare = partial(prepare_title, manifest, translator)
-    return build_models_step(translator, manifest, None, prepare, what="seeds", exclude=excluded)
+    return build_models_step(
+        translator,
+        manifest,
+        None,
+        prepare,
+        what="seeds",
+        exclude=excluded,
+        on_spark=partial(_build_on_spark, manifest, translator, None) if on_spark() else None,
+    )
+
+
+def _build_on_spark(
+    manifest: Node,
+    translator: TitleTranslator,
+    watch: Watch | None,
+    context: dg.AssetExecutionContext,
+    warehouse: Warehouse,
+    holder: str,
+    nodes: list[Node],
+) -> Iterator[Any]:
+    """Builds and tests the nodes on Spark; notes in DuckDB what was built, and publishes it from
+    there. The DuckDB file is open before and after, and not while Spark works."""
+    title, ledger, window = translator.title, translator.ledger, run_window(context)
+    known = spark_models(manifest, translator)
+    chosen = {node["unique_id"] for node in nodes}
+    to_build = [model for model in known if model.node["unique_id"] in chosen]
+    with hold(spark_lock(title.name), holder):
+        spark_session()
+        with warehouse.get_connection(holder) as con:
+            environment = _require_days(manifest, translator, context, con, nodes)
+            environment |= {
+                **spark_environment(),
+                **definitions_environment(translator.models(manifest)),
+            }
+            register(con, title, ledger, known, to_build, window)
+            if missing := [
+                *missing_parents(con, manifest, translator, nodes),
+                *unregistered_views(known, chosen),
+            ]:
+                result = _build_first(context, translator, manifest, missing, environment)
+                note_results(con, title, ledger, known, result, window)
+        relations = {model.relation: model for model in known}
+
+        @contextmanager
+        def open_mart(relation: str) -> Iterator[duckdb.DuckDBPyConnection]:
+            table = relations[relation].table
+            assert table is not None
+            with duckdb.connect() as con:
+                table.show_in_duckdb(con)
+                yield con
+
+        result = yield from build_nodes(
+            context, manifest, translator, nodes, environment, watch, open_mart
+        )
+        with warehouse.get_connection(holder) as con:
+            note_results(con, title, ledger, to_build, result, window)
+            if any(node["resource_type"] == "model" for node in nodes):
+                # also after a failure: what succeeded
+                publish_models(context, con, translator, manifest)
+    if line := failure_line(title.name, result):
+        raise ClearFailure(line)
+
+
+def spark_models(manifest: Node, translator: TitleTranslator) -> list[SparkModel]:
+    """The title's models and seeds, as Spark and the ledger know them."""
+    nodes = translator.model_nodes(manifest)
+    models = [
+        SparkModel(node, translator.relation(node), noted)
+        for node, noted in zip(nodes, translator.models(manifest), strict=True)
+    ]
+    seeds = [node for node in manifest["nodes"].values() if node["resource_type"] == "seed"]
+    return [*models, *(SparkModel(seed, translator.relation(seed), None) for seed in seeds)]
 
 
 def prepare_title(
@@ -170,8 +263,21 @@ def prepare_title(
     con: duckdb.DuckDBPyConnection,
     nodes: list[Node],
 ) -> dict[str, str]:
-    """Checks that what the nodes of the title read is there, and returns dbt's environment. Raises
-    PartitionError or ClearFailure, naming what to materialize first."""
+    """Checks that what the nodes of the title read is there, builds seeds that are not, and returns
+    dbt's environment. Raises PartitionError or ClearFailure, naming what to materialize first."""
+    environment = _require_days(manifest, translator, context, con, nodes)
+    if seeds := missing_parents(con, manifest, translator, nodes):
+        _build_first(context, translator, manifest, seeds, dbt_environment(translator.title, None))
+    return environment
+
+
+def _require_days(
+    manifest: Node,
+    translator: TitleTranslator,
+    context: dg.AssetExecutionContext,
+    con: duckdb.DuckDBPyConnection,
+    nodes: list[Node],
+) -> dict[str, str]:
     title, window = translator.title, run_window(context)
     models = [node for node in nodes if node["resource_type"] == "model"]
     ensure_title_schemas(con, title.name)
@@ -181,8 +287,6 @@ def prepare_title(
     if window:
         tables = {translator.table(node): datasets_of(manifest, node) for node in models}
         require_loaded(con, title, tables, window)
-    if seeds := missing_parents(con, manifest, translator, nodes):
-        _build_seeds(context, manifest, translator, seeds)
     return dbt_environment(title, window)
 
 
@@ -212,22 +316,26 @@ def missing_parents(
     return list(seeds.values())
 
 
-def _build_seeds(
+def _build_first(
     context: dg.AssetExecutionContext,
-    manifest: Node,
     translator: TitleTranslator,
-    seeds: list[Node],
-) -> None:
+    manifest: Node,
+    nodes: list[Node],
+    environment: Mapping[str, str],
+) -> dbtRunnerResult:
     """Builds seeds that a title's first daily run needs: they are in no daily job, and the schedule
-    of a new title must not fail for them. The caller has the warehouse open."""
+    of a new title must not fail for them; on Spark also the views that a session does not know.
+    The caller has the warehouse open."""
     title = translator.title
-    arguments = build_arguments(title.name, manifest, seeds)
-    result = dbt_result(arguments, dbt_environment(title, None))
+    result = dbt_result(build_arguments(title.name, manifest, nodes), environment)
     if line := failure_line(title.name, result):
         raise ClearFailure(line)
-    for seed in seeds:
-        context.log_event(
-            dg.AssetMaterialization(
-                translator.get_asset_key(seed), metadata={"made_for": "the title's first models"}
+    for node in nodes:
+        if node["resource_type"] == "seed":
+            context.log_event(
+                dg.AssetMaterialization(
+                    translator.get_asset_key(node),
+                    metadata={"made_for": "the title's first models"},
+                )
             )
-        )
+    return result

@@ -17,6 +17,7 @@ from typing import Any
 
 from sprint_platform.core.errors import SprintError, one_line
 from sprint_platform.core.locks import Kind, Lock, hold
+from sprint_platform.engines.spark_session import on_spark
 from sprint_platform.places import data_dir, dbt_project_dir
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.transform.dbt_runner import (
@@ -185,13 +186,14 @@ def definitions_of(
     """What defines each model's rows, by unique id, as 16 hex digits: its SQL and that of every
     macro of ours that it calls, without comments and extra blanks, and the values in
     ``environment`` of the variables that they read. The definitions of the model's parents are not
-    in it."""
+    in it, nor are Spark's versions of macros where models are built on DuckDB."""
     macros = manifest["macros"]
     # all versions of a macro that is dispatched by the engine
     by_name: dict[str, list[str]] = {}
     sql: dict[str, str] = {}
     for unique_id, macro in macros.items():
-        if macro["package_name"] not in DBT_PACKAGES:
+        spark_only = str(macro["name"]).startswith("spark__") and not on_spark()
+        if macro["package_name"] not in DBT_PACKAGES and not spark_only:
             by_name.setdefault(str(macro["name"]).rpartition("__")[2], []).append(unique_id)
             sql[unique_id] = _plain_sql(str(macro["macro_sql"]))
     definitions = {}

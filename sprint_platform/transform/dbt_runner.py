@@ -18,11 +18,18 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from sprint_platform.core.errors import one_line
-from sprint_platform.core.settings import variable
+from sprint_platform.core.settings import settings, variable
 from sprint_platform.core.signals import when_stopped
 from sprint_platform.core.window import Window
 from sprint_platform.engines.duckdb_file import connect, memory_limit, remedy
-from sprint_platform.places import data_dir, dbt_project_dir, dbt_target_dir, duckdb_temp_dir
+from sprint_platform.places import (
+    data_dir,
+    dbt_project_dir,
+    dbt_target_dir,
+    duckdb_temp_dir,
+    made_catalogue_path,
+    spark_warehouse_dir,
+)
 from sprint_platform.title import Title
 
 if TYPE_CHECKING:
@@ -50,6 +57,9 @@ RUN_VARIABLES = {
     "SPRINT_AS_OF",
     "SPRINT_STORE_TITLE",
     "SPRINT_DEFINITIONS",
+    "SPRINT_CATALOGUE",
+    # which engine builds is for the platform to say
+    "DBT_TARGET",
 }
 
 
@@ -82,6 +92,17 @@ def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
         "SPRINT_LAUNCH_DATE": title.launch_date.isoformat(),
     }
     return {**environment, **window_environment(window)}
+
+
+def spark_environment() -> dict[str, str]:
+    """The variables that send a title's dbt run to Spark, whose session is open in this process."""
+    made = made_catalogue_path()
+    return {
+        "DBT_TARGET": "spark",
+        variable("spark_warehouse"): str(spark_warehouse_dir()),
+        variable("spark_threads"): str(settings().spark_threads),
+        "SPRINT_CATALOGUE": str(made) if made.exists() else "",
+    }
 
 
 def window_environment(window: Window | None) -> dict[str, str]:

@@ -17,7 +17,7 @@
 {%- endset %}
 
 with
-{%- if is_incremental() and window_bounds() %}
+{%- if is_incremental() and window_bounds() and replaces_rows() %}
 window_sums as (
     {{- sums }}
     where {{ in_window('calendar_date') }}
