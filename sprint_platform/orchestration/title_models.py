@@ -11,6 +11,7 @@ import duckdb
 from dagster_dbt import DbtProject
 
 from sprint_platform.engines.load import ensure_title_schemas
+from sprint_platform.operations.seconds_columns import fit_seconds
 from sprint_platform.operations.upstream import require_loaded
 from sprint_platform.orchestration.catalogue import PRODUCTS_KEY
 from sprint_platform.orchestration.dbt_step import build_models_step, checks_of_unread_sources
@@ -170,6 +171,8 @@ def prepare_title(
     if title.source == "landing":
         # a test reads it; where no products were landed it is empty
         con.execute(DATASETS["products"].create_table_sql(title.name))
+    if models and (line := fit_seconds(con, title)):
+        context.log.warning(line)
     if window:
         tables = {translator.table(node): datasets_of(manifest, node) for node in models}
         require_loaded(con, title, tables, window)
