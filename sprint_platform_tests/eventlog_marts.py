@@ -37,6 +37,16 @@ PROPERTIES = (
     *("playthrough", "chapter", "chapter_name", "attempt", "checkpoint", "place", "weather"),
     *("enemy", "weapon", "damage", "headshot", "item", "quantity", "seconds", "score"),
 )
+# Values of other JSON types than their columns have, and what the columns hold then.
+MISTYPED = (
+    r"""{"chapter": "1", "attempt": 1.5, "checkpoint": 2e0, "playthrough": true, "place": 7,"""
+    r""" "weather": ["fog"], "enemy": null, "weapon": "a \"b\" \u00e9\n", "damage": {"x": 1},"""
+    r""" "headshot": 1, "item": "true", "seconds": -4, "score": 2147483647}"""
+)
+MISTYPED_COLUMNS: Row = dict.fromkeys(PROPERTIES) | {
+    "weapon": 'a "b" é\n', "item": "true", "seconds": -4, "score": 2147483647,
+    "mistyped": "playthrough chapter attempt checkpoint place weather damage headshot",
+}  # fmt: skip
 CHAPTER_KEY = ("load_batch_id", "chapter", "platform", "difficulty")
 MARTS = (
     *("dim_players", "fct_sessions", "fct_game_events", "daily_active_players"),

@@ -38,6 +38,25 @@ fakesnow_server: Any = importlib.import_module("fakesnow.server")
 # options of a CSV format that fakesnow does not know, at what DuckDB does anyway
 _CSV_OPTIONS_IN_EFFECT = {"ESCAPE_UNENCLOSED_FIELD"}
 
+# what each of Snowflake's AS_ functions takes, in DuckDB's words, and gives
+_AS_TYPE = {
+    "as_integer": (("UBIGINT", "BIGINT"), "bigint"),
+    "as_varchar": (("VARCHAR",), "varchar"),
+    "as_boolean": (("BOOLEAN",), "boolean"),
+}
+
+
+def _as_type(call: exp.Anonymous) -> exp.Expr:
+    """The same in functions of DuckDB's, which fakesnow leaves alone."""
+    types, given = _AS_TYPE[call.name.lower()]
+    (value,) = call.expressions
+    text = exp.Anonymous(this="json_extract_string", expressions=[value, exp.Literal.string("$")])
+    is_it = exp.In(
+        this=exp.Anonymous(this="json_type", expressions=[value.copy()]),
+        expressions=[exp.Literal.string(name) for name in types],
+    )
+    return exp.Case(ifs=[exp.If(this=is_it, true=exp.cast(text, given))])
+
 
 class _Cursor(FakeSnowflakeCursor):
     def _transform(self, expression: exp.Expr, params: Any) -> exp.Expr:
@@ -59,6 +78,9 @@ class _Cursor(FakeSnowflakeCursor):
                     "expressions",
                     [p for p in properties.expressions if not isinstance(p, exp.TemporaryProperty)],
                 )
+        for call in list(expression.find_all(exp.Anonymous)):
+            if call.name.lower() in _AS_TYPE:
+                call.replace(_as_type(call))
         return super()._transform(expression, params)
 
     def _execute(self, transformed: exp.Expr, params: Any = None) -> None:

@@ -108,6 +108,18 @@ def test_an_address_without_days_shows_the_latest_and_leaves_as_many_to_compare(
 
 
 @pytest.mark.usefixtures("data")
+def test_a_country_by_hand_is_its_code_in_any_case_and_an_unknown_one_is_named() -> None:
+    with published() as con:
+        assert read_view(con, "?title=leap&country=%20br").country == "BR"
+        view = read_view(con, "?title=leap&country=XX")
+    assert view.country is None
+    assert view.notes == ("There is no country “XX” in leap; these are all countries.",)
+    page = shown("/", "?title=leap&country=XX")
+    assert "No days to show" not in page
+    assert "all countries" in page
+
+
+@pytest.mark.usefixtures("data")
 @pytest.mark.parametrize("path", ["/", "/retention", "/revenue"])
 def test_days_that_nothing_can_be_counted_from_are_left_out(path: str) -> None:
     with published() as con:

@@ -26,6 +26,8 @@ from sprint_platform.places import dbt_project_dir
 from sprint_platform_tests.dbt_runs import DbtRun, DbtWarehouse
 from sprint_platform_tests.eventlog_marts import (
     MARTS,
+    MISTYPED,
+    MISTYPED_COLUMNS,
     Log,
     Row,
     comparable,
@@ -183,6 +185,8 @@ FAULTS = (
     # one session within another
     "insert into eventlog_raw.raw_sessions by name select * replace ('session_x' as session_id)"
     " from eventlog_raw.raw_sessions where session_id = 'session_1'",
+    "update eventlog_raw.raw_game_events set properties = json_merge_patch(properties,"
+    """ '{"place": 3}') where event_name = 'checkpoint_reached' and load_batch_id = 1""",
     "update eventlog_mart.dim_players set first_seen_at = first_seen_at - interval 1 day"
     " where load_batch_id = 1",
     "update eventlog_mart.fct_game_events set session_id = null where load_batch_id = 1",
@@ -255,6 +259,26 @@ def test_nothing_is_built_on_events_that_lie_nowhere(
     assert {"fct_sessions", "retention", "funnel_chapters", "daily_active_players"} < skipped
     after = changing.marts()
     assert before == {name: after[name] for name in before}
+
+
+def test_a_property_of_another_type_is_null_and_counted(changing: EventlogWarehouse) -> None:
+    with changing.connect() as con:
+        con.execute(
+            "update eventlog_raw.raw_game_events set properties = ?"
+            " where event_name = 'item_crafted' and load_batch_id = 1",
+            [MISTYPED],
+        )
+    changed = "event_name = 'item_crafted' and load_batch_id = 1"
+    rows = changing.rows("eventlog_stage.stg_game_events", changed)
+    assert rows
+    for row in rows:
+        assert {name: row[name] for name in MISTYPED_COLUMNS} == MISTYPED_COLUMNS
+    run = changing.build("1", "test", "--select", "properties_are_of_their_type")
+    assert run.status == {"properties_are_of_their_type": "warn"}
+    assert run.messages["properties_are_of_their_type"].startswith(f"Got {len(rows)} result")
+    assert "chapter attempt checkpoint place" in run.log
+    others = changing.rows("eventlog_stage.stg_game_events", f"not ({changed})")
+    assert {row["mistyped"] for row in others} == {None}
 
 
 # --- what is promised ----------------------------------------------------------------------------

@@ -23,6 +23,8 @@ from sprint_platform.places import dbt_project_dir
 from sprint_platform_tests.dbt_runs import DbtRun, DbtWarehouse
 from sprint_platform_tests.eventlog_marts import (
     MARTS,
+    MISTYPED,
+    MISTYPED_COLUMNS,
     Log,
     comparable,
     expected_marts,
@@ -38,6 +40,7 @@ PLACE = f"{DATABASE}.{SCHEMA}"
 # added.
 FUNCTIONS = {
     *("cast", "try_cast", "coalesce", "nullif", "lower", "upper", "trim", "md5"),
+    *("as_boolean", "as_integer", "as_varchar"),
     *("count", "sum", "min", "max", "row_number", "lag", "datediff"),
 }
 WORDS = {"and", "as", "from", "in", "join", "not", "or", "over", "select", "when", "where"}
@@ -198,3 +201,21 @@ def test_a_batch_that_cannot_be_written_stays_as_it_was(account: Snowflake) -> N
     assert run.status["fct_game_events"] == "error"
     assert "NOT NULL" in run.messages["fct_game_events"]
     assert account.marts() == before
+
+
+def test_a_property_of_another_type_is_null_as_in_duckdb(account: Snowflake) -> None:
+    log = changed()
+    event = log.rows["raw_game_events"][-1]
+    event["properties"] = MISTYPED
+    account.put(log)
+    row = (
+        account.connection.cursor(DictCursor)
+        .execute(
+            f"select * from {DATABASE}.eventlog_stage.stg_game_events"
+            f" where event_id = '{event['event_id']}'"
+        )
+        .fetchone()
+    )
+    assert row
+    found = {column.lower(): value for column, value in row.items()}
+    assert {name: found[name] for name in MISTYPED_COLUMNS} == MISTYPED_COLUMNS

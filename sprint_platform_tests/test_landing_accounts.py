@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 from datetime import date, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sprint_platform.landing.ids import hashed_id
 from sprint_platform.landing.land import LandReport, TooManyRejects, land, landed_dir
 from sprint_platform.operations.catch_up import few_runs
 from sprint_platform.operations.landed import load_landed
+from sprint_platform.operations.seconds_columns import fit_seconds
 from sprint_platform.storage.partitions import partition_days, read_manifest, read_partition
 from sprint_platform.title import Grid, Title, TitleError, read_title
 from sprint_platform_tests.test_landing_reading import Read
@@ -427,3 +429,29 @@ def test_many_small_days_are_admitted_as_one_day_at_a_time(
     together = everything()
     monkeypatch.setattr(admission, "ROWS_ADMITTED_TOGETHER", 0)
     assert everything() == together
+
+
+def test_beats_that_become_fractions_and_whole_again_change_the_type_of_seconds(
+    data_folder: Path,
+) -> None:
+    data_folder.mkdir()
+    whole, fraction = (
+        a_title().model_copy(update={"heartbeat_seconds": seconds})
+        for seconds in (30, Fraction(1, 30))
+    )
+    table = "attic_mart.encounter_rates_daily"
+    with connect() as con:
+        con.execute("create schema attic_mart")
+        assert fit_seconds(con, whole) is None
+        con.execute(f"create table {table} (day date, encounter_seconds bigint not null)")
+        con.execute(f"insert into {table} values ('2025-03-01', 90)")
+        assert fit_seconds(con, whole) is None
+        line = fit_seconds(con, fraction) or ""
+        assert line.startswith("attic: heartbeat_seconds is 1/30 now, so that seconds are decimal")
+        assert "sprint run --title attic --stale" in line
+        assert fit_seconds(con, fraction) is None
+        con.execute(f"insert into {table} values ('2025-03-02', 0.433333)")
+        assert "bigint, not decimal(18,6)" in (fit_seconds(con, whole) or "")
+        assert con.execute(f"select encounter_seconds from {table} order by 1").fetchall() == [
+            (0,), (90,),
+        ]  # fmt: skip

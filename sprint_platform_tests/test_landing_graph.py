@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -34,12 +36,14 @@ from sprint_platform.places import (
     dagster_home,
     data_dir,
     database_path,
+    dbt_project_dir,
     project_root,
     published_dir,
     raw_dir,
 )
 from sprint_platform.storage.partitions import read_manifest
 from sprint_platform.title import Title
+from sprint_platform.transform import dbt_manifest
 from sprint_platform_tests.other_process import held_elsewhere, let_go, waiting_lines
 
 ARENA = """\
@@ -52,6 +56,7 @@ encounters: {distance: 50, gap_seconds: 180}
 SESSIONS = "session_id,player_id,team_id,started_at,event_datetime,kills,deaths"
 HEARTBEATS = "session_id,player_id,team_id,event_datetime,position_x,position_y,position_z"
 Text = list[str]
+FEW_MODELS = {"session_close_encounters_daily", "player_stats_lifetime"}
 
 
 @pytest.fixture(autouse=True)
@@ -215,8 +220,44 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def daemon(instance: dg.DagsterInstance) -> Daemon:
+def daemon(few_models: None, instance: dg.DagsterInstance) -> Daemon:
     return Daemon(Title.load("arena"), instance)
+
+
+@pytest.fixture
+def few_models(folders: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph has few of the title's models, for tests of what is built when: these look at
+    encounters and at players, and a run of all models takes three times as long."""
+    whole = dbt_manifest._manifest_path
+    few = data_dir() / "dbt" / "few.json"
+    if not few.exists():
+        few.write_text(json.dumps(with_models(dbt_manifest.graph_manifest(), FEW_MODELS)))
+
+    def path_of(project: Path) -> Path:
+        return few if project == dbt_project_dir() else whole(project)
+
+    monkeypatch.setattr(dbt_manifest, "_manifest_path", path_of)
+
+
+def with_models(manifest: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    """The manifest with these models of titles, and those that they are made from. The others stay
+    in it without their tag: what is no node of it dbt would be asked to build."""
+    nodes, parents = manifest["nodes"], manifest["parent_map"]
+    wanted = [n for n, node in nodes.items() if node["name"] in names]
+    for name in wanted:
+        wanted += [parent for parent in parents[name] if parent.startswith("model.")]
+    left_out = {
+        name
+        for name, node in nodes.items()
+        if name.startswith("model.") and name not in wanted and "title" in node["tags"]
+    }
+    for name in left_out:
+        nodes[name]["tags"] = nodes[name]["config"]["tags"] = []
+    for of, children in manifest["child_map"].items():
+        manifest["child_map"][of] = [
+            name for name in children if not left_out & {name, *parents.get(name, ())}
+        ]
+    return manifest
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +266,7 @@ def _stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def landed(folders: None, _stored: Path) -> str:
+def landed(few_models: None, _stored: Path) -> str:
     """Two days of ``arena``, and an empty file, are landed and built by ``sprint land``: what it
     printed. One test builds them, and the others begin with a copy."""
     deliver_day("2025-01-01")
@@ -382,6 +423,7 @@ def test_landed_products_are_the_titles_own(titles_folder: Path) -> None:
     assert "revenue_in_one_currency" in printed
 
 
+@pytest.mark.usefixtures("few_models")
 def test_players_come_with_all_their_sign_up_days(titles_folder: Path) -> None:
     """Also those before the launch; one whom nobody delivered is a warning, and counts as ZZ."""
     add_title(
@@ -398,7 +440,8 @@ def test_players_come_with_all_their_sign_up_days(titles_folder: Path) -> None:
     )
     landed = sprint("land", "--title", "arena")
     assert "ended" not in landed
-    assert "check failed arena/sessions: no_orphan_keys" in landed
+    (orphan,) = re.findall("check failed arena/sessions: no_orphan_keys .*", landed)
+    assert "(duel-p2), event_date 2025-01-02" in orphan
     assert "arena/signons: no_orphan_keys" not in landed
     assert rows("select country, signup_date::varchar from arena_dim.dim_players") == [
         ("DE", "2024-06-01")
@@ -539,14 +582,18 @@ def test_another_mapping_marks_the_days_that_it_read_and_those_that_were_built(
 ) -> None:
     verified = "what was landed, in files and in what was loaded, built and published"
     assert verified in sprint("verify", "--title", "arena")
-    # the files' positions count from somewhere else
-    mapping = "landing: {mapping: {position_offset: [1, 0, 0]}}\n"
+    # the files' positions count from somewhere else, and seconds of encounters are no whole ones
+    mapping = "landing: {mapping: {position_offset: [1, 0, 0]}}\nheartbeat_seconds: 1/30\n"
     add_title(titles_folder, ARENA + mapping)
     printed = sprint("verify", "--title", "arena")
     assert "arena: landed by another mapping than today's: 2025-01-01 (and 1 more" in printed
     assert "this mends it: sprint land --title arena" in printed
     both = "arena, 2025-01-01 to 2025-01-02: built"
+    seconds = "select typeof(total_encounter_seconds)"
+    seconds += " from arena_mart.session_close_encounters_daily limit 1"
+    assert rows(seconds) == [("BIGINT",)]
     assert both in sprint("land", "--title", "arena")
+    assert rows(seconds) == [("DECIMAL(18,6)",)]
     assert verified in sprint("verify", "--title", "arena")
     # another distance: the files are as they are, and what was counted from them is not
     add_title(titles_folder, ARENA.replace("distance: 50", "distance: 5") + mapping)
@@ -558,6 +605,33 @@ def test_another_mapping_marks_the_days_that_it_read_and_those_that_were_built(
     assert verified in sprint("verify", "--title", "arena")
 
 
+def test_days_before_a_launch_that_was_moved_are_named_and_can_be_left_out(
+    landed: str, titles_folder: Path
+) -> None:
+    add_title(
+        titles_folder,
+        ARENA.replace("launch_date: 2025-01-01", "launch_date: 2025-01-02")
+        + "landing: {reject_limit: 1}\n",
+    )
+    outside = (
+        "arena: outside since launch_date is 2025-01-02, and still in tables and marts: 2025-01-01"
+        " (20 heartbeats, 2 sessions); set launch_date back, or leave them out of a database made"
+        " anew: sprint repair --anew"
+    )
+    printed = sprint("land", "--title", "arena")
+    assert "2 before_launch of started_at (2025-01-02)" in printed
+    assert outside in printed
+    assert outside in sprint("verify", "--title", "arena")
+    assert "arena: outside since launch_date is 2025-01-02" in sprint("doctor")
+    sprint("repair", "--anew")
+    assert encounters_by_day() == {"2025-01-02": 1}
+    assert rows("select count(*) from arena_mart.player_stats_lifetime") == [(2,)]
+    assert "1 days are what was landed" in sprint(
+        "verify", "--title", "arena", "--from", "2025-01-02"
+    )
+
+
+@pytest.mark.usefixtures("few_models")
 def test_land_builds_what_a_killed_run_left() -> None:
     deliver_day("2025-01-01")
     # killed after its landing, or on another machine
@@ -602,6 +676,7 @@ def test_too_many_rejects_are_refused_in_one_line() -> None:
     assert "would be rejected" in dry.splitlines()[-1]
 
 
+@pytest.mark.usefixtures("few_models")
 def test_other_commands_know_a_landed_title(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ended: Stop: title sprint is simulated" in sprint("land", "--title", "sprint")
     assert "its size is that of the files" in sprint("plan", "--title", "arena")
@@ -663,6 +738,7 @@ def test_who_waits_for_a_landing_leaves_the_warehouse_to_others(
 # --- a title with faults -------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("few_models")
 def test_late_records_open_their_days_again(
     titles_folder: Path, instance: dg.DagsterInstance
 ) -> None:

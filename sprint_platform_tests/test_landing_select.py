@@ -13,6 +13,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,7 +23,7 @@ import pytest
 from sprint_platform.landing import select_reading
 from sprint_platform.landing.chunks import Piece
 from sprint_platform.landing.files import FileRefused, Found, landing_dir, open_file
-from sprint_platform.landing.land import LandReport, land
+from sprint_platform.landing.land import LandingError, LandReport, land
 from sprint_platform.places import project_root
 from sprint_platform.storage.partitions import read_partition
 from sprint_platform.title import Title, TitleError, read_title
@@ -578,9 +579,141 @@ def test_a_firehose_file_needs_no_select(data_folder: Path, titles_folder: Path)
     assert len(records("sessions", "player_id")) == 2
 
 
-def test_the_selects_of_the_documentation_run(data_folder: Path, titles_folder: Path) -> None:
+KART = """\
+  datasets: [signons]
+  mapping: {time_zone: Europe/Berlin, defaults: {signons: {platform: pc}}}
+  read:
+    signons: |
+      select Fahrer as player_id, {time} as signed_on_at
+      from read_csv($file, delim = ';', encoding = 'latin-1', types = {Zeit: varchar})
+"""
+
+
+def test_local_times_of_another_form_and_letters_of_another_encoding(
+    data_folder: Path, titles_folder: Path
+) -> None:
+    files: dict[str, str | bytes] = {
+        "signons/kart.csv": "Fahrer;Zeit\nJörg;01.03.2025 20:15:00\n".encode("latin-1")
+    }
+    form = "strptime(Zeit, '%d.%m.%Y %H:%M:%S')"
+    report = landed(titles_folder, KART.replace("{time}", f"{form}::varchar"), files)
+    assert accepted(report) == {"signons/kart.csv": (1, 1)}
+    assert records("signons", "signed_on_at") == [(datetime(2025, 3, 1, 19, 15),)]
+    landed(titles_folder, KART.replace("{time}", f"{form}::timestamptz"), {})
+    assert records("signons", "signed_on_at") == [(datetime(2025, 3, 1, 20, 15),)]
+    # a file that was landed is not lost because of a select that does not read it
+    with pytest.raises(LandingError, match="unclear_time") as error:
+        landed(titles_folder, KART.replace("{time}", form), {})
+    assert "signed_on_at::varchar where it is in Europe/Berlin" in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["2025-03-01T10:00:00Z", "2025-03-01T12:00:00+02:00"])
+def test_a_zone_that_a_reader_drops_is_no_local_time(
+    data_folder: Path, titles_folder: Path, text: str
+) -> None:
+    """DuckDB reads both as 10:00 without a zone, which would be 09:00 in UTC."""
+    yaml = """\
+  datasets: [signons]
+  mapping: {time_zone: Europe/Berlin, defaults: {signons: {platform: pc}}}
+  read: {signons: "select who as player_id, CLOCK as signed_on_at from read_json($file)"}
+"""
+    files: dict[str, str | bytes] = {
+        "signons/a.json": json.dumps({"who": "anna", "clock": {"utc": text}}),
+    }
+    (file,) = landed(titles_folder, yaml.replace("CLOCK", "clock.utc"), files).files
+    assert (file.status, file.reason) == ("refused", "unclear_time")
+    landed(titles_folder, yaml.replace("CLOCK", "clock.utc::timestamptz"), {})
+    assert records("signons", "signed_on_at") == [(datetime(2025, 3, 1, 10),)]
+
+
+def test_batches_of_positions_within_events(data_folder: Path, titles_folder: Path) -> None:
+    """As Unity's analytics exports custom events: a player's positions as a list of arrays, by
+    offsets from the event's time, which has its zone apart."""
+    events = [
+        {
+            "eventName": "positionBatch", "eventTimestamp": f"2025-03-01 10:0{k}:00.123 +00:00",
+            "userID": f"u{p}", "eventParams": {
+                "matchId": "m0",
+                "samples": [{"offsetMs": 30000 * i, "pos": [10 * p + i, 2, 0.5]} for i in (0, 1)],
+            },
+        }
+        for p in range(3) for k in (0, 1)
+    ]  # fmt: skip
+    others = [{"eventName": "gameStarted", "userID": "u0", "eventParams": {"map": "dust"}}]
+    report = landed(
+        titles_folder,
+        """\
+  datasets: [heartbeats]
+  read:
+    heartbeats: |
+      select eventParams.matchId as session_id, userID as player_id,
+        strptime(eventTimestamp, '%Y-%m-%d %H:%M:%S.%g %z') + to_milliseconds(s.offsetMs)
+          as event_datetime,
+        s.pos[1] as position_x, s.pos[2] as position_y, s.pos[3] as position_z
+      from read_json($file, format = 'newline_delimited'),
+        unnest(eventParams.samples) as of_batch(s)
+      where eventName = 'positionBatch'
+""",
+        {"heartbeats/unity.jsonl": "".join(json.dumps(e) + "\n" for e in (*others, *events))},
+    )
+    assert accepted(report) == {"heartbeats/unity.jsonl": (12, 12)}
+    times = sorted({time for (time,) in records("heartbeats", "event_datetime")})
+    assert [time.strftime("%H:%M:%S.%f") for time in times] == [
+        "10:00:00.123000", "10:00:30.123000", "10:01:00.123000", "10:01:30.123000",
+    ]  # fmt: skip
+
+
+def test_nested_parquet_with_microseconds(data_folder: Path, titles_folder: Path) -> None:
+    path = landing_dir("attic") / "heartbeats" / "part-0.parquet"
+    path.parent.mkdir(parents=True)
+    with duckdb.connect() as con:
+        con.execute(
+            "copy (select {'id': 'M1'} as match, [{'account': 7000 + p, 'path': [{'us':"
+            " 1740823200000000 + 500000 * k, 'at': {'x': k + 1.5 * p, 'y': p}} for k in range(4)]}"
+            f" for p in range(2)] as players) to '{path}' (format parquet)"
+        )
+    report = landed(
+        titles_folder,
+        """\
+  datasets: [heartbeats]
+  mapping: {epoch_unit: us, time_zone: Europe/Berlin}
+  read:
+    heartbeats: |
+      select match.id as session_id, p.account as player_id, s.us as event_datetime,
+        s."at".x as position_x, s."at".y as position_y
+      from read_parquet($file), unnest(players) as of_match(p), unnest(p.path) as of_path(s)
+""",
+        {},
+    )
+    assert accepted(report) == {"heartbeats/part-0.parquet": (8, 8)}
+    assert records("heartbeats", "event_datetime", "position_x")[0] == (
+        datetime(2025, 3, 1, 10), 0,
+    )  # fmt: skip
+
+
+def test_what_cannot_be_read_says_how_it_could(data_folder: Path, titles_folder: Path) -> None:
+    report = landed(
+        titles_folder,
+        "  datasets: [heartbeats]\n",
+        {
+            "heartbeats/a.csv": "session_id;player_id;event_datetime;position_x;position_y\n"
+            "s;p;01.03.2025 20:15:00;1;2\ns;p;2025-03-01 20:15:00;1,5;2\n"
+        },
+    )
+    (file,) = report.files
+    assert "unparseable of event_datetime: times are ISO 8601" in (file.detail or "")
+    assert "unparseable of position_x: numbers have a decimal point" in (file.detail or "")
+
+
+def documented() -> list[str]:
+    """What the documentation's examples of selects write below ``landing:``."""
     page = (project_root() / "docs" / "landing.md").read_text(encoding="utf-8")
-    (example,) = (part for part in page.split("```") if part.startswith("yaml\nlanding:"))
+    start = "yaml\nlanding:\n"
+    return [part.removeprefix(start) for part in page.split("```") if part.startswith(start)]
+
+
+def test_the_selects_of_the_documentation_run(data_folder: Path, titles_folder: Path) -> None:
+    nested, _ = documented()
     match = {
         "id": "m-1", "start": "2025-03-01 20:00:00", "stop": "2025-03-01 20:05:00",
         "participants": [{"name": f"{side}-{n}", "side": side} for side, n in
@@ -588,10 +721,26 @@ def test_the_selects_of_the_documentation_run(data_folder: Path, titles_folder: 
     }  # fmt: skip
     report = landed(
         titles_folder,
-        example.removeprefix("yaml\nlanding:\n"),
+        nested,
         {
             "sessions/m-1.json": json.dumps(match),
             "heartbeats/m-1.csv": "a\nb\nc\n0,1,2,3,4\n30,5,6,7,8\n",
         },
     )
     assert accepted(report) == {"sessions/m-1.json": (2, 2), "heartbeats/m-1.csv": (4, 4)}
+
+
+def test_the_documentations_select_over_excels_csv_runs(
+    data_folder: Path, titles_folder: Path
+) -> None:
+    _, german = documented()
+    text = "Rennen;Fahrer;Zeit;X;Y\nR1;Jörg;01.03.2025 20:15:00;1,5;1.000,25\n"
+    report = landed(
+        titles_folder,
+        "  datasets: [heartbeats]\n" + german,
+        {"heartbeats/m-1.csv": text.encode("latin-1")},
+    )
+    assert accepted(report) == {"heartbeats/m-1.csv": (1, 1)}
+    assert records("heartbeats", "event_datetime", "position_x", "position_y") == [
+        (datetime(2025, 3, 1, 19, 15), Decimal("1.5"), Decimal("1000.25"))
+    ]

@@ -34,12 +34,13 @@ def build_unbuilt_days(game: Title, asked: list[date] | None = None) -> None:
     from sprint_platform.core.window import ranges
     from sprint_platform.landing.land import filled_days
     from sprint_platform.operations.catch_up import few_runs
-    from sprint_platform.operations.days_to_build import stale_days, unbuilt_days
+    from sprint_platform.operations.days_to_build import before_launch, stale_days, unbuilt_days
     from sprint_platform.orchestration.runs import build_landed
 
     with _ledger(game) as (con, models):
         days = unbuilt_days(con, game, models)
         stale = stale_days(game, title_ledger(game.name).standing(con, models))
+        loaded = title_ledger(game.name).loaded_before(con, game.launch_date)
     if asked is not None:
         days = [day for day in days if day in asked]
     if days:
@@ -52,6 +53,9 @@ def build_unbuilt_days(game: Title, asked: list[date] | None = None) -> None:
         out.print(line, highlight=False)
     else:
         out.print(f"{game.name}: every landed day is built.", highlight=False)
+    _, outside = before_launch(game, loaded)
+    if outside:
+        problems.print(f"[yellow]outside[/] {outside}", highlight=False, soft_wrap=True)
     if stale := [day for day in stale if day not in days]:
         problems.print(
             f"[yellow]stale[/] {len(stale)} days of {game.name} from {stale[0]} to {stale[-1]} were"

@@ -23,7 +23,7 @@ def coverage_rows(games: Iterable[Title]) -> Iterator[tuple[str, str]]:
     """A row for each title, the store, the event log and each domain from outside that this version
     has published: a name, and lines that say what is built, missing and stale."""
     from sprint_platform.eventlog.warehouse import LEDGER as EVENTLOG
-    from sprint_platform.operations.days_to_build import outdated_days
+    from sprint_platform.operations.days_to_build import before_launch, outdated_days
     from sprint_platform.orchestration.dbt_translator import ModelTranslator
     from sprint_platform.orchestration.domain_definitions import OutsideTranslator
     from sprint_platform.orchestration.eventlog_models import eventlog_translator
@@ -50,6 +50,8 @@ def coverage_rows(games: Iterable[Title]) -> Iterator[tuple[str, str]]:
             lines = [*_days(found), *stale(ledger, TitleTranslator(game), again)]
             if outdated := outdated_days(game, ledger.published_sources()):
                 lines.append(f"{len(outdated):,} made by another version of it: {again}")
+            _, outside = before_launch(game, ledger.published_before(game.launch_date))
+            lines += [outside] if outside else []
             yield f"days of {game.name}", "\n".join(lines)
     if found := _store_coverage(STORE):
         old = stale(STORE, StorefrontTranslator(), "sprint storefront build")

@@ -22,6 +22,7 @@ from sprint_platform.dashboard.published import (
     published_title,
     published_titles,
 )
+from sprint_platform.dashboard.queries.activity import countries
 
 T = TypeVar("T")
 
@@ -83,7 +84,7 @@ def read_view(con: duckdb.DuckDBPyConnection, search: str | None) -> View:
         titles=tuple(titles),
         first=first,
         last=last,
-        country=asked.get("country") or None,
+        country=_country(con, title, asked.get("country"), notes),
         day=_read(_day, asked.get("day"), "day", notes),
         session=_read(UUID, asked.get("session"), "session", notes),
         notes=tuple(notes),
@@ -118,6 +119,19 @@ def _title(
     if asked is not None:
         notes.append(f"There is no published title “{asked}”; this is {found.name}.")
     return found
+
+
+def _country(
+    con: duckdb.DuckDBPyConnection, title: PublishedTitle, asked: str | None, notes: list[str]
+) -> str | None:
+    """The title's country of that code, in any case."""
+    code = (asked or "").strip()
+    if not code:
+        return None
+    known = {country.upper(): country for country in countries(con, title)}
+    if code.upper() not in known:
+        notes.append(f"There is no country “{code}” in {title.name}; these are all countries.")
+    return known.get(code.upper())
 
 
 def _days(

@@ -58,6 +58,15 @@ Watch = Callable[[str, int], None]
 MOST_WAITS = 3
 # A file's number is made of its landing's number and its place in it: no two versions share one.
 FILES_A_LANDING = 1 << 24
+# What to do where values of a type cannot be read.
+REMEDIES = {
+    "timestamp": "times are ISO 8601, or numbers with epoch_unit; landing.read takes others, by"
+    " strptime",
+    **dict.fromkeys(
+        ("position", "money"),
+        "numbers have a decimal point; landing.read takes others, by decimal_separator",
+    ),
+}
 
 
 class TooManyRejects(LandingError):
@@ -433,9 +442,11 @@ class _OneLanding:
         old = [name for name, row in self.landed.items() if row[5] != self.mapping]
         left = sorted(set(old) - again)
         if left:
+            why = {found.name: f": {refusal}" for found, refusal, _ in self.refused}
             raise LandingError(
                 f"{self.title.name}: {len(left)} landed files cannot be read by the changed mapping"
-                f" or settings, as they are no longer there or were refused (first: {left[0]});"
+                " or settings, as they are no longer there or were refused (first:"
+                f" {left[0]}{why.get(left[0], '')});"
                 " nothing was changed: put them back, or move"
                 f" {landed_dir(self.title.name)} away and land what there is"
             )
@@ -469,15 +480,18 @@ class _OneLanding:
             [dataset, files],
         ).fetchall()
         return "; ".join(
-            f"{n:,} {self._in_words(reason, column)} (first: {where})"
+            f"{n:,} {self._in_words(dataset, reason, column)} (first: {where})"
             for reason, column, n, where in reasons
         )
 
-    def _in_words(self, reason: str, column: str | None) -> str:
+    def _in_words(self, dataset: str, reason: str, column: str | None) -> str:
         """A reason, its column, and what to do where that is known."""
         why, _, remedy = reason.partition(": ")
         if column == "team_id" and why == "out_of_range":
             remedy = "team numbers begin with 1; teams: labels takes 0 and 1, too"
+        elif why == "unparseable":
+            types = {c.name: c.type for c in DATASETS[dataset].columns}
+            remedy = REMEDIES.get(types.get(column or "", ""), "")
         of = f" of {column}" if column else ""
         launch = f" ({self.title.launch_date})" if why == "before_launch" else ""
         return f"{why}{of}{launch}" + (f": {remedy}" if remedy else "")

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from sprint_platform.landing import select_worker
 from sprint_platform.landing.chunks import Chunk, Piece
 from sprint_platform.landing.columns import choose
 from sprint_platform.landing.files import FileRefused, Found, open_file, symlink, unreadable
+from sprint_platform.telemetry.contracts import DATASETS
 
 # Of which Python, Arrow and DuckDB take half a GiB before they do anything.
 ADDRESS_SPACE = 3 * 2**30
@@ -161,6 +162,7 @@ def _pieces(found: Found, worker: _Worker) -> Iterator[Piece]:
         reader = pa.ipc.open_stream(worker.out)
     names = reader.schema.names
     chosen = choose(found.mapping, found.dataset, names)
+    _refuse_unclear_times(found, reader.schema, chosen)
     wanted = sorted(set(chosen.values()))
     unread = tuple(name for index, name in enumerate(names) if index not in wanted)
     yield _piece(found.dataset, reader.schema.empty_table().select(wanted), unread)
@@ -178,6 +180,25 @@ def _pieces(found: Found, worker: _Worker) -> Iterator[Piece]:
                 f"{found.dataset}: look for a join or an unnest of too much",
             )
         yield _piece(found.dataset, pa.Table.from_batches([batch]).select(wanted), unread)
+
+
+def _refuse_unclear_times(found: Found, schema: pa.Schema, chosen: Mapping[str, int]) -> None:
+    """Raises FileRefused where a time has lost its zone: of a text in UTC, with ``Z`` or an offset,
+    DuckDB's readers of JSON and CSV make the same timestamp as of a local one."""
+    zone = found.mapping.time_zone
+    if zone == "UTC" or found.path.name.lower().endswith(".parquet"):
+        return
+    for column in DATASETS[found.dataset].columns:
+        if column.type != "timestamp" or column.name not in chosen:
+            continue
+        field = schema.field(chosen[column.name])
+        if pa.types.is_timestamp(field.type) and field.type.tz is None:
+            raise FileRefused(
+                "unclear_time",
+                f"{field.name} of landing.read.{found.dataset} is a timestamp without a zone, which"
+                f" DuckDB makes of texts in UTC, too: write {field.name}::timestamptz where it is"
+                f" UTC, {field.name}::varchar where it is in {zone}",
+            )
 
 
 def _piece(dataset: str, table: pa.Table, unread: tuple[str, ...]) -> Piece:

@@ -3,13 +3,14 @@ by another definition than today's."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 import duckdb
 
 from sprint_platform.core.locks import Kind, Lock
-from sprint_platform.core.window import Window
+from sprint_platform.core.window import Window, described
 from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.operations.landed import landed_digests
 from sprint_platform.places import data_dir
@@ -53,6 +54,30 @@ def outdated_days(title: Title, sources: Iterable[tuple[str, date, str]]) -> lis
             for dataset, day, source in sources
             if dataset in DAILY and not source.startswith(title.fingerprint)
         ),
+    )
+
+
+def before_launch(title: Title, rows: Iterable[tuple[str, date, int]]) -> tuple[list[date], str]:
+    """The days before the title's launch of which tables hold ``rows`` (dataset, day, how many),
+    ascending, and a line that names them and what to do; ([], "") where there are none. There are
+    some after ``launch_date`` was moved: the graph does not have such days any more, so that no run
+    empties them. Players may have signed up before the launch."""
+    outside = [
+        (dataset, day, count)
+        for dataset, day, count in rows
+        if dataset in DAILY and dataset != "dim_players" and day < title.launch_date and count
+    ]
+    if not outside:
+        return [], ""
+    days = sorted({day for _, day, _ in outside})
+    counts: Counter[str] = Counter()
+    for dataset, _, count in outside:
+        counts[dataset] += count
+    held = ", ".join(f"{count:,} {dataset}" for dataset, count in sorted(counts.items()))
+    return days, (
+        f"{title.name}: outside since launch_date is {title.launch_date}, and still in tables and"
+        f" marts: {described(days)} ({held}); set launch_date back, or leave them out of a"
+        " database made anew: sprint repair --anew"
     )
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import dagster as dg
 import duckdb
 
 from sprint_platform.core.window import span
+from sprint_platform.publish.marts import existing_relations
 from sprint_platform.storage.ledger import Ledger
 from sprint_platform.storage.partitions import Period, made_batches, made_days, read_manifest
 from sprint_platform.telemetry.contracts import Dataset
@@ -110,8 +112,24 @@ def _violations(
     con.execute(f"select *, count(*) over () from ({query}) limit {EXAMPLES}")
     columns = [column[0] for column in con.description or []][:-1]
     found = con.fetchall()
-    examples = [", ".join(f"{c} {v}" for c, v in zip(columns, row, strict=False)) for row in found]
+    theirs = _source_ids(con, domain, {v for row in found for v in row if isinstance(v, UUID)})
+    examples = [
+        ", ".join(f"{c} {v}{theirs.get(v, '')}" for c, v in zip(columns, row, strict=False))
+        for row in found
+    ]
     return (found[0][-1] if found else 0), examples
+
+
+def _source_ids(con: duckdb.DuckDBPyConnection, domain: str, ids: set[UUID]) -> dict[object, str]:
+    """A studio's own ids, in brackets, by those of ours that were made of them."""
+    relation = f"{domain}_dim.source_ids"
+    if not ids or relation not in existing_relations(con):
+        return {}
+    found = con.execute(
+        f"select id, source_id from {relation} where id in (select unnest(?::uuid[]))",
+        [[str(one) for one in ids]],
+    )
+    return {one: f" ({source_id})" for one, source_id in found.fetchall()}
 
 
 def _rows_off_manifest(

@@ -227,6 +227,8 @@ def _rebuild_title(title: Title, say: Say) -> None:
     made = [made_days(title.name, dataset) for dataset in DAILY]
     # days of which files are gone are simulated again
     days = set.union(*made) if title.lands else set.intersection(*made) | _built(title)
+    # the launch may have been moved since: the graph has no days before it
+    days = {day for day in days if day >= title.launch_date}
     if not days:
         return
     ledger, translator, manifest = (

@@ -15,6 +15,7 @@ from sprint_platform.core.locks import hold
 from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.engines.spark_engine import spark_lock
 from sprint_platform.engines.spark_session import on_spark, spark_session
+from sprint_platform.operations.seconds_columns import fit_seconds
 from sprint_platform.operations.upstream import require_loaded
 from sprint_platform.orchestration.catalogue import PRODUCTS_KEY
 from sprint_platform.orchestration.dbt_step import (
@@ -284,6 +285,8 @@ def _require_days(
     if title.source == "landing":
         # a test reads it; where no products were landed it is empty
         con.execute(DATASETS["products"].create_table_sql(title.name))
+    if models and (line := fit_seconds(con, title)):
+        context.log.warning(line)
     if window:
         tables = {translator.table(node): datasets_of(manifest, node) for node in models}
         require_loaded(con, title, tables, window)

@@ -182,6 +182,18 @@ class Ledger:
         found = con.execute(f"select dataset, partition_date, source from {self.loaded_table}")
         return found.fetchall()
 
+    def loaded_before(
+        self, con: duckdb.DuckDBPyConnection, end: date
+    ) -> list[tuple[str, date, int]]:
+        """How many rows the tables hold of each day before ``end``: (dataset, day, rows), where it
+        is some."""
+        found = con.execute(
+            f"select dataset, partition_date, rows from {self.loaded_table}"
+            " where partition_date < ? and rows > 0",
+            [end],
+        )
+        return found.fetchall()
+
     def record_loaded(
         self, con: duckdb.DuckDBPyConnection, dataset: str, loaded: Mapping[P, Manifest]
     ) -> None:
@@ -357,6 +369,19 @@ class Ledger:
             found = con.execute(
                 f"select name, cast(period as date), source from {self._copied(con)}"
                 " where record = 'loaded' and source is not null"
+            )
+            return found.fetchall()
+
+    def published_before(self, end: date) -> list[tuple[str, date, int]]:
+        """``loaded_before`` from the copy in the last publication."""
+        if not self.path.exists():
+            return []
+        with duckdb.connect() as con:
+            found = con.execute(
+                "select name, cast(period as date), rows"
+                f" from {self._copied(con)} where record = 'loaded' and rows > 0"
+                " and cast(period as date) < ?",
+                [end],
             )
             return found.fetchall()
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
-import shutil
 import sys
 import time
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -38,7 +39,8 @@ source: landing
 encounters: {distance: 50, gap_seconds: 180}
 """
 DAY = date(2025, 1, 1)
-LARGE_FILE_BYTES = 10_000_000_000
+# a file of so much is landed, too
+LARGE_GIGABYTES = 10.0
 
 
 @dataclass(frozen=True)
@@ -129,26 +131,44 @@ def as_text(table: pa.Table) -> pa.Table:
     return pa.table(columns, names=table.column_names)
 
 
-def one_large_file() -> tuple[graph_runs.Process, int, int]:
-    """One CSV file of 10 GB, landed by a process of its own: the process, bytes, rows."""
+def one_large_file(least_bytes: int) -> tuple[graph_runs.Process, int, int]:
+    """One CSV file of so many bytes, landed by a process of its own: the process, bytes, rows.
+
+    It is a simulated day over and over, a day later each time and with sessions of its own; DuckDB
+    writes that in a minute."""
     with graph_runs.fresh_folders() as environment:
         game, title = titles(data_dir() / "titles")
         environment["SPRINT_TITLES_DIR"] = os.environ["SPRINT_TITLES_DIR"]
+        root, day = landing_dir(title.name), data_dir() / "day"
         world = World(game)
-        path = landing_dir(title.name) / "heartbeats" / "all.csv"
-        day, rows = DAY, 0
-        while not path.exists() or path.stat().st_size < LARGE_FILE_BYTES:
-            sessions = pa.concat_tables(world.sessions(day))
-            write(landing_dir(title.name) / "sessions" / f"{day}.parquet", sessions)
-            for table in world.heartbeats(day):
-                write(path, table)
-                rows += table.num_rows
-            day += timedelta(days=1)
+        write(day / "sessions.parquet", pa.concat_tables(world.sessions(DAY)))
+        write(day / "heartbeats.parquet", pa.concat_tables(world.heartbeats(DAY)))
+        path = root / "heartbeats" / "all.csv"
+        _write_days(day / "heartbeats.parquet", path, 1)
+        times = math.ceil(least_bytes / path.stat().st_size)
+        rows = times * pq.read_metadata(day / "heartbeats.parquet").num_rows
+        _write_days(day / "heartbeats.parquet", path, times)
+        _write_days(day / "sessions.parquet", root / "sessions" / "all.csv", times)
         size = path.stat().st_size
         command = [Path(sys.executable).name, "-m", "sprint_platform_tests.bench.landing"]
         process = graph_runs.run(command, environment, watch_memory=True)
-        shutil.rmtree(landing_dir(title.name))
         return process, size, rows
+
+
+def _write_days(day: Path, path: Path, times: int) -> None:
+    """The day's records as CSV, one day after the other."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    moved = {"event_datetime", "started_at"} & set(pq.read_schema(day).names)
+    days = [
+        "select * replace ("
+        + f"md5(session_id || '{later}')::uuid as session_id"
+        + "".join(f", {name} + interval {later} day as {name}" for name in sorted(moved))
+        + f") from read_parquet('{day}')"
+        for later in range(times)
+    ]
+    with duckdb.connect() as con:
+        con.execute("set memory_limit = '2GB'")
+        con.execute(f"copy ({' union all '.join(days)}) to '{path}' (format csv, header)")
 
 
 if __name__ == "__main__":

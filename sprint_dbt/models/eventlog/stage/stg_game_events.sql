@@ -1,5 +1,36 @@
--- One row is an event. A time or property that is not of its type becomes null here, and fails a test
--- of rows: the time's this model's, a property's that of fct_game_events, where it is read once.
+-- One row is an event. A time that is none becomes null here, and fails this model's test of rows. A
+-- property that is not of its type becomes null, too, and is counted: a warning; where its event needs
+-- it, it fails the test of rows of fct_game_events.
+{% set fields = {
+    'playthrough': 'integer',
+    'chapter': 'integer',
+    'chapter_name': 'varchar',
+    'attempt': 'integer',
+    'checkpoint': 'integer',
+    'place': 'varchar',
+    'weather': 'varchar',
+    'enemy': 'varchar',
+    'weapon': 'varchar',
+    'damage': 'integer',
+    'headshot': 'boolean',
+    'item': 'varchar',
+    'quantity': 'integer',
+    'seconds': 'integer',
+    'score': 'integer',
+} %}
+
+with events as (
+    select *, {{ json_read('properties', fields) }} as found
+    from {{ source('eventlog', 'raw_game_events') }}
+),
+
+typed as (
+    select
+        *,
+        {{ json_columns('found', fields) | indent(4) }}
+    from events
+)
+
 select
     event_id,
     player_id,
@@ -7,23 +38,8 @@ select
     try_cast(event_time as {{ dbt.type_timestamp() }}) as event_time,
     lower(trim(platform)) as platform,
     game_version,
-    {{ json_columns('properties', {
-        'playthrough': 'integer',
-        'chapter': 'integer',
-        'chapter_name': 'varchar',
-        'attempt': 'integer',
-        'checkpoint': 'integer',
-        'place': 'varchar',
-        'weather': 'varchar',
-        'enemy': 'varchar',
-        'weapon': 'varchar',
-        'damage': 'integer',
-        'headshot': 'boolean',
-        'item': 'varchar',
-        'quantity': 'integer',
-        'seconds': 'integer',
-        'score': 'integer',
-    }) }},
+    {{ fields | join(',\n    ') }},
+    {{ json_mistyped('found', fields) }} as mistyped,
     properties,
     load_batch_id
-from {{ source('eventlog', 'raw_game_events') }}
+from typed

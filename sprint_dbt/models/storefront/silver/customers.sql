@@ -1,4 +1,8 @@
 -- One row is a customer of the store, as registered.
+{% set fields = {
+    'street': 'varchar', 'city': 'varchar', 'region': 'varchar', 'postal_code': 'varchar'
+} %}
+
 with delivered as (
     {{ last_ingested(
         relation=source('bronze', 'raw_customers'),
@@ -19,6 +23,11 @@ with delivered as (
         ],
         condition=in_window('event_date')
     ) }}
+),
+
+with_address as (
+    select *, {{ json_read('address', fields) }} as found
+    from delivered
 )
 
 select
@@ -28,12 +37,10 @@ select
     first_name,
     last_name,
     phone,
-    {{ json_columns('address', {
-        'street': 'varchar', 'city': 'varchar', 'region': 'varchar', 'postal_code': 'varchar'
-    }) }},
+    {{ json_columns('found', fields) }},
     country,
     registered_at,
     birth_date,
     gender,
     event_date
-from delivered
+from with_address
