@@ -182,9 +182,16 @@ def test_weeks_whose_days_changed_are_made_again(weeks: Weeks) -> None:
     weeks.days([date(2025, 1, 7)], "other records")
     assert weeks.tick("2025-01-21") == "2025-01-07 to 2025-01-19"
     assert weeks.tick("2025-01-22").startswith("every week of sprint is there")
+    # what was predicted before is no reason to leave out what failed since
+    weeks.days([date(2025, 1, 14)], "other records")
+    weeks.broken = "built"
+    assert weeks.tick("2025-01-23") == "2025-01-14 to 2025-01-19"
+    weeks.broken = ""
+    assert weeks.tick("2025-01-24") == "2025-01-13 to 2025-01-19"
+    assert weeks.tick("2025-01-25").startswith("every week of sprint is there")
     # and where another definition made them
     weeks.weekly = [Model(FEATURES, "another", WEEKLY.datasets)]
-    assert weeks.tick("2025-01-23") == "2025-01-01 to 2025-01-19"
+    assert weeks.tick("2025-01-26") == "2025-01-01 to 2025-01-19"
 
 
 def test_days_that_a_studio_did_not_deliver_divide_nothing(instance: dg.DagsterInstance) -> None:
