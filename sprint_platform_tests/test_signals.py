@@ -32,6 +32,18 @@ from sprint_platform_tests.parsed_once import parsed_once
 with parsed_once(Path(sys.argv.pop(1))):
     main()
 """
+# A command with a thread that waits for ever, as one does whose lock was left by the signal.
+HANGING = """\
+import threading
+import sprint_platform.cli as cli
+from sprint_platform.core.signals import Stopped
+def run():
+    print("made")
+    threading.Thread(target=threading.Event().wait).start()
+    raise Stopped(15)
+cli._run = run
+cli.main()
+"""
 PATIENCE = 600
 ARENA = """\
 name: arena
@@ -202,6 +214,17 @@ def test_a_run_that_is_stopped_while_it_makes_records_leaves_no_half_of_one(
     assert not (made / "event_date=2025-02-14" / "manifest.json").exists()
     with hold(warehouse_lock(), "a test", seconds=0), connect():
         pass
+
+
+def test_a_stopped_command_waits_for_no_thread() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", HANGING],
+        cwd=project_root(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (143, "made\n", "stopped\n")
 
 
 def test_land_that_is_stopped_begins_no_other_stretch_of_days(place: Place) -> None:

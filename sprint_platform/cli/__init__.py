@@ -30,7 +30,12 @@ def main() -> None:
     except Stopped as stopped:
         line = f"stopped: {stopped.left}" if stopped.left else "stopped"
         problems.print(line, highlight=False, soft_wrap=True, markup=False)
-        sys.exit(stopped.code)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # sys.exit waits for threads; one that waits for a lock which the main thread took at the
+        # moment of the signal, and then left by Stopped, never ends. What the command had open is
+        # released.
+        os._exit(128 + stopped.number)
 
 
 def _run() -> None:

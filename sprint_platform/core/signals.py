@@ -15,10 +15,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 class Stopped(SystemExit):
     """A signal stopped the process. The exit code is a shell's: 143 after SIGTERM, 130 after
-    Ctrl-C; ``left`` is a line on what is left to do."""
+    Ctrl-C; ``number`` is the signal's, ``left`` a line on what is left to do."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
+        self.number = number
         self.left = ""
 
 
