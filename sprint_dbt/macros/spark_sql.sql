@@ -16,11 +16,24 @@
     xxhash64({{ columns | join(', ') }})
 {%- endmacro %}
 
-{% macro spark__json_columns(json, fields) -%}
-    {%- for key in fields -%}
-    from_json({{ json }}, '{{ spark_fields(fields) }}').{{ key }} as {{ key }}
-    {{- ",\n    " if not loop.last }}
-    {%- endfor -%}
+{% macro spark__json_read(json, fields) -%}
+    parse_json({{ json }})
+{%- endmacro %}
+
+{% macro spark__json_key(read, key) -%}
+    try_variant_get({{ read }}, '$.{{ key }}', 'variant')
+{%- endmacro %}
+
+{% macro spark__json_is_there(value) -%}
+    {{ value }} is not null and not is_variant_null({{ value }})
+{%- endmacro %}
+
+{% macro spark__json_value(value, type) -%}
+    {%- set kinds = {'varchar': 'STRING', 'boolean': 'BOOLEAN', 'double': 'BIGINT|DECIMAL|DOUBLE'} -%}
+    case
+        when schema_of_variant({{ value }}) rlike '^({{ kinds.get(type, 'BIGINT') }})'
+            then try_variant_get({{ value }}, '$', '{{ spark_type(type) }}')
+    end
 {%- endmacro %}
 
 {% macro spark__json_array_rows(relation, columns, json, fields) -%}
