@@ -192,7 +192,7 @@ def rows_by_table(title: str) -> dict[str, int]:
     """Rows of the tables of a title, or of a schema of that name."""
     from sprint_platform.engines.duckdb_file import connect
 
-    with connect(read_only=True) as con:
+    with connect() as con:
         tables = con.execute(
             "select table_schema || '.' || table_name from information_schema.tables"
             " where table_schema = ? or table_schema like ? order by all",
