@@ -39,7 +39,9 @@ def draw(seconds: dict[int, float], across: str, name: str) -> None:
     figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
     axes.plot(list(seconds), list(seconds.values()), "o-", color="#2a6f97")
     for number, value in seconds.items():
-        axes.annotate(f"{value:.0f} s", (number, value), (0, 7), textcoords="offset points")
+        axes.annotate(
+            f"{value:.0f} s", (number, value), (-3, 9), textcoords="offset points", ha="center"
+        )
     axes.set(xscale="log", xlabel=across, ylabel="seconds, whole graph")
     axes.set_ylim(0, max(seconds.values()) * 1.2)
     axes.set_xticks(list(seconds), [f"{number:,}" for number in seconds], minor=False)
