@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import re
@@ -30,11 +31,12 @@ def main() -> None:
     except Stopped as stopped:
         line = f"stopped: {stopped.left}" if stopped.left else "stopped"
         problems.print(line, highlight=False, soft_wrap=True, markup=False)
+        # what sys.exit does, but for waiting for threads: one that waits for a lock which the main
+        # thread took at the moment of the signal, and then left by Stopped, never ends. What the
+        # command had open is released.
+        atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
-        # sys.exit waits for threads; one that waits for a lock which the main thread took at the
-        # moment of the signal, and then left by Stopped, never ends. What the command had open is
-        # released.
         os._exit(128 + stopped.number)
 
 
