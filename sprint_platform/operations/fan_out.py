@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
+from sprint_platform.core.cores import cores
 from sprint_platform.core.settings import variable
 from sprint_platform.engines.spark_session import spark_session
 from sprint_platform.operations.catalogue import read_catalogue
@@ -63,7 +64,7 @@ def fan_out(
         yield from _on_spark(title, tasks, set(reuse))
         return
     # not forked: DuckDB, Arrow and a JVM have threads
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(cores(), mp_context=get_context("spawn")) as pool:
         there = set(reuse)
         futures = [pool.submit(simulate, title, *task, task in there) for task in tasks]
         for future in as_completed(futures):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import duckdb
 
 from sprint_platform.title import Title
+from sprint_platform.transform.dbt_runner import SECONDS_TYPES, seconds_type
 
-# As the macro `seconds_type` has it, and the models' YAML.
-WHOLE, FRACTION = "BIGINT", "DECIMAL(18,6)"
 SECONDS = (
     ("encounter_summary_daily", "total_encounter_seconds"),
     ("session_close_encounters_daily", "total_encounter_seconds"),
@@ -22,8 +21,8 @@ def fit_seconds(con: duckdb.DuckDBPyConnection, title: Title) -> str | None:
     Every day was built by another definition then. Until it is built again its whole seconds stay
     exact; parts of a second are rounded where beats became whole.
     """
-    wanted = WHOLE if isinstance(title.heartbeat_seconds, int) else FRACTION
-    other = FRACTION if wanted == WHOLE else WHOLE
+    wanted = seconds_type(title).upper()
+    [other] = {each.upper() for each in SECONDS_TYPES} - {wanted}
     schema = f"{title.name}_mart"
     found = con.execute(
         "select table_name, column_name from duckdb_columns()"

@@ -63,6 +63,10 @@ RUN_VARIABLES = {
 }
 
 
+# Of beats of whole seconds, and of beats that are a fraction of one.
+SECONDS_TYPES = ("bigint", "decimal(18,6)")
+
+
 def project_environment() -> dict[str, str]:
     """The folder of dbt's profile, and every setting that the profile reads for DuckDB: dbt can
     open a file that this process has open only with the same settings."""
@@ -76,9 +80,15 @@ def project_environment() -> dict[str, str]:
     }
 
 
+def seconds_type(title: Title) -> str:
+    """The SQL type of the marts' sums of seconds, one of ``SECONDS_TYPES``: of whole beats they are
+    whole."""
+    whole, fraction = SECONDS_TYPES
+    return whole if isinstance(title.heartbeat_seconds, int) else fraction
+
+
 def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
     """The environment of a dbt run for the title; without a window it covers everything."""
-    whole_seconds = isinstance(title.heartbeat_seconds, int)
     environment = {
         **project_environment(),
         "SPRINT_TITLE": title.name,
@@ -86,7 +96,7 @@ def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
         "SPRINT_ENCOUNTER_DISTANCE": f"{title.encounters.distance:.12g}",
         "SPRINT_ENCOUNTER_GAP_SECONDS": str(title.encounters.gap_seconds),
         "SPRINT_HEARTBEAT_SECONDS": str(title.heartbeat_seconds),
-        "SPRINT_SECONDS_TYPE": "bigint" if whole_seconds else "decimal(18,6)",
+        "SPRINT_SECONDS_TYPE": seconds_type(title),
         "SPRINT_MAP_CELL": f"{title.grid.map_cell:.12g}",
         "SPRINT_SOURCE": "landing" if title.lands else "simulated",
         "SPRINT_LAUNCH_DATE": title.launch_date.isoformat(),
