@@ -19,6 +19,8 @@ bought as (
         sum(purchase_price) as revenue
     from {{ source('raw', 'event_transaction') }}
     where {{ in_window('event_date', 'month', back_days=62) }}
+        -- what costs nothing makes no payer
+        and purchase_price > 0
     group by cast({{ dbt.date_trunc('month', 'event_date') }} as date)
 ),
 
