@@ -52,7 +52,7 @@ def _make_calls(
     while (call := calls.get()) is not None:
         try:
             results.put(([call()], None))
-        except BaseException as error:  # noqa: BLE001: raised where the result is asked for
+        except BaseException as error:  # noqa: BLE001 raised by result()
             results.put(([], error))
 
 
