@@ -13,7 +13,7 @@ from sprint_platform.core.window import Window
 from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.engines.spark_session import on_spark
 from sprint_platform.operations.catalogue import read_catalogue
-from sprint_platform.operations.fan_out import fan_out
+from sprint_platform.operations.fan_out import simulate_on_spark
 from sprint_platform.operations.pictures import Picture, positions_picture
 from sprint_platform.operations.upstream import (
     require,
@@ -130,7 +130,7 @@ class _TitleDataset(DatasetStep):
         """The days as tasks of Spark's workers."""
         title, name = self._title, self.dataset.name
         tasks = [(name, day) for day in days]
-        done = fan_out(title, tasks, "spark", [(name, day) for day in reused])
+        done = simulate_on_spark(title, tasks, [(name, day) for day in reused])
         seconds = {each.day: each.seconds for each in done}
         for day in days:
             manifest = read_manifest(title.name, name, day, missing_ok=False)
