@@ -340,7 +340,14 @@ def _comparable(name: str) -> str:
 Name = Annotated[str, AfterValidator(_comparable)]
 # One name of a column in the studio's files, or several (tried in this order).
 FileColumn = Name | tuple[Name, ...]
-Scalar = bool | int | float | str
+
+
+def _written(value: Any) -> Any:
+    """YAML reads days and times as such; a file would have them as text."""
+    return value.isoformat() if isinstance(value, date) else value
+
+
+Scalar = Annotated[bool | int | float | str, BeforeValidator(_written)]
 
 
 def _datasets(value: dict[str, Any]) -> dict[str, Any]:
@@ -381,6 +388,29 @@ def _one_word(value: tuple[str, ...]) -> tuple[str, ...]:
 NullWords = Annotated[tuple[str, ...], BeforeValidator(_quoted_words), AfterValidator(_one_word)]
 
 
+def _as_in_files(value: Any) -> Any:
+    """Translations with whole numbers and flags as the texts that files have."""
+    if not isinstance(value, dict) or not all(isinstance(of, dict) for of in value.values()):
+        return value
+    for column, of in value.items():
+        for word in of:
+            if not isinstance(word, str) and type(word) is not int:
+                raise ValueError(
+                    f"{column}: write {_SHORT.repr(word)} in quotes, as the files have it"
+                    " (without them YAML reads yes and on as true)"
+                )
+    return {
+        column: {
+            str(word): str(to).lower() if isinstance(to, int) else to  # a flag is an int, too
+            for word, to in of.items()
+        }
+        for column, of in value.items()
+    }
+
+
+Translations = Annotated[dict[str, dict[str, str]], BeforeValidator(_as_in_files)]
+
+
 class Mapping(_Part):
     """How a studio's files are read as the contract's records.
 
@@ -395,7 +425,7 @@ class Mapping(_Part):
 
     columns: Annotated[dict[str, dict[str, FileColumn]], AfterValidator(_datasets)] = {}
     defaults: Annotated[dict[str, dict[str, Scalar]], AfterValidator(_datasets)] = {}
-    values: dict[str, dict[str, str]] = {}
+    values: Translations = {}
     null_words: NullWords = NULL_WORDS
     time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
     repeated_hour: Literal["first", "second", "reject"] = "first"

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sprint_platform import cli
-from sprint_platform.landing.land import LandReport, land, landed_products
+from sprint_platform.landing.land import LandReport, land
+from sprint_platform.landing.products import landed_products
 from sprint_platform.operations import export
 from sprint_platform.operations.catalogue import read_catalogue
 from sprint_platform.operations.export import ExportError, export_day, export_products

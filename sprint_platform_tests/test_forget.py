@@ -24,8 +24,13 @@ from sprint_platform.landing import forgetting
 from sprint_platform.landing.forgetting import forget_landed, player_of
 from sprint_platform.landing.forgotten import forget as never_land
 from sprint_platform.landing.forgotten import forgotten_players
-from sprint_platform.landing.land import land, landing_lock
-from sprint_platform.landing.register import LandingError, open_register, register_path
+from sprint_platform.landing.land import land
+from sprint_platform.landing.register import (
+    LandingError,
+    landing_lock,
+    open_register,
+    register_path,
+)
 from sprint_platform.operations import forget as forget_module
 from sprint_platform.orchestration.title_models import TitleTranslator
 from sprint_platform.places import data_dir, database_path

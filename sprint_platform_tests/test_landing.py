@@ -17,20 +17,19 @@ import psutil
 import pytest
 
 from sprint_platform.engines.duckdb_file import connect
+from sprint_platform.landing import delivered_files
 from sprint_platform.landing import land as landing
-from sprint_platform.landing.files import content_digest, landing_dir, unreadable
-from sprint_platform.landing.land import (
-    LandingError,
-    LandReport,
-    folder_state,
+from sprint_platform.landing.changed_partitions import ChangedPartitions
+from sprint_platform.landing.files import content_digest, folder_state, landing_dir, unreadable
+from sprint_platform.landing.land import LandReport, land
+from sprint_platform.landing.past_landings import (
     is_held_back,
-    land,
-    landed_dir,
-    landed_products,
     landings_since,
     last_landed_state,
     next_day,
 )
+from sprint_platform.landing.products import landed_products
+from sprint_platform.landing.register import LandingError, landed_dir
 from sprint_platform.operations.landed import load_landed
 from sprint_platform.orchestration.landing_sensor import build_landing_sensor
 from sprint_platform.places import data_dir
@@ -326,7 +325,7 @@ def test_another_mapping_reads_the_files_again(data_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("of", "step"), [(landing._OneLanding, "put_in_place"), (landing, "sweep_staged")]
+    ("of", "step"), [(ChangedPartitions, "put_in_place"), (landing, "sweep_staged")]
 )
 def test_a_landing_that_is_killed_after_its_commit_is_finished_by_the_next(
     data_folder: Path, monkeypatch: pytest.MonkeyPatch, of: object, step: str
@@ -569,7 +568,7 @@ def test_what_could_not_be_read_for_no_fault_of_its_own_is_read_again(
         return content_digest(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(landing, "content_digest", broken)
+        patch.setattr(delivered_files, "content_digest", broken)
         report = land(title(), today=DAY)
         assert [(f.file, f.reason) for f in report.files if f.status == "refused"] == [
             ("sessions/a.csv", "unreadable")

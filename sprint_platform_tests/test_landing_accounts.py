@@ -14,10 +14,11 @@ import pytest
 
 from sprint_platform.core.window import ranges
 from sprint_platform.engines.duckdb_file import connect
-from sprint_platform.landing import admission
+from sprint_platform.landing import admission, intake, text_blocks
 from sprint_platform.landing.files import landing_dir
 from sprint_platform.landing.ids import hashed_id
-from sprint_platform.landing.land import LandReport, TooManyRejects, land, landed_dir
+from sprint_platform.landing.land import LandReport, TooManyRejects, land
+from sprint_platform.landing.register import landed_dir, open_register
 from sprint_platform.operations.catch_up import few_runs
 from sprint_platform.operations.landed import load_landed
 from sprint_platform.operations.seconds_columns import fit_seconds
@@ -285,6 +286,33 @@ def test_team_numbers_from_0_say_what_to_do(data_folder: Path) -> None:
     assert landed(a_title(mapping={"teams": "labels"})) == {"sessions/a.csv": (2, 0, 0, 0)}
 
 
+def test_words_that_are_not_known_say_which_are(data_folder: Path) -> None:
+    deliver(
+        "sessions/a.csv",
+        SESSIONS + ",won",
+        "s,p,1,2025-03-01 10:00,2025-03-01 11:00,0,0,perhaps",
+    )
+    deliver("signons/a.csv", "player_id,platform,signed_on_at", "p,ANDROID,2025-03-01 10:00")
+    report = land(a_title(datasets=["sessions", "signons"]), today=TODAY)
+    assert "flags are true, t, yes, y, 1, false" in detail(report, "sessions/a.csv")
+    assert "one of pc, playstation" in detail(report, "signons/a.csv")
+
+
+def test_a_day_needs_no_quotes_as_a_default(data_folder: Path) -> None:
+    deliver("signons/a.csv", "player_id,platform", "p,pc")
+    defaults = {"signons": {"signed_on_at": date(2025, 3, 2)}}
+    title = a_title(datasets=["signons"], mapping={"defaults": defaults})
+    assert landed(title) == {"signons/a.csv": (1, 0, 0, 0)}
+    assert rows("signons") == {"2025-03-02": 1}
+
+
+def test_a_word_that_yaml_reads_as_a_flag_is_to_be_quoted(titles_folder: Path) -> None:
+    path = titles_folder / "unquoted.yaml"
+    path.write_text("landing: {mapping: {values: {won: {yes: 1}}}}")
+    with pytest.raises(TitleError, match="won: write True in quotes"):
+        read_title(path)
+
+
 @pytest.mark.parametrize(
     ("yaml", "where"),
     [
@@ -398,13 +426,29 @@ def test_days_with_records_and_long_gaps_are_not_built_for_nothing() -> None:
     assert few_runs([], set()) == []
 
 
-def test_many_small_days_are_admitted_as_one_day_at_a_time(
+def test_a_file_that_is_refused_at_its_end_leaves_nothing(
     data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The groups in which days are admitted decide nothing: copies, parts and far records too."""
-    title = a_title(datasets=["sessions", "signons"])
+    """What a large file has so far is in the register before its end is read."""
+    monkeypatch.setattr(intake, "ROWS_AT_ONCE", 0)
+    monkeypatch.setattr(text_blocks, "BLOCK_BYTES", 256)
+    lines = [f"s{n},p{n},{n % 5},2025-03-01 10:00,2025-03-01 11:00,0,0" for n in range(40)]
+    deliver("sessions/a.csv", SESSIONS, *lines, '"half')
+    [file] = land(a_title(), today=TODAY).files
+    assert (file.status, file.reason) == ("refused", "half_written")
+    with open_register("attic") as con:
+        for table in ("files", "mentions", "rejected"):
+            assert con.execute(f"select count(*) from {table}").fetchone() == (0,)
+
+
+def test_days_are_admitted_alike_together_and_share_by_share(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How days are grouped or cut when they are admitted decides nothing: copies, parts, labels and
+    far records too."""
+    title = a_title(datasets=["sessions", "signons"], mapping={"teams": "labels"})
     lines = [
-        f"s{n % 7},p{n % 3},1,{day} {n % 24:02}:00,{day} 23:59,1,0"
+        f"s{n % 7},p{n % 3},{'red' if n % 2 else 'blue'},{day} {n % 24:02}:00,{day} 23:59,1,0"
         for n in range(60)
         for day in (f"2025-03-{1 + n % 9:02}",)
     ]
@@ -424,10 +468,17 @@ def test_many_small_days_are_admitted_as_one_day_at_a_time(
             for day in partition_days("attic", dataset)
             if (manifest := read_manifest("attic", dataset, day))
         }
-        return found, digests
+        with open_register("attic") as con:
+            noted = [
+                con.execute(f"from {table} order by all").fetchall()
+                for table in ("session_ends", "team_labels")
+            ]
+        return found, digests, noted
 
     together = everything()
     monkeypatch.setattr(admission, "ROWS_ADMITTED_TOGETHER", 0)
+    assert everything() == together
+    monkeypatch.setattr(admission, "ROWS_PER_SHARE", 5)
     assert everything() == together
 
 

@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sprint_platform.landing.land import LandReport, land
+from sprint_platform.landing.register import open_register, registered
 from sprint_platform.places import data_dir
 from sprint_platform.storage.partitions import partition_days, read_partition
 from sprint_platform.title import Title
@@ -304,3 +305,17 @@ def test_any_order_of_files_gives_what_one_look_at_all_gives(
     for key, counts in expected.counts.items():
         assert reported[key] == counts
     assert land(title).number == 0, "a second look finds nothing new"
+
+
+def test_a_landing_holds_no_table_that_it_has_read(data_folder: Path) -> None:
+    """Or all sessions that it admits would be in memory until its commit."""
+    with open_register("attic") as con:
+        con.begin()
+        before = pa.total_allocated_bytes()
+        for last in (9, 99_999):
+            numbers = pa.table({"n": pa.array(range(last + 1))})
+            with registered(con, "numbers", numbers):
+                assert con.execute("select max(n) from numbers").fetchone() == (last,)
+            del numbers
+        assert pa.total_allocated_bytes() - before < 400_000
+        con.rollback()

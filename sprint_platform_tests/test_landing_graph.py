@@ -27,7 +27,8 @@ from sprint_platform.dashboard.app import draw_replay
 from sprint_platform.engines.database_identity import note_path
 from sprint_platform.engines.duckdb_file import connect, warehouse_lock
 from sprint_platform.landing.files import landing_dir
-from sprint_platform.landing.land import LandReport, land, landing_lock
+from sprint_platform.landing.land import LandReport, land
+from sprint_platform.landing.register import landing_lock
 from sprint_platform.operations.days_to_build import title_lock
 from sprint_platform.orchestration.build import build_definitions
 from sprint_platform.orchestration.raw_assets import landed_files_key

@@ -378,8 +378,10 @@ SALE = {
         ("purchase_price", "free", "unparseable"),
         ("is_recurring", "YES", True),
         ("is_recurring", "f", False),
+        ("is_recurring", "N", False),
         ("is_recurring", "2", "unparseable"),
         ("is_recurring", "J", True),  # mapped
+        ("is_recurring", "17", False),  # mapped
         ("transaction_type", "BATTLEPASS", "BattlePass"),
         ("transaction_type", "Season ticket", "BattlePass"),  # mapped
         ("transaction_type", "loot box", "unknown_value"),
@@ -391,7 +393,10 @@ SALE = {
     ],
 )
 def test_values_of_a_purchase(tmp_path: Path, column: str, text: str, meant: Any) -> None:
-    words = {"transaction_type": {"season ticket": "BattlePass"}, "is_recurring": {"J": "true"}}
+    words = {
+        "transaction_type": {"season ticket": "BattlePass"},
+        "is_recurring": {"J": True, 17: 0},
+    }
     read = Read(tmp_path / "s.csv", _as_csv([{**SALE, column: text}]), "transactions", values=words)
     if read.rejected:
         assert read.reasons == [(0, meant, column)]

@@ -23,7 +23,8 @@ import pytest
 from sprint_platform.landing import select_reading
 from sprint_platform.landing.chunks import Piece
 from sprint_platform.landing.files import FileRefused, Found, landing_dir, open_file
-from sprint_platform.landing.land import LandingError, LandReport, land
+from sprint_platform.landing.land import LandReport, land
+from sprint_platform.landing.register import LandingError
 from sprint_platform.places import project_root
 from sprint_platform.storage.partitions import read_partition
 from sprint_platform.title import Title, TitleError, read_title

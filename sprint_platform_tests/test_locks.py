@@ -30,8 +30,8 @@ from sprint_platform.core.locks import (
 )
 from sprint_platform.engines.duckdb_file import connect, warehouse_lock
 from sprint_platform.eventlog.files import batch_lock, eventlog_dir
-from sprint_platform.landing.land import land, landing_lock
-from sprint_platform.landing.register import open_register, register_path
+from sprint_platform.landing.land import land
+from sprint_platform.landing.register import landing_lock, open_register, register_path
 from sprint_platform.places import database_path
 from sprint_platform.storage.partitions import partition_dir, write_partition
 from sprint_platform.title import Title

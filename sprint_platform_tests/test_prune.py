@@ -17,7 +17,8 @@ from sprint_platform.core.locks import hold
 from sprint_platform.dashboard.app import draw_replay
 from sprint_platform.engines.duckdb_file import connect
 from sprint_platform.engines.load import load_partitions
-from sprint_platform.landing.land import land, landing_lock
+from sprint_platform.landing.land import land
+from sprint_platform.landing.register import landing_lock
 from sprint_platform.operations.days_to_build import unbuilt_days
 from sprint_platform.operations.landed import load_landed
 from sprint_platform.orchestration import pruning

@@ -32,7 +32,7 @@ def build_unbuilt_days(game: Title, asked: list[date] | None = None) -> None:
     """Builds every day that is not built from what is landed now, of those ``asked`` for where any
     are. Prints what was built, and which days were built by another definition than today's."""
     from sprint_platform.core.window import ranges
-    from sprint_platform.landing.land import filled_days
+    from sprint_platform.landing.past_landings import filled_days
     from sprint_platform.operations.catch_up import few_runs
     from sprint_platform.operations.days_to_build import before_launch, stale_days, unbuilt_days
     from sprint_platform.orchestration.runs import build_landed

@@ -29,9 +29,9 @@ def doctor() -> None:
     from sprint_platform.cli.coverage_report import coverage_rows
     from sprint_platform.core.locks import holder_of
     from sprint_platform.engines.duckdb_file import warehouse_lock
-    from sprint_platform.landing.files import landing_dir
-    from sprint_platform.landing.land import folder_state, landing_lock, last_landed_state
-    from sprint_platform.landing.register import register_path
+    from sprint_platform.landing.files import folder_state, landing_dir
+    from sprint_platform.landing.past_landings import last_landed_state
+    from sprint_platform.landing.register import landing_lock, register_path
     from sprint_platform.storage.migration import older_partitions
     from sprint_platform.storage.partitions import OlderContractError
 
@@ -105,7 +105,7 @@ def _another_program(database: Path) -> str | None:
 def _other_locks(games: list[Title]) -> list[Lock]:
     """The locks that a command may wait for, without the lease."""
     from sprint_platform.eventlog.files import batch_dir, batch_lock, eventlog_dir
-    from sprint_platform.landing.land import landing_lock
+    from sprint_platform.landing.register import landing_lock
     from sprint_platform.operations.days_to_build import title_lock
 
     folders = [eventlog_dir(), *sorted(batch_dir(1).parent.glob("*"))]

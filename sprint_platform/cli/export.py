@@ -45,7 +45,7 @@ def export(
     ] = None,
 ) -> None:
     """Write days as files for other tools, in the layout that landing reads."""
-    from sprint_platform.landing.land import landed_products
+    from sprint_platform.landing.products import landed_products
     from sprint_platform.operations.catalogue import read_catalogue
     from sprint_platform.operations.export import export_products
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from sprint_platform.core.ahead import Behind
 from sprint_platform.landing.conform import staged_schema
-from sprint_platform.landing.heartbeats import HeartbeatJudge, Parts, StagedBatch
+from sprint_platform.landing.heartbeats import HeartbeatJudge, Parts, StagedBatch, in_share
 from sprint_platform.landing.records import (
     Admitted,
     admit_derived_sessions,
@@ -25,7 +25,7 @@ from sprint_platform.landing.records import (
     judge_unassigned,
     let_wait,
 )
-from sprint_platform.landing.register import Entries
+from sprint_platform.landing.register import Entries, registered
 from sprint_platform.landing.reopening import Reopened
 from sprint_platform.landing.staging import StagedFiles, staged_path
 from sprint_platform.storage.migration import with_columns
@@ -41,6 +41,9 @@ from sprint_platform.title import Title
 ONE_DAY = timedelta(days=1)
 # Small days are admitted together, up to so many records.
 ROWS_ADMITTED_TOGETHER = 100_000
+# Records of a large day that are admitted at once: some 130 bytes each, and thrice as much while
+# they are judged.
+ROWS_PER_SHARE = 500_000
 Watch = Callable[[str, int], None]
 _LAST_HEARTBEATS = pa.schema(
     {"session_id": pa.uuid(), "player_id": pa.uuid(), "last_at": pa.timestamp("us")}
@@ -68,12 +71,12 @@ class Admission:
                 continue
             away = self._days_away(dataset)
             for day in sorted(reopened.unassigned[dataset]):
+                self.entries.forget(dataset, day, unassigned=True)
                 if day in away:
                     with self._staged(dataset, [day]):
                         judge_unassigned(self.entries, dataset, day)
-                else:
-                    self.entries.forget(dataset, day, unassigned=True)
         for day in reopened.partitions["products"]:
+            self.entries.forget("products", day, unassigned=False)
             with self._staged("products", [day]):
                 admitted = admit_records(self.entries, self.title, "products", [day])
             self.products = admitted[day].records
@@ -125,28 +128,59 @@ class Admission:
         return {day for (day,) in found}
 
     def _admit_records(self, dataset: str, days: list[date]) -> None:
-        read = set(days)
-        if dataset == "sessions":
-            read |= {day + ONE_DAY for day in days}
-        with self._staged(dataset, sorted(read)):
-            if days[0] > self.today:
-                [day] = days
-                admitted = {day: let_wait(self.entries, dataset, day, derived=self.derived)}
-            elif dataset == "sessions" and self.derived:
-                [day] = days
-                sessions = admit_derived_sessions(
-                    self.con, self.title, day,
-                    lambda overlong: self._last_heartbeats(day + ONE_DAY, overlong),
-                )  # fmt: skip
-                admitted = {day: sessions}
-            else:
-                admitted = admit_records(self.entries, self.title, dataset, days)
-        for day, of_day in admitted.items():
-            if dataset == "sessions":
-                self._remember_sessions(day, of_day)
-            with self._draft(dataset, day) as draft:
-                draft.write(of_day.records)
-                self._finish(dataset, day, draft)
+        """Makes the partitions of days that are admitted together, or of one that may be large: of
+        a share of its keys after the other, so that memory is bounded however many it has."""
+        sessions = dataset == "sessions"
+        if not (sessions and self.derived) or days[0] > self.today:
+            for day in days:
+                self.entries.forget(dataset, day, unassigned=False)
+        if sessions:
+            for table in ("session_ends", "team_labels"):
+                self.con.execute(f"delete from {table} where day in (select unnest(?))", [days])
+        read = sorted({*days, *(day + ONE_DAY for day in days if sessions)})
+        shares = self._shares(dataset, read) if len(days) == 1 else 1
+        ends: dict[date, datetime] = {}
+        with ExitStack() as stack:
+            drafts: dict[date, PartitionDraft] = {}
+            for share in range(shares):
+                with self._staged(dataset, read, share, shares):
+                    admitted = self._admitted(dataset, days)
+                for day, of_day in admitted.items():
+                    if sessions and of_day.records.num_rows:
+                        end = pc.max(of_day.records["event_datetime"]).as_py()
+                        ends[day] = max(end, ends.get(day, end))
+                        self._remember_labels(day, of_day.labels)
+                    if day not in drafts:
+                        drafts[day] = stack.enter_context(self._draft(dataset, day))
+                    drafts[day].write(of_day.records)
+                    if share == shares - 1:
+                        self._finish(dataset, day, drafts.pop(day))
+        if ends:
+            last_at = pa.array(list(ends.values()), pa.timestamp("us"))
+            self.entries.add("session_ends", pa.table({"day": list(ends), "last_at": last_at}))
+
+    def _shares(self, dataset: str, days: list[date]) -> int:
+        """Into how many shares the staged records of these days are cut."""
+        [(rows,)] = self.con.execute(
+            "select coalesce(sum(rows), 0)::bigint from batches"
+            " where dataset = ? and day in (select unnest(?))",
+            [dataset, days],
+        ).fetchall()
+        return 1 + rows // ROWS_PER_SHARE
+
+    def _admitted(self, dataset: str, days: list[date]) -> dict[date, Admitted]:
+        """What the days take of the relation ``staged``."""
+        derived = dataset == "sessions" and self.derived
+        if days[0] <= self.today and not derived:
+            return admit_records(self.entries, self.title, dataset, days)
+        [day] = days
+        if day > self.today:
+            return {day: let_wait(self.entries, dataset, day, derived=derived)}
+        sessions = admit_derived_sessions(
+            self.con, self.title, day,
+            lambda overlong: self._last_heartbeats(day + ONE_DAY, overlong),
+        )  # fmt: skip
+        return {day: sessions}
 
     def _last_heartbeats(self, day: date, overlong: pa.Table) -> pa.Table:
         """The day's last heartbeat up to ``ends_by`` of each part (session_id, player_id, ends_by).
@@ -154,60 +188,54 @@ class Admission:
         Reads the day's heartbeats, which only sessions of more than a day need."""
         lasts = [_LAST_HEARTBEATS.empty_table()]
         if overlong.num_rows:
-            self.con.register("overlong", overlong)
-            with StagedFiles() as staged:
+            with StagedFiles() as staged, registered(self.con, "overlong", overlong):
                 for batch in self._heartbeat_batches(day):
                     heartbeats = staged.batch(batch.path, batch.number)
-                    self.con.register("heartbeats", pa.Table.from_batches([heartbeats]))
-                    lasts.append(
-                        self.con.execute(
-                            "select session_id, player_id, max(event_datetime) as last_at"
-                            " from heartbeats join overlong using (session_id, player_id)"
-                            " where event_datetime <= ends_by group by session_id, player_id"
-                        ).to_arrow_table().cast(_LAST_HEARTBEATS)
-                    )  # fmt: skip
-                    self.con.unregister("heartbeats")
-            self.con.unregister("overlong")
-        self.con.register("lasts", pa.concat_tables(lasts))
-        newest = self.con.execute(
-            "select session_id, player_id, max(last_at) as last_at from lasts"
-            " group by session_id, player_id"
-        ).to_arrow_table()
-        self.con.unregister("lasts")
-        return newest
+                    with registered(self.con, "heartbeats", pa.Table.from_batches([heartbeats])):
+                        lasts.append(
+                            self.con.execute(
+                                "select session_id, player_id, max(event_datetime) as last_at"
+                                " from heartbeats join overlong using (session_id, player_id)"
+                                " where event_datetime <= ends_by group by session_id, player_id"
+                            ).to_arrow_table().cast(_LAST_HEARTBEATS)
+                        )  # fmt: skip
+        with registered(self.con, "lasts", pa.concat_tables(lasts)):
+            return self.con.execute(
+                "select session_id, player_id, max(last_at) as last_at from lasts"
+                " group by session_id, player_id"
+            ).to_arrow_table()
 
-    def _remember_sessions(self, day: date, admitted: Admitted) -> None:
-        """Stores what heartbeats need of a day's sessions besides their records."""
-        self.con.execute("delete from session_ends where day = ?", [day])
-        self.con.execute("delete from team_labels where day = ?", [day])
-        if not admitted.records.num_rows:
+    def _remember_labels(self, day: date, labels: pa.Table | None) -> None:
+        """Stores the numbers of the team labels of a day's sessions, which its heartbeats need."""
+        if labels is None:
             return
-        last = pc.max(admitted.records["event_datetime"]).as_py()
-        self.entries.add("session_ends", pa.Table.from_pylist([{"day": day, "last_at": last}]))
-        if admitted.labels is not None:
-            labels = admitted.labels.append_column(
-                "day", pa.repeat(pa.scalar(day), admitted.labels.num_rows)
-            )
-            self.con.register("labels", labels)
+        of_day = labels.append_column("day", pa.repeat(pa.scalar(day), labels.num_rows))
+        with registered(self.con, "labels", of_day):
             self.entries.add_selected("team_labels", "select distinct * from labels")
-            self.con.unregister("labels")
 
     @contextmanager
-    def _staged(self, dataset: str, days: list[date]) -> Iterator[None]:
-        """The relation ``staged``: the staged records of these days, in the order of file names."""
+    def _staged(
+        self, dataset: str, days: list[date], share: int = 0, shares: int = 1
+    ) -> Iterator[None]:
+        """The relation ``staged``: the staged records of these days, in the order of file names, of
+        all keys or of one share of them."""
         tables = [staged_schema(self.title, dataset).empty_table()]
         file_nos, places, own = [], [], []
         batches = self.con.execute(
-            "select file_no, staged_key, number, day, rows from batches join files"
+            "select file_no, staged_key, number, day from batches join files"
             " using (file_no) where batches.dataset = ? and day in (select unnest(?))"
             " order by files.name, number",
             [dataset, days],
         ).fetchall()
+        [key, *_] = DATASETS[dataset].key
         with StagedFiles() as staged:
-            for place, (file_no, key, number, day, rows) in enumerate(batches):
-                path = staged_path(self.title.name, key, dataset)
-                batch = pa.Table.from_batches([staged.batch(path, number)])
-                tables.append(with_columns(batch, tables[0].schema))
+            for place, (file_no, staged_key, number, day) in enumerate(batches):
+                path = staged_path(self.title.name, staged_key, dataset)
+                batch = staged.batch(path, number)
+                if shares > 1:
+                    batch = batch.filter(pa.array(in_share(batch[key], share, shares)))
+                rows = batch.num_rows
+                tables.append(with_columns(pa.Table.from_batches([batch]), tables[0].schema))
                 file_nos.append(np.full(rows, file_no, np.int64))
                 places.append(np.full(rows, place, np.int64))
                 own.append(np.full(rows, np.datetime64(day, "D")))
@@ -219,11 +247,8 @@ class Admission:
         ):
             values = np.concatenate(parts) if parts else np.empty(0, kind)
             table = table.append_column(name, pa.array(values))
-        self.con.register("staged", table)
-        try:
+        with registered(self.con, "staged", table):
             yield
-        finally:
-            self.con.unregister("staged")
 
     def _admit_heartbeats(
         self, partitions: frozenset[date], unassigned: frozenset[date], watch: Watch | None

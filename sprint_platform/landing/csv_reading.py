@@ -71,7 +71,10 @@ def _header(line: bytes, known: str) -> tuple[list[str], str]:
     try:
         text = line.decode("utf-8").strip("\r\n")
     except UnicodeDecodeError as error:
-        raise FileRefused("not_utf8", "its header is not UTF-8: write the file as UTF-8") from error
+        raise FileRefused(
+            "not_utf8",
+            "its header is not UTF-8: write the file so, or let landing.read say its encoding",
+        ) from error
     if text.lstrip().startswith(("{", "[")):
         raise FileRefused("not_its_format", "it is JSON: its name must end in .ndjson or .json")
     delimiter = _delimiter(line, known)

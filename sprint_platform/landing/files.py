@@ -126,6 +126,17 @@ def discover(title: Title) -> list[Found]:
     return sorted(found, key=lambda file: file.name)
 
 
+def folder_state(title: Title) -> str:
+    """A digest of the names, sizes and times of the files in the landing folder and of how they are
+    read: cheap, and different whenever a file changes (the change time is the system's own)."""
+    digest = hashlib.blake2b(title.landing_fingerprint.encode(), digest_size=16)
+    digest.update(str(sorted(title.landing_settings.datasets)).encode())
+    for found in discover(title):
+        stat = (found.name, found.size, found.modified_ns, found.changed_ns)
+        digest.update(repr(stat).encode())
+    return digest.hexdigest()
+
+
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         for entry in entries:

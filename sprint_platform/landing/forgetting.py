@@ -25,9 +25,8 @@ from sprint_platform.core.compaction import sync
 from sprint_platform.core.duckdb_paths import glob_of
 from sprint_platform.landing.forgotten import player_ids
 from sprint_platform.landing.forgotten_counts import GONE, clear_rejects, forget_counts
-from sprint_platform.landing.land import sweep_staged
 from sprint_platform.landing.register import LandingError
-from sprint_platform.landing.staging import staged_path
+from sprint_platform.landing.staging import staged_path, sweep_staged
 from sprint_platform.storage.ledger import transaction
 from sprint_platform.storage.partitions import (
     FinishedPartition,

@@ -12,6 +12,8 @@ from uuid import UUID
 import duckdb
 import pyarrow as pa
 
+from sprint_platform.landing.register import registered
+
 GONE = pa.schema(
     {
         "file_no": pa.int64(), "dataset": pa.string(), "number": pa.int64(), "row": pa.int64(),
@@ -188,9 +190,8 @@ def forget_counts(con: duckdb.DuckDBPyConnection, gone: pa.Table, player: UUID) 
     """Takes the player's staged records ``gone`` (``GONE``), and what names the player, from the
     register, in the caller's transaction."""
     parameters = {"player": player}
-    con.register("gone_records", gone)
-    con.execute("create or replace temp table gone as from gone_records")
-    con.unregister("gone_records")
+    with registered(con, "gone_records", gone):
+        con.execute("create or replace temp table gone as from gone_records")
     con.execute(_JUDGED, parameters)
     for statement in (*_LESS, *_DUPLICATES, *_NAMES):
         con.execute(statement, parameters if "$player" in statement else None)

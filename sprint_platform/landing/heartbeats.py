@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from sprint_platform.core.ahead import Ahead
 from sprint_platform.draws import STEP
 from sprint_platform.landing.records import record_sql
-from sprint_platform.landing.register import Entries
+from sprint_platform.landing.register import Entries, registered
 from sprint_platform.landing.staging import (
     EPOCH,
     MICROSECONDS_A_DAY,
@@ -93,6 +93,12 @@ def mixed(*columns: Words) -> Words:
     return mix
 
 
+def in_share(ids: pa.Array, share: int, shares: int) -> Mask:
+    """Mask of the rows whose id belongs to one of so many shares."""
+    both = words(ids)
+    return mixed(both[:, 0], both[:, 1]) % np.uint64(shares) == share
+
+
 def part_keys(table: pa.Table) -> Words:
     """The mix of each row's session and player."""
     sessions, players = words(table["session_id"]), words(table["player_id"])
@@ -117,7 +123,7 @@ class Parts:
     ) -> None:
         tables = list(days.values())
         records = pa.concat_tables([*tables, DATASETS["sessions"].arrow_schema.empty_table()])
-        self.keys = pa.array(part_keys(records).view(np.int64))
+        self.keys = part_keys(records).view(np.int64)
         if not records.num_rows:  # a row that no key finds, so that no array is empty
             records = _NOBODY
             days, tables = {EPOCH: records}, [records]
@@ -146,6 +152,26 @@ class Parts:
         if labels is not None and labels.num_rows:
             self.label_keys = pa.array(label_keys(labels).view(np.int64))
             self.label_numbers = np.asarray(labels["team_id"])
+
+    def find(self, keys: Words, times: Integers) -> tuple[Mask, Integers]:
+        """Of heartbeats with these keys and times: which have a part, and the part's number (0
+        where there is none)."""
+        known, at = np.zeros(len(keys), bool), np.zeros(len(keys), np.int64)
+        if not len(self.keys):
+            return known, at
+        # most lie within their session: few of the day's parts are looked in
+        near = np.flatnonzero((self.first <= times.max()) & (self.last >= times.min()))
+        for parts in (near, np.arange(len(self.keys))):
+            rest = np.flatnonzero(~known)
+            if not len(rest):
+                break
+            found = pc.index_in(
+                pa.array(keys[rest].view(np.int64)), value_set=pa.array(self.keys[parts])
+            )
+            hit = np.asarray(found.is_valid())
+            known[rest[hit]] = True
+            at[rest[hit]] = parts[np.asarray(found.drop_null())]
+        return known, at
 
 
 def label_keys(table: pa.Table) -> Words:
@@ -204,9 +230,7 @@ class HeartbeatJudge:
         rows, parts, own = piece.rows, self._parts, day_number(self._own_day)
         keys = part_keys(rows)
         times = np.asarray(rows["event_datetime"].cast(pa.int64()))
-        found = pc.index_in(pa.array(keys.view(np.int64)), value_set=parts.keys)
-        known = np.asarray(found.is_valid())
-        at = np.asarray(found.fill_null(0))
+        known, at = parts.find(keys, times)
         ended = times > parts.last[at]
         # No partition takes a heartbeat after the end of yesterday's session: yesterday's partition
         # is made without reading all of today.
@@ -317,15 +341,12 @@ class HeartbeatJudge:
             {"id": distinct, "number": pa.array(range(len(distinct)), pa.int32())}
         )
         con = self.entries.con
-        con.register("session_ids", session_ids)
-        try:
+        with registered(con, "session_ids", session_ids):
             away = con.execute(
                 "select number from session_ids join starts on starts.id = session_ids.id"
                 " and starts.dataset = 'sessions' where starts.day not in (?, ?)",
                 [EPOCH + timedelta(days=own), EPOCH + timedelta(days=own - 1)],
             ).fetchnumpy()["number"]
-        finally:
-            con.unregister("session_ids")
         is_away = np.zeros(len(distinct), bool)
         is_away[np.asarray(away, np.int64)] = True
         far[positions] = is_away[np.asarray(encoded.indices)]
@@ -397,12 +418,9 @@ class HeartbeatJudge:
         record, named = record_sql("records", rows.column_names)
         con = self.entries.con
         places = pa.array(np.arange(rows.num_rows))
-        con.register("records", rows.append_column("place", places))
-        try:
+        with registered(con, "records", rows.append_column("place", places)):
             texts = con.execute(f"select {record} from {named} order by records.place")
             return texts.to_arrow_table().column(0)
-        finally:
-            con.unregister("records")
 
     def _remember(self, piece: Slice, single: Mask, far: Mask) -> None:
         """Adds to the pending heartbeats, by file and part."""
@@ -414,8 +432,7 @@ class HeartbeatJudge:
         chosen = chosen.append_column("file_no", pa.array(file_nos))
         chosen = chosen.append_column("far", pa.array(far[single]))
         con = self.entries.con
-        con.register("waiting_rows", chosen)
-        try:
+        with registered(con, "waiting_rows", chosen):
             self.entries.add_selected(
                 "pending",
                 f"select file_no, date '{self._own_day}' as day, session_id, player_id,"
@@ -423,8 +440,6 @@ class HeartbeatJudge:
                 " max(event_datetime) as last_at, far from waiting_rows"
                 " group by file_no, session_id, player_id, far",
             )
-        finally:
-            con.unregister("waiting_rows")
 
 
 def _with(of: dict[str, object], **columns: object) -> pa.Table:
@@ -500,6 +515,5 @@ def _cut(
         times = np.asarray(rows["event_datetime"].cast(pa.int64()))
         rows = rows.filter(pa.array((times >= first) & (times < end)))
     if shares > 1 and rows.num_rows:
-        ids = words(rows["session_id"])
-        rows = rows.filter(pa.array(mixed(ids[:, 0], ids[:, 1]) % np.uint64(shares) == share))
+        rows = rows.filter(pa.array(in_share(rows["session_id"], share, shares)))
     return rows

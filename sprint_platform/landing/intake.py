@@ -22,7 +22,7 @@ from sprint_platform.landing.files import FileRefused, Found, unreadable
 from sprint_platform.landing.forgotten import NOBODY, Forgotten
 from sprint_platform.landing.json_reading import json_pieces, ndjson_pieces
 from sprint_platform.landing.parquet_reading import parquet_pieces
-from sprint_platform.landing.register import ROWS_AT_ONCE, Entries
+from sprint_platform.landing.register import ROWS_AT_ONCE, Entries, registered
 from sprint_platform.landing.select_reading import select_pieces
 from sprint_platform.landing.staging import (
     Batch,
@@ -108,10 +108,6 @@ def take_in(
                 intake.rejects += _rejects(
                     file_no, chunk.dataset, conformed.rejected, tally.rows_read
                 )
-                if sum(table.num_rows for table in intake.rejects) > ROWS_AT_ONCE:
-                    # a large file of nothing but rejects must not be held whole
-                    _hand_over(entries, "rejected", intake.rejects)
-                    spilled = True
                 records = _numbered(conformed.records, tally.rows_read)
                 tally.rows_read += chunk.records
                 tally.rejected += conformed.rejected.num_rows
@@ -132,12 +128,18 @@ def take_in(
                     intake.mentions += _mentions(file_no, records, "sessions")
                 else:
                     intake.mentions += _mentions(file_no, records, chunk.dataset)
+                # a large file of many sessions, or of nothing but rejects, must not be held whole
+                for table, parts in (("mentions", intake.mentions), ("rejected", intake.rejects)):
+                    if sum(part.num_rows for part in parts) > ROWS_AT_ONCE:
+                        _hand_over(entries, table, parts)
+                        spilled = True
                 if watch:
                     watch(f"{title.name}/{chunk.dataset}", chunk.records)
     except FileRefused:
         if spilled:
             entries.flush()
-            entries.con.execute("delete from rejected where file_no = ?", [file_no])
+            for table in ("mentions", "rejected"):
+                entries.con.execute(f"delete from {table} where file_no = ?", [file_no])
         raise
     if left_out := sum(tally.forgotten for tally in intake.tallies.values()):
         intake.notes.add(f"{left_out} records of players who were forgotten were left out")
@@ -173,13 +175,12 @@ def enter(entries: Entries, intakes: list[Intake]) -> None:
         for table_of_ids in intake.ids:
             ids = with_ids(ids, table_of_ids)
     if ids:
-        entries.con.register("named", pa.concat_tables(ids))
-        entries.add_selected(
-            "source_ids",
-            f"select distinct kind, source_id, id, {entries.landing} as landing from named"
-            " where id not in (select id from source_ids)",
-        )
-        entries.con.unregister("named")
+        with registered(entries.con, "named", pa.concat_tables(ids)):
+            entries.add_selected(
+                "source_ids",
+                f"select distinct kind, source_id, id, {entries.landing} as landing from named"
+                " where id not in (select id from source_ids)",
+            )
     entries.flush()
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from sprint_platform.landing.ids import KINDS
-from sprint_platform.landing.register import Entries
+from sprint_platform.landing.register import Entries, registered
 from sprint_platform.landing.staging import day_number
 from sprint_platform.telemetry.contracts import DATASETS, UNKNOWN_COUNTRY
 from sprint_platform.title import Title
@@ -64,8 +64,8 @@ def admit_records(
     entries: Entries, title: Title, dataset: str, days: list[date]
 ) -> dict[date, Admitted]:
     """The records of the days' partitions, from the relation ``staged``: what is staged of the days
-    (for sessions of the next, too) with file_no, place and own_day. Writes the days' verdicts,
-    rejected and duplicates to the register."""
+    (for sessions of the next, too) with file_no, place and own_day, or all of some keys. Adds their
+    verdicts, rejected and duplicates to the register; the caller removes old ones first."""
     con, contract = entries.con, DATASETS[dataset]
     columns = [c.name for c in contract.columns]
     labels = dataset == "sessions" and title.landing_settings.mapping.teams == "labels"
@@ -125,11 +125,11 @@ def admit_records(
     with ExitStack() as stack:
         if joined:
             found = con.execute(parts).to_arrow_table()
-            stack.enter_context(_registered(con, "parts", _following(found)))
+            stack.enter_context(registered(con, "parts", _following(found)))
         judged = stack.enter_context(
             _relation(con, "judged", f"select *, {verdict} as verdict from {source}")
         )
-        _replace_verdicts(entries, dataset, days, judged, unassigned=False, recorded=recorded)
+        _add_verdicts(entries, dataset, judged, unassigned=False, recorded=recorded)
         return _accepted(con, dataset, days, recorded, labels=labels, joined=joined)
 
 
@@ -210,8 +210,7 @@ def admit_derived_sessions(
 def _derived_parts(con: duckdb.DuckDBPyConnection, title: Title, lasts: pa.Table) -> pa.Table:
     """The players' parts, from ``spans`` and the last heartbeats of the overlong ones."""
     beat, parts = title.beat_microseconds
-    con.register("lasts", lasts)
-    try:
+    with registered(con, "lasts", lasts):
         return con.execute(
             # a part must not depend on how heartbeats are spread over files and batches
             "with parts as (select session_id, player_id,"
@@ -228,15 +227,13 @@ def _derived_parts(con: duckdb.DuckDBPyConnection, title: Title, lasts: pa.Table
             " 0 as kills, 0 as deaths, cast(null as uuid) as party_id, cast(null as boolean) as won"
             " from ended order by began, session_id, player_id"
         ).to_arrow_table()
-    finally:
-        con.unregister("lasts")
 
 
 def let_wait(entries: Entries, dataset: str, day: date, *, derived: bool) -> Admitted:
     """No records: those of the day that are in ``staged`` wait for it, which is to come. Nothing is
-    judged of sessions that are ``derived``: their heartbeats wait."""
+    judged of sessions that are ``derived``: their heartbeats wait. The caller removes old verdicts
+    first."""
     contract = DATASETS[dataset]
-    entries.forget(dataset, day, unassigned=False)
     if not (derived and dataset == "sessions"):
         mine = f"own_day = date '{day}'"
         if contract.entity and contract.time_column:
@@ -255,7 +252,8 @@ def let_wait(entries: Entries, dataset: str, day: date, *, derived: bool) -> Adm
 
 def judge_unassigned(entries: Entries, dataset: str, day: date) -> None:
     """Rejects the records staged of the day that belong to no partition near it: their key, or
-    session, begins on another day than their own (for sessions, nor on the day before)."""
+    session, begins on another day than their own (for sessions, nor on the day before). The caller
+    removes old verdicts first."""
     contract = DATASETS[dataset]
     if contract.entity is None or contract.time_column is None:
         return
@@ -272,7 +270,7 @@ def judge_unassigned(entries: Entries, dataset: str, day: date) -> None:
     recorded = [c.name for c in contract.columns]
     with _relation(entries.con, "judged", judged) as table:
         recorded = [c if c in table.column_names else "team_label" for c in recorded]
-        _replace_verdicts(entries, dataset, [day], table, unassigned=True, recorded=recorded)
+        _add_verdicts(entries, dataset, table, unassigned=True, recorded=recorded)
 
 
 def _following(parts: pa.Table) -> pa.Table:
@@ -293,18 +291,9 @@ def _following(parts: pa.Table) -> pa.Table:
 @contextmanager
 def _relation(con: duckdb.DuckDBPyConnection, name: str, query: str) -> Iterator[pa.Table]:
     """The query's result, as a relation of that name while the block runs."""
-    with _registered(con, name, con.execute(query).to_arrow_table()) as table:
+    table = con.execute(query).to_arrow_table()
+    with registered(con, name, table):
         yield table
-
-
-@contextmanager
-def _registered(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[pa.Table]:
-    """The table, as a relation of that name while the block runs."""
-    con.register(name, table)
-    try:
-        yield table
-    finally:
-        con.unregister(name)
 
 
 def record_sql(relation: str, columns: Iterable[str]) -> tuple[str, str]:
@@ -325,19 +314,16 @@ def record_sql(relation: str, columns: Iterable[str]) -> tuple[str, str]:
     return f"cast(to_json(struct_pack({fields}, ids := struct_pack({ids}))) as varchar)", joins
 
 
-def _replace_verdicts(
+def _add_verdicts(
     entries: Entries,
     dataset: str,
-    days: list[date],
     judged: pa.Table,
     *,
     unassigned: bool,
     recorded: Iterable[str],
 ) -> None:
-    """Replaces the days' verdicts in the register by those of the relation ``judged``; rejected
-    records are written with the ``recorded`` columns."""
-    for day in days:
-        entries.forget(dataset, day, unassigned=unassigned)
+    """Adds the days' verdicts, from the relation ``judged``, to the register; rejected records are
+    written with the ``recorded`` columns."""
     if not judged.num_rows:
         return
     of = f"'{dataset}' as dataset, day, {str(unassigned).lower()} as unassigned"

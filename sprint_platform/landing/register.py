@@ -12,11 +12,13 @@ from datetime import date
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from sprint_platform.core.compaction import remove_draft
 from sprint_platform.core.database_file import when_free
 from sprint_platform.core.errors import SprintError
+from sprint_platform.core.locks import Kind, Lock
 from sprint_platform.core.whole_file import temporary_beside
 from sprint_platform.places import data_dir
 
@@ -96,9 +98,20 @@ create table if not exists changes (
 ROWS_AT_ONCE = 200_000
 
 
+def landed_dir(title: str) -> Path:
+    """The folder of a title's register, staged files and landed products."""
+    return data_dir() / "landed" / title
+
+
 def register_path(title: str) -> Path:
     """The title's register; missing until its first landing."""
-    return data_dir() / "landed" / title / "landing.duckdb"
+    return landed_dir(title) / "landing.duckdb"
+
+
+def landing_lock(title: str) -> Lock:
+    """The lock under which the title's register is written or read."""
+    path = landed_dir(title) / "landing.lock"
+    return Lock(Kind.LANDING, path, f"the landing register of {title}")
 
 
 class LandingError(SprintError):
@@ -131,6 +144,33 @@ def open_register(title: str, *, dry_run: bool = False) -> Iterator[duckdb.DuckD
         yield con
 
 
+class _Lent:
+    """A table that DuckDB reads from here for as long as it is registered."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table: pa.Table | None = table
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        assert self.table is not None  # nothing reads it after its block
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+@contextmanager
+def registered(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
+    """The table, as a relation of that name while the block runs.
+
+    DuckDB's transaction holds whatever was registered until it ends, and a landing is one
+    transaction: so it is given what lets go of the table, or all sessions that a landing admits
+    would be in memory at its end."""
+    lent = _Lent(table)
+    con.register(name, lent)
+    try:
+        yield
+    finally:
+        con.unregister(name)
+        lent.table = None
+
+
 class Entries:
     """What one landing adds to the register (``con``), gathered: an insert for every file, day or
     slice would hold memory for itself until the transaction ends."""
@@ -156,17 +196,16 @@ class Entries:
 
     def add_selected(self, table: str, query: str) -> None:
         """Rows for a table of the register, from a query."""
-        self.add(table, self.con.execute(query).to_arrow_table())
+        found = self.con.execute(query).to_arrow_table()
+        # a copy: a result of DuckDB's holds room for many rows, however few it has
+        self.add(table, found.take(pa.array(np.arange(found.num_rows))))
 
     def flush(self) -> None:
         """Inserts the gathered rows. To be called before they are read."""
         for table, parts in self._waiting.items():
             rows = pa.concat_tables(parts, promote_options="permissive").combine_chunks()
-            self.con.register("gathered", rows)
-            try:
+            with registered(self.con, "gathered", rows):
                 self.con.execute(f"insert into {table} by name select * from gathered")
-            finally:
-                self.con.unregister("gathered")
         self._waiting, self._rows = {}, 0
 
     def forget(self, dataset: str, day: date, *, unassigned: bool) -> None:

@@ -13,6 +13,8 @@ from datetime import UTC, date, datetime, timedelta
 import duckdb
 
 from sprint_platform.landing.intake import forget_file, own_days
+from sprint_platform.landing.products import products_path
+from sprint_platform.storage.partitions import PartitionError, checked_paths, read_manifest
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title
 
@@ -53,6 +55,30 @@ def reopen(
     _add_days_that_came(con, title, reopened, today)
     if "heartbeats" in title.landing_settings.datasets:
         _add_heartbeats(con, title, reopened, heartbeats)
+    return reopened
+
+
+def astray(con: duckdb.DuckDBPyConnection, title: Title) -> Reopened:
+    """The partitions that are not as the last landing that changed them left them: it was killed
+    before it put them in place, or their files were lost or cut short since."""
+    reopened = Reopened()
+    for dataset, day, digest, written in con.execute(
+        "select dataset, day, arg_max(digest, landing), bool_and(written) from changes"
+        " group by dataset, day"
+    ).fetchall():
+        if dataset == "products":
+            if not (written and products_path(title).exists()):
+                reopened.partitions[dataset].add(day)
+            continue
+        try:
+            manifest = read_manifest(title.name, dataset, day)
+            if manifest is not None and manifest.digest == digest:
+                if not manifest.pruned:
+                    checked_paths(manifest, f"{title.name}/{dataset}", day)
+                continue
+        except PartitionError:
+            pass  # it is damaged, and made again from what is staged
+        reopened.partitions[dataset].add(day)
     return reopened
 
 

@@ -16,11 +16,12 @@ from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sprint_platform.places import data_dir
+from sprint_platform.landing.register import landed_dir
 from sprint_platform.telemetry.contracts import DATASETS
 
 # Products have no day: theirs is the epoch's.
@@ -48,7 +49,7 @@ class Batch:
 
 def staged_path(title: str, key: str, dataset: str) -> Path:
     """The file with the staged records of the landed file with that key."""
-    return data_dir() / "landed" / title / "staged" / f"{key}-{dataset}.arrow"
+    return landed_dir(title) / "staged" / f"{key}-{dataset}.arrow"
 
 
 def day_number(day: date) -> int:
@@ -160,3 +161,12 @@ class StagedFiles:
     def __exit__(self, *_: object) -> None:
         for file, _ in self._open.values():
             file.close()
+
+
+def sweep_staged(con: duckdb.DuckDBPyConnection, title: str) -> None:
+    """Removes the staged files of no landed version: replaced, refused, undone, or left by a
+    landing that was killed."""
+    landed = {row[0] for row in con.execute("select staged_key from files").fetchall()}
+    for path in (landed_dir(title) / "staged").glob("*"):
+        if path.name.rsplit("-", 1)[0] not in landed:
+            path.unlink(missing_ok=True)

@@ -49,8 +49,8 @@ _FITS = {OUT_OF_RANGE: EARLY + 1, EARLY: EARLY + 1 + len(UNITS)}
 # The longest name, word or label, in letters; a longer text would be held for every row.
 LONGEST_TEXT = 1024
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-_FLAGS = {"true": True, "t": True, "yes": True, "1": True}
-_FLAGS |= {"false": False, "f": False, "no": False, "0": False}
+FLAGS = dict.fromkeys(("true", "t", "yes", "y", "1"), True)
+FLAGS |= dict.fromkeys(("false", "f", "no", "n", "0"), False)
 _CENT = Decimal("0.01")
 
 
@@ -340,7 +340,7 @@ def _read_money(column: Column, text: str) -> tuple[Decimal | None, int]:
 
 
 def _read_flag(_: Column, text: str) -> tuple[bool | None, int]:
-    flag = _FLAGS.get(text.lower())
+    flag = FLAGS.get(text.lower())
     return flag, UNPARSEABLE if flag is None else FINE
 
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from sprint_platform.core.compaction import Compacted, compact
 from sprint_platform.core.locks import hold
 from sprint_platform.engines.duckdb_file import connect, warehouse_lock
-from sprint_platform.landing.land import landing_lock
-from sprint_platform.landing.register import open_register, register_path
+from sprint_platform.landing.register import landing_lock, open_register, register_path
 from sprint_platform.operations.history_files import history_files, vacuum
 from sprint_platform.places import dagster_home, data_dir, database_path
 

@@ -19,8 +19,7 @@ from sprint_platform.landing.forgetting import (
     player_of,
 )
 from sprint_platform.landing.forgotten import forget as never_land
-from sprint_platform.landing.land import landing_lock
-from sprint_platform.landing.register import open_register
+from sprint_platform.landing.register import landing_lock, open_register
 from sprint_platform.operations.forgotten_history import forget_in_history
 from sprint_platform.operations.landed import copy_again, landed_marts
 from sprint_platform.operations.verify import LOSSLESS

@@ -19,8 +19,7 @@ from sprint_platform.core.window import described
 from sprint_platform.engines.database_identity import counted_transaction
 from sprint_platform.engines.duckdb_file import connect, warehouse_lock
 from sprint_platform.engines.load import other_columns
-from sprint_platform.landing.land import landing_lock
-from sprint_platform.landing.register import open_register, register_path
+from sprint_platform.landing.register import landing_lock, open_register, register_path
 from sprint_platform.operations.days_to_build import title_lock
 from sprint_platform.operations.landed import load_landed
 from sprint_platform.places import database_path

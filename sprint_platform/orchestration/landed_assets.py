@@ -24,7 +24,8 @@ from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title, title_file
 
 if TYPE_CHECKING:
-    from sprint_platform.landing.land import FileReport, LandReport, PartitionChange
+    from sprint_platform.landing.land import FileReport, LandReport
+    from sprint_platform.landing.past_landings import PartitionChange
 
 # Called with what a landing did.
 OnLanded = Callable[["LandReport"], None]
@@ -84,7 +85,8 @@ def _landed_files(
         context: dg.AssetExecutionContext, warehouse: Warehouse
     ) -> dg.MaterializeResult:
         # numpy, polars and what else reading needs: only when something is landed
-        from sprint_platform.landing.land import land, landing_lock
+        from sprint_platform.landing.land import land
+        from sprint_platform.landing.register import landing_lock
         from sprint_platform.operations.landed import landed_marts, load_landed
 
         def progress(_: str, rows: int) -> None:
@@ -263,7 +265,7 @@ def _landed_products(title: Title) -> dg.AssetsDefinition:
     def dim_products(
         context: dg.AssetExecutionContext, warehouse: Warehouse
     ) -> dg.MaterializeResult:
-        from sprint_platform.landing.land import landed_products
+        from sprint_platform.landing.products import landed_products
 
         columns = ", ".join(column.name for column in contract.columns)
         holder = f"{title.name}/dim_products of run {context.run.run_id}"

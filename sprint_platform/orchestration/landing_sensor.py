@@ -19,7 +19,7 @@ from sprint_platform.telemetry.contracts import DAILY
 from sprint_platform.title import Title
 
 if TYPE_CHECKING:
-    from sprint_platform.landing.land import Landing, PartitionChange
+    from sprint_platform.landing.past_landings import Landing, PartitionChange
 
 SECONDS_BETWEEN_TICKS = 30
 # A folder that cannot be landed is tried so often; one that is held back for its rejects is not
@@ -55,9 +55,9 @@ def build_landing_sensor(
     )
     def landing(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         # its imports are for landing titles only
-        from sprint_platform.landing.land import (
+        from sprint_platform.landing.files import folder_state
+        from sprint_platform.landing.past_landings import (
             filled_days,
-            folder_state,
             is_held_back,
             landings_since,
             last_landed_state,

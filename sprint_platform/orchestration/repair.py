@@ -221,7 +221,7 @@ def _built(title: Title) -> set[date]:
 def _rebuild_title(title: Title, say: Say) -> None:
     from sprint_platform.landing.deliveries import delivered_days
     from sprint_platform.landing.fault_ledger import load_ledger
-    from sprint_platform.landing.land import landing_lock
+    from sprint_platform.landing.register import landing_lock
     from sprint_platform.simulation.estimates import estimate, run_seconds
 
     made = [made_days(title.name, dataset) for dataset in DAILY]

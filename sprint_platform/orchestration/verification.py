@@ -10,7 +10,7 @@ from sprint_platform.core.locks import hold
 from sprint_platform.core.window import Window, described
 from sprint_platform.engines.duckdb_file import connect, warehouse_lock
 from sprint_platform.engines.load import ensure_title_schemas
-from sprint_platform.landing.land import days_of_another_mapping
+from sprint_platform.landing.past_landings import days_of_another_mapping
 from sprint_platform.ml.names import FEATURES
 from sprint_platform.operations.catalogue import read_catalogue
 from sprint_platform.operations.days_to_build import before_launch, outdated_days

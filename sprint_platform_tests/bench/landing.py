@@ -24,7 +24,7 @@ from sprint_platform.landing.land import land
 from sprint_platform.places import data_dir
 from sprint_platform.simulation.world import World
 from sprint_platform.storage.ledger import title_ledger
-from sprint_platform.storage.partitions import read_manifest
+from sprint_platform.storage.partitions import partition_days, read_manifest
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.title import Title, read_title
 from sprint_platform_tests.bench import graph_runs
@@ -32,15 +32,17 @@ from sprint_platform_tests.small_titles import small_title
 
 LANDED = """\
 name: landed
-description: A studio's files, one day of some seven million heartbeats
+description: A studio's files
 launch_date: 2025-01-01
 seed: 7
 source: landing
 encounters: {distance: 50, gap_seconds: 180}
 """
 DAY = date(2025, 1, 1)
-# a file of so much is landed, too
+PLAYERS = 200_000
+# a file of so much is landed, too, of days of some 14 million heartbeats
 LARGE_GIGABYTES = 10.0
+LARGE_PLAYERS = 600_000
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,22 @@ class Rate:
         return self.rows / self.seconds
 
 
-def titles(folder: Path) -> tuple[Title, Title]:
-    """The simulated title that the files come from, and the one that lands them."""
+@dataclass(frozen=True)
+class LargeFile:
+    """One file that one process landed and another loaded: bytes, heartbeats, those of a day."""
+
+    landing: graph_runs.Process
+    load: graph_runs.Process
+    size: int
+    rows: int
+    rows_a_day: int
+
+
+def titles(folder: Path, players: int) -> tuple[Title, Title]:
+    """The simulated title that the files come from, of so many players, and the one that lands
+    them."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "bench.yaml").write_text(small_title("bench", 200_000, seed=7))
+    (folder / "bench.yaml").write_text(small_title("bench", players, seed=7))
     (folder / "landed.yaml").write_text(LANDED)
     os.environ["SPRINT_TITLES_DIR"] = str(folder)
     return read_title(folder / "bench.yaml"), read_title(folder / "landed.yaml")
@@ -69,7 +83,7 @@ def by_the_hour(format: str) -> Rate:
     """One day's heartbeats as a studio delivers them: a file an hour, ids as UUIDs, in the order of
     time. ``format`` is parquet or csv."""
     with graph_runs.fresh_folders():
-        game, title = titles(data_dir() / "titles")
+        game, title = titles(data_dir() / "titles", PLAYERS)
         world = World(game)
         root = landing_dir(title.name)
         write(root / "sessions" / f"{DAY}.parquet", pa.concat_tables(world.sessions(DAY)))
@@ -84,6 +98,12 @@ def by_the_hour(format: str) -> Rate:
 
 def measure(title: Title) -> Rate:
     """Lands what is there, and loads it."""
+    rows, seconds = landed(title)
+    return Rate(rows, seconds, loaded(title))
+
+
+def landed(title: Title) -> tuple[int, float]:
+    """Lands what is there: heartbeats, and seconds."""
     began = time.perf_counter()
     report = land(title)
     seconds = time.perf_counter() - began
@@ -92,7 +112,13 @@ def measure(title: Title) -> Rate:
     read = sum(file.rows_read for file in report.files if file.dataset == "heartbeats")
     if rows != read:
         raise RuntimeError(f"{read} heartbeats were read, but {rows} landed")
-    manifests = {c.day: read_manifest(title.name, "heartbeats", c.day) for c in changes}
+    return rows, seconds
+
+
+def loaded(title: Title) -> float:
+    """Loads the landed heartbeats: seconds."""
+    days = partition_days(title.name, "heartbeats")
+    manifests = {day: read_manifest(title.name, "heartbeats", day) for day in days}
     began = time.perf_counter()
     with connect() as con:
         load_partitions(
@@ -101,7 +127,7 @@ def measure(title: Title) -> Rate:
             DATASETS["heartbeats"],
             {d: m for d, m in manifests.items() if m},
         )
-    return Rate(rows, seconds, time.perf_counter() - began)
+    return time.perf_counter() - began
 
 
 def write(path: Path, table: pa.Table) -> None:
@@ -131,13 +157,13 @@ def as_text(table: pa.Table) -> pa.Table:
     return pa.table(columns, names=table.column_names)
 
 
-def one_large_file(least_bytes: int) -> tuple[graph_runs.Process, int, int]:
-    """One CSV file of so many bytes, landed by a process of its own: the process, bytes, rows.
+def one_large_file(least_bytes: int) -> LargeFile:
+    """One CSV file of so many bytes, landed and loaded by processes of their own.
 
     It is a simulated day over and over, a day later each time and with sessions of its own; DuckDB
     writes that in a minute."""
     with graph_runs.fresh_folders() as environment:
-        game, title = titles(data_dir() / "titles")
+        game, title = titles(data_dir() / "titles", LARGE_PLAYERS)
         environment["SPRINT_TITLES_DIR"] = os.environ["SPRINT_TITLES_DIR"]
         root, day = landing_dir(title.name), data_dir() / "day"
         world = World(game)
@@ -146,13 +172,15 @@ def one_large_file(least_bytes: int) -> tuple[graph_runs.Process, int, int]:
         path = root / "heartbeats" / "all.csv"
         _write_days(day / "heartbeats.parquet", path, 1)
         times = math.ceil(least_bytes / path.stat().st_size)
-        rows = times * pq.read_metadata(day / "heartbeats.parquet").num_rows
+        rows_a_day = pq.read_metadata(day / "heartbeats.parquet").num_rows
         _write_days(day / "heartbeats.parquet", path, times)
         _write_days(day / "sessions.parquet", root / "sessions" / "all.csv", times)
         size = path.stat().st_size
         command = [Path(sys.executable).name, "-m", "sprint_platform_tests.bench.landing"]
-        process = graph_runs.run(command, environment, watch_memory=True)
-        return process, size, rows
+        landing, load = (
+            graph_runs.run([*command, step], environment, watch_memory=True) for step in STEPS
+        )
+        return LargeFile(landing, load, size, times * rows_a_day, rows_a_day)
 
 
 def _write_days(day: Path, path: Path, times: int) -> None:
@@ -171,5 +199,7 @@ def _write_days(day: Path, path: Path, times: int) -> None:
         con.execute(f"copy ({' union all '.join(days)}) to '{path}' (format csv, header)")
 
 
+STEPS = {"land": landed, "load": loaded}
+
 if __name__ == "__main__":
-    print(measure(Title.load("landed")))
+    print(STEPS[sys.argv[1]](Title.load("landed")))
