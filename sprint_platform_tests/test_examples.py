@@ -105,10 +105,12 @@ def test_the_landing_page_does_as_it_says(
 def follow(page: str) -> str:
     """Runs the page's blocks for a shell; returns what was printed."""
     printed = []
-    for block in re.findall(r"^```(?:bash)?\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        if language not in ("", "bash"):
+            continue
         if block.startswith("sprint "):
             for line in block.splitlines():
-                ended = run_sprint(shlex.split(line)[1:], os.environ)
+                ended = run_sprint(shlex.split(line)[1:], dict(os.environ))
                 assert ended.returncode == 0, (line, ended.stderr)
                 printed.append(ended.stdout)
         else:
