@@ -6,7 +6,7 @@ SHELL := bash
 # the simulator's matrix products are small: more threads than one only cost
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test test-door generate-data load-data ui dashboard docs bench chaos audit clean setup setup-all setup-spark test-spark lock lint \
+.PHONY: demo test test-door generate-data load-data ui dashboard docs bench chaos audit clean setup setup-all setup-spark test-spark test-deploy lock lint \
   types arrows dbt-parse wheel
 
 setup: .venv/.ready .env
@@ -75,6 +75,9 @@ test-door: setup-all
 
 test-spark: setup-all setup-spark
 	@$(BIN)/python -m pytest -m spark -s
+
+test-deploy: setup-all
+	@$(BIN)/python -m pytest -m deploy
 
 lint:
 	$(BIN)/ruff check .

@@ -1,16 +1,26 @@
-"""`python -m sprint_platform_tests.readme_pictures`: the dashboard's pictures in docs, drawn anew.
+"""`python -m sprint_platform_tests.readme_pictures`: the dashboard's pictures in docs and that of
+the graph in Dagster's UI, drawn anew.
 
-They show what the data folder has published; those that are committed are of `sprint run --title
-sprint --from 2025-01-01 --to 2025-03-31`, as the notebooks are.
+The dashboard's show what the data folder has published; those that are committed are of `sprint run
+--title sprint --from 2025-01-01 --to 2025-03-31`, as the notebooks are.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import BytesIO
+from tempfile import TemporaryDirectory
 
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from waitress import create_server
 
 from sprint_platform.core.project import installed_root
@@ -28,6 +38,7 @@ def main() -> None:
         )
         draw(page, "/?title=sprint", "overview")
         draw(page, "/encounters?title=sprint", "encounters", replayed=True)
+        draw_graph(browser)
     server.close()
 
 
@@ -46,9 +57,49 @@ def draw(page: Page, address: str, name: str, replayed: bool = False) -> None:
         meetings.nth(meetings.count() // 2).click()
         page.wait_for_load_state("networkidle")
     page.evaluate("window.scrollTo(0, 0)")
-    # in few colours: pictures are committed to git
-    drawn = Image.open(BytesIO(page.screenshot())).convert("RGB").quantize(128)
-    drawn.save(installed_root() / "docs" / f"dashboard-{name}.png", optimize=True)
+    save(page.screenshot(), f"dashboard-{name}")
+
+
+def draw_graph(browser: Browser) -> None:
+    """Draws the groups of the title sprint in Dagster's lineage, as ``docs/graph.png``."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    with dagster_ui() as address:
+        page.goto(f"{address}/asset-groups~key%3A%22sprint%2F*%22/")
+        expect(page.get_by_text("sprint_encounters", exact=True).first).to_be_visible()
+        page.wait_for_load_state("networkidle")
+        save(page.screenshot(clip={"x": 0, "y": 0, "width": 1440, "height": 640}), "graph")
+
+
+@contextmanager
+def dagster_ui() -> Iterator[str]:
+    """The address of Dagster's UI, with a history of its own, until the block ends."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "dagster_webserver", "-m", "sprint_platform.definitions"]
+    with TemporaryDirectory() as home:
+        # no telemetry, and no dialog over the page
+        shutil.copy(installed_root() / "sprint_platform" / "dagster.yaml", home)
+        ui = subprocess.Popen(
+            [*command, "-h", "127.0.0.1", "-p", str(port)],
+            cwd=home,
+            env={**os.environ, "DAGSTER_HOME": home},
+        )
+        try:
+            while ui.poll() is None:
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.2)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            ui.terminate()
+            ui.wait()
+
+
+def save(screenshot: bytes, name: str) -> None:
+    """Saves the picture as ``docs/<name>.png``, in few colours: it is committed to git."""
+    drawn = Image.open(BytesIO(screenshot)).convert("RGB").quantize(128)
+    drawn.save(installed_root() / "docs" / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

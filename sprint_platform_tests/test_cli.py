@@ -263,6 +263,14 @@ def test_days_of_another_version_of_the_title_are_named_and_made_anew(
     again = sprint_command("run", "--title", "pocket", "--stale")
     assert again.stdout == "pocket: every day was made and built as it is defined now.\n"
     assert sprint_command("verify", "--title", "pocket").returncode == 0
+    # a model that is new was built of no day
+    with duckdb.connect(str(folder / "data" / "sprint.duckdb")) as con:
+        con.execute("delete from pocket_raw.built_from where model = 'concurrency_5_minutes'")
+    new = sprint_command("run", "--title", "pocket", "--stale")
+    assert (
+        f"on {made} loaded days a model is not built yet: sprint run --title pocket --missing"
+        in (new.stdout)
+    )
 
 
 def test_nobody_is_asked_about_days_of_another_version(

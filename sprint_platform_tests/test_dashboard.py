@@ -19,6 +19,7 @@ from waitress import create_server
 
 from sprint_platform.dashboard.app import PAGES, build_app
 from sprint_platform.dashboard.published import published
+from sprint_platform.places import installed_root
 from sprint_platform_tests.browser import PATIENCE, chromium
 from sprint_platform_tests.dashboard_marts import (
     LAST,
@@ -478,3 +479,15 @@ def test_nothing_published_says_what_to_run(
     publish_marts(tmp_path, ("sprint",))
     shows(page.locator("h1"), "Revenue")
     drawn(page)
+
+
+@pytest.mark.parametrize("guide", ["README.md", "docs/desk.md"])
+@pytest.mark.usefixtures("folder")
+def test_the_queries_that_guides_show_answer(guide: str) -> None:
+    text = (installed_root() / guide).read_text()
+    blocks = re.findall(
+        r"^```sql\n-- duckdb data/published/sprint.duckdb\n(.*?)^```", text, re.M | re.S
+    )
+    queries = [query for block in blocks for query in block.split(";") if query.strip()]
+    assert queries
+    assert all(ask(query) for query in queries)

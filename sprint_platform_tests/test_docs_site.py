@@ -19,6 +19,7 @@ from sprint_platform.cli.docs import FRONT, MODELS, docs, write_site
 from sprint_platform.cli.terminal import Stop
 from sprint_platform.places import dbt_project_dir, project_root
 from sprint_platform.title import Title
+from sprint_platform.transform.dbt_docs import Documented
 from sprint_platform_tests.browser import chromium
 
 DOMAINS = ("title", "title_ml", "eventlog", "storefront")
@@ -67,12 +68,16 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page that notes what it asks for; the test fails where that is not the site's own files."""
+    """A page that notes what it asks for; the test fails where that is not the site's own files, or
+    a script of a guide fails."""
     opened = browser.new_page(viewport={"width": 1400, "height": 900})
     asked: list[str] = []
+    wrong: list[str] = []
     opened.on("request", lambda request: asked.append(request.url))
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
     yield opened
     opened.close()
+    assert wrong == []
     assert asked
     assert {urlsplit(url).scheme for url in asked} <= {"file", "data", "blob"}
 
@@ -185,11 +190,9 @@ def _links(path: Path) -> _Links:
 def test_every_link_leads_somewhere(site: Path) -> None:
     """Also to parts of pages; what leads out of the site is only ever clicked, never loaded."""
     pages = {path: _links(path) for path in site.rglob("*.html") if path != site / MODELS}
-    sources = [*project_root().glob("docs/**/*.md"), *project_root().glob("notebooks/*.ipynb")]
-    assert {path.relative_to(site).with_suffix("") for path in pages} == {
-        Path("index"),
-        *(path.relative_to(project_root()).with_suffix("") for path in sources),
-    }
+    for pattern in ("docs/**/*.md", "notebooks/*.ipynb"):
+        for source in project_root().glob(pattern):
+            assert site / source.relative_to(project_root()).with_suffix(".html") in pages
     for path, links in pages.items():
         for target in links.targets:
             parts = urlsplit(target)
@@ -205,14 +208,18 @@ def test_every_link_leads_somewhere(site: Path) -> None:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project of a README alone, whose models' page is empty."""
-    shutil.copy(project_root() / "properdocs.yml", tmp_path)
+    settings, _, after = (project_root() / "properdocs.yml").read_text().partition("nav:")
+    (tmp_path / "properdocs.yml").write_text(settings + after[after.index("\n# they open") :])
+    shutil.copytree(project_root() / "docs" / "theme", tmp_path / "docs" / "theme")
     (tmp_path / "README.md").write_text("# Small\n\n[terms](LICENSE), [code](code/run.py#L1)\n")
     (tmp_path / "LICENSE").write_text("MIT\n")
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "run.py").write_text("run()\n")
     for root in ("installed_root", "project_root"):
         monkeypatch.setattr(f"sprint_platform.cli.docs.{root}", lambda: tmp_path)
-    monkeypatch.setattr("sprint_platform.transform.dbt_docs.dbt_docs_page", lambda title: "")
+    monkeypatch.setattr(
+        "sprint_platform.transform.dbt_docs.dbt_docs", lambda title: Documented("", [])
+    )
     return tmp_path
 
 
@@ -258,9 +265,37 @@ def test_guides_and_notebooks_show_their_pictures(site: Path, page: Page) -> Non
         assert sizes, source
         assert all(sizes), source
     page.goto((site / FRONT).as_uri())
-    page.get_by_role("button", name="Notebooks").click()
     page.get_by_role("link", name="How the game is doing").click()
     page.get_by_role("heading", name="Who comes back").wait_for()
     assert not page.get_by_text("import duckdb").is_visible()
     page.get_by_text("code", exact=True).first.click()
     assert page.get_by_text("import duckdb").is_visible()
+
+
+def test_search_finds_guides_and_tables_without_a_server(site: Path, page: Page) -> None:
+    page.goto((site / "docs" / "desk.html").as_uri())
+    page.get_by_role("link", name="Search").click()
+    page.get_by_role("searchbox").fill("forget a player")
+    page.get_by_role("link", name="Forget a player").click()
+    page.get_by_role("heading", name="Forget a player").wait_for()
+    page.wait_for_load_state()
+    page.keyboard.press("s")
+    page.get_by_role("searchbox").fill("position_heat_daily")
+    page.get_by_role("link", name="sprint_mart, a table: position_heat_daily").click()
+    page.get_by_role("heading", name="position_heat_daily").wait_for()
+    page.get_by_role("link", name="All guides").click()
+    page.get_by_role("heading", name="Sprint Platform", level=1).wait_for()
+
+
+def test_every_page_is_in_the_side_bar_or_on_a_phone_in_the_menu(site: Path, page: Page) -> None:
+    page.goto((site / FRONT).as_uri())
+    bar = page.get_by_role("navigation", name="Pages")
+    guides = bar.get_by_role("link")
+    assert guides.first.inner_text() == "Sprint Platform"
+    assert guides.last.inner_text() == "Models, sources and tests"
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert not bar.is_visible()
+    page.get_by_role("button", name="Toggle navigation").click()
+    bar.get_by_role("link", name="A web store").click()
+    page.get_by_role("heading", name="The web store").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

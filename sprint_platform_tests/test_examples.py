@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import shutil
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 
 from sprint_platform.core.window import Window
 from sprint_platform.orchestration.runs import build_landed, land_files, run_graph
 from sprint_platform.places import data_dir, database_path, installed_root
 from sprint_platform.title import Title, title_names
+from sprint_platform_tests.command_line import run_sprint
 
 EXAMPLES = installed_root() / "examples"
 TITLES = sorted(path.stem for path in (EXAMPLES / "titles").glob("*.yaml"))
@@ -41,7 +47,7 @@ def numbers(query: str) -> tuple:
 
 def test_they_are_those_that_the_docs_name() -> None:
     named = re.findall(
-        r"^\| `(\w+)` \| ", (installed_root() / "README.md").read_text(), re.MULTILINE
+        r"^\| `(\w+)` \| ", (installed_root() / "docs" / "yours.md").read_text(), re.MULTILINE
     )
     assert set(TITLES) == {"arena", "classic", "muddy", "pitch", "royale"}
     assert set(TITLES) <= set(named)
@@ -64,15 +70,56 @@ def test_all_of_them_are_titles() -> None:
     assert all(Title.load(name).description for name in TITLES)
 
 
-@pytest.mark.usefixtures("place")
-def test_arena_lands_as_its_page_says() -> None:
-    land("arena")
-    accepted = numbers("select count(*) from arena_raw.event_heartbeat")
-    assert accepted == (6,)
-    close = numbers(
-        "select sum(close_encounter_count) from arena_mart.session_close_encounters_daily"
+def test_the_landing_page_does_as_it_says(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its title, its files and its commands as they stand there, from the first to the last."""
+    page = (installed_root() / "docs" / "landing.md").read_text()
+    (tmp_path / "data").symlink_to(place)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    title, *_ = re.findall(r"`titles/arena.yaml`:\n\n```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "titles" / "arena.yaml").write_text(title)
+    shown, forget = page[: page.index("## Several samples")].split("## 5. Forget a player")
+    printed = follow(shown)
+    # what is shipped is what the page has
+    assert yaml.safe_load((EXAMPLES / "titles" / "arena.yaml").read_text()) == yaml.safe_load(title)
+    for path in (EXAMPLES / "landing").rglob("arena/*/*.csv"):
+        there = place / "landing" / path.relative_to(EXAMPLES / "landing")
+        assert path.read_text() == there.read_text()
+    # the rows that the page counts
+    assert numbers("select count(*) from arena_raw.event_heartbeat") == (6,)
+    assert numbers("select count(*) from arena_raw.rejected") == (1,)
+    assert numbers("select count(*) from arena_raw.duplicates") == (1,)
+    assert numbers("select count(*) from arena_raw.pending_session") == (1,)
+    assert "squad" in printed
+    close = "select sum(close_encounter_count) from arena_mart.session_close_encounters_daily"
+    assert numbers(close) == (2,)
+    follow(forget)
+    names = (
+        "select list(source_id order by source_id) from arena_dim.source_ids where kind = 'player'"
     )
-    assert close == (2,)
+    assert numbers(names) == (["ben", "cleo"],)
+
+
+def follow(page: str) -> str:
+    """Runs the page's blocks for a shell; returns what was printed."""
+    printed = []
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        if language not in ("", "bash"):
+            continue
+        if block.startswith("sprint "):
+            for line in block.splitlines():
+                ended = run_sprint(shlex.split(line)[1:], dict(os.environ))
+                assert ended.returncode == 0, (line, ended.stderr)
+                printed.append(ended.stdout)
+        else:
+            shell = subprocess.run(
+                ["bash", "-e", "-c", block], capture_output=True, text=True, check=False
+            )
+            assert shell.returncode == 0, (block, shell.stderr)
+            printed.append(shell.stdout)
+    return "\n".join(printed)
 
 
 @pytest.mark.usefixtures("place")

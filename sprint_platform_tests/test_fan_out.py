@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from sprint_platform.cli.app import app
 from sprint_platform.operations.catalogue import read_catalogue
 from sprint_platform.operations.fan_out import simulate, tasks_of
+from sprint_platform.simulation.products import catalogue
 from sprint_platform.simulation.world import World
 from sprint_platform.storage.partitions import partition_days, read_manifest
 from sprint_platform.telemetry.contracts import DAILY
@@ -47,10 +48,19 @@ def test_processes_write_what_one_process_would(tiny: Title) -> None:
 
 
 def test_what_is_there_from_the_same_title_stays(tiny: Title) -> None:
-    first = simulate(tiny, "signons", FIRST, reuse=True)
+    first = simulate(tiny, read_catalogue(), "signons", FIRST, reuse=True)
     assert first.seconds is not None
-    again = simulate(tiny, "signons", FIRST, reuse=True)
+    again = simulate(tiny, read_catalogue(), "signons", FIRST, reuse=True)
     assert (again.seconds, again.digest) == (None, first.digest)
+
+
+def test_a_worker_sells_what_whoever_asked_sells(tiny: Title) -> None:
+    # on another machine the data folder has no catalogue
+    products = catalogue(50)
+    simulate(tiny, products, "transactions", FIRST, reuse=False)
+    manifest = read_manifest("tiny", "transactions", FIRST)
+    assert manifest is not None
+    assert manifest.source == World(tiny, products).source("transactions")
 
 
 def test_tasks_are_every_dataset_and_the_players_before(tiny: Title) -> None:

@@ -27,6 +27,8 @@ from sprint_platform.operations.practice import (
     build_weeks,
     days_of_weeks,
     load_days,
+    load_purchases,
+    practice_shop,
 )
 from sprint_platform.operations.practice import (
     practice_title as game,
@@ -201,26 +203,9 @@ def test_a_landed_title_of_purchases_alone_is_foreseen_too(
 ) -> None:
     """As CDNOW's: dates and amounts of customers, and nothing else."""
     monkeypatch.setenv("SPRINT_DATA_DIR", str(tmp_path))
-    title = landed_title("shop", 50, 180)
+    title = practice_shop()
     with connect() as con:
-        ensure_title_schemas(con, title.name)
-        title_ledger(title.name).ensure(con)
-        # a customer buys every 3 to 40 days, some stop early
-        con.execute(
-            "insert into shop_raw.event_transaction (transaction_id, player_id, event_datetime,"
-            " purchase_item, purchase_price, currency, is_recurring, cycle, transaction_type,"
-            " event_date) select md5('t' || c || ' ' || n)::uuid, md5('c' || c)::uuid, day,"
-            " 'SKU-' || (n % 5), 1 + hash(c * 1000 + n) % 30, 'USD', false, null,"
-            " case when c % 3 = 0 then 'Skin' else 'Emote' end, day from (select c, n,"
-            " (date '2025-01-06' + ((hash(c) % 90) + n * (3 + hash(c + 7) % 38))::integer) as day"
-            " from range(3000) customers(c), range(60) purchases(n)"
-            " where n <= hash(c + 3) % 40) where day < date '2025-01-06' + 182"
-        )
-        con.execute(
-            f"insert into {title_ledger(title.name).loaded_table} (dataset, partition_date, digest,"
-            " rows, source) select 'transactions', date '2025-01-06' + n::integer, 'd', 1, 'files'"
-            " from range(182) days(n)"
-        )
+        load_purchases(con, title, days_of_weeks(26))
     build_weeks(title)
     assert materialized(title).success
     answer = ask(title, OFFERS)
@@ -235,6 +220,16 @@ def test_a_landed_title_of_purchases_alone_is_foreseen_too(
     # nobody knows the truth of a studio's customers
     assert "ceiling" not in areas
     assert max(areas["boosted trees"], areas["random forest"]) > areas["days since last active"]
+    with connect() as con:
+        con.execute(
+            "create table shop_mart.kpi_daily as select distinct event_date as calendar_date,"
+            " 'US' as country from shop_raw.event_transaction"
+        )
+        publish_built(con, title.name, ["shop_mart.kpi_daily"])
+    with published() as con:
+        shown = str(page_of.page(con, read_view(con, "?title=shop")))
+    assert "segments-table" in shown
+    assert "scores-table" in shown
 
 
 def test_a_landed_title_of_sessions_alone_has_its_models_of_who_leaves(

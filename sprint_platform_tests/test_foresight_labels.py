@@ -1,5 +1,5 @@
-"""What came after a player's week, from records that are written by hand: whatever else is built of
-the weeks around it, and whenever a studio delivers."""
+"""What was known of a player's week and what came after it, from records that are written by hand:
+whatever else is built of the weeks around it, and whenever a studio delivers."""
 
 from __future__ import annotations
 
@@ -110,3 +110,37 @@ def test_nobody_has_bought_nothing_where_purchases_are_yet_to_be_delivered(
     }
     # of the first week: 30 days after its Sunday
     assert labels(warehouse, title, "spend_in_30_days", PLAYER)[LAUNCH] == 2 * 5
+
+
+def test_who_signs_up_after_the_first_record_is_not_known_before(parsed_data_folder: Path) -> None:
+    """A guest plays for two weeks, and makes an account in the third."""
+    warehouse, title = DbtWarehouse(parsed_data_folder), landed_title("guests", 50, 180)
+    warehouse.create_tables(title)
+    days = days_of_weeks(6)
+    load(warehouse, title, "signons", days, [signon(PLAYER, day) for day in days])
+    for dataset in READ[1:]:
+        load(warehouse, title, dataset, days, [])
+    account: Row = {
+        "player_id": PLAYER,
+        "display_name": "Guest",
+        "country": "SE",
+        "platform": "console",
+        "signed_up_at": datetime.combine(days[16], time(12)),
+        "language": "sv",
+        "time_zone": "Europe/Stockholm",
+        "birth_year": 1990,
+    }
+    warehouse.load(title, "dim_players", {days[16]: [account]})
+    build_weeks(title)
+    found = {
+        row["year_week"]: (row["tenure_days"], row["country"], row["platform"])
+        for row in warehouse.rows("guests_mart.player_features_weekly")
+    }
+    before, after = days[6:14:7], days[20::7]
+    assert found == {
+        **{sunday - timedelta(days=6): (None, "US", "pc") for sunday in before},
+        **{
+            sunday - timedelta(days=6): ((sunday - days[16]).days, "SE", "console")
+            for sunday in after
+        },
+    }

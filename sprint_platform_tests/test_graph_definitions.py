@@ -35,21 +35,25 @@ GROUPS = {
     "raw": {"signons", "sessions", "heartbeats", "transactions"},
     "dim": {"dim_players", "dim_products", "dim_countries"},
     "stage": {"event_heartbeat", "fact_session", "stage_centroids", "stage_encounters"},
-    "mart": {
-        "country_monthly_playtime",
-        "country_weekly_revenue",
-        "encounter_summary_daily",
+    "activity": {
+        "kpi_daily",
         "player_activity_daily",
+        "country_monthly_playtime",
         "player_consecutive_days_monthly",
         "player_stats_lifetime",
-        "session_close_encounters_daily",
-        "kpi_daily",
         "cohort_retention",
-        "cohort_revenue",
         "concurrency_5_minutes",
+        "player_churn_weekly",
+    },
+    "money": {
+        "country_weekly_revenue",
+        "cohort_revenue",
         "spender_concentration_monthly",
         "player_rfm_monthly",
-        "player_churn_weekly",
+    },
+    "encounters": {
+        "encounter_summary_daily",
+        "session_close_encounters_daily",
         "encounter_rates_daily",
         "position_heat_daily",
     },
@@ -83,12 +87,46 @@ def words(title: str, names: set[str]) -> set[str]:
 
 
 @pytest.mark.parametrize("title", SHIPPED)
-def test_assets_lie_in_the_group_of_their_schema(graph: dg.AssetGraph, title: str) -> None:
+def test_groups_fit_a_screen(graph: dg.AssetGraph, title: str) -> None:
     found: dict[str, set[str]] = {}
     for key in graph.get_all_asset_keys():
         if key.path[0] == title:
             found.setdefault(graph.get(key).group_name, set()).add(key.path[1])
-    assert found == {f"{title}_{part}": words(title, names) for part, names in GROUPS.items()}
+    assert found == {
+        f"{title}_{part}": words(title, names)
+        for group, names in GROUPS.items()
+        for part in words(title, {group})
+    }
+
+
+def test_the_stores_layers_lie_apart(graph: dg.AssetGraph) -> None:
+    for key in graph.get_all_asset_keys():
+        if key.path[0] == "storefront":
+            node = graph.get(key)
+            schema = str(node.metadata["dagster/table_name"]).partition(".")[0]
+            assert node.group_name == f"storefront_{schema}"
+            assert schema in ("bronze", "silver", "gold")
+
+
+def test_an_asset_names_its_table_and_columns_and_where_its_code_is(graph: dg.AssetGraph) -> None:
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        references = node.metadata["dagster/code_references"].code_references
+        assert references, key
+        for reference in references:
+            lines = Path(reference.file_path).read_text(encoding="utf-8").splitlines()
+            assert (reference.line_number or 1) <= len(lines)
+        if table := node.metadata.get("dagster/table_name"):
+            # else the description says what it is called in SQL and in dbt
+            named = key.path[-1] == table.partition(".")[2]
+            assert named or f"`{table}`; dbt's source is" in str(node.description)
+            # the truth's are the simulation's, which nothing that is loaded imports
+            assert key in TRUTH or node.metadata["dagster/column_schema"].columns
+    kpis = graph.get(dg.AssetKey(["leap", "kpi_daily"])).metadata["dagster/code_references"]
+    assert [Path(each.file_path).name for each in kpis.code_references] == [
+        "kpi_daily.sql",
+        "kpi_daily.yml",
+    ]
 
 
 @pytest.mark.parametrize("title", SHIPPED)

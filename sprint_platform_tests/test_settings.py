@@ -113,6 +113,8 @@ def cases() -> dict[str, Case]:
             "postgresql+psycopg2://a@other/x",
             lambda: exported("SPRINT_DAGSTER_POSTGRES_URL"),
         ),
+        "webhook_url": Case("https://one/x", "http://other/x", webhook),
+        "ui_url": Case("https://one", "http://other:3000", lambda: str(settings().ui_url)),
         "engine": Case("spark", "duckdb", lambda: "spark" if on_spark() else "duckdb"),
         "spark_master": Case("local[3]", "spark://one:7077", spark_session.described),
         "spark_remote": Case("sc://one:15002", "sc://other:15002", spark_session.described),
@@ -157,6 +159,11 @@ def cases() -> dict[str, Case]:
         },
         "snowflake_host": Case("one.host", "other.host", of_snowflake("SNOWFLAKE_HOST")),
     }
+
+
+def webhook() -> str:
+    url = settings().webhook_url
+    return "" if url is None else url.get_secret_value()
 
 
 def preset_of(customers: int) -> str:
@@ -246,6 +253,7 @@ def test_a_change_is_noticed_also_of_what_a_line_refers_to(
         ("catch_up_days", "soon", "valid integer"),
         ("openblas_num_threads", "-1", "greater than or equal to 0"),
         ("store_orders", "many", "valid integer"),
+        ("ui_url", "localhost:3000", "https://"),
     ],
 )
 def test_a_wrong_value_is_one_line_for_whoever_reads_it_and_for_nobody_else(

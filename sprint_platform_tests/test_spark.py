@@ -23,12 +23,9 @@ from sprint_platform.transform.dbt_runner import (
     spark_environment,
 )
 from sprint_platform_tests.small_titles import TINY
-from sprint_platform_tests.two_engines import ENGINES, QUICK_JAVA, Place, window_of, without_spark
+from sprint_platform_tests.two_engines import ENGINES, ON_BOTH, Place, two_places, window_of
 
-pytestmark = [
-    pytest.mark.spark,
-    pytest.mark.skipif(bool(without_spark()), reason=str(without_spark())),
-]
+pytestmark = ON_BOTH
 FIRST = date(2025, 1, 1)
 THIRD, LAST = FIRST + timedelta(days=2), FIRST + timedelta(days=6)
 
@@ -36,21 +33,11 @@ THIRD, LAST = FIRST + timedelta(days=2), FIRST + timedelta(days=6)
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Place]]:
     """The tiny title's week in one run, and its third day again, on each engine."""
-    folder = tmp_path_factory.mktemp("engines")
-    (folder / "titles").mkdir()
-    (folder / "titles" / "tiny.yaml").write_text(TINY, encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPRINT_TITLES_DIR", str(folder / "titles"))
-        patch.setenv("SPRINT_SPARK_MASTER", "local[2]")
-        patch.setenv("JAVA_TOOL_OPTIONS", QUICK_JAVA)
-        found = {engine: Place(engine, folder / engine) for engine in ENGINES}
+    with two_places(tmp_path_factory.mktemp("engines"), {"tiny": TINY}) as found:
         for place in found.values():
             place.build("tiny", FIRST, LAST)
             place.build("tiny", THIRD, THIRD)
         yield found
-        from pyspark.sql import SparkSession
-
-        SparkSession.builder.getOrCreate().stop()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Titles, odd days, clusters and deaths on Spark: after each, every table's digest is DuckDB's.
 
-``make test-spark`` runs them, and prints the table that docs/spark.md has.
+``make test-spark`` runs them, and prints the tables that docs/spark.md has.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -35,12 +36,9 @@ from sprint_platform.transform.dbt_runner import (
     spark_environment,
 )
 from sprint_platform_tests.small_titles import small_title
-from sprint_platform_tests.two_engines import ENGINES, QUICK_JAVA, Place, without_spark
+from sprint_platform_tests.two_engines import ENGINES, ON_BOTH, Place, two_places
 
-pytestmark = [
-    pytest.mark.spark,
-    pytest.mark.skipif(bool(without_spark()), reason=str(without_spark())),
-]
+pytestmark = ON_BOTH
 FIRST = date(2025, 1, 1)
 WORLD = small_title("small", 200, seed=5)
 EIGHT = """\
@@ -54,28 +52,49 @@ landing: {datasets: [sessions, heartbeats]}
 """
 # the seconds in which a process of Spark's must be up, on a busy machine
 UP_SECONDS = 180
-# (case, tables, seconds on DuckDB, seconds on Spark)
-TABLE: list[tuple[str, int, float, float]] = []
 
 
-@pytest.fixture(scope="module", autouse=True)
-def titles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("titles")
-    (folder / "small.yaml").write_text(WORLD, encoding="utf-8")
-    (folder / "eight.yaml").write_text(EIGHT, encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPRINT_TITLES_DIR", str(folder))
-        patch.setenv("SPRINT_SPARK_MASTER", "local[2]")
-        patch.setenv("JAVA_TOOL_OPTIONS", QUICK_JAVA)
-        yield folder
-    print("\n| case | tables equal | DuckDB | Spark |\n|---|---|---|---|")
-    for case, tables, *seconds in TABLE:
-        print(f"| {case} | {tables} of {tables} | {seconds[0]:.0f} s | {seconds[1]:.0f} s |")
+@dataclass(frozen=True)
+class Compared:
+    """A case that ended with equal tables: by table the number of its rows and their digest, and
+    the seconds on each engine."""
+
+    case: str
+    tables: dict[str, tuple[int, str]]
+    seconds: dict[str, float]
+
+
+COMPARED: list[Compared] = []
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Place]]:
+    titles = {"small": WORLD, "eight": EIGHT}
+    with two_places(tmp_path_factory.mktemp("engines"), titles) as found:
+        yield found
+    print_compared()
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> dict[str, Place]:
-    return {engine: Place(engine, tmp_path / engine) for engine in ENGINES}
+def empty_places(places: dict[str, Place], tmp_path: Path) -> dict[str, Place]:
+    """For what runs in other processes, with sessions of their own."""
+    return {engine: Place(engine, tmp_path / engine) for engine in places}
+
+
+def print_compared() -> None:
+    """What was equal, and the first eight digits of each table's digest (-: a table of no row)."""
+    print("\n| case | tables | rows | DuckDB | Spark |\n|---|---:|---:|---:|---:|")
+    for one in COMPARED:
+        rows = sum(rows for rows, _ in one.tables.values())
+        seconds = " | ".join(f"{one.seconds[engine]:.0f} s" for engine in ("duckdb", "spark"))
+        print(f"| {one.case} | {len(one.tables)} | {rows:,} | {seconds} |")
+    print(
+        f"\n| table | {' | '.join(one.case for one in COMPARED)} |\n|---|{'---|' * len(COMPARED)}"
+    )
+    for table in sorted({table for one in COMPARED for table in one.tables}):
+        cells = [one.tables.get(table, (0, "")) for one in COMPARED]
+        shown = " | ".join(f"`{digest[:8]}`" if rows else "-" for rows, digest in cells)
+        print(f"| `{table}` | {shown} |")
 
 
 def compare(
@@ -83,7 +102,6 @@ def compare(
 ) -> None:
     """Takes the steps on both engines, and compares every table after each."""
     seconds = dict.fromkeys(ENGINES, 0.0)
-    tables = 0
     for step in steps:
         for engine, place in places.items():
             began = time.perf_counter()
@@ -91,8 +109,13 @@ def compare(
             seconds[engine] += time.perf_counter() - began
         on_spark, on_duckdb = (places[engine].digests(title) for engine in ENGINES)
         assert on_spark == on_duckdb
-        tables = len(on_duckdb)
-    TABLE.append((case, tables, seconds["duckdb"], seconds["spark"]))
+    tables = {}
+    for table, found in on_duckdb.items():
+        _, rows, digest = found.split(" ")
+        tables[table.removeprefix(f"{title}_")] = (int(rows), digest)
+    # not a comparison of nothing with nothing
+    assert sum(rows > 0 for rows, _ in tables.values()) > 15
+    COMPARED.append(Compared(case, tables, seconds))
 
 
 def days(title: str, first: date, last: date) -> Callable[[Place], None]:
@@ -111,7 +134,7 @@ def test_a_week_a_day_again_a_day_emptied_and_a_day_late(places: dict[str, Place
         place.build("small", day[2], day[2], reuse=True)
 
     compare(
-        "days 1 to 4 and 6 to 7, day 5 late, day 2 again, day 3 emptied",
+        "odd days",
         "small",
         places,
         days("small", day[0], day[3]),
@@ -123,12 +146,12 @@ def test_a_week_a_day_again_a_day_emptied_and_a_day_late(places: dict[str, Place
 
 
 def test_sprint(places: dict[str, Place]) -> None:
-    compare("sprint's week", "sprint", places, days("sprint", FIRST, FIRST + timedelta(days=6)))
+    compare("sprint", "sprint", places, days("sprint", FIRST, FIRST + timedelta(days=6)))
 
 
 def test_a_month_of_leap(places: dict[str, Place]) -> None:
     launch = Title.load("leap").launch_date
-    compare("leap's month", "leap", places, days("leap", launch, launch + timedelta(days=29)))
+    compare("leap", "leap", places, days("leap", launch, launch + timedelta(days=29)))
 
 
 def test_a_landed_title_of_eight_a_side(places: dict[str, Place]) -> None:
@@ -138,7 +161,7 @@ def test_a_landed_title_of_eight_a_side(places: dict[str, Place]) -> None:
             ended = CliRunner().invoke(app, ["land", "--title", "eight"])
             assert ended.exit_code == 0, ended.output
 
-    compare("a landed title, 8 a side", "eight", places, landed)
+    compare("eight", "eight", places, landed)
 
 
 def _deliver_eight() -> None:
@@ -277,7 +300,7 @@ def ended_well(run: subprocess.Popen) -> None:
     assert run.returncode == 0, output.decode(errors="replace")[-3000:]
 
 
-def test_a_worker_killed_midway(places: dict[str, Place], tmp_path: Path) -> None:
+def test_a_worker_killed_midway(empty_places: dict[str, Place], tmp_path: Path) -> None:
     last = FIRST + timedelta(days=2)
 
     def step(place: Place) -> None:
@@ -285,6 +308,11 @@ def test_a_worker_killed_midway(places: dict[str, Place], tmp_path: Path) -> Non
             place.build("small", FIRST, last)
             return
         with cluster(tmp_path) as (url, workers):
+            starved = run_elsewhere(place, last, SPRINT_SPARK_MASTER=url, SPRINT_SPARK_MEMORY="8g")
+            assert starved.stdout is not None
+            # of which Spark itself says nothing
+            assert any(b"has given no executor of 8g" in line for line in starved.stdout)
+            end(starved)
             run = run_elsewhere(place, last, SPRINT_SPARK_MASTER=url, SPRINT_SPARK_MEMORY="700m")
             # models are being built
             while run.poll() is None and not any((place.folder / "spark").glob("*_stage/*")):
@@ -296,10 +324,10 @@ def test_a_worker_killed_midway(places: dict[str, Place], tmp_path: Path) -> Non
             workers[1].wait()
             ended_well(run)
 
-    compare("two workers, one killed with -9", "small", places, step)
+    compare("a worker killed", "small", empty_places, step)
 
 
-def test_a_connect_server(places: dict[str, Place], tmp_path: Path) -> None:
+def test_a_connect_server(empty_places: dict[str, Place], tmp_path: Path) -> None:
     pytest.importorskip("grpc_status", reason="pyspark's Connect needs grpcio-status")
     pytest.importorskip("pandas", reason="pyspark's Connect needs pandas")
     last = FIRST + timedelta(days=2)
@@ -311,4 +339,4 @@ def test_a_connect_server(places: dict[str, Place], tmp_path: Path) -> None:
         with connect_server(tmp_path) as remote:
             ended_well(run_elsewhere(place, last, SPARK_REMOTE=remote))
 
-    compare("Spark Connect", "small", places, step)
+    compare("Connect", "small", empty_places, step)

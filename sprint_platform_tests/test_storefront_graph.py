@@ -31,7 +31,7 @@ from sprint_platform.storefront.settings import PRESETS, StoreSettings
 from sprint_platform.transform.dbt_manifest import graph_manifest
 from sprint_platform_tests.command_line import run_sprint
 
-EVERYTHING = dg.AssetSelection.groups("storefront")
+EVERYTHING = dg.AssetSelection.key_prefixes("storefront")
 RAW = dg.AssetSelection.assets(*(["storefront", name] for name in BRONZE_TABLES))
 SETTINGS = {
     "SPRINT_STORE_CUSTOMERS": "300",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -27,13 +27,17 @@ QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize
 NOTES = ("loaded_partitions", "built_from", "built_periods")
 
 
-def without_spark() -> str | None:
-    """Why Spark cannot be tested here; None where it can."""
+def _without_spark() -> str:
+    """Why Spark cannot be tested here; nothing where it can."""
     if importlib.util.find_spec("pyspark") is None or not importlib.util.find_spec(
         "dbt.adapters.spark"
     ):
         return "Spark is not installed (requirements-spark.txt)"
-    return None if shutil.which("java") else "there is no Java"
+    return "" if shutil.which("java") else "there is no Java"
+
+
+# the marks of a file whose tests build on both engines
+ON_BOTH = [pytest.mark.spark, pytest.mark.skipif(bool(_without_spark()), reason=_without_spark())]
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,25 @@ class Place:
                 ).fetchall()
                 found[table] = f"{','.join(names)} {digest}"
         return found
+
+
+@contextmanager
+def two_places(folder: Path, titles: Mapping[str, str]) -> Iterator[dict[str, Place]]:
+    """An empty data folder for each engine, while the block runs, and these titles (name: YAML)
+    beside the shipped ones. Spark has two cores; its session ends with the block, as it knows
+    tables by where they lie."""
+    (folder / "titles").mkdir()
+    for name, text in titles.items():
+        (folder / "titles" / f"{name}.yaml").write_text(text, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPRINT_TITLES_DIR", str(folder / "titles"))
+        patch.setenv("SPRINT_SPARK_MASTER", "local[2]")
+        patch.setenv("JAVA_TOOL_OPTIONS", QUICK_JAVA)
+        yield {engine: Place(engine, folder / engine) for engine in ENGINES}
+        from pyspark.sql import SparkSession
+
+        if session := SparkSession.getActiveSession():
+            session.stop()
 
 
 def window_of(*days: date) -> Window:

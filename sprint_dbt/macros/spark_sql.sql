@@ -107,24 +107,17 @@
     {{ return('') }}
 {%- endmacro %}
 
-{# `dim_products` comes from the data folder's catalogue where there is one (load_csv_rows.sql). What was
-   there is overwritten: a table that was dropped leaves its files. #}
+{# `dim_products` comes from the catalogue (load_csv_rows.sql), of which the platform makes a copy where
+   workers read it. What was there is overwritten: a table that was dropped leaves its files. #}
 {% macro spark__load_csv_rows(model, agate_table) -%}
     {%- set types = model['config'].get('column_types', {}) -%}
-    {%- set catalogue = env_var('SPRINT_CATALOGUE', '') if model.name == 'dim_products' else '' -%}
-    {%- if catalogue -%}
-        {%- call statement('catalogue') -%}
-            create or replace temporary view {{ model.name }}__file using csv
-            options (path '{{ catalogue }}', header 'true', quote '"', escape '"', multiLine 'true')
-        {%- endcall -%}
-    {%- endif -%}
     {%- set sql -%}
         insert overwrite table {{ this.render() }}
         select
         {%- for column in agate_table.column_names %}
             {{ spark_value(column, types[column]) }} as {{ column }}{{ ',' if not loop.last }}
         {%- endfor %}
-        from {% if catalogue %}{{ model.name }}__file{% else %}values
+        from {% if model.name == 'dim_products' %}{{ env_var('SPRINT_TITLE', 'sprint') }}_raw.catalogue{% else %}values
         {%- for row in agate_table.rows %}
             (
             {%- for value in row -%}

@@ -106,12 +106,20 @@ def build_stale_days(game: Title, asked: list[date] | None) -> None:
     again = f"sprint run --title {game.name} --stale"
     with _ledger(game) as (con, models):
         outdated = outdated_days(game, title_ledger(game.name).loaded_sources(con))
-        stale = stale_days(game, title_ledger(game.name).standing(con, models))
+        standing = title_ledger(game.name).standing(con, models)
+        stale = stale_days(game, standing)
     if asked is not None:
         outdated, stale = ([day for day in days if day in asked] for days in (outdated, stale))
     if not outdated and not stale:
         line = f"{game.name}: every day was made and built as it is defined now."
-        out.print(line, highlight=False)
+        # a new model is no other definition of a day
+        if standing.unbuilt:
+            line = (
+                f"{game.name}: what is built is built as it is defined now, but on"
+                f" {len(standing.unbuilt)} loaded days a model is not built yet:"
+                f" sprint run --title {game.name} --missing"
+            )
+        out.print(line, highlight=False, soft_wrap=True)
         return
     if outdated:
         windows = runs_of(

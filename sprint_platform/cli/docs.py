@@ -17,6 +17,11 @@ from sprint_platform.title import Title
 
 # Paths in the site.
 FRONT, MODELS = Path("index.html"), Path("dbt", "index.html")
+# dbt's page fills the window, and knows of no other
+WAY_BACK = (
+    '<a href="../index.html" style="position: fixed; left: 50%; bottom: 0; padding: 4px 12px;'
+    ' background: #fff; border: 1px solid #999; color: #00557a; z-index: 9">All guides</a>'
+)
 
 
 def docs(title: TitleOption = "sprint") -> None:
@@ -51,11 +56,20 @@ def write_site(folder: Path, title: Title) -> None:
     is wrong, Stop where a picture or what a link names is missing."""
     with needs_extra("docs", "the documentation"):
         from sprint_platform.cli.docs_pages import write_pages
-    from sprint_platform.transform.dbt_docs import dbt_docs_page
+    from sprint_platform.transform.dbt_docs import dbt_docs
 
+    documented = dbt_docs(title)
     with tempfile.TemporaryDirectory(prefix="sprint-docs-") as sources:
         models = Path(sources) / MODELS
         models.parent.mkdir()
-        models.write_text(dbt_docs_page(title), encoding="utf-8")
-        names = {"Models, sources and tests": MODELS.as_posix()}
-        write_pages(folder, installed_root(), Path(sources), names)
+        models.write_text(documented.page.replace("</body>", f"{WAY_BACK}</body>"), "utf-8")
+        tables = [
+            {
+                "location": f"{MODELS.as_posix()}#!/{table.kind}/{table.unique_id}",
+                "title": table.name,
+                "text": table.text,
+                "page": f"{table.schema}, a table",
+            }
+            for table in documented.tables
+        ]
+        write_pages(folder, installed_root(), Path(sources), tables)

@@ -17,27 +17,23 @@ from properdocs.config import load_config
 
 from sprint_platform.cli.terminal import Stop
 
+PAGES = ("*.md", "docs/*.md", "*/README.md", "notebooks/*.ipynb")
+# What search finds: location, title and text; of a guide's section also the page.
+Section = dict[str, str]
 IMAGE_TYPES = ("image/png", "image/gif", "image/jpeg")
 
 
-def write_pages(site: Path, root: Path, sources: Path, models: dict[str, str]) -> None:
+def write_pages(site: Path, root: Path, sources: Path, tables: list[Section]) -> None:
     """Writes the project at ``root`` as pages into the folder ``site``, by way of Markdown in the
-    folder ``sources``; ``models`` is the path there of the models' page, by its name.
+    folder ``sources``, where the pages of ``tables`` lie already; search finds both.
 
     Raises OSError where a file cannot be read, ValueError where a notebook is not JSON, Stop where
-    a picture or what a link names is missing.
+    a picture, a page of the menu or what a link names is missing, or a page is in no menu.
     """
-    readme = add_source(root / "README.md", root, sources)
-    guides, notebooks = (
-        [add_source(path, root, sources) for path in sorted(root.glob(pattern))]
-        for pattern in ("docs/*.md", "notebooks/*.ipynb")
-    )
-    config = load_config(
-        str(root / "properdocs.yml"),
-        docs_dir=str(sources),
-        site_dir=str(site),
-        nav=[{"README": readme}, {"Guides": guides}, {"Notebooks": notebooks}, models],
-    )
+    for pattern in PAGES:
+        for path in root.glob(pattern):
+            add_source(path, root, sources)
+    config = load_config(str(root / "properdocs.yml"), docs_dir=str(sources), site_dir=str(site))
     # the page of wrong addresses needs the site's own address
     config.theme.static_templates.discard("404.html")
     warnings = BufferingHandler(capacity=1000)
@@ -50,6 +46,22 @@ def write_pages(site: Path, root: Path, sources: Path, models: dict[str, str]) -
         logger.removeHandler(warnings)
     if warnings.buffer:
         raise Stop(warnings.buffer[0].getMessage())
+    index = site / "search" / "search_index.json"
+    sections = [*_sections(json.loads(index.read_text(encoding="utf-8"))["docs"]), *tables]
+    index.unlink()
+    script = f"window.searchSections = {json.dumps(sections)};\n"
+    (index.parent / "sections.js").write_text(script, encoding="utf-8")
+
+
+def _sections(entries: list[Section]) -> list[Section]:
+    """The sections of properdocs' search index, each with its page's title; the pages themselves
+    say the same once more, and go."""
+    pages = {entry["location"]: entry["title"] for entry in entries if "#" not in entry["location"]}
+    return [
+        {**entry, "page": pages[entry["location"].partition("#")[0]]}
+        for entry in entries
+        if "#" in entry["location"]
+    ]
 
 
 def add_source(source: Path, root: Path, sources: Path) -> str:

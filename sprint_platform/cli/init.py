@@ -26,7 +26,7 @@ from sprint_platform.title import RESERVED_NAMES, Title, title_names
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "new_project"
 # folders of a project that its package cannot be
-FOLDERS = ("build", "data", "titles", "wheels")
+FOLDERS = ("build", "data", "deploy", "titles", "wheels")
 # the name that the template's files have and say
 PLACEHOLDER = "mygame"
 # Dagster reads .env in the folder that it is started from, and puts it above what is exported:

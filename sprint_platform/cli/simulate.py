@@ -40,7 +40,11 @@ def simulate(
     The players of all days since the launch come with them. `sprint run --reuse` of the same days
     loads the files and builds the models.
     """
-    from sprint_platform.operations.fan_out import fan_out, tasks_of
+    from sprint_platform.operations.fan_out import (
+        simulate_in_processes,
+        simulate_on_spark,
+        tasks_of,
+    )
     from sprint_platform.storage.migration import require_migrated
 
     game = Title.load(title)
@@ -52,7 +56,8 @@ def simulate(
     began = time.perf_counter()
     asked = {(dataset, day) for dataset, day in tasks if reuse or day < days[0]}
     with working(f"simulating {len(days)} days"):
-        done = list(fan_out(game, tasks, where.value, asked))
+        make = simulate_on_spark if where is Where.spark else simulate_in_processes
+        done = list(make(game, tasks, asked))
     made = [each for each in done if each.seconds is not None]
     out.print(
         f"{title}: {len(made)} partitions made, {len(done) - len(made)} were there;"

@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
@@ -62,6 +64,19 @@ def _paths(value: Any) -> Any:
     return value
 
 
+def _web_address(value: Any) -> Any:
+    if value is None:
+        return None
+    # a port that is none makes urlsplit's `port` raise
+    with suppress(ValueError):
+        parts = urlsplit(str(value))
+        # letters that are not printable ASCII end in an error that quotes the address
+        plain = str(value).isascii() and str(value).isprintable() and " " not in str(value)
+        if plain and parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return value
+    raise ValueError("it should be an address that begins with https:// or http://")
+
+
 Word = Annotated[str, StringConstraints(strip_whitespace=True)]
 
 
@@ -99,6 +114,14 @@ class Settings(BaseSettings):
     # where Dagster stores its history instead, for several machines
     dagster_postgres_url: SecretStr | None = Field(
         default=None, alias="SPRINT_DAGSTER_POSTGRES_URL", repr=False
+    )
+    # where failed runs and checks are posted; whoever has it can post there
+    webhook_url: Annotated[SecretStr | None, BeforeValidator(_web_address)] = Field(
+        default=None, alias="SPRINT_WEBHOOK_URL", repr=False
+    )
+    # what people open: links in these posts begin with it
+    ui_url: Annotated[str | None, BeforeValidator(_web_address)] = Field(
+        default=None, alias="SPRINT_UI_URL"
     )
     # the simulator's matrix products are small: more threads make them slower
     openblas_num_threads: int = Field(default=1, ge=0, alias="OPENBLAS_NUM_THREADS")
@@ -269,6 +292,14 @@ def settings() -> Settings:
     current = Settings()
     _last = file, environment, current
     return current
+
+
+def secrets() -> set[str]:
+    """The values of all settings that are secret: no text that leaves the machine may have one."""
+    known = vars(settings()).values()
+    found = {value.get_secret_value() for value in known if isinstance(value, SecretStr)}
+    # `postgresql://user:password@host`
+    return found.union(*(re.findall(r"://[^/:@]*:([^/@]+)@", value) for value in found))
 
 
 def variable(field: str) -> str:

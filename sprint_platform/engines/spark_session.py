@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sprint_platform.core.errors import SprintError, one_line
+from sprint_platform.core.locks import wait_until
 from sprint_platform.core.project import installed_root, is_checkout
 from sprint_platform.core.settings import settings, variable
 from sprint_platform.places import data_dir, spark_warehouse_dir
@@ -28,6 +29,8 @@ OF_A_SESSION = {
     # the folders say which periods there are: another process may have written since
     "spark.sql.hive.manageFilesourcePartitions": "false",
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",
+    # it fails on a table that has no folder yet, and models name their days themselves
+    "spark.sql.optimizer.dynamicPartitionPruning.enabled": "false",
 }
 # What a Connect server has of its own.
 OF_A_DRIVER = {
@@ -41,6 +44,8 @@ OF_A_DRIVER = {
     # two attempts at one partition would sweep away each other's files
     "spark.speculation": "false",
 }
+# A cluster may have to end what others run first.
+EXECUTOR_SECONDS = 600.0
 
 
 class SparkError(SprintError):
@@ -89,7 +94,8 @@ def options() -> dict[str, str]:
 
 
 def spark_session() -> SparkSession:
-    """The session of this process, opened where there is none. Raises SparkError."""
+    """The session of this process, opened where there is none. Waits for a cluster's first
+    executor. Raises SparkError, and LockError where there is no executor in time."""
     # nothing of ours goes through pandas
     warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
     try:
@@ -112,12 +118,27 @@ def spark_session() -> SparkSession:
     try:
         for name, value in options().items():
             builder = builder.config(name, value)
-        return builder.getOrCreate()
+        session = builder.getOrCreate()
     # py4j's, gRPC's and pyspark's own have no base class in common
     except Exception as error:
         raise SparkError(
             f"Spark at {described()} cannot be reached: {one_line(error, 300)}"
         ) from error
+    if chosen.spark_remote is None and chosen.spark_master.startswith("spark://"):
+        # Spark itself would wait for ever, and say so in a warning of its log only
+        wait_until(
+            lambda: _executors(session) or None,
+            lambda: f"Spark at {described()} has given no executor of {chosen.spark_memory}",
+            EXECUTOR_SECONDS,
+            f"a worker must have that much memory ({variable('spark_memory')}) and a core free, and"
+            " reach this machine",
+        )
+    return session
+
+
+def _executors(session: SparkSession) -> int:
+    # of which one is this process
+    return int(session.sparkContext._jsc.sc().getExecutorMemoryStatus().size()) - 1
 
 
 def _require_java() -> None:

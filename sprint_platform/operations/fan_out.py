@@ -1,5 +1,5 @@
-"""Simulating many days at once: each dataset's day is a task, in a process or a Spark worker of its
-own. Any day alone has the same records, so that it does not matter who makes it."""
+"""Simulating many days at once: each dataset's day is a task, in a process of this machine or in a
+worker of Spark's. Any day alone has the same records, so that it does not matter who makes it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from datetime import date
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -18,7 +18,7 @@ from sprint_platform.core.cores import cores
 from sprint_platform.core.settings import variable
 from sprint_platform.engines.spark_session import spark_session
 from sprint_platform.operations.catalogue import read_catalogue
-from sprint_platform.places import catalogue_path, data_dir
+from sprint_platform.places import data_dir
 from sprint_platform.storage.partitions import read_manifest, write_partition
 from sprint_platform.telemetry.contracts import DAILY
 from sprint_platform.title import Title
@@ -26,7 +26,6 @@ from sprint_platform.title import Title
 if TYPE_CHECKING:
     from sprint_platform.simulation.world import World
 
-Where = Literal["processes", "spark"]
 # (dataset, day)
 Task = tuple[str, date]
 
@@ -54,26 +53,23 @@ def tasks_of(title: Title, days: Sequence[date]) -> list[Task]:
     ]
 
 
-def fan_out(
-    title: Title, tasks: Collection[Task], where: Where, reuse: Collection[Task] = ()
+def simulate_in_processes(
+    title: Title, tasks: Collection[Task], reuse: Collection[Task] = ()
 ) -> Iterator[Simulated]:
     """Writes the partition of each task, and yields what was written as it comes; those of
-    ``reuse`` stay where they are from the same source. Raises what a task raised, and
-    SparkError."""
-    if where == "spark":
-        yield from _on_spark(title, tasks, set(reuse))
-        return
+    ``reuse`` stay where they are from the same source. Raises what a task raised."""
+    products, there = read_catalogue(), set(reuse)
     # not forked: DuckDB, Arrow and a JVM have threads
     with ProcessPoolExecutor(cores(), mp_context=get_context("spawn")) as pool:
-        there = set(reuse)
-        futures = [pool.submit(simulate, title, *task, task in there) for task in tasks]
+        futures = [pool.submit(simulate, title, products, *task, task in there) for task in tasks]
         for future in as_completed(futures):
             yield future.result()
 
 
-def simulate(title: Title, dataset: str, day: date, reuse: bool) -> Simulated:
-    """Writes one partition."""
-    world = _world(title)
+def simulate(title: Title, products: pa.Table, dataset: str, day: date, reuse: bool) -> Simulated:
+    """Writes one partition. ``products`` is the catalogue of whoever asked: a worker on another
+    machine has none of its own."""
+    world = _world(title, products)
     source = world.source(dataset)
     existing = read_manifest(title.name, dataset, day) if reuse else None
     if existing is not None and existing.source == source:
@@ -84,22 +80,25 @@ def simulate(title: Title, dataset: str, day: date, reuse: bool) -> Simulated:
     return Simulated(dataset, day, made.rows, made.digest, time.perf_counter() - began)
 
 
-# A worker's last world, by the title's name and fingerprint, and what the catalogue's file held.
-_last: dict[tuple[str, str, bytes], World] = {}
+# A worker's last world, and the catalogue that it was made with.
+_last: list[tuple[World, pa.Table]] = []
 
 
-def _world(title: Title) -> World:
+def _world(title: Title, products: pa.Table) -> World:
     # numpy and the name lists: only when something is simulated
     from sprint_platform.simulation.world import World
 
-    key = title.name, title.fingerprint, catalogue_path().read_bytes()
-    if key not in _last:
-        _last.clear()
-        _last[key] = World(title, read_catalogue())
-    return _last[key]
+    if not _last or _last[0][0].title != title or not _last[0][1].equals(products):
+        _last[:] = [(World(title, products), products)]
+    return _last[0][0]
 
 
-def _on_spark(title: Title, tasks: Collection[Task], reuse: set[Task]) -> Iterator[Simulated]:
+def simulate_on_spark(
+    title: Title, tasks: Collection[Task], reuse: Collection[Task] = ()
+) -> Iterator[Simulated]:
+    """``simulate_in_processes``, in Spark's workers, which write into a data folder of the same
+    path. Raises SparkError, too."""
+    products, there = read_catalogue(), set(reuse)
     folder, name = str(data_dir()), variable("data_dir")
     columns = [
         ("dataset", pa.string()),
@@ -113,12 +112,12 @@ def _on_spark(title: Title, tasks: Collection[Task], reuse: set[Task]) -> Iterat
         os.environ[name] = folder
         for batch in batches:
             done = [
-                asdict(simulate(title, row["dataset"], row["day"], row["reuse"]))
+                asdict(simulate(title, products, row["dataset"], row["day"], row["reuse"]))
                 for row in batch.to_pylist()
             ]
             yield pa.RecordBatch.from_pylist(done, schema=pa.schema(columns))
 
-    rows = [(dataset, day, (dataset, day) in reuse) for dataset, day in tasks]
+    rows = [(dataset, day, (dataset, day) in there) for dataset, day in tasks]
     asked = spark_session().createDataFrame(rows, "dataset string, day date, reuse boolean")
     # without it all tasks would be one of Spark's
     spread = asked.repartition(len(rows))

@@ -1,10 +1,10 @@
-"""Half a year of a small game to learn and try models on: simulated, loaded without heartbeats, and
-built by week, in the data folder that the settings name. For a notebook and for tests: what is
-there of a title of that name is not asked, so take a folder of its own."""
+"""Half a year of a small game, and of a shop's purchases, to learn and try models on: loaded
+without files, and built by week, in the data folder that the settings name. For a notebook and for
+tests: what is there of a title of that name is not asked, so take a folder of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
 import duckdb
@@ -16,7 +16,7 @@ from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.simulation.world import World
 from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.telemetry.contracts import DATASETS
-from sprint_platform.title import Title
+from sprint_platform.title import Encounters, Title
 from sprint_platform.transform.dbt_runner import (
     dbt_environment,
     dbt_result_in_duckdb,
@@ -57,6 +57,17 @@ def practice_title(active_players: int = 300, seed: int = 5) -> Title:
     return Title.model_validate(settings)
 
 
+def practice_shop() -> Title:
+    """A landed title of which nothing but purchases was delivered."""
+    return Title(
+        name="shop",
+        launch_date=LAUNCH,
+        seed=1,
+        source="landing",
+        encounters=Encounters(distance=50, gap_seconds=180),
+    )
+
+
 def days_of_weeks(weeks: int, first: date = LAUNCH) -> list[date]:
     """The days of so many weeks."""
     return [first + timedelta(days=n) for n in range(7 * weeks)]
@@ -88,6 +99,33 @@ def load_days(con: duckdb.DuckDBPyConnection, world: World, days: Iterable[date]
                 " select ?, unnest(?::date[]), 'practice', 0, 'practice'",
                 [name, some],
             )
+
+
+def load_purchases(
+    con: duckdb.DuckDBPyConnection, title: Title, days: Sequence[date], customers: int = 3_000
+) -> None:
+    """Fills the title's purchases and the ledger with what customers bought on these days, which
+    must not be there yet: each comes in the first half, buys every 3 to 40 days, and stops after at
+    most 40 purchases."""
+    ensure_title_schemas(con, title.name)
+    ledger = title_ledger(title.name)
+    ledger.ensure(con)
+    con.execute(
+        f"insert into {DATASETS['transactions'].relation(title.name)} (transaction_id, player_id,"
+        " event_datetime, purchase_item, purchase_price, currency, is_recurring, transaction_type,"
+        " event_date) select md5('t' || c || ' ' || n)::uuid, md5('c' || c)::uuid, day,"
+        " 'SKU-' || (n % 5), 1 + hash(c * 1000 + n) % 30, 'USD', false,"
+        " case when c % 3 = 0 then 'Skin' else 'Emote' end, day from (select c, n,"
+        " ($first + ((hash(c) % $half) + n * (3 + hash(c + 7) % 38))::integer) as day"
+        " from range($customers) customers(c), range(40) purchases(n)"
+        " where n <= hash(c + 3) % 40) where day <= $last",
+        {"first": days[0], "last": days[-1], "half": len(days) // 2, "customers": customers},
+    )
+    con.execute(
+        f"insert into {ledger.loaded_table} (dataset, partition_date, digest, rows, source)"
+        " select 'transactions', unnest(?::date[]), 'practice', 0, 'practice'",
+        [list(days)],
+    )
 
 
 def build_weeks(title: Title, window: Window | None = None, *, tests: bool = True) -> None:

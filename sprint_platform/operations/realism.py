@@ -40,7 +40,7 @@ HEADINGS = ("", "figure", "value", "real games", "verdict", "why", "source")
 DAYS_OF = "kpi_daily"
 # What only a game that opens with a wave of players has.
 OF_A_LAUNCH = "launch_decay"
-_COLUMNS = (
+COLUMNS = (
     "number smallint, figure varchar, name varchar, value double, unit varchar, low double,"
     " high double, own double, within double, verdict varchar, why varchar, observed bigint,"
     " observed_what varchar, source varchar, confidence varchar, first_day date, last_day date,"
@@ -343,7 +343,7 @@ def _store(con: duckdb.DuckDBPyConnection, found: Report) -> None:
     content = hashlib.blake2b(repr(rows).encode(), digest_size=16).hexdigest()
     marks = ", ".join("?" * len(rows[0]))
     with transaction(con):
-        con.execute(f"create or replace table {relation} ({_COLUMNS})")
+        con.execute(f"create or replace table {relation} ({COLUMNS})")
         con.executemany(f"insert into {relation} values ({marks})", rows)
         con.execute(f"delete from {ledger.schema}.built_periods where model = ?", [REPORT])
         con.execute(

@@ -40,6 +40,7 @@ from sprint_platform.orchestration.title_models import (
     build_title_models,
 )
 from sprint_platform.orchestration.truth_asset import build_truth_asset
+from sprint_platform.orchestration.webhook_sensor import build_webhook_sensor
 from sprint_platform.orchestration.weekly_models import WeeklyTranslator, build_weekly_models
 from sprint_platform.storefront.contracts import DOMAIN as STOREFRONT
 from sprint_platform.title import Title, valid_titles
@@ -68,6 +69,8 @@ def build_definitions(
     if titles is None:
         parts += [_eventlog_definitions(manifest), _storefront_definitions(manifest)]
         parts += _outside_definitions()
+        if webhook := build_webhook_sensor():
+            parts.append(dg.Definitions(sensors=[webhook]))
     return dg.Definitions.merge(
         dg.Definitions(
             assets=[build_catalogue_asset()],

@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from sprint_platform.operations.catalogue import write_catalogue
+from sprint_platform.orchestration.code_references import PACKAGE, code_references
 from sprint_platform.orchestration.policies import OWNERS
 from sprint_platform.places import made_catalogue_path
 
@@ -26,6 +27,7 @@ def build_catalogue_asset() -> dg.AssetsDefinition:
         group_name="catalogue",
         kinds={"python", "csv"},
         owners=OWNERS,
+        metadata=code_references(PACKAGE / "simulation/products.py", build_catalogue_asset),
         description=(
             "One row is a product of the shop: one catalogue for every simulated title. Writes"
             " `catalogue/dim_products.csv` in the data folder; each title's `dim_products` loads"

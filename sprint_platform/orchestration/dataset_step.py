@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -18,15 +19,17 @@ from sprint_platform.engines.load import TableLoad, load_on_spark, load_partitio
 from sprint_platform.engines.spark_engine import spark_lock
 from sprint_platform.engines.spark_session import spark_session
 from sprint_platform.orchestration.checks import Rule, check_specs, run_checks
+from sprint_platform.orchestration.code_references import code_references
 from sprint_platform.orchestration.failures import failures_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_tags import EXISTING_TAG, REUSE
 from sprint_platform.orchestration.run_window import run_periods
+from sprint_platform.orchestration.table_metadata import columns_of, table_metadata
 from sprint_platform.publish.marts import loaded_is_published, publish_loaded
 from sprint_platform.storage.ledger import Ledger
 from sprint_platform.storage.partitions import Manifest, Period, read_manifest, write_partition
-from sprint_platform.telemetry.contracts import Column, Dataset
+from sprint_platform.telemetry.contracts import Dataset
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -193,8 +196,18 @@ def _add_metadata(run: StepRun, key: dg.AssetKey, period: Period, made: Made) ->
         )
 
 
-def dataset_spec(domain: str, dataset: Dataset, description: str, **other: Any) -> dg.AssetSpec:
-    """How the dataset looks in the graph; ``other`` attributes are the domain's own."""
+def dataset_spec(
+    domain: str,
+    dataset: Dataset,
+    description: str,
+    code: Iterable[Path | Callable[..., Any]],
+    **other: Any,
+) -> dg.AssetSpec:
+    """How the dataset looks in the graph; ``code`` is what its records come from, and ``other``
+    attributes are the domain's own."""
+    relation = dataset.relation(domain)
+    if dataset.table != dataset.name:
+        description += f" Its table is `{relation}`; dbt's source is called like the table."
     attributes: dict[str, Any] = {
         "deps": [dg.AssetKey([domain, upstream]) for upstream in dataset.upstream],
         "group_name": domain,
@@ -207,18 +220,8 @@ def dataset_spec(domain: str, dataset: Dataset, description: str, **other: Any) 
         kinds={"python", "parquet", "duckdb"},
         owners=OWNERS,
         metadata={
-            "dagster/table_name": dataset.relation(domain),
-            "dagster/column_schema": dg.TableSchema(
-                columns=[
-                    dg.TableColumn(column.name, column.duckdb_type, description=_meaning(column))
-                    for column in dataset.columns
-                ]
-            ),
+            **code_references(*code),
+            **table_metadata(relation, columns_of(dataset)),
         },
         **attributes,
     )
-
-
-def _meaning(column: Column) -> str:
-    values = f": {', '.join(column.values)}" if column.values else ""
-    return column.meaning + (f" ({column.unit})" if column.unit else "") + values

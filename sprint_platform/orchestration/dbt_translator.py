@@ -11,6 +11,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 from dagster_dbt.asset_utils import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY as UNIQUE_ID
 from dagster_dbt.asset_utils import default_description_fn
 
+from sprint_platform.orchestration.code_references import code_references
 from sprint_platform.orchestration.policies import OWNERS
 from sprint_platform.places import dbt_project_dir
 from sprint_platform.publish.marts import Mart
@@ -136,8 +137,13 @@ class ModelTranslator(DagsterDbtTranslator):
         return default_description_fn({**dbt_resource_props, "description": grain})
 
     def get_metadata(self, dbt_resource_props: Node) -> Mapping[str, Any]:
+        code = [dbt_resource_props["original_file_path"]]
+        # `sprint_dbt://models/title/mart/kpi_daily.yml`
+        if described := dbt_resource_props.get("patch_path"):
+            code.append(described.partition("://")[2])
         return {
             **super().get_metadata(dbt_resource_props),
+            **code_references(*(self.project / path for path in code)),
             "dagster/table_name": self.relation(dbt_resource_props),
         }
 

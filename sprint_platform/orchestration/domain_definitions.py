@@ -127,6 +127,7 @@ class _OutsideDataset(DatasetStep):
             domain.name,
             dataset,
             f"One row is {dataset.one_row_is}.",
+            [domain.make[dataset.name]],
             freshness_policy=_freshness(domain),
             code_version=domain.source,
         )

@@ -17,6 +17,7 @@ from sprint_platform.eventlog.contracts import DOMAIN, RAW_TABLES
 from sprint_platform.eventlog.load import load
 from sprint_platform.eventlog.settings import LAST_BATCH, BatchSettings
 from sprint_platform.eventlog.warehouse import in_duckdb
+from sprint_platform.orchestration.code_references import PACKAGE, code_references
 from sprint_platform.orchestration.failures import ClearFailure, failures_in_one_line
 from sprint_platform.orchestration.policies import OWNERS, numbered_partitions
 from sprint_platform.orchestration.resources import Warehouse
@@ -89,6 +90,7 @@ def _raw_table(table: str) -> Callable[..., Any]:
         kinds={"python", "csv", "duckdb"},
         owners=OWNERS,
         metadata={
+            **code_references(PACKAGE / "eventlog/generation/batch.py", _make),
             "dagster/table_name": f"eventlog_raw.{table}",
             "dagster/column_schema": dg.TableSchema(
                 columns=[

@@ -11,10 +11,13 @@ import dagster as dg
 import duckdb
 
 from sprint_platform.ml.errors import TooShort
+from sprint_platform.ml.marts import COLUMNS
 from sprint_platform.operations.catalogue import read_catalogue
+from sprint_platform.orchestration.code_references import code_references
 from sprint_platform.orchestration.failures import failures_in_one_line
 from sprint_platform.orchestration.policies import OWNERS
 from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.table_metadata import columns_in_sql, table_metadata
 from sprint_platform.orchestration.weekly_models import WEEKLY_FRESHNESS, ml_group
 from sprint_platform.title import Title
 
@@ -39,11 +42,13 @@ def build_foresight_assets(title: Title) -> list[dg.AssetsDefinition]:
     def key(name: str) -> dg.AssetKey:
         return dg.AssetKey([group, name])
 
+    learned_from = [key("player_features_weekly"), key("player_labels_weekly")]
+    transactions = dg.AssetKey([title.name, "transactions"])
     return [
         _asset(
             title,
             "training_set",
-            [key("player_features_weekly"), key("player_labels_weekly")],
+            learned_from,
             "Which weeks of {title} a model is trained on, calibrated on and tested on, in the"
             " order of time, and how many players' weeks they have.",
             lambda con: _training_set(con, title),
@@ -51,7 +56,7 @@ def build_foresight_assets(title: Title) -> list[dg.AssetsDefinition]:
         _asset(
             title,
             "models",
-            [key("training_set")],
+            [key("training_set"), *learned_from],
             "Logistic regression, random forest and boosted trees of who will leave and who will"
             " buy in {title}, and a hurdle model of what they will spend; the best is served.",
             lambda con: _models(con, title),
@@ -59,7 +64,7 @@ def build_foresight_assets(title: Title) -> list[dg.AssetsDefinition]:
         _asset(
             title,
             "evaluation",
-            [key("models")],
+            [key("models"), *learned_from, transactions],
             "How good the models of {title} are on later weeks, beside what is known without a"
             " model and, for a simulated title, beside what could have been known at all.",
             lambda con: _evaluation(con, title),
@@ -76,7 +81,7 @@ def build_foresight_assets(title: Title) -> list[dg.AssetsDefinition]:
         _asset(
             title,
             "sales_segments",
-            [key("player_predictions"), dg.AssetKey([title.name, "transactions"])],
+            [key("models"), key("player_predictions"), key("player_features_weekly"), transactions],
             "One row is a group of players of a week of {title} to whom an offer of a type and"
             " price can be made: how many, the buyers and the revenue to expect.",
             lambda con: _segments(con, title),
@@ -101,6 +106,7 @@ def _asset(
         owners=OWNERS,
         freshness_policy=WEEKLY_FRESHNESS,
         description=description.format(title=title.name),
+        metadata={**code_references(make), **_table_metadata(title, name)},
     )
     checks = checks or {}
 
@@ -143,6 +149,13 @@ def _asset(
         return dg.MaterializeResult(asset_key=spec.key, metadata=metadata, check_results=results)
 
     return step
+
+
+def _table_metadata(title: Title, name: str) -> dict[str, Any]:
+    """The mart of that name and its columns; nothing for what is no mart."""
+    if name not in COLUMNS:
+        return {}
+    return table_metadata(f"{title.name}_mart.{name}", columns_in_sql(COLUMNS[name]))
 
 
 def _training_set(con: duckdb.DuckDBPyConnection, title: Title) -> Iterator[dict[str, Any]]:

@@ -85,7 +85,9 @@ def latest_checks(domain: str) -> list[CheckResult]:
     latest: dict[tuple[str, str], CheckResult] = {}
     with dagster_instance() as instance:
         for record in _records(instance, domain):
-            for result in _evaluations(instance, record.dagster_run.run_id, domain):
+            for result in _evaluations(instance, record.dagster_run.run_id):
+                if result.asset.partition("/")[0] != domain:
+                    continue
                 known = latest.get((result.asset, result.check))
                 if known is None or known.at < result.at:
                     latest[result.asset, result.check] = result
@@ -105,12 +107,12 @@ def _records(instance: dg.DagsterInstance, domain: str) -> list[dg.RunRecord]:
         record
         for record in instance.get_run_records(limit=RUNS_READ)
         if not {TITLE_TAG, DOMAIN_TAG}.intersection(record.dagster_run.tags)
-        and domain in _domains(instance, record.dagster_run)
+        and domain in domains_of(instance, record.dagster_run)
     ]
     return sorted([*tagged, *others], key=lambda record: record.storage_id, reverse=True)
 
 
-def _domains(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[str]:
+def domains_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[str]:
     """The domains of the assets that the run was to make."""
     if run.asset_selection:
         return {key.path[0] for key in run.asset_selection}
@@ -121,13 +123,19 @@ def _domains(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[str]:
     return {output.asset_key.path[0] for output in outputs if output and output.asset_key}
 
 
-def _evaluations(instance: dg.DagsterInstance, run_id: str, domain: str) -> Iterator[CheckResult]:
+def failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[CheckResult]:
+    """The checks of the run that failed; not those that only warn."""
+    results = _evaluations(instance, run_id)
+    return [result for result in results if not result.passed and result.severity == "error"]
+
+
+def _evaluations(instance: dg.DagsterInstance, run_id: str) -> Iterator[CheckResult]:
     for record in instance.get_records_for_run(
         run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
     ).records:
         entry = record.event_log_entry
         event = entry.dagster_event
-        if event is None or event.asset_check_evaluation_data.asset_key.path[0] != domain:
+        if event is None:
             continue
         evaluation = event.asset_check_evaluation_data
         yield CheckResult(

@@ -11,15 +11,17 @@ import dagster as dg
 from sprint_platform.core.locks import hold
 from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.orchestration.catalogue import PRODUCTS_KEY
+from sprint_platform.orchestration.code_references import PACKAGE, code_references
 from sprint_platform.orchestration.failures import failures_in_one_line
 from sprint_platform.orchestration.policies import FRESHNESS, OWNERS
-from sprint_platform.orchestration.raw_assets import landed_files_key
+from sprint_platform.orchestration.raw_assets import code_of_records, landed_files_key
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_window import Watch, run_window
+from sprint_platform.orchestration.table_metadata import columns_of, table_metadata
 from sprint_platform.publish.marts import publish
 from sprint_platform.storage.ledger import title_ledger, transaction
 from sprint_platform.telemetry.contracts import DATASETS
-from sprint_platform.title import Title
+from sprint_platform.title import Title, title_file
 
 if TYPE_CHECKING:
     from sprint_platform.landing.land import FileReport, LandReport
@@ -68,7 +70,10 @@ def _landed_files(
             f" `{title.name}_raw.rejected`, `{title.name}_raw.pending_session`,"
             f" `{title.name}_raw.duplicates`."
         ),
-        metadata={"dagster/table_name": f"{title.name}_raw.landed_files"},
+        metadata={
+            **code_references(*code_of_records(title), _landed_files),
+            "dagster/table_name": f"{title.name}_raw.landed_files",
+        },
     )
 
     @dg.multi_asset(
@@ -197,6 +202,9 @@ def _deliveries(title: Title, partitions: dg.PartitionsDefinition) -> dg.AssetsD
             f" in `data/landing/{title.name}/`, with faults that `{title.name}_truth.fault_ledger`"
             " names. Late records come with a later day."
         ),
+        metadata=code_references(
+            title_file(title.name), PACKAGE / "operations/deliver.py", _deliveries
+        ),
     )
 
     @dg.multi_asset(
@@ -243,7 +251,10 @@ def _landed_products(title: Title) -> dg.AssetsDefinition:
         owners=OWNERS,
         code_version=title.landing_fingerprint,
         description="One row is a product of the shop, as landed; none where none are delivered.",
-        metadata={"dagster/table_name": relation},
+        metadata={
+            **code_references(*code_of_records(title), _landed_products),
+            **table_metadata(relation, columns_of(contract)),
+        },
     )
 
     @dg.multi_asset(

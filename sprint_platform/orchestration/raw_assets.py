@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -13,7 +14,7 @@ from sprint_platform.core.window import Window
 from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.engines.spark_session import on_spark
 from sprint_platform.operations.catalogue import read_catalogue
-from sprint_platform.operations.fan_out import fan_out
+from sprint_platform.operations.fan_out import simulate_on_spark
 from sprint_platform.operations.pictures import Picture, positions_picture
 from sprint_platform.operations.upstream import (
     require,
@@ -22,6 +23,7 @@ from sprint_platform.operations.upstream import (
     upstream_datasets,
 )
 from sprint_platform.orchestration.catalogue import PRODUCTS_KEY
+from sprint_platform.orchestration.code_references import PACKAGE
 from sprint_platform.orchestration.dataset_step import (
     DatasetStep,
     Made,
@@ -37,7 +39,7 @@ from sprint_platform.storage.digest import Digest
 from sprint_platform.storage.ledger import title_ledger
 from sprint_platform.storage.partitions import Manifest, Period, read_manifest
 from sprint_platform.telemetry.contracts import DAILY, DATASETS
-from sprint_platform.title import Title
+from sprint_platform.title import Title, title_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,6 +60,12 @@ def landed_files_key(title: Title) -> dg.AssetKey:
     return dg.AssetKey([title.name, "landed_files"])
 
 
+def code_of_records(title: Title) -> list[Path]:
+    """The files in which it is written what the title's records are."""
+    made = "landing/land.py" if title.lands else "simulation/world.py"
+    return [title_file(title.name), PACKAGE / made]
+
+
 def _spec(title: Title, dataset: str) -> dg.AssetSpec:
     contract = DATASETS[dataset]
     deps = [dg.AssetKey([title.name, upstream]) for upstream in upstream_datasets(title, dataset)]
@@ -73,6 +81,7 @@ def _spec(title: Title, dataset: str) -> dg.AssetSpec:
         title.name,
         contract,
         f"One row is {contract.one_row_is}. {made}",
+        [*code_of_records(title), _TitleDataset.make],
         deps=deps,
         group_name=contract.schema_name(title.name),
         # another YAML, seed or version of the simulation makes other records; another mapping or
@@ -130,7 +139,7 @@ class _TitleDataset(DatasetStep):
         """The days as tasks of Spark's workers."""
         title, name = self._title, self.dataset.name
         tasks = [(name, day) for day in days]
-        done = fan_out(title, tasks, "spark", [(name, day) for day in reused])
+        done = simulate_on_spark(title, tasks, [(name, day) for day in reused])
         seconds = {each.day: each.seconds for each in done}
         for day in days:
             manifest = read_manifest(title.name, name, day, missing_ok=False)

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from sprint_platform.operations.realism import COLUMNS
+from sprint_platform.orchestration.code_references import PACKAGE, code_references
 from sprint_platform.orchestration.failures import failures_in_one_line
 from sprint_platform.orchestration.policies import OWNERS
 from sprint_platform.orchestration.resources import Warehouse
+from sprint_platform.orchestration.table_metadata import columns_in_sql, table_metadata
 from sprint_platform.orchestration.title_models import TitleTranslator
 from sprint_platform.title import Title
 from sprint_platform.transform.dbt_manifest import Node
@@ -41,7 +44,10 @@ def build_realism_report(title: Title, manifest: Node) -> dg.AssetsDefinition:
             " ...) beside the band that is published of real games. No job has it: materialize it"
             f" by hand, or run `sprint realism --title {title.name}`."
         ),
-        metadata={"dagster/table_name": f"{title.name}_mart.realism_report"},
+        metadata={
+            **code_references(PACKAGE / "operations/realism.py", build_realism_report),
+            **table_metadata(f"{title.name}_mart.realism_report", columns_in_sql(COLUMNS)),
+        },
     )
 
     @dg.multi_asset(

@@ -89,7 +89,9 @@ def _days_selection(title: Title) -> dg.AssetSelection:
 
 
 def _models_selection(title: Title) -> dg.AssetSelection:
-    return dg.AssetSelection.groups(f"{title.name}_stage", f"{title.name}_mart")
+    of_dbt = dg.AssetSelection.key_prefixes([title.name]) & dg.AssetSelection.kind("dbt")
+    # without the seeds
+    return of_dbt - dg.AssetSelection.groups(f"{title.name}_dim")
 
 
 def run_graph(

@@ -11,12 +11,13 @@ from functools import partial
 import dagster as dg
 
 from sprint_platform.core.settings import SettingsError, settings
+from sprint_platform.orchestration.code_references import PACKAGE
 from sprint_platform.orchestration.dataset_step import Made, dataset_spec, make_partition, reuses
 from sprint_platform.orchestration.failures import failures_in_one_line
 from sprint_platform.orchestration.policies import daily_partitions
 from sprint_platform.orchestration.resources import Warehouse
 from sprint_platform.orchestration.run_window import run_window, with_progress
-from sprint_platform.storefront.contracts import BRONZE_TABLES, DOMAIN
+from sprint_platform.storefront.contracts import BRONZE, BRONZE_TABLES, DOMAIN
 from sprint_platform.storefront.settings import FIRST_DAY
 
 
@@ -111,6 +112,8 @@ def _spec(table: str) -> dg.AssetSpec:
         DOMAIN,
         contract,
         f"One row is {contract.one_row_is}, as the {contract.source_system} system delivers it.",
+        [PACKAGE / "storefront/generation/store.py", build_storefront_assets],
+        group_name=f"{DOMAIN}_{BRONZE}",
         # with can_subset, an asset that is not selected makes no result
         skippable=True,
     )

@@ -48,6 +48,10 @@ class StorefrontTranslator(DomainTranslator):
             return dg.AssetKey([self._game or "sprint", dataset_of(dbt_resource_props)])
         return super().get_asset_key(dbt_resource_props)
 
+    def get_group_name(self, dbt_resource_props: Node) -> str:
+        """``storefront_silver``, ``storefront_gold``: by the schema."""
+        return f"{DOMAIN}_{dbt_resource_props['schema']}"
+
     def get_partition_mapping(
         self, dbt_resource_props: Node, dbt_parent_resource_props: Node
     ) -> dg.PartitionMapping | None:

@@ -116,16 +116,23 @@ class TitleTranslator(ModelTranslator):
         return str(node["alias"])
 
     def get_group_name(self, dbt_resource_props: Node) -> str:
-        """The schema's name."""
-        if dbt_resource_props["resource_type"] == "source":
-            return DATASETS[self.table(dbt_resource_props)].schema_name(self.title.name)
-        return f"{self.title.name}_{dbt_resource_props['config']['schema']}"
+        """``sprint_stage``, by the schema; for a model whose meta names a ``group`` by that:
+        ``sprint_money``, ``leap_conflicts``."""
+        group = dbt_resource_props["config"]["meta"].get("group")
+        if group is None:
+            return self._schema(dbt_resource_props)
+        return f"{self.title.name}_{group.replace('encounter', self.title.encounters.word)}"
 
     def relation(self, node: Node) -> str:
         """The qualified name in the database."""
         if node["resource_type"] == "source":
             return DATASETS[self.table(node)].relation(self.title.name)
-        return f"{self.get_group_name(node)}.{self.table(node)}"
+        return f"{self._schema(node)}.{self.table(node)}"
+
+    def _schema(self, node: Node) -> str:
+        if node["resource_type"] == "source":
+            return DATASETS[self.table(node)].schema_name(self.title.name)
+        return f"{self.title.name}_{node['config']['schema']}"
 
     def attributes(self, manifest: Node, node: Node, spec: dg.AssetSpec) -> dict[str, Any]:
         if node["resource_type"] == "model":

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from sprint_platform.engines.database_identity import counted_transaction
 from sprint_platform.operations.catalogue import read_catalogue
+from sprint_platform.orchestration.code_references import PACKAGE, code_references
 from sprint_platform.orchestration.failures import failures_in_one_line
 from sprint_platform.orchestration.policies import OWNERS
 from sprint_platform.orchestration.resources import Warehouse
@@ -44,7 +45,10 @@ def build_truth_asset(title: Title, partitions: dg.PartitionsDefinition) -> dg.A
             " draws it. Off by default: it is made when somebody asks for it by name. Nothing is"
             " made from it: it is what a model of the records can be held against."
         ),
-        metadata={"dagster/table_name": relation},
+        metadata={
+            **code_references(PACKAGE / "simulation/truth.py", build_truth_asset),
+            "dagster/table_name": relation,
+        },
     )
 
     @dg.multi_asset(

@@ -79,6 +79,7 @@ class Paths:
         total = int(beats.sum())
         axes = [np.empty(total, np.int32) for _ in range(3)]
         moment = np.empty(total, np.int64)
+        between = self.title.whole_beat * MICROSECONDS
         # sessions of a like length are made together, so that few of the dense beats are unused
         session_of = np.cumsum(np.r_[False, rows.session[1:] != rows.session[:-1]])
         order = np.lexsort((rows.session, rows.session_length))
@@ -88,14 +89,11 @@ class Paths:
             count = beats[part]
             stop = done + int(count.sum())
             self._positions(rows, part, count, day, [axis[done:stop] for axis in axes])
-            start = midnight(day) + rows.start[part] * MICROSECONDS
             first = np.cumsum(count) - count
-            beat = np.arange(stop - done) - np.repeat(first, count)
-            np.add(
-                np.repeat(start, count),
-                beat * (self.title.whole_beat * MICROSECONDS),
-                out=moment[done:stop],
-            )
+            # a row's time is its number in the step, in beats, from when beat 0 would have been
+            begin = midnight(day) + rows.start[part] * MICROSECONDS - first * between
+            np.multiply(np.arange(stop - done), between, out=moment[done:stop])
+            moment[done:stop] += np.repeat(begin, count)
             done = stop
         counts = beats[order]
         return table_of(
@@ -132,7 +130,6 @@ class Paths:
         place = np.empty(len(rows), np.int64)
         place[part] = np.arange(part.size)
         leader = place[rows.leader[part]]
-        follows = np.flatnonzero(leader != np.arange(part.size))
         key = mix(stream_key(seed, "spawn", ordinal), rows.session[part])
         team = rows.team[part].astype(np.int64) - 1
         spawn = self._map.spawns(key, team, rows.teams[part], part - rows.leader[part])
@@ -141,15 +138,18 @@ class Paths:
         where = np.flatnonzero(dense)
         for axis in range(3):
             path = way[axis]
-            if follows.size:
-                # a follower's own path gives way to the leader's, by the share of cohesion
-                own, led = path[follows], path[leader[follows]]
-                path[follows] = own + (((led - own) * np.int32(self._cohesion)) >> COHESION_BITS)
+            # a follower's own path gives way to the leader's, by the share of cohesion
+            led = path[leader]
+            led -= path
+            led *= np.int32(self._cohesion)
+            led >>= COHESION_BITS
+            path += led
             _fold(path, self._map.fold[axis])
             self._map.move(path, axis, spawn[axis], places)
             np.clip(path, 0, self._extent[axis], out=path)
             path += np.int32(self._low[axis])
-            np.take(path.reshape(-1), where, out=out[axis])
+            # the other mode writes to a copy first
+            np.take(path.reshape(-1), where, out=out[axis], mode="clip")
 
 
 def _whole_sessions(session: npt.NDArray[np.int64], players: int) -> Iterator[slice]:

@@ -20,6 +20,9 @@ from sprint_platform.draws import STEP, mix_scalar
 
 DIGEST_VERSION = 1
 
+# A column's integers, of whatever width.
+Words = npt.NDArray[np.integer]
+
 _MASK = (1 << 64) - 1
 _NULL = 0xA0761D6478BD642F  # stands for a missing value; no integer that a contract allows is near
 _STRING_BASE = 0x2545F4914F6CDD1D  # odd, so that its powers have inverses modulo 2^64
@@ -69,16 +72,16 @@ def digest_table(table: pa.Table) -> Digest:
     return digest
 
 
-def _digest_words(keys: list[int], words: list[list[npt.NDArray[np.uint64]]], rows: int) -> Digest:
+def _digest_words(keys: list[int], columns: list[list[Words]], rows: int) -> Digest:
     first = second = 0
     for start in range(0, rows, STEP):
-        stop = min(start + STEP, rows)
-        state = np.zeros(stop - start, np.uint64)
-        spare = np.empty(stop - start, np.uint64)
-        for key, column in zip(keys, words, strict=True):
-            for word in column:
+        step = slice(start, min(start + STEP, rows))
+        state = np.zeros(step.stop - start, np.uint64)
+        spare = np.empty(step.stop - start, np.uint64)
+        for key, column in zip(keys, columns, strict=True):
+            for words in column:
                 # (state ^ word) * odd key, folded: each column's value meets all those before it
-                np.bitwise_xor(state, word[start:stop], out=state)
+                np.bitwise_xor(state, _unsigned(words[step]), out=state)
                 np.multiply(state, np.uint64(key), out=state)
                 np.right_shift(state, np.uint64(32), out=spare)
                 np.bitwise_xor(state, spare, out=state)
@@ -94,8 +97,16 @@ def _digest_words(keys: list[int], words: list[list[npt.NDArray[np.uint64]]], ro
     return Digest(rows, first & _MASK, second & _MASK)
 
 
-def _words(column: pa.Array) -> list[npt.NDArray[np.uint64]]:
-    """The column as one or two arrays of 64-bit words."""
+def _unsigned(words: Words) -> npt.NDArray[np.uint64]:
+    """Integers of any width as 64-bit words, negative ones in two's complement. Here and not for
+    whole columns: a step of them stays in the processor's cache."""
+    if words.dtype != np.uint64:
+        words = words.astype(np.int64, copy=False)
+    return words.view(np.uint64)
+
+
+def _words(column: pa.Array) -> list[Words]:
+    """The column as one or two arrays of integers."""
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
         column = column.storage
@@ -120,10 +131,10 @@ def _words(column: pa.Array) -> list[npt.NDArray[np.uint64]]:
         if width is None:
             raise TypeError(f"a contract column of type {kind} has no digest yet: add it here")
         flat = np.frombuffer(column.buffers()[1], width)
-        words = [flat[column.offset : column.offset + len(column)].astype(np.int64).view(np.uint64)]
+        words = [flat[column.offset : column.offset + len(column)]]
     if column.null_count:
         missing = np.asarray(column.is_null())
-        words = [np.where(missing, np.uint64(_NULL), word) for word in words]
+        words = [np.where(missing, np.uint64(_NULL), _unsigned(word)) for word in words]
     return words
 
 

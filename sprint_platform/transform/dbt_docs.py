@@ -7,8 +7,10 @@ warehouse.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -30,8 +32,26 @@ class DocsError(SprintError):
     """dbt could not document the project. The message is one line."""
 
 
-def dbt_docs_page(title: Title) -> str:
-    """The page as HTML, with the table names of this title; it loads nothing else.
+class Table(NamedTuple):
+    """A model or a source: ``kind`` and ``unique_id`` are dbt's; the text is its description and
+    those of its columns."""
+
+    kind: str
+    unique_id: str
+    schema: str
+    name: str
+    text: str
+
+
+class Documented(NamedTuple):
+    """dbt's page as HTML, which loads nothing else, and the tables that it shows."""
+
+    page: str
+    tables: list[Table]
+
+
+def dbt_docs(title: Title) -> Documented:
+    """The documentation with the table names of this title.
 
     Raises DocsError with dbt's own words when the project is wrong.
     """
@@ -58,8 +78,29 @@ def dbt_docs_page(title: Title) -> str:
             if line := failure_line("the documentation", dbt_result(arguments, environment)):
                 raise DocsError(line)
         page = (target / _PAGE).read_text(encoding="utf-8")
+        manifest = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
     # the folders of this machine are private, and differ from build to build
-    return page.replace(f"{target}/", "").replace(str(dbt_project_dir()), dbt_project_dir().name)
+    page = page.replace(f"{target}/", "").replace(str(dbt_project_dir()), dbt_project_dir().name)
+    return Documented(page, _tables(manifest))
+
+
+def _tables(manifest: dict[str, Any]) -> list[Table]:
+    return [
+        Table(
+            node["resource_type"],
+            node["unique_id"],
+            node["schema"],
+            node["name"],
+            " ".join(
+                (
+                    node["description"],
+                    *(f"{c['name']}: {c['description']}" for c in node["columns"].values()),
+                )
+            ),
+        )
+        for node in (*manifest["nodes"].values(), *manifest["sources"].values())
+        if node["resource_type"] in ("model", "source")
+    ]
 
 
 def _make_empty_warehouse(path: Path, title: Title) -> None:

@@ -27,7 +27,6 @@ from sprint_platform.places import (
     dbt_project_dir,
     dbt_target_dir,
     duckdb_temp_dir,
-    made_catalogue_path,
     spark_warehouse_dir,
 )
 from sprint_platform.title import Title
@@ -57,7 +56,6 @@ RUN_VARIABLES = {
     "SPRINT_AS_OF",
     "SPRINT_STORE_TITLE",
     "SPRINT_DEFINITIONS",
-    "SPRINT_CATALOGUE",
     # which engine builds is for the platform to say
     "DBT_TARGET",
 }
@@ -106,12 +104,10 @@ def dbt_environment(title: Title, window: Window | None) -> dict[str, str]:
 
 def spark_environment() -> dict[str, str]:
     """The variables that send a title's dbt run to Spark, whose session is open in this process."""
-    made = made_catalogue_path()
     return {
         "DBT_TARGET": "spark",
         variable("spark_warehouse"): str(spark_warehouse_dir()),
         variable("spark_threads"): str(settings().spark_threads),
-        "SPRINT_CATALOGUE": str(made) if made.exists() else "",
     }
 
 

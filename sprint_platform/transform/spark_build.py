@@ -12,9 +12,11 @@ from uuid import uuid4
 
 import duckdb
 
+from sprint_platform.core.duckdb_paths import glob_of, quoted
 from sprint_platform.core.window import Window
 from sprint_platform.engines.spark_engine import SparkTable, copy_to_spark
 from sprint_platform.engines.spark_session import spark_session
+from sprint_platform.places import catalogue_path
 from sprint_platform.publish.marts import existing_relations
 from sprint_platform.storage.ledger import Ledger, Model, transaction
 from sprint_platform.telemetry.contracts import DATASETS
@@ -111,9 +113,12 @@ def register(
             copy_to_spark(con, f"{ledger.schema}.built_from", source[1]),
         ]
         raise _Undone
-    products = DATASETS["products"]
+    # read by workers, on whose machines the data folder has no catalogue
+    file = quoted(glob_of(catalogue_path()))
+    values = f"select * from read_csv('{file}', header = true, delim = ',', all_varchar = true)"
+    copies.append(copy_to_spark(con, f"{ledger.schema}.catalogue", values))
     if title.source == "landing":
-        copies.append(copy_to_spark(con, products.relation(title.name)))
+        copies.append(copy_to_spark(con, DATASETS["products"].relation(title.name)))
     for copy in copies:
         copy.register(spark)
 
