@@ -139,7 +139,7 @@ def _constant(
 
 
 def _sentence(key: str, name: str, text: str, *, few: bool = False) -> html.Section:
-    named = [html.Strong(f"{name}: "), text]
+    named: list[Part] = [html.Strong(f"{name}: "), text]
     return html.Section(named, id=key, className="sentence few" if few else "sentence")
 
 
