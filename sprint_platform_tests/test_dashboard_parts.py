@@ -490,6 +490,9 @@ def test_one_day_has_no_plural_and_no_period_of_many_days() -> None:
     assert "Changes are against the day before, 1 Jan 2025." in page
     assert "10 players on 2 Jan 2025." in page
     assert "8 came back from earlier days." in page
+    # each dot with its name and value
+    for text in ("daily 10", "weekly (7 days) 15", "monthly (28 days) 20"):
+        assert f"'text': '{text}'" in page
     assert "The day before is not published: there is nothing to compare with." in shown(
         "/", "?title=sprint&from=2025-01-01&to=2025-01-01"
     )

@@ -8,7 +8,16 @@ import duckdb
 from dash import html
 
 from sprint_platform.dashboard import parts, wording
-from sprint_platform.dashboard.charts import AVERAGE, COUNT, SHARE, bars, figure, line, rate
+from sprint_platform.dashboard.charts import (
+    AVERAGE,
+    COUNT,
+    SHARE,
+    bars,
+    figure,
+    labelled,
+    line,
+    rate,
+)
 from sprint_platform.dashboard.published import Columns
 from sprint_platform.dashboard.queries import activity
 from sprint_platform.dashboard.view import View
@@ -73,18 +82,19 @@ def _active(view: View, days: Columns, table: Columns) -> html.Section:
         if monthly[-1] is None
         else f"{wording.count(monthly[-1])} in the 28 days to the last day."
     )
+    drawn = figure(
+        [
+            line("daily", days["period"], daily),
+            line("weekly (7 days)", days["period"], days["weekly_active_players"], 1),
+            line("monthly (28 days)", days["period"], monthly, 2),
+        ],
+        y_title="players",
+        days=view.axis,
+    )
     return parts.chart(
         "active",
         "Active players",
-        figure(
-            [
-                line("daily", days["period"], daily),
-                line("weekly (7 days)", days["period"], days["weekly_active_players"], 1),
-                line("monthly (28 days)", days["period"], monthly, 2),
-            ],
-            y_title="players",
-            days=view.axis,
-        ),
+        labelled(drawn, 300) if len(daily) == 1 else drawn,
         f"{span} {last}",
         parts.table(
             f"Active players by {view.grain}",
@@ -246,19 +256,20 @@ def _concurrency(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Sectio
         gaps = f"Not known on {unknown} of {len(peaks['peak'])} days, whose day before is missing."
         note = f"{note} {gaps}" if note else gaps
     online = moments["players_online"]
+    online_at_once = figure(
+        [
+            line("peak of the day", peaks["period"], peaks["peak"]),
+            line("average", peaks["period"], peaks["average"], 1),
+        ],
+        y_title="players",
+        days=view.axis,
+    )
     hours = [place for place, moment in enumerate(moments["moment"]) if moment.endswith(":00")]
     return [
         parts.chart(
             "concurrency",
             "Players online at once",
-            figure(
-                [
-                    line("peak of the day", peaks["period"], peaks["peak"]),
-                    line("average", peaks["period"], peaks["average"], 1),
-                ],
-                y_title="players",
-                days=view.axis,
-            ),
+            labelled(online_at_once, 260) if len(peaks["period"]) == 1 else online_at_once,
             f"At most {wording.count(peaks['peak'][most])}, on"
             f" {wording.day(peaks['period'][most])}.",
             parts.table(
