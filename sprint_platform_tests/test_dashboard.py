@@ -165,7 +165,7 @@ def test_numbers_are_those_of_sql(page: Page, browser: Browser, address: str) ->
     page.get_by_label("to", exact=True).fill("2025-02-14")
     shows(page.locator("#about"), "sprint, 1 – 14 Feb 2025, all countries")
     page.get_by_label("Country").select_option("DE")
-    shows(page.locator("#about"), "sprint, 1 – 14 Feb 2025, DE")
+    shows(page.locator("#about"), "sprint, 1 – 14 Feb 2025, Germany")
     ((dau, new, sessions, seconds, revenue, arpdau),) = ask(
         "select avg(active_players), sum(new_players), sum(sessions) / sum(active_players),"
         " sum(play_time_seconds) / sum(active_players), sum(revenue),"
@@ -191,7 +191,7 @@ def test_numbers_are_those_of_sql(page: Page, browser: Browser, address: str) ->
     with browser.new_context(base_url=address) as context:
         other = context.new_page()
         other.goto(page.url)
-        shows(other.locator("#about"), "sprint, 1 – 14 Feb 2025, DE")
+        shows(other.locator("#about"), "sprint, 1 – 14 Feb 2025, Germany")
         shows(other.locator("#headline-revenue"), f"{revenue:,.2f}")
 
 
@@ -206,28 +206,34 @@ def test_tables_are_those_of_sql(page: Page) -> None:
     row = page.locator("#cohort-table tbody tr").nth(1)
     shows(row.locator("th"), "week of 10 Feb 2025")
     shows(row.locator("td").nth(0), str(players))
-    shows(row.locator("td").nth(3), f"{d7:.1%}".replace("%", "\u00a0%"))
+    # of fewer than twenty players: with their number
+    shows(row.locator("td").nth(3), f"{d7:.1%} of {players}".replace("%", "\u00a0%"))
     page.goto("/regions?title=sprint&from=2025-02-03&to=2025-02-23")
     found = ask(
         "select country, sum(active_players) / 21, sum(new_players), sum(revenue)"
         f" from sprint_mart.kpi_daily where calendar_date {days}"
         " group by country order by sum(play_time_seconds) desc"
     )
+    names = {"BR": "Brazil (BR)", "DE": "Germany (DE)", "US": "United States (US)"}
+    names["ZZ"] = "Unknown (ZZ)"
     for place, (country, players, new, revenue) in enumerate(found):
         cells = page.locator("#country-table tbody tr").nth(place).locator("th, td")
-        shows(cells.nth(0), country)
+        shows(cells.nth(0), names[country])
         shows(cells.nth(1), f"{players:,.0f}")
         shows(cells.nth(2), f"{new:,}")
         shows(cells.nth(6), f"{revenue:,.0f}" if revenue >= 10_000 else f"{revenue:,.2f}")
     page.goto("/revenue?title=sprint&from=2025-02-03&to=2025-02-16&country=US")
     page.locator("#lifetime-value-open").click()
-    ((value,),) = ask(
-        "select sum(cumulative_revenue)::double / sum(cohort_players)"
+    ((value, players),) = ask(
+        "select sum(cumulative_revenue)::double / sum(cohort_players), sum(cohort_players)"
         " from sprint_mart.cohort_revenue where country = 'US' and day_number = 7"
         " and signup_date between '2025-02-03' and '2025-02-09'"
     )
     row = page.locator("#lifetime-value table tbody tr").first
-    shows(row.locator("td").nth(3), f"{value:.2f}")
+    shows(row.locator("td").nth(3), f"{value:.2f} of {players}")
+    # one segment is a sentence, several are a chart and its table
+    expect(page.locator("#segments")).to_contain_text("lapsing are 100.0\u00a0% of 5 payers")
+    page.get_by_label("Country").select_option("")
     page.locator("#segments-open").click()
     shows(page.locator("#segments table tbody tr th").first, "lapsing")
 
@@ -265,7 +271,7 @@ def test_keyboard_reaches_switches_tabs_and_replay(page: Page) -> None:
     expect(page.locator("#tab-retention")).to_be_focused()
     page.locator("#switch-country").focus()
     page.keyboard.press("ArrowDown")
-    expect(page.locator("#about")).to_have_text(re.compile("leap, .*, BR"))
+    expect(page.locator("#about")).to_have_text(re.compile("leap, .*, Brazil"))
 
 
 def test_replay_steps_through_the_beats_of_a_session(page: Page) -> None:

@@ -28,6 +28,7 @@ from sprint_platform.dashboard import (
     revenue,
     wording,
 )
+from sprint_platform.dashboard.countries import country_name
 from sprint_platform.dashboard.published import NothingPublished, edition, published
 from sprint_platform.dashboard.queries import activity
 from sprint_platform.dashboard.view import View, address, read_view
@@ -178,7 +179,8 @@ def draw(
         try:
             with published() as con:
                 view = read_view(con, search)
-                shown = [_heading(page, view, search), *page.draw(con, view)]
+                drawn_parts = parts.sentences_last(page.draw(con, view))
+                shown = [_heading(page, view, search), *drawn_parts]
                 state = _switch_state(con, page, view)
             break
         except NothingPublished as error:
@@ -248,7 +250,8 @@ def _heading(page: Page, view: View, search: str | None) -> html.Div:
     title = view.title
     lines: list[Any] = [html.H1(page.called(title.word))]
     if "dates" in page.uses:
-        where = view.country if view.country and "country" in page.uses else "all countries"
+        one = view.country if "country" in page.uses else None
+        where = country_name(one) if one else "all countries"
         lines.append(
             html.P(
                 f"{title.name}, {wording.span(view.first, view.last)}, {where}"
@@ -300,7 +303,10 @@ def _switch_state(con: duckdb.DuckDBPyConnection, page: Page, view: View) -> dic
         "page": page.called(view.title.word),
         "titles": list(view.titles),
         "title": view.title.name,
-        "countries": activity.countries(con, view.title),
+        "countries": sorted(
+            ([code, country_name(code)] for code in activity.countries(con, view.title)),
+            key=lambda pair: pair[1],
+        ),
         "country": view.country or "",
         "from": str(view.first),
         "to": str(view.last),

@@ -45,6 +45,8 @@ class PublishedTitle:
     last: date | None
     days: int
     coverage: Coverage | None
+    # its ISO 4217 code; a studio's files say theirs in each record
+    currency: str = "the title's currency"
 
     @property
     def word(self) -> str:
@@ -103,10 +105,14 @@ def published_title(
             f" from {name}_mart.kpi_daily"
         ).fetchall()[0]
     try:
-        coverage = title_coverage(Title.load(name), yesterday())
+        game = Title.load(name)
     except TitleError:
-        coverage = None
-    return PublishedTitle(name, marts, first, last, days, coverage)
+        return PublishedTitle(name, marts, first, last, days, None)
+    coverage = title_coverage(game, yesterday())
+    if game.simulation is None:
+        return PublishedTitle(name, marts, first, last, days, coverage)
+    currency = game.simulation.spending.currency
+    return PublishedTitle(name, marts, first, last, days, coverage, currency)
 
 
 def read_columns(

@@ -16,6 +16,7 @@ from uuid import UUID
 import duckdb
 
 from sprint_platform.core.window import EARLIEST, LATEST
+from sprint_platform.dashboard.day_axis import Days
 from sprint_platform.dashboard.published import (
     NothingPublished,
     PublishedTitle,
@@ -60,6 +61,16 @@ class View:
         coverage = self.title.coverage
         gap = coverage and any(first <= day <= self.last for day in coverage.gaps)
         return (first, last) if published and not gap else None
+
+    @property
+    def axis(self) -> Days:
+        """The days of a chart's axis: these, as far as the title has key figures of them."""
+        first, last = self.title.first or self.first, self.title.last or self.last
+        if last < self.first or self.last < first:
+            first, last = self.first, self.last
+        first, last = max(first, self.first), min(last, self.last)
+        gaps = self.title.coverage.gaps if self.title.coverage else ()
+        return Days(first, last, [day for day in gaps if first <= day <= last])
 
     @property
     def grain(self) -> str:

@@ -21,7 +21,7 @@
     fill(fields.title, state.titles.map((name) => [name, name]), state.title);
     fill(
       fields.country,
-      [["", "all"], ...state.countries.map((code) => [code, code === "ZZ" ? "ZZ (unknown)" : code])],
+      [["", "all"], ...state.countries],
       state.country
     );
     for (const name of ["from", "to"]) {
