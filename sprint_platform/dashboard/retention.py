@@ -8,7 +8,7 @@ import duckdb
 from dash import html
 
 from sprint_platform.dashboard import parts, wording
-from sprint_platform.dashboard.charts import colour_of, figure, ink_on, line
+from sprint_platform.dashboard.charts import figure, line, shade
 from sprint_platform.dashboard.published import Columns
 from sprint_platform.dashboard.queries import retention
 from sprint_platform.dashboard.view import View
@@ -143,8 +143,8 @@ def _cohorts(found: Columns, grain: str) -> html.Section:
         [
             html.H2("Cohorts", id="cohorts-name"),
             html.P(
-                f"Each row is the players who signed up in a {grain}; the darker, the more of"
-                f" them came back.{note}",
+                f"Each row is the players who signed up in a {grain}; the more a cell"
+                f" stands out, the more of them came back.{note}",
                 className="summary",
             ),
             parts.table(
@@ -161,5 +161,4 @@ def _cohorts(found: Columns, grain: str) -> html.Section:
 def _cell(value: float | None, strongest: float) -> html.Td:
     if value is None:
         return html.Td(wording.NONE, className="void")
-    colour = colour_of(value / strongest)
-    return html.Td(wording.share(value), style={"backgroundColor": colour, "color": ink_on(colour)})
+    return html.Td(wording.share(value), className="shade", style=shade(value / strongest))
