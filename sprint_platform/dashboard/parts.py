@@ -143,7 +143,7 @@ def table(
     return html.Div([scrolls, download], className="numbers")
 
 
-def _column(place: int, heading: str, rows: Sequence[Sequence[Part]]) -> html.Th:
+def _column(place: int, heading: str, rows: Sequence[Sequence[Part]]) -> html.Th | html.Td:
     """A column's heading, aligned as its words or numbers."""
     first = rows[0][place] if rows else None
     if isinstance(first, html.Button):
