@@ -456,6 +456,8 @@ def test_names_that_were_given_are_answered_and_no_others(host: str, status: int
 
 def test_what_is_not_beneath_the_base_path_says_where_the_dashboard_is() -> None:
     response = build_app("/games/").server.test_client().get("/retention")
+    # links are of the application that was built last
+    build_app()
     assert response.status_code == 404
     assert "the dashboard is at /games/, and nothing at '/retention'" in response.text
 
