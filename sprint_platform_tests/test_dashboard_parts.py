@@ -29,7 +29,7 @@ from sprint_platform.dashboard.charts import (
 )
 from sprint_platform.dashboard.countries import country_name
 from sprint_platform.dashboard.day_axis import MOST_TICKS, day_ticks
-from sprint_platform.dashboard.published import Columns, NothingPublished, published
+from sprint_platform.dashboard.published import Columns, NothingPublished, edition, published
 from sprint_platform.dashboard.queries import encounters
 from sprint_platform.dashboard.replay import beats_of, meetings_of
 from sprint_platform.dashboard.view import address, read_view
@@ -85,6 +85,12 @@ def test_beats_begin_where_the_marts_encounters_do() -> None:
     assert (second.first_beat, second.last_beat) == (2, 2)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def app() -> None:
+    """The application whose links the pages have."""
+    build_app()
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("published")
@@ -121,10 +127,14 @@ def test_an_address_without_days_shows_the_latest_and_leaves_as_many_to_compare(
 @pytest.mark.usefixtures("data")
 def test_a_country_by_hand_is_its_code_in_any_case_and_an_unknown_one_is_named() -> None:
     with published() as con:
-        assert read_view(con, "?title=leap&country=%20br").country == "BR"
+        assert read_view(con, "?title=Leap&country=%20br").country == "BR"
         view = read_view(con, "?title=leap&country=XX")
+        named = read_view(con, "?title=lepa").notes
     assert view.country is None
-    assert view.notes == ("There is no country “XX” in leap; these are all countries.",)
+    assert view.notes == (
+        "There is no country “XX” in leap, but BR, DE, US and ZZ; these are all of them.",
+    )
+    assert named == ("There is no published title “lepa”, but leap and sprint; this is sprint.",)
     page = shown("/", "?title=leap&country=XX")
     assert "No days to show" not in page
     assert "all countries" in page
@@ -587,7 +597,48 @@ def test_only_loopback_names_are_answered(host: str, status: int) -> None:
     assert response.status_code == status
     if status == 403:
         assert response.text.count("\n") == 1
-        assert "localhost only" in response.text
+        assert "answers as localhost or 127.0.0.1 or [::1] only" in response.text
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("stats.example", 200),
+        ("STATS.example:443", 200),
+        ("statsXexample", 403),
+        ("localhost", 403),
+    ],
+)
+def test_names_that_were_given_are_answered_and_no_others(host: str, status: int) -> None:
+    app = build_app(names=["stats.example", "[fd00::1]"])
+    response = app.server.test_client().get("/_dash-layout", headers={"Host": host})
+    assert response.status_code == status
+
+
+def test_what_is_not_beneath_the_base_path_says_where_the_dashboard_is() -> None:
+    response = build_app("/games/").server.test_client().get("/retention")
+    # links are of the application that was built last
+    build_app()
+    assert response.status_code == 404
+    assert "the dashboard is at /games/, and nothing at '/retention'" in response.text
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--host", "0.0.0.0"], "--host 0.0.0.0 can be reached from other machines"),
+        (["--allow-host", "https://stats.example"], "without scheme, port and path"),
+        (["--base-path", "/../games"], "--base-path wants a path of letters"),
+        (["--host", "no.such.name.invalid", "--allow-host", "a"], "is no address of this machine"),
+    ],
+)
+def test_what_it_cannot_be_served_as_is_one_line(
+    options: list[str], why: str, data_folder: Path
+) -> None:
+    ended = run_sprint(["dashboard", *options], os.environ)
+    assert ended.returncode == 1
+    assert why in " ".join(ended.stderr.split())
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.usefixtures("few")
@@ -618,6 +669,15 @@ def test_history_that_cannot_be_read_says_why(
     assert "Dagster's history (DAGSTER_HOME) could not be read:" in str(response)
     assert "$DAGSTER_HOME is not set" in str(response)
     assert "Traceback" in caplog.text
+
+
+def test_a_page_begins_with_what_is_published_when_it_is_opened(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or each would be drawn twice after a run has published."""
+    client = build_app().server.test_client()
+    monkeypatch.setenv("SPRINT_DATA_DIR", str(folder))
+    assert edition() in client.get("/_dash-layout").text
 
 
 def test_nothing_published_is_refused(data_folder: Path) -> None:

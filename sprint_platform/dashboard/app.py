@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
@@ -12,9 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash import (
+    ALL,
+    ClientsideFunction,
+    Dash,
+    Input,
+    Output,
+    State,
+    ctx,
+    dcc,
+    get_app,
+    html,
+    no_update,
+)
 from dash.exceptions import PreventUpdate
-from flask import Response, request
+from flask import Response, redirect, request
 
 from sprint_platform.dashboard import (
     encounters,
@@ -38,7 +50,7 @@ from sprint_platform.publish.views import NotPublishedHere
 HERE = Path(__file__).resolve().parent
 # How often an open page asks for a new edition.
 POLL_MILLISECONDS = 4000
-LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 PERIODS = ((7, "7 days"), (28, "28 days"), (90, "90 days"), (365, "a year"))
 
 
@@ -69,13 +81,17 @@ PAGES = (
 )
 
 
-def build_app() -> Dash:
-    """The dashboard's Dash application; ``.server`` is its WSGI application. At each request it
-    reads SPRINT_DATA_DIR, and nothing else: no network, no font, no telemetry."""
+def build_app(base_path: str = "/", names: Collection[str] = LOOPBACK_NAMES) -> Dash:
+    """The dashboard's Dash application; ``.server`` is its WSGI application. Every address of it
+    lies beneath ``base_path``, which begins and ends with a slash, and it answers only to requests
+    whose Host is one of ``names``, with any port. At each request it reads SPRINT_DATA_DIR, and
+    nothing else: no network, no font, no telemetry."""
+    page = (HERE / "index.html").read_text(encoding="utf-8")
     app = Dash(
         __name__,
         assets_folder=str(HERE / "assets"),
-        index_string=(HERE / "index.html").read_text(encoding="utf-8"),
+        index_string=page.replace("{%base_path%}", base_path),
+        url_base_pathname=base_path,
         serve_locally=True,
         title="Sprint dashboard",
         update_title="",
@@ -83,17 +99,7 @@ def build_app() -> Dash:
         suppress_callback_exceptions=True,
         add_log_handler=False,
     )
-    app.layout = html.Div(
-        [
-            dcc.Location(id="address", refresh="callback-nav"),
-            dcc.Store(id="edition", data=edition()),
-            dcc.Store(id="drawn"),
-            dcc.Store(id="switch-state"),
-            dcc.Interval(id="look-again", interval=POLL_MILLISECONDS),
-            html.Nav(id="tabs", **parts.aria(label="Pages")),
-            html.Main(id="page", tabIndex=-1),
-        ]
-    )
+    app.layout = _layout
     app.callback(
         Output("edition", "data"),
         Input("look-again", "n_intervals"),
@@ -113,9 +119,25 @@ def build_app() -> Dash:
     )(draw)
     app.clientside_callback(ClientsideFunction("switches", "show"), Input("switch-state", "data"))
     _add_replay_and_history(app)
-    _refuse_other_hosts(app)
+    _refuse_other_names(app, names)
+    _answer_beside_the_base_path(app, base_path)
     _add_security_headers(app)
     return app
+
+
+def _layout() -> html.Div:
+    """What a page begins with, of the edition of this moment: a later one is drawn anew."""
+    return html.Div(
+        [
+            dcc.Location(id="address", refresh="callback-nav"),
+            dcc.Store(id="edition", data=edition()),
+            dcc.Store(id="drawn"),
+            dcc.Store(id="switch-state"),
+            dcc.Interval(id="look-again", interval=POLL_MILLISECONDS),
+            html.Nav(id="tabs", **parts.aria(label="Pages")),
+            html.Main(id="page", tabIndex=-1),
+        ]
+    )
 
 
 def _add_replay_and_history(app: Dash) -> None:
@@ -168,7 +190,8 @@ def draw(
 ) -> tuple[Any, Any, Any, Any]:
     """The page at the address, the tabs, the switches' state, and a text that identifies the drawn
     page. All are ``no_update`` where it is drawn, whatever the day and session of the replay."""
-    page = next((page for page in PAGES if page.path == pathname), None)
+    beneath = f"/{get_app().strip_relative_path(pathname or '/')}"
+    page = next((page for page in PAGES if page.path == beneath), None)
     wanted = f"{pathname}{address(search, day=None, session=None)}@{published_now}"
     if wanted == drawn:
         return no_update, no_update, no_update, no_update
@@ -237,7 +260,7 @@ def tabs(current: str, search: str | None, word: str) -> list[Any]:
     return [
         html.A(
             page.called(word),
-            href=page.path + address(search, day=None, session=None),
+            href=get_app().get_relative_path(page.path) + address(search, day=None, session=None),
             id=f"tab-{page.path.strip('/') or 'overview'}",
             className="tab here" if page.path == current else "tab",
             **(parts.aria(current="page") if page.path == current else {}),
@@ -284,7 +307,8 @@ def _periods(page: Page, view: View, search: str | None) -> html.P:
             *(
                 html.A(
                     name,
-                    href=page.path + address(search, **{"from": str(begin), "to": str(last)}),
+                    href=get_app().get_relative_path(page.path)
+                    + address(search, **{"from": str(begin), "to": str(last)}),
                     id=f"period-{name.replace(' ', '-')}",
                     className="period here"
                     if (view.first, view.last) == (begin, last)
@@ -333,18 +357,40 @@ def _unreadable(error: duckdb.Error | NotPublishedHere) -> html.Section:
     )
 
 
-def _refuse_other_hosts(app: Dash) -> None:
-    """Answers only what is asked of a loopback name. A page of another site whose name its owner
-    points at this machine would be the same site to a browser, and read everything."""
+def _refuse_other_names(app: Dash, names: Collection[str]) -> None:
+    """Answers only what is asked of these names. A page of another site whose name its owner points
+    at this machine would be the same site to a browser, and read everything."""
+    listed = "|".join(re.escape(name) for name in names)
+    answered = re.compile(rf"({listed})(:\d+)?", re.IGNORECASE)
 
     def refuse() -> Response | None:
         asked = request.headers.get("Host", "")
-        if LOOPBACK.fullmatch(asked):
+        if answered.fullmatch(asked):
             return None
-        line = f"the dashboard answers on localhost only, not as {asked!r}\n"
+        line = f"the dashboard answers as {' or '.join(names)} only, not as {asked!r}\n"
         return Response(line, HTTPStatus.FORBIDDEN, mimetype="text/plain")
 
     app.server.before_request(refuse)
+
+
+def _answer_beside_the_base_path(app: Dash, base_path: str) -> None:
+    """Answers what is not beneath the base path: a redirect from the path without its last slash,
+    else a line that says where the dashboard is."""
+
+    def answer() -> Any:
+        if request.path.startswith(base_path):
+            return None
+        if f"{request.path}/" == base_path:
+            # without scheme and host, which the proxy before it has others of
+            asked = request.query_string.decode("ascii", "replace")
+            return redirect(f"{base_path}?{asked}" if asked else base_path)
+        line = (
+            f"the dashboard is at {base_path}, and nothing at {request.path!r}; a proxy before it"
+            " passes the path on as it is\n"
+        )
+        return Response(line, HTTPStatus.NOT_FOUND, mimetype="text/plain")
+
+    app.server.before_request(answer)
 
 
 def _add_security_headers(app: Dash) -> None:

@@ -388,6 +388,18 @@ def ink_on(colour: str) -> str:
     return max("#000000", PAPER, key=lambda ink: contrast(ink, colour))
 
 
+def shade(part: float) -> dict[str, str]:
+    """The CSS properties of a cell (``.shade`` in dashboard.css) that shows a part of 1: its colour
+    and its ink; in the dark scheme more is lighter."""
+    light, dark = colour_of(part), colour_of(1 - part)
+    return {
+        "--shade": light,
+        "--shade-ink": ink_on(light),
+        "--shade-dark": dark,
+        "--shade-dark-ink": ink_on(dark),
+    }
+
+
 def contrast(one: str, other: str) -> float:
     """The contrast ratio of two colours, 1 to 21, as WCAG computes it."""
     lighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)

@@ -252,6 +252,11 @@ def replay(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
         className="chooser",
     )
     shown: list[Any] = [heading, chooser]
+    if view.day is not None and view.day != day:
+        other = (
+            f"No session on {wording.day(view.day)} among these days; this is {wording.day(day)}."
+        )
+        shown.append(html.P(other, className="warning", role="status"))
     name, coverage = view.title.name, view.title.coverage
     if coverage is not None and day in coverage.pruned:
         up_to = wording.day(coverage.pruned[-1])

@@ -54,7 +54,7 @@ def _segments(view: View, found: Columns) -> html.Section:
     ]  # fmt: skip
     rows = [
         [
-            html.Td(who, className="words"),
+            who,
             html.Td(item, className="words"),
             html.Td(level, className="words"),
             wording.count(players),
@@ -126,7 +126,7 @@ def _scores(view: View, found: Columns) -> html.Section:
     ]  # fmt: skip
     rows = [
         [
-            html.Td(f"{LABELS[label]}, {period} test", className="words"),
+            f"{LABELS[label]}, {period} test",
             html.Td(f"{model} (served)" if served else model, className="words"),
             *(_figure(value) for value in values),
         ]
@@ -156,7 +156,7 @@ def _scores(view: View, found: Columns) -> html.Section:
 def _importance(found: Columns) -> html.Section:
     rows = [
         [
-            html.Td(LABELS[label], className="words"),
+            LABELS[label],
             html.Td(feature, className="words"),
             _figure(lost),
         ]

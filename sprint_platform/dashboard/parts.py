@@ -115,12 +115,9 @@ def chart(
     if note is not None:
         parts.append(html.P(note, className="note"))
     if table is not None:
-        parts.append(
-            html.Details(
-                [html.Summary("The numbers as a table", id=f"{key}-open"), table],
-                className="numbers",
-            )
-        )
+        scrolls, download = table.children
+        opens = html.Summary("The numbers as a table", id=f"{key}-open")
+        parts.append(html.Div([html.Details([opens, scrolls]), download], className="numbers"))
     return card(key, parts, wide=wide)
 
 
@@ -169,13 +166,13 @@ def table(
     caption: str, headings: Sequence[str], rows: Sequence[Sequence[Part]], key: str = ""
 ) -> html.Div:
     """A table whose first column names its rows; the others hold numbers. Where it is too wide it
-    scrolls, also by keyboard."""
+    scrolls, also by keyboard. Below it is a button for its numbers as a file (assets/csv.js)."""
     body = [
         html.Tr([html.Th(row[0], scope="row"), *(_cell(value) for value in row[1:])])
         for row in rows
     ]
     identity: dict[str, Any] = {"id": key} if key else {}
-    return html.Div(
+    scrolls = html.Div(
         html.Table(
             [
                 html.Caption(caption),
@@ -191,13 +188,23 @@ def table(
         role="region",
         **aria(label=caption),
     )
+    download = html.Button(
+        ["CSV", html.Span(f" of the numbers: {caption}", className="unseen")],
+        type="button",
+        className="csv",
+    )
+    return html.Div([scrolls, download], className="numbers")
 
 
-def _column(place: int, heading: str, rows: Sequence[Sequence[Part]]) -> html.Th:
+def _column(place: int, heading: str, rows: Sequence[Sequence[Part]]) -> html.Th | html.Td:
     """A column's heading, aligned as its words or numbers."""
     first = rows[0][place] if rows else None
+    if isinstance(first, html.Button):
+        return html.Td(className="action")
     words = isinstance(first, html.Td) and "words" in (getattr(first, "className", "") or "")
-    return html.Th(heading, scope="col", className="words" if words else "numbers")
+    # of a table by day, week or month
+    name = heading or html.Span("period", className="unseen")
+    return html.Th(name, scope="col", className="words" if words else None)
 
 
 def rate_cell(text: str, people: float | None) -> Part:
@@ -215,6 +222,8 @@ def few_note(people: Sequence[float | None]) -> str | None:
 
 
 def _cell(value: Part) -> html.Td:
+    if isinstance(value, html.Button):
+        return html.Td(value, className="action")
     return value if isinstance(value, html.Td) else html.Td(value)
 
 

@@ -8,7 +8,7 @@ import duckdb
 from dash import html
 
 from sprint_platform.dashboard import parts, wording
-from sprint_platform.dashboard.charts import SHARE, Trace, colour_of, figure, ink_on, labelled, rate
+from sprint_platform.dashboard.charts import SHARE, Trace, figure, labelled, rate, shade
 from sprint_platform.dashboard.countries import country_name
 from sprint_platform.dashboard.published import Columns
 from sprint_platform.dashboard.queries import retention
@@ -169,7 +169,7 @@ def _cohorts(found: Columns, grain: str) -> html.Section:
             html.H2("Cohorts", id="cohorts-name"),
             html.P(
                 f"Each row is the players who signed up {'on' if grain == 'day' else 'in'} a"
-                f" {grain}; the darker, the more of them came back.{note}",
+                f" {grain}; the more a cell stands out, the more of them came back.{note}",
                 className="summary",
             ),
             parts.table(
@@ -189,5 +189,4 @@ def _cell(value: float | None, people: int, strongest: float) -> html.Td:
         return html.Td(wording.NONE, className="void")
     if wording.is_few(people):
         return parts.rate_cell(wording.share(value), people)
-    colour = colour_of(value / strongest)
-    return html.Td(wording.share(value), style={"backgroundColor": colour, "color": ink_on(colour)})
+    return html.Td(wording.share(value), className="shade", style=shade(value / strongest))

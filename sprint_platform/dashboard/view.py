@@ -16,6 +16,7 @@ from uuid import UUID
 import duckdb
 
 from sprint_platform.core.window import EARLIEST, LATEST
+from sprint_platform.dashboard import wording
 from sprint_platform.dashboard.day_axis import Days
 from sprint_platform.dashboard.published import (
     NothingPublished,
@@ -120,15 +121,19 @@ def _title(
 ) -> PublishedTitle:
     if not titles:
         raise NothingPublished("no title is published yet")
-    if asked is not None and asked in titles:
-        return published_title(con, asked, titles[asked])
+    known = {name.lower(): name for name in titles}
+    if asked is not None and (name := known.get(asked.strip().lower())):
+        return published_title(con, name, titles[name])
     # the shipped title first: the first run makes it
     for name in sorted(titles, key=lambda name: (name != "sprint", name)):
         found = published_title(con, name, titles[name])
         if found.first is not None:
             break
     if asked is not None:
-        notes.append(f"There is no published title “{asked}”; this is {found.name}.")
+        notes.append(
+            f"There is no published title “{asked}”, but {wording.joined(sorted(titles))}; this is"
+            f" {found.name}."
+        )
     return found
 
 
@@ -141,7 +146,10 @@ def _country(
         return None
     known = {country.upper(): country for country in countries(con, title)}
     if code.upper() not in known:
-        notes.append(f"There is no country “{code}” in {title.name}; these are all countries.")
+        notes.append(
+            f"There is no country “{code}” in {title.name}, but {wording.joined(sorted(known))};"
+            " these are all of them."
+        )
     return known.get(code.upper())
 
 

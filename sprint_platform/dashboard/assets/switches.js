@@ -32,6 +32,9 @@
     }
     form.querySelector(".dates").hidden = !state.uses.includes("dates");
     fields.country.closest("label").hidden = !state.uses.includes("country");
+    // on a phone the tabs scroll (scrollIntoView would also begin the Tab key's way anew, here)
+    const [tabs, here] = [document.getElementById("tabs"), document.querySelector(".tab.here")];
+    if (here) tabs.scrollLeft = here.offsetLeft - (tabs.clientWidth - here.offsetWidth) / 2;
     document.title = `${state.page} · ${state.title} · Sprint dashboard`;
   };
 
