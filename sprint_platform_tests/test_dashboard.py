@@ -21,9 +21,13 @@ from sprint_platform.dashboard.app import PAGES, build_app
 from sprint_platform.dashboard.published import published
 from sprint_platform_tests.browser import PATIENCE, chromium
 from sprint_platform_tests.dashboard_marts import (
+    EVENT_LOG,
     LAST,
     REPLAY_DAY,
+    STORE,
+    STORE_DAYS,
     change_mart,
+    publish_domain,
     publish_marts,
 )
 
@@ -37,6 +41,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("DAGSTER_HOME", str(folder / "home"))
         (folder / "home").mkdir()
         publish_marts(folder)
+        publish_domain("storefront", STORE, STORE_DAYS)
+        publish_domain("eventlog", EVENT_LOG)
         run_with_a_failing_check()
         yield folder
 
@@ -139,7 +145,11 @@ def shows(locator: Locator, text: str) -> None:
 
 def test_tabs_switches_and_the_address(page: Page) -> None:
     page.goto("/")
+    shows(page.locator("h1"), "Home")
+    expect(page.locator("#switches")).to_be_hidden()
+    page.get_by_role("link", name="leap", exact=True).click()
     shows(page.locator("h1"), "Overview")
+    page.get_by_label("Title").select_option("sprint")
     for name in ("Retention", "Revenue", "Regions", "Encounters", "Data quality"):
         page.get_by_role("navigation").get_by_role("link", name=name).click()
         shows(page.locator("h1"), name)
@@ -156,6 +166,26 @@ def test_tabs_switches_and_the_address(page: Page) -> None:
     shows(page.locator("h1"), "Data quality")
     page.get_by_label("Title").select_option("sprint")
     shows(page.locator("#about"), "sprint, 31 Jan – 1 Mar 2025")
+
+
+def test_the_store_has_its_own_pages_days_and_no_title(page: Page) -> None:
+    page.goto("/retention?title=leap&country=BR")
+    page.get_by_role("link", name="Web store").click()
+    shows(page.locator("#about"), "Web store, 21 Jan – 9 Feb 2025")
+    expect(page).to_have_title("Sales · web store · Sprint dashboard")
+    expect(page.locator("#switch-title")).to_be_hidden()
+    page.get_by_label("From", exact=True).fill("2025-02-03")
+    shows(page.locator("#about"), "Web store, 3 – 9 Feb 2025")
+    page.get_by_role("navigation", name="Pages of the web store").get_by_text("Funnel").click()
+    shows(page.locator("h1"), "Funnel")
+    shows(page.locator("#about"), "Web store, 3 – 9 Feb 2025")
+    drawn(page)
+    page.locator("#tab-eventlog").click()
+    shows(page.locator("#about"), "Event log, all batches")
+    page.get_by_role("link", name="batch 3").click()
+    shows(page.locator("#headline-began"), "100")
+    page.locator("#tab-overview").click()
+    shows(page.locator("#about"), "leap, 31 Jan – 1 Mar 2025, all countries")
 
 
 def test_numbers_are_those_of_sql(page: Page, browser: Browser, address: str) -> None:
@@ -319,18 +349,19 @@ def test_replay_steps_through_the_beats_of_a_session(page: Page) -> None:
 def test_contrast_names_and_width(page: Page) -> None:
     """Every text stands out by 4.5:1 (large ones 3:1), every chart has a name and a summary, every
     field a label; at 390 px nothing is wider than the screen."""
-    for width in (1280, 390):
-        page.set_viewport_size({"width": width, "height": 900})
-        for path in PAGES:
-            page.goto(f"{path.path}?title=sprint&country=BR")
-            drawn(page)
-            if path.path == "/encounters":
-                expect(page.locator("#replay-now")).to_contain_text("Beat 1 of")
-            if path.path == "/quality":
-                expect(page.locator("#check-table")).to_be_visible()
-            page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true })")
-            expect(page.locator("main")).not_to_have_attribute("data-dash-is-loading", "true")
-            expect(page.locator("main")).to_have_css("opacity", "1")
+    for path in PAGES:
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.goto(f"{path.path}?title=sprint&country=BR")
+        drawn(page)
+        if path.path == "/encounters":
+            expect(page.locator("#replay-now")).to_contain_text("Beat 1 of")
+        if path.path == "/quality":
+            expect(page.locator("#check-table")).to_be_visible()
+        page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true })")
+        expect(page.locator("main")).not_to_have_attribute("data-dash-is-loading", "true")
+        expect(page.locator("main")).to_have_css("opacity", "1")
+        for width in (1280, 390):
+            page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate(FAINT_TEXTS) == [], path.path
             assert page.evaluate(NAMELESS) == [], path.path
             assert page.evaluate("() => document.documentElement.scrollWidth") <= width, path.path

@@ -74,6 +74,12 @@ def test_beats_begin_where_the_marts_encounters_do() -> None:
     assert (second.first_beat, second.last_beat) == (2, 2)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def served() -> None:
+    """Links lie below the path at which an application is served."""
+    build_app()
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("published")

@@ -10,7 +10,7 @@ from dash import dcc, html
 from sprint_platform.dashboard import wording
 from sprint_platform.dashboard.charts import Figure
 from sprint_platform.dashboard.published import Columns
-from sprint_platform.dashboard.view import View
+from sprint_platform.dashboard.view import Dates, View
 
 # Charts have no zoom and no export, and a finger on one scrolls the page.
 CONFIG: Any = {
@@ -265,7 +265,7 @@ def headline_card(numbers: Sequence[html.Div], note: str) -> html.Section:
 
 
 def period_rows(
-    view: View, table: Columns, *columns: tuple[str, Callable[[Any], str]]
+    view: Dates, table: Columns, *columns: tuple[str, Callable[[Any], str]]
 ) -> list[list[str]]:
     """A table's rows: the period, and each column as its function formats it."""
     return [
