@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from sprint_platform.dashboard.app import DOMAIN_PAGES, PAGES, build_app, draw
@@ -105,6 +106,11 @@ def test_stock_says_what_is_out_and_what_runs_out_first() -> None:
     page = shown("/store/stock", "?from=2025-01-13&to=2025-01-13")
     assert "The stock of 1 product is not known" in page
     assert headline(page, "worth") == "–"
+    # products that did not move since the missing days have no row
+    page = shown("/store/stock", "?from=2025-01-18&to=2025-01-18")
+    assert "products that have not moved since are in none of these numbers" in page
+    assert headline(page, "worth") == "–"
+    assert headline(shown("/store/stock", "?to=2025-01-19"), "worth") == "600.00"
 
 
 @pytest.mark.usefixtures("both")
@@ -197,6 +203,16 @@ def test_an_address_of_before_there_was_a_home_is_the_overview(
     assert "sprint eventlog generate" in page
     for path in ("/store", "/store/cohorts", "/eventlog/batches"):
         assert "is published yet" in shown(path)
+    # what an older version published without some column hides nothing else
+    with duckdb.connect(str(tmp_path / "published" / "sprint.duckdb")) as con:
+        con.execute("create schema storefront_mart")
+        con.execute(
+            "create view storefront_mart.daily_sales as"
+            f" select current_date as order_date, '{tmp_path}/' as here"
+        )
+    page = shown("/")
+    assert "What is published of it cannot be read" in page
+    assert headline(page, "sprint-players") == "3"
 
 
 @pytest.fixture

@@ -228,7 +228,8 @@ def draw(
             return *_drawn(page, search), wanted
         except NothingPublished as error:
             lacks = [_unpublished(error)] if page.of is None else _lacking(page, page.of, search)
-            return lacks, tabs(page, search, "encounter"), None, wanted
+            nothing_to_switch = _switch_state(page) | {"uses": []}
+            return lacks, tabs(page, search, "encounter"), nothing_to_switch, wanted
         except (duckdb.Error, NotPublishedHere) as error:
             # a run publishes right now, and removed a file between listing and reading; or an
             # older version published, without one of the columns

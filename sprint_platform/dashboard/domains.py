@@ -91,16 +91,19 @@ ALL = (STORE, EVENTLOG)
 def published_domain(con: duckdb.DuckDBPyConnection, domain: Domain) -> PublishedDomain | None:
     """What is published of the domain; None where no mart says a day of it."""
     marts = published_marts(con, domain.schema)
-    query = " union ".join(
-        f"select distinct {column} as day from {domain.schema}.{mart}"
+    query = " union all ".join(
+        f"select {column} as day from {domain.schema}.{mart}"
         for mart, column in domain.day_columns.items()
         if mart in marts
     )
     if not query:
         return None
-    first, last, days = con.execute(
-        f"select min(day), max(day), count(*) from ({query})"
-    ).fetchall()[0]
+    # a year of days is in hundreds of files: they are read once for all queries
+    table = f"days_of_{domain.schema}"
+    con.execute(f"create or replace temporary table {table} as select distinct day from ({query})")
+    first, last, days = con.execute(f"select min(day), max(day), count(*) from {table}").fetchall()[
+        0
+    ]
     if first is None:
         return None
     batches = []
@@ -111,7 +114,7 @@ def published_domain(con: duckdb.DuckDBPyConnection, domain: Domain) -> Publishe
     return PublishedDomain(
         domain.schema,
         marts,
-        query,
+        table,
         first,
         last,
         days,
@@ -144,7 +147,7 @@ def how_to_begin(domain: Domain) -> list[parts.Part]:
     """What the domain is, the commands that make a first one, and where else one may lie."""
     elsewhere = domain.elsewhere()
     return [
-        html.P(domain.what),
+        html.P(domain.what, className="summary"),
         html.P("To make one and publish it, run"),
         html.Pre(html.Code("\n".join(domain.commands))),
         *([html.P(elsewhere, className="note")] if elsewhere else []),

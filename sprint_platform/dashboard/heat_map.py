@@ -18,6 +18,7 @@ def heat_map(
     key: str,
     name: str,
     summary: str,
+    caption: str,
     headings: tuple[str, str],
     columns: Mapping[Any, str],
     cohorts: Mapping[Any, tuple[str, int]],
@@ -52,7 +53,7 @@ def heat_map(
             html.H2(name, id=f"{key}-name"),
             html.P(summary, className="summary", id=f"{key}-summary"),
             html.Div(
-                parts.table(name, [*headings, *columns.values()], rows, key=f"{key}-table"),
+                parts.table(caption, [*headings, *columns.values()], rows, key=f"{key}-table"),
                 className="heat-map",
             ),
             *([html.P(f"Grey: fewer than {FEW} people.", className="note")] if small else []),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,6 @@ from dash import html
 from sprint_platform.dashboard import domains, parts, wording
 from sprint_platform.dashboard.published import (
     PublishedDomain,
-    PublishedTitle,
     published_title,
     published_titles,
 )
@@ -39,9 +40,9 @@ def page(con: duckdb.DuckDBPyConnection | None, search: str | None) -> list[Any]
             className="heading",
         ),
         *([] if con else [_begin()]),
-        *(_title(con, published_title(con, name, titles[name])) for name in titles if con),
-        _store(con),
-        _eventlog(con),
+        *(_or_why(name, partial(_title, con, name, titles[name])) for name in titles if con),
+        _or_why("store", partial(_store, con)),
+        _or_why("eventlog", partial(_eventlog, con)),
         *_other_titles(titles),
         *_other_domains(),
     ]
@@ -62,8 +63,19 @@ def _begin() -> html.Section:
     )
 
 
-def _title(con: duckdb.DuckDBPyConnection, title: PublishedTitle) -> html.Section:
-    lines: list[Any] = []
+def _or_why(key: str, card: Callable[[], html.Section]) -> html.Section:
+    """The card, or one that says why it cannot be drawn: an older version may have published its
+    marts. The others do not depend on it."""
+    try:
+        return card()
+    except duckdb.Error as error:
+        logging.getLogger(__name__).warning("%s", error)
+        why = f"What is published of it cannot be read: {wording.failure(error)}. A run mends it."
+        return parts.nothing(f"home-{key}", key, why)
+
+
+def _title(con: duckdb.DuckDBPyConnection, name: str, marts: frozenset[str]) -> html.Section:
+    title, lines = published_title(con, name, marts), list[Any]()
     if title.first is None or title.last is None:
         lines.append(html.P("It has no key figures (kpi_daily) yet.", className="summary"))
         lines.append(html.Pre(html.Code(f"sprint run --title {title.name}")))

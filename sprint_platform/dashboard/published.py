@@ -64,11 +64,11 @@ def word_of(marts: Iterable[str]) -> str:
 class PublishedDomain:
     """The web store or the event log, where something of it is published: its marts; the first and
     last of its days and how many there are; its missing days; and its batches (none of a domain
-    without). ``days_query`` is SQL of its days, a column ``day`` that has each day once."""
+    without). ``days_table`` is a temporary table of its days, a column ``day``."""
 
     schema: str
     marts: frozenset[str]
-    days_query: str
+    days_table: str
     first: date
     last: date
     days: int

@@ -109,6 +109,7 @@ def _cohorts(found: Columns, grain: str) -> html.Section:
         "Cohorts",
         f"Each row is the players whose first session was in one {grain}; the darker, the more of"
         " them came back.",
+        f"By {grain} of the first session and days since",
         ("first session", "players"),
         {number: f"D{number}" for number in days},
         {cohort: (wording.period(cohort, grain), size) for cohort, size in sizes.items()},
@@ -162,7 +163,7 @@ def _steps(con: duckdb.DuckDBPyConnection, view: DomainView) -> list[html.Sectio
     found = eventlog.session_steps(con, view.domain, view.first, view.last)
     if not found["step"]:
         return []
-    names: list[str] = [STEPS.get(step, step) for step in found["step"]]
+    names = [STEPS.get(str(step), str(step)) for step in found["step"]]
     return [
         parts.chart(
             "steps",

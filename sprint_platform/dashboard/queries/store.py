@@ -27,6 +27,7 @@ SALES = """
     sum(pieces) / nullif(sum(orders), 0) as pieces_per_order,
     sum(new_customer_orders) / nullif(sum(orders), 0) as new_customer_share
 """
+STOCK = ("whole", "products", "out_of_stock", "unknown", "pieces", "worth")
 # The steps of a web session, and what share of the sessions at the step before came to each.
 STEPS = ("sessions", "product_views", "carts", "checkouts", "purchases")
 FUNNEL = f"""
@@ -46,7 +47,7 @@ def sales(
     return read_row(
         con,
         f"""
-        select (select count(*) from ({store.days_query}) where day between $first and $last)
+        select (select count(*) from {store.days_table} where day between $first and $last)
             as days, {SALES}
         from {store.schema}.daily_sales where order_date between $first and $last
         """,
@@ -63,7 +64,7 @@ def sales_by_period(
         con,
         f"""
         select date_trunc('{grain}', day)::date as period, {SALES}
-        from ({store.days_query})
+        from {store.days_table}
         left join {store.schema}.daily_sales on order_date = day
         where day between $first and $last
         group by period order by period
@@ -201,29 +202,34 @@ def stock_by_period(
     con: duckdb.DuckDBPyConnection, store: PublishedDomain, first: date, last: date, grain: str
 ) -> Columns:
     """One row per day, week or month: at the end of its last day the products that are stocked, how
-    many of them are out of stock, their pieces and what these are worth. Pieces and worth are null
-    on a day on which those of some product are not known."""
+    many of them are out of stock, of how many it is not known, and the pieces and what these are
+    worth. A product's stock is that after its last movement in seven days: where one of them is
+    missing (``whole`` is false), or the stock of a product is not known, pieces and worth are
+    null."""
     return read_columns(
         con,
         f"""
-        with days as (
-            select stock_date, count(*) as products,
+        with weeks as (
+            select days.day as stock_date, count(*) = least(7, days.day - $opened + 1) as whole
+            from {store.days_table} as days
+            inner join {store.days_table} as week on week.day between days.day - 6 and days.day
+            where days.day between $first and $last
+            group by days.day
+        ),
+        days as (
+            select stock_date, whole, count(*) as products,
                 count(*) filter (closing_stock = 0) as out_of_stock,
                 count(*) filter (closing_stock is null) as unknown,
-                if(unknown = 0, sum(closing_stock), null) as pieces,
-                if(unknown = 0, sum(stock_value), null) as worth
-            from {store.schema}.stock_on_hand where stock_date between $first and $last
-            group by stock_date
+                if(whole and unknown = 0, sum(closing_stock), null) as pieces,
+                if(whole and unknown = 0, sum(stock_value), null) as worth
+            from {store.schema}.stock_on_hand inner join weeks using (stock_date)
+            group by stock_date, whole
         )
         select date_trunc('{grain}', stock_date)::date as period,
-            arg_max_null(products, stock_date) as products,
-            arg_max_null(out_of_stock, stock_date) as out_of_stock,
-            arg_max_null(unknown, stock_date) as unknown,
-            arg_max_null(pieces, stock_date) as pieces,
-            arg_max_null(worth, stock_date) as worth
+            {", ".join(f"arg_max_null({name}, stock_date) as {name}" for name in STOCK)}
         from days group by period order by period
         """,
-        {"first": first, "last": last},
+        {"first": first, "last": last, "opened": store.first},
     )
 
 
@@ -248,7 +254,7 @@ def stock_of_products(
             from {store.schema}.product_performance group by product_id
         ),
         months as (
-            select count(*) as days from ({store.days_query})
+            select count(*) as days from {store.days_table}
             where day between date_trunc('month', $since) and last_day($day)
         )
         select

@@ -118,6 +118,7 @@ def _heat_map(
         key,
         name,
         summary,
+        "By month of the registration and months since",
         ("registered", "customers"),
         {month: f"M{month}" for month in months},
         {cohort: (f"{cohort:%b %Y}", sizes[cohort]) for cohort in shown},

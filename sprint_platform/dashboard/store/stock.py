@@ -61,7 +61,17 @@ def _headlines(days: Columns, found: Columns | None) -> html.Section:
     short = None
     if found is not None:
         short = sum(left is not None and left < LASTS[0][0] for left in found["days_left"])
-    unknown = days["unknown"][-1]
+    lacks, unknown = "", days["unknown"][-1]
+    if unknown:
+        lacks = (
+            f" The stock of {wording.counted(unknown, 'product', 'products')} is not known: a day"
+            " since its last movement is missing."
+        )
+    if not days["whole"][-1]:
+        lacks += (
+            " Days of the week before are missing: products that have not moved since are in none"
+            " of these numbers."
+        )
     return parts.headline_card(
         [
             parts.headline("products", "Products", wording.count(days["products"][-1])),
@@ -76,13 +86,7 @@ def _headlines(days: Columns, found: Columns | None) -> html.Section:
                 "worth", "Worth", wording.money(days["worth"][-1]), note="US dollars, at cost"
             ),
         ],
-        f"At the end of {wording.day(days['period'][-1])}."
-        + (
-            f" The stock of {wording.counted(unknown, 'product', 'products')} is not known: a day"
-            " since its last movement is missing."
-            if unknown
-            else ""
-        ),
+        f"At the end of {wording.day(days['period'][-1])}.{lacks}",
     )
 
 
