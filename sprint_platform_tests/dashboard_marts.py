@@ -363,10 +363,11 @@ def publish_domain(domain: str, queries: dict[str, str], days: Iterable[date] = 
     with duckdb.connect() as con:
         con.execute("create schema made")
         note_days(con, ledger, days)
-        for mart, query in queries.items():
-            columns = declared_columns(mart, domain).items()
-            con.execute(f"create table made.{mart} ({', '.join(map(' '.join, columns))})")
-            con.execute(f"insert into made.{mart} by name {query}")
-            built = Mart(f"made.{mart}", f"{domain}_mart")
-            note_built(con, ledger, built)
-            publish(con, ledger, [built])
+        for name, query in queries.items():
+            columns = declared_columns(name, domain).items()
+            con.execute(f"create table made.{name} ({', '.join(map(' '.join, columns))})")
+            con.execute(f"insert into made.{name} by name {query}")
+        marts = [Mart(f"made.{name}", f"{domain}_mart") for name in queries]
+        for mart in marts:
+            note_built(con, ledger, mart)
+        publish(con, ledger, marts)
