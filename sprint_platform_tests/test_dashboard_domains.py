@@ -97,6 +97,8 @@ def test_stock_says_what_is_out_and_what_runs_out_first() -> None:
     page = shown("/store/stock")
     assert headline(page, "products") == "3"
     assert headline(page, "out-of-stock") == "1"
+    # who is out is not nearly out
+    assert headline(page, "short") == "0"
     assert headline(page, "worth") == "500.00"
     # Mug 3: 60 pieces, and 222 ordered in the 37 days of January and February that are there
     assert "if they are ordered as in Jan 2025 and Feb 2025." in page

@@ -60,7 +60,10 @@ def page(con: duckdb.DuckDBPyConnection, view: DomainView) -> list[Any]:
 def _headlines(days: Columns, found: Columns | None) -> html.Section:
     short = None
     if found is not None:
-        short = sum(left is not None and left < LASTS[0][0] for left in found["days_left"])
+        short = sum(
+            pieces > 0 and left is not None and left < LASTS[0][0]
+            for pieces, left in zip(found["closing_stock"], found["days_left"], strict=True)
+        )
     lacks, unknown = "", days["unknown"][-1]
     if unknown:
         lacks = (
