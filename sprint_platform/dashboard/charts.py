@@ -419,3 +419,31 @@ def _luminance(colour: str) -> float:
     parts = [channel / 255 for channel in _channels(colour)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def across(
+    labels: Sequence[str], values: Sequence[float], texts: Sequence[str], what: str, nth: int = 0
+) -> Figure:
+    """A figure of bars from left to right, the first on top, each with its text."""
+    trace: Trace = {
+        **bars(what, list(values)[::-1], [], nth),
+        "y": list(labels)[::-1],
+        "orientation": "h",
+        "text": list(texts)[::-1],
+        "textposition": "auto",
+        "hovertemplate": "%{y}: %{text}<extra></extra>",
+    }
+    return figure(
+        [trace],
+        x_type="linear",
+        x_title=what,
+        xaxis={"showgrid": True, "rangemode": "tozero"},
+        yaxis={"type": "category", "tickformat": "", "showgrid": False},
+        hovermode="closest",
+        bargap=0.3,
+    )
+
+
+def across_height(rows: int) -> int:
+    """The height in pixels of a figure of so many such bars."""
+    return 60 + 34 * max(rows, 3)

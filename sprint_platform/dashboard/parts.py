@@ -11,7 +11,7 @@ from sprint_platform.dashboard import wording
 from sprint_platform.dashboard.charts import Figure, is_constant
 from sprint_platform.dashboard.countries import country_name
 from sprint_platform.dashboard.published import Columns
-from sprint_platform.dashboard.view import View
+from sprint_platform.dashboard.view import Dates, View
 
 # Charts have no zoom and no export, and a finger on one scrolls the page.
 CONFIG: Any = {
@@ -282,8 +282,16 @@ def no_days(view: View) -> html.Section:
 
 # A headline's name, its column, the function that formats it, whether a change of it is in
 # percentage points, a note ({currency} is the title's), and of a rate the column that says of how
-# many people it is.
+# many it is.
 Headline = tuple[str, str, Callable[[Any], str], bool, str, str]
+# What such a column counts, one and several.
+COUNTED = {
+    "players": ("player", "players"),
+    "payers": ("payer", "payers"),
+    "orders": ("order", "orders"),
+    "sessions": ("visit", "visits"),
+    "checkouts": ("checkout", "checkouts"),
+}
 # The note on a figure that is an average of days, where there are several.
 ON_AVERAGE = "on average"
 
@@ -292,22 +300,16 @@ def headline_section(
     view: View, headlines: Sequence[Headline], now: Mapping[str, Any], before: Mapping[str, Any]
 ) -> html.Section:
     """The headline numbers of a page, with their change from ``before``, which may be empty."""
-    numbers = [
-        headline(
-            column.replace("_", "-"),
-            name,
-            as_text(now[column]),
-            None
-            if wording.is_few(before.get(people))
-            else change(now[column], before.get(column), points=points),
+    numbers = headline_numbers(
+        headlines,
+        now,
+        before,
+        lambda note: (
             ""
             if view.days == 1 and note == ON_AVERAGE
-            else note.format(currency=view.title.currency),
-            now[people] if people else None,
-            ("payer", "payers") if people == "payers" else ("player", "players"),
-        )
-        for name, column, as_text, points, note, people in headlines
-    ]
+            else note.format(currency=view.title.currency)
+        ),
+    )
     before_these = "day" if view.days == 1 else f"{view.days} days"
     compared = (
         f"Changes are against the {before_these} before, {wording.span(*view.before)}."
@@ -320,6 +322,29 @@ def headline_section(
         have = "has" if now["days"] == 1 else "have"
         compared += f" Averages are of the {now['days']} of {view.days} days that {have} numbers."
     return headline_card(numbers, compared)
+
+
+def headline_numbers(
+    headlines: Sequence[Headline],
+    now: Mapping[str, Any],
+    before: Mapping[str, Any],
+    as_note: Callable[[str], str] = str,
+) -> list[html.Div]:
+    """The headlines' numbers, with their change from ``before``; ``as_note`` fills their notes."""
+    return [
+        headline(
+            column.replace("_", "-"),
+            name,
+            as_text(now[column]),
+            None
+            if wording.is_few(before.get(people))
+            else change(now[column], before.get(column), points=points),
+            as_note(note),
+            now[people] if people else None,
+            COUNTED.get(people, ("", "")),
+        )
+        for name, column, as_text, points, note, people in headlines
+    ]
 
 
 def missing_days(view: View, *, tail: bool = False) -> list[Part]:
@@ -358,7 +383,7 @@ def headline_card(numbers: Sequence[html.Div], note: str) -> html.Section:
 
 
 def period_rows(
-    view: View, table: Columns, *columns: tuple[str, Callable[[Any], str]], people: str = ""
+    view: Dates, table: Columns, *columns: tuple[str, Callable[[Any], str]], people: str = ""
 ) -> list[list[Part]]:
     """A table's rows: the period, and each column as its function formats it. Where the columns are
     rates, ``people`` is the column that says of how many people."""

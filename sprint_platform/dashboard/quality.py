@@ -12,8 +12,6 @@ from sprint_platform.dashboard import parts, wording
 from sprint_platform.dashboard.charts import bars, figure
 from sprint_platform.dashboard.queries import quality
 from sprint_platform.dashboard.view import View
-from sprint_platform.domain import outside_domains
-from sprint_platform.publish.coverage import domain_coverage, yesterday
 from sprint_platform.title import Title, TitleError
 
 if TYPE_CHECKING:
@@ -45,38 +43,6 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
         *_rejects(con, view),
         _days(view),
         _freshness(con, view),
-        *_other_domains(),
-    ]
-
-
-def _other_domains() -> list[html.Section]:
-    """The built and missing days of the domains from outside, and the commands that build them."""
-    rows: list[list[Any]] = []
-    for domain in outside_domains():
-        command = f"sprint domain run {domain.name}"
-        if (standing := domain.ledger.published_standing()) is None:
-            rows.append([domain.name, wording.count(0), wording.NONE, html.Code(command)])
-        elif found := domain_coverage(domain, yesterday()):
-            rest = html.Code(found.command) if found.missing else wording.NONE
-            built = wording.counted(len(found.built), "day", "days")
-            rows.append([domain.name, built, wording.count(found.missing), rest])
-        else:
-            behind = f"{command} --from {standing.unbuilt[0]}" if standing.unbuilt else None
-            built = wording.counted(len(standing.built), "batch", "batches")
-            rest = html.Code(behind) if behind else wording.NONE
-            rows.append([domain.name, built, wording.count(len(standing.unbuilt)), rest])
-    if not rows:
-        return []
-    headings = ["domain", "built", "missing", "what builds them"]
-    return [
-        parts.card(
-            "domains",
-            [
-                html.H2("Other domains", id="domains-name"),
-                parts.table("Domains from outside", headings, rows, key="domains-table"),
-            ],
-            wide=True,
-        )
     ]
 
 

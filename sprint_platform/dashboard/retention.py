@@ -8,13 +8,13 @@ import duckdb
 from dash import html
 
 from sprint_platform.dashboard import parts, wording
-from sprint_platform.dashboard.charts import SHARE, Trace, figure, labelled, rate, shade
+from sprint_platform.dashboard.charts import SHARE, Trace, figure, labelled, rate
 from sprint_platform.dashboard.countries import country_name
+from sprint_platform.dashboard.heat_map import heat_map
 from sprint_platform.dashboard.published import Columns
 from sprint_platform.dashboard.queries import retention
 from sprint_platform.dashboard.view import View
 
-HEIGHT = 260
 HEIGHT = 260
 HEADLINE_DAYS = (1, 7, 30, 90)
 # Up to so many days, each has a cohort of its own.
@@ -138,55 +138,25 @@ def _line(name: str, curve: Columns, nth: int) -> list[Trace]:
 
 
 def _cohorts(found: Columns, grain: str) -> html.Section:
-    """The heat map as a table: its cells have the numbers and are coloured by them."""
-    numbers = sorted(set(found["day_number"]))
-    sizes: dict[Any, int] = {}
-    cells: dict[tuple[Any, int], tuple[float | None, int]] = {}
-    for cohort, number, players, old, value in zip(*found.values(), strict=True):
-        sizes[cohort] = players
-        cells[cohort, number] = value, old
-    coloured = [
-        value for value, old in cells.values() if value is not None and not wording.is_few(old)
-    ]
-    strongest = max(coloured, default=0) or 1
-    rows = [
-        [
-            wording.period(cohort, grain),
-            wording.count(sizes[cohort]),
-            *(_cell(*cells.get((cohort, number), (None, 0)), strongest) for number in numbers),
-        ]
-        for cohort in sizes
-    ]
+    sizes = dict(zip(found["cohort"], found["players"], strict=True))
     note = (
         ""
         if grain == "day"
         else f" A {grain}'s cell is of those of its players who are that many days old."
     )
-    few = parts.few_note([old for _, old in cells.values()])
-    return parts.card(
+    return heat_map(
         "cohorts",
-        [
-            html.H2("Cohorts", id="cohorts-name"),
-            html.P(
-                f"Each row is the players who signed up {'on' if grain == 'day' else 'in'} a"
-                f" {grain}; the more a cell stands out, the more of them came back.{note}",
-                className="summary",
-            ),
-            parts.table(
-                f"Retention of cohorts by {grain} of sign-up",
-                ["signed up", "players", *(f"D{number}" for number in numbers)],
-                rows,
-                key="cohort-table",
-            ),
-            *([html.P(few, className="note")] if few else []),
-        ],
+        "Cohorts",
+        f"Each row is the players who signed up {'on' if grain == 'day' else 'in'} a {grain}; the"
+        f" more a cell stands out, the more of them came back.{note}",
+        f"Retention of cohorts by {grain} of sign-up",
+        ("signed up", "players"),
+        {number: f"D{number}" for number in sorted(set(found["day_number"]))},
+        {cohort: (wording.period(cohort, grain), size) for cohort, size in sizes.items()},
+        {
+            (cohort, number): (value, old)
+            for cohort, number, _, old, value in zip(*found.values(), strict=True)
+        },
+        wording.share,
         wide=True,
     )
-
-
-def _cell(value: float | None, people: int, strongest: float) -> html.Td:
-    if value is None:
-        return html.Td(wording.NONE, className="void")
-    if wording.is_few(people):
-        return parts.rate_cell(wording.share(value), people)
-    return html.Td(wording.share(value), className="shade", style=shade(value / strongest))

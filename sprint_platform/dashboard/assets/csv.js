@@ -6,7 +6,10 @@
 
   // a number without the commas between its thousands; what is not known is empty
   const value = (cell) => {
-    const text = cell.textContent.replace(/\s+/g, " ").trim();
+    // how many people a rate of few is of stands in the page alone: a column of numbers stays one
+    const shown = cell.cloneNode(true);
+    for (const few of shown.querySelectorAll("small")) few.remove();
+    const text = shown.textContent.replace(/\s+/g, " ").trim();
     if (text === "–") return "";
     if (NUMBER.test(text)) return text.replace(/[, ]/g, "");
     // a spreadsheet would run a text that begins like this
