@@ -135,6 +135,10 @@ def test_the_store_has_its_own_pages_days_and_no_title(page: Page) -> None:
     shows(page.locator("#headline-began"), "100")
     page.locator("#tab-overview").click()
     shows(page.locator("#about"), "leap, 31 Jan – 1 Mar 2025, all countries")
+    # a day's bars on one another have their values inside
+    page.goto("/store?from=2025-02-09&to=2025-02-09")
+    shows(page.locator("#revenue .bartext-inside").first, "978.00")
+    assert page.evaluate(FAINT_CHARTS) == []
 
 
 def test_numbers_are_those_of_sql(page: Page, browser: Browser, address: str) -> None:

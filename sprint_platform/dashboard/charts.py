@@ -119,7 +119,10 @@ def _values(trace: Trace) -> Sequence[Any]:
 def _whole_ticks(traces: Sequence[Trace]) -> dict[str, Any]:
     """Ticks at each whole number where a chart's numbers are small."""
     drawn = [trace for trace in traces if trace["type"] in ("scatter", "bar")]
-    known = [value for trace in drawn for value in _known(trace["y"])]
+    return _ticks_of([value for trace in drawn for value in _known(trace["y"])])
+
+
+def _ticks_of(known: Sequence[Any]) -> dict[str, Any]:
     small = all(isinstance(value, int | float) and 0 <= value < SMALL_COUNT for value in known)
     return {"dtick": 1, "tick0": 0} if known and small else {}
 
@@ -153,6 +156,8 @@ def _with_value(trace: Trace, nth: int, y_format: str, named: bool) -> Trace:
         "text": f" {name}{_only_value(trace, y_format)} ",
         "textposition": places[nth % 4] if dot else "outside",
         "textfont": {"color": INK},
+        # of a bar with others on it the value is inside
+        **({} if dot else {"insidetextfont": {"color": PAPER}}),
         "cliponaxis": False,
     }
 
@@ -437,7 +442,11 @@ def across(
         [trace],
         x_type="linear",
         x_title=what,
-        xaxis={"showgrid": True, "rangemode": "tozero"},
+        xaxis={
+            "showgrid": True,
+            "rangemode": "tozero",
+            **(_ticks_of(values) if all(value == round(value) for value in values) else {}),
+        },
         yaxis={"type": "category", "tickformat": "", "showgrid": False},
         hovermode="closest",
         bargap=0.3,

@@ -156,7 +156,9 @@ def _bars(column: str, name: str, found: Columns, nth: int) -> html.Section:
             y_title=name.lower(),
             bargap=0.5,
         ),
-        f"Most in batch {found['batch'][most]}: {wording.count(values[most])}.",
+        f"Most in batch {found['batch'][most]}: {wording.count(values[most])}."
+        if min(values) < values[most]
+        else f"{wording.count(values[most])} in each batch.",
         parts.table(
             f"{name} by batch",
             heads,

@@ -172,6 +172,11 @@ def _stopped(found: Columns) -> html.Section:
                     bars("stopped", _labels(found)[shown], found["stopped_share"][shown], 1),
                     found["started"][shown],
                 )
+                | {
+                    "text": [name or "" for name in found["chapter_name"][shown]],
+                    "textposition": "none",
+                    "hovertemplate": "%{y:.1%}%{customdata}<br>%{text}<extra></extra>",
+                }
             ],
             x_type="category",
             x_title="chapter",
