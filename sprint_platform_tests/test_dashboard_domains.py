@@ -127,6 +127,7 @@ def test_cohorts_and_products_count_whole_months() -> None:
     assert "The data end on 9 Feb 2025" in page
     assert "30.0\\xa0% of 10 customers have ordered something that they kept." in page
     assert "4 customers are players of the game; they spend 50.00 US dollars each" in page
+    assert "Td(children=['50.00', Small(' of 3')], className='few')" in page
     page = shown("/store/products", "?from=2025-02-01&to=2025-02-03")
     assert headline(page, "pieces") == f"{37 * 6}"
     assert "these are the numbers of Feb 2025, whole." in page
@@ -293,5 +294,7 @@ def test_a_store_of_one_day_and_a_log_of_one_player_have_pages(
     assert "There is no day before it to compare it with." in shown("/store")
     assert "Web store, 1 Jan 2025" in shown("/store/funnel")
     assert "1 player starts chapter 1" in shown("/eventlog")
+    # a rate of one player is grey, with the number
+    assert "finished it; of 1 player" in shown("/eventlog")
     assert "Nobody stopped before the last chapter" in shown("/eventlog")
     assert "no day after their first is there yet" in shown("/eventlog/retention")

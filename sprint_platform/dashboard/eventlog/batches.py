@@ -105,8 +105,8 @@ def _table(con: duckdb.DuckDBPyConnection, view: DomainView, found: Columns) -> 
                 wording.count(sessions),
                 wording.count(events),
                 wording.decimal(minutes),
-                wording.share(next_day.get(batch)),
-                wording.share(ends.get(batch)),
+                parts.rate_cell(wording.share(next_day.get(batch)), players),
+                parts.rate_cell(wording.share(ends.get(batch)), players),
                 f"{at:%Y-%m-%d %H:%M}" if at else wording.NONE,
             ]
         )

@@ -211,13 +211,13 @@ def _players(con: duckdb.DuckDBPyConnection, view: DomainView) -> html.Section:
     found = store.players(con, view.domain)
     if not found["players"]:
         return parts.nothing(key, name, "No customer is a player of a game.")
-    known = any(found["in_game_known"])
+    known, few = any(found["in_game_known"]), parts.few_note(found["players"])
     rows = [
         [
             FIRST_PURCHASES.get(where, where),
             wording.count(players),
-            wording.money(in_game) if known else wording.NONE,
-            wording.money(in_store),
+            parts.rate_cell(wording.money(in_game) if known else wording.NONE, players),
+            parts.rate_cell(wording.money(in_store), players),
         ]
         for where, players, _, in_game, in_store in zip(*found.values(), strict=True)
     ]
@@ -246,5 +246,6 @@ def _players(con: duckdb.DuckDBPyConnection, view: DomainView) -> html.Section:
                 ["bought first", "players", "in the game", "in the store"],
                 rows,
             ),
+            *([html.P(few, className="note")] if few else []),
         ],
     )
