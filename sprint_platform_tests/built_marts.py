@@ -47,9 +47,8 @@ def note_built(
     )
 
 
-def note_days(con: duckdb.DuckDBPyConnection, name: str, days: Iterable[date]) -> None:
-    """Notes that these days of the title were loaded, and every model was built of them."""
-    ledger = title_ledger(name)
+def note_days(con: duckdb.DuckDBPyConnection, ledger: Ledger, days: Iterable[date]) -> None:
+    """Notes that these days were loaded, and every model was built of them."""
     ledger.ensure(con)
     for day in days:
         con.execute(

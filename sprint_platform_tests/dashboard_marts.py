@@ -14,12 +14,16 @@ from pathlib import Path
 import duckdb
 import yaml
 
+from sprint_platform.eventlog.warehouse import LEDGER as EVENTLOG
 from sprint_platform.operations.realism import report
 from sprint_platform.places import dbt_project_dir
+from sprint_platform.publish.marts import Mart, publish
 from sprint_platform.simulation.world import World
+from sprint_platform.storage.ledger import Ledger, title_ledger
 from sprint_platform.storage.partitions import write_partition
+from sprint_platform.storefront.duckdb_target import LEDGER as STOREFRONT
 from sprint_platform.title import Title
-from sprint_platform_tests.built_marts import note_days, publish_built
+from sprint_platform_tests.built_marts import note_built, note_days, publish_built
 
 FIRST = date(2025, 1, 1)
 LAST = date(2025, 3, 1)
@@ -141,9 +145,9 @@ MARTS = {
 }  # fmt: skip
 
 
-def declared_columns(model: str) -> dict[str, str]:
-    """The columns of a title's model and their types, as dbt's contract of it declares them."""
-    (path,) = (dbt_project_dir() / "models" / "title").glob(f"*/{model}.yml")
+def declared_columns(model: str, domain: str = "title") -> dict[str, str]:
+    """The columns of a domain's model and their types, as dbt's contract of it declares them."""
+    (path,) = (dbt_project_dir() / "models" / domain).glob(f"*/{model}.yml")
     declared = yaml.safe_load(path.read_text(encoding="utf-8"))["models"][0]
     # sums of seconds are whole where beats are
     return {
@@ -220,9 +224,8 @@ def publish_marts(folder: Path, names: tuple[str, ...] = ("sprint", "leap")) -> 
             marts = build_marts(con, World.load(name))
             if name == "leap":
                 marts.append(build_rejects(con, name))
-            note_days(
-                con, name, [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
-            )
+            days = [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
+            note_days(con, title_ledger(name), days)
             publish_built(con, name, marts, by_month=True)
             if name == "sprint":
                 # most of its rows are not measured: of leap's nobody asked for one
@@ -241,7 +244,7 @@ def publish_few(title: str, queries: dict[str, str], days: Iterable[date] = ()) 
     that are declared but not in the query are null. What landing refused has no declaration.
     ``days`` are noted as built."""
     with duckdb.connect() as con:
-        note_days(con, title, days)
+        note_days(con, title_ledger(title), days)
         for mart, query in queries.items():
             relation = relation_of(title, mart)
             con.execute(f"create schema if not exists {relation.partition('.')[0]}")
@@ -253,3 +256,118 @@ def publish_few(title: str, queries: dict[str, str], days: Iterable[date] = ()) 
             con.execute(f"create table {relation} ({typed})")
             con.execute(f"insert into {relation} by name {query}")
             publish_built(con, title, [relation], by_month=True)
+
+
+# The store: 40 days without the 10th to 12th, on each of which two countries order, as a formula
+# has it; three products, of which the first is out of stock on the last day.
+STORE_DAYS = [FIRST + timedelta(days=n) for n in range(40) if not 9 <= n < 12]
+_STORE_DAYS = (
+    "(select day, (day - date '2025-01-01')::int as n from"
+    f" (select unnest({[str(day) for day in STORE_DAYS]})::date as day))"
+)
+STORE = {
+    "daily_sales": f"""
+        select day as order_date, country as ship_country, 10 * k + n % 3 as orders,
+            1 as cancelled_orders, k as returned_orders, 25 * k as pieces, 500 * k as gross,
+            50 * k as discount, 300 * k + n as revenue, 9 * k as customers,
+            2 as new_customer_orders
+        from {_STORE_DAYS} cross join (values ('US', 2), ('BR', 1)) t(country, k)
+    """,
+    "conversion_funnel": f"""
+        select day as event_date, device, 100 * k + n as sessions, 60 * k as product_views,
+            24 * k as carts, 18 * k as checkouts, 12 * k as purchases
+        from {_STORE_DAYS} cross join (values ('mobile', 2), ('desktop', 1)) t(device, k)
+    """,
+    "customer_cohorts": """
+        select cohort_month, months_since, 100 as customers, 40 - 20 * months_since as
+            active_customers, (40 - 20 * months_since) / 100 as active_share,
+            if(months_since = 0, 15, null) as cumulative_revenue_per_customer
+        from (values (date '2025-01-01', 0), ('2025-01-01', 1), ('2025-02-01', 0))
+            t(cohort_month, months_since)
+    """,
+    "customer_lifetime_value": """
+        select n as customer_id, if(n < 3, 'loyal', 'none') as segment, if(n < 3, 6, 0) as
+            kept_orders, if(n < 3, 200, 0) as revenue, if(n < 3, n + 1, null) as revenue_decile
+        from range(10) t(n)
+    """,
+    "player_value": """
+        select uuid() as player_id, n as customer_id, true as in_game_known, 30 as in_game_spending,
+            50 as store_spending, if(n = 0, 'store', null) as first_purchase_in from range(4) t(n)
+    """,
+    "product_performance": """
+        select k as product_id, month as sales_month, 'Mug ' || k as product_name,
+            if(k = 3, 'Games', 'Apparel') as category, 4 * k as orders, 37 * k as pieces,
+            0 as cancelled_pieces, k as returned_pieces, 1000 * k as revenue, 400 * k as margin
+        from (values (1), (2), (3)) t(k)
+        cross join (values (date '2025-01-01'), ('2025-02-01')) m(month)
+    """,
+    "review_summary": """
+        select k as product_id, 10 as reviews, 4.0 - k as average_rating, 0.2 as one_star_share,
+            0.0 as two_star_share, 0.0 as three_star_share, 0.0 as four_star_share,
+            0.8 as five_star_share, 9 as verified_reviews from (values (1), (2)) t(k)
+    """,
+    "stock_on_hand": f"""
+        select k as product_id, day as stock_date, if(k = 3, 'Games', 'Apparel') as category,
+            case when k = 1 and n = 39 then 0 when k = 2 and n = 12 then null else 20 * k end
+                as closing_stock, 5 as unit_cost, closing_stock * 5 as stock_value
+        from {_STORE_DAYS} cross join (values (1), (2), (3)) t(k)
+    """,
+}
+# The event log: batches 1 and 3 of 31 days each, whose story has three chapters.
+_BATCHES = """
+    (select batch, first + n::int as day, n from range(31) t(n)
+    cross join (values (1, date '2011-01-13'), (3, date '2011-03-16')) b(batch, first))
+"""
+EVENT_LOG = {
+    "dim_players": "select 'player_' || batch || '_' || n as player_id, 5 as sessions,"
+    f" batch as load_batch_id from {_BATCHES}",
+    "fct_sessions": f"""
+        select 'session_' || batch || '_' || n as session_id, 'player_' || n as player_id,
+            day as session_date, 600 * batch as duration_seconds, 20 * batch as events,
+            batch as load_batch_id
+        from {_BATCHES}
+    """,
+    "daily_active_players": f"""
+        select day as calendar_date, platform, 40 + n as active_players, 10 as new_players,
+            30 + n as returning_players, 50 as sessions, 6000 as play_time_seconds
+        from {_BATCHES} cross join (values ('pc'), ('ps3')) p(platform)
+    """,
+    "funnel_sessions": f"""
+        select day as session_date, 'pc' as platform, 'easy' as difficulty, step_number, step,
+            50 - 10 * step_number as sessions, 40 as sessions_started
+        from {_BATCHES} cross join (values (1, 'game_started'), (2, 'chapter_started'),
+            (3, 'chapter_completed')) s(step_number, step)
+    """,
+    "funnel_chapters": """
+        select batch as load_batch_id, chapter, ['The Gate', 'The Mill', 'The Sea'][chapter] as
+            chapter_name, platform, difficulty, started as players_started, completed as
+            players_completed, 2 * started as attempts, deaths, stopped as players_stopped
+        from (values (1, 100, 90, 30, 10), (2, 90, 60, 180, 40), (3, 50, 45, 40, 50))
+            c(chapter, started, completed, deaths, stopped)
+        cross join (values (1, 'pc', 'easy'), (3, 'ps3', 'hard')) b(batch, platform, difficulty)
+    """,
+    "retention": f"""
+        select batch as load_batch_id, day as cohort_date, 'pc' as platform, 'easy' as difficulty,
+            day_number, 10 as cohort_players,
+            if(day_number = 0, 10, 4 - day_number // 10) as retained_players
+        from {_BATCHES} cross join (values (0), (1), (7), (14), (30)) d(day_number)
+        where n + day_number < 31
+    """,
+}
+
+
+def publish_domain(domain: str, queries: dict[str, str], days: Iterable[date] = ()) -> None:
+    """Publishes these marts of the ``storefront`` or the ``eventlog``, each in one file as a query
+    has it: columns that are declared but not in the query are null. ``days`` are noted as built."""
+    ledger: Ledger = {"storefront": STOREFRONT, "eventlog": EVENTLOG}[domain]
+    with duckdb.connect() as con:
+        con.execute("create schema made")
+        note_days(con, ledger, days)
+        for name, query in queries.items():
+            columns = declared_columns(name, domain).items()
+            con.execute(f"create table made.{name} ({', '.join(map(' '.join, columns))})")
+            con.execute(f"insert into made.{name} by name {query}")
+        marts = [Mart(f"made.{name}", f"{domain}_mart") for name in queries]
+        for mart in marts:
+            note_built(con, ledger, mart)
+        publish(con, ledger, marts)

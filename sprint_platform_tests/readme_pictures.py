@@ -36,7 +36,7 @@ def main() -> None:
             viewport={"width": 1280, "height": 900},
             base_url=f"http://127.0.0.1:{server.effective_port}",
         )
-        draw(page, "/?title=sprint", "overview")
+        draw(page, "/overview?title=sprint", "overview")
         draw(page, "/encounters?title=sprint", "encounters", replayed=True)
         draw_graph(browser)
     server.close()

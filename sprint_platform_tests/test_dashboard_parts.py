@@ -17,8 +17,19 @@ import pytest
 
 from sprint_platform.dashboard import parts, wording
 from sprint_platform.dashboard.app import build_app, draw, draw_replay
-from sprint_platform.dashboard.charts import bars, figure, line
-from sprint_platform.dashboard.published import Columns, NothingPublished, published
+from sprint_platform.dashboard.charts import (
+    GREY,
+    SHARE,
+    bars,
+    figure,
+    is_constant,
+    labelled,
+    line,
+    rate,
+)
+from sprint_platform.dashboard.countries import country_name
+from sprint_platform.dashboard.day_axis import MOST_TICKS, day_ticks
+from sprint_platform.dashboard.published import Columns, NothingPublished, edition, published
 from sprint_platform.dashboard.queries import encounters
 from sprint_platform.dashboard.replay import beats_of, meetings_of
 from sprint_platform.dashboard.view import address, read_view
@@ -74,6 +85,12 @@ def test_beats_begin_where_the_marts_encounters_do() -> None:
     assert (second.first_beat, second.last_beat) == (2, 2)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def app() -> None:
+    """The application whose links the pages have."""
+    build_app()
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("published")
@@ -110,10 +127,14 @@ def test_an_address_without_days_shows_the_latest_and_leaves_as_many_to_compare(
 @pytest.mark.usefixtures("data")
 def test_a_country_by_hand_is_its_code_in_any_case_and_an_unknown_one_is_named() -> None:
     with published() as con:
-        assert read_view(con, "?title=leap&country=%20br").country == "BR"
+        assert read_view(con, "?title=Leap&country=%20br").country == "BR"
         view = read_view(con, "?title=leap&country=XX")
+        named = read_view(con, "?title=lepa").notes
     assert view.country is None
-    assert view.notes == ("There is no country “XX” in leap; these are all countries.",)
+    assert view.notes == (
+        "There is no country “XX” in leap, but BR, DE, US and ZZ; these are all of them.",
+    )
+    assert named == ("There is no published title “lepa”, but leap and sprint; this is sprint.",)
     page = shown("/", "?title=leap&country=XX")
     assert "No days to show" not in page
     assert "all countries" in page
@@ -231,7 +252,7 @@ def test_a_country_that_buys_but_does_not_play_has_pages() -> None:
 @pytest.mark.usefixtures("few")
 def test_days_without_a_purchase_are_not_days_without_players() -> None:
     page = shown("/revenue", "?title=arena&country=BR")
-    assert "Nobody bought in BR on these days." in page
+    assert "Nobody bought on these days (Brazil)." in page
     assert "sprint run" not in page
     page = shown("/revenue", "?title=arena&from=2025-06-01&to=2025-06-02")
     assert "sprint run --title arena --from 2025-06-01 --to 2025-06-02" in page
@@ -300,6 +321,9 @@ HOLED = {
     """,
     "player_rfm_monthly": "select uuid() as player_id, date '2025-01-01' as year_month,"
     " 'BR' as country",
+    "position_heat_daily": "select date '2025-01-01' as calendar_date, cell_x, 0 as cell_y,"
+    " 20 * cell_x as x_from, 0 as y_from, 20 as cell_side, 5 + cell_x as heartbeats"
+    " from (select unnest([0, 3]) as cell_x)",
 }
 
 
@@ -321,10 +345,14 @@ def holed(holed_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("holed")
-def test_overview_and_data_quality_say_how_many_days_are_missing_and_what_builds_them() -> None:
-    for path in ("/", "/quality"):
+def test_pages_say_how_many_days_are_missing_and_what_builds_them() -> None:
+    for path in ("/", "/retention", "/revenue", "/regions", "/encounters", "/quality"):
         page = shown(path, "?title=sprint")
         assert "8 – 27 Jan 2025: 20 days are missing" in page
+        if path not in ("/", "/quality"):
+            assert page.count("Code('sprint run --title sprint --missing')") == 1
+            continue
+        # which days are missing at the end is news, not a fault: two pages have it
         assert re.search(r"29 Jan 2025 – [^:]*: [\d,]+ days are not built yet", page)
         assert page.count("Code('sprint run --title sprint --missing')") == 2
     assert "8 are built, 1 – 28 Jan 2025." in shown("/quality", "?title=sprint")
@@ -378,10 +406,153 @@ def test_a_line_is_not_drawn_across_missing_days_and_a_day_alone_is_a_mark() -> 
 def test_each_of_a_few_days_has_its_tick() -> None:
     one = figure([bars("revenue", WEEK[:1], [5])])
     assert one["layout"]["xaxis"]["tickvals"] == ["2025-01-01"]
-    assert one["layout"]["xaxis"]["range"] == ["2024-12-31 12:00:00", "2025-01-01 12:00:00"]
+    assert one["layout"]["xaxis"]["range"] == ["2024-12-30 12:00:00", "2025-01-02 12:00:00"]
     # nearly a day wide: of one bar alone plotly would draw a millisecond
     assert one["data"][0]["width"] == pytest.approx(0.85 * 86_400_000)
-    assert "tickvals" not in figure([line("players", [*WEEK, LATER], range(8))])["layout"]["xaxis"]
+    assert day_ticks(WEEK[0], WEEK[-1]) == WEEK
+    # of more days the last has one, and a few before it
+    for days in (*range(1, 800), 3000, 84_000):
+        first = LATER - timedelta(days=days - 1)
+        ticks = day_ticks(first, LATER)
+        assert first <= ticks[0]
+        assert ticks[-1] == LATER
+        assert min(days, 2) <= len(ticks) <= (MOST_TICKS if days > len(WEEK) else days)
+        assert ticks == sorted(set(ticks))
+    assert day_ticks(date(2025, 1, 1), date(2025, 12, 31))[:2] == [FIRST, date(2025, 4, 1)]
+
+
+@pytest.mark.usefixtures("holed")
+def test_missing_days_are_on_the_axis() -> None:
+    band = "'x0': '2025-01-07 12:00:00', 'x1': '2025-01-27 12:00:00'"
+    assert band in shown("/", "?title=sprint")
+    # also where they begin and end it
+    page = shown("/", "?title=sprint&from=2025-01-05&to=2025-01-20")
+    assert "'range': ['2025-01-04 12:00:00', '2025-01-20 12:00:00']" in page
+    assert "'x0': '2025-01-07 12:00:00', 'x1': '2025-01-20 12:00:00'" in page
+
+
+def test_counts_have_ticks_at_whole_numbers_and_one_value_is_printed() -> None:
+    drawn = figure([line("daily", WEEK, [1, 2, 3, 2, 1, 2, 3])])
+    assert drawn["layout"]["yaxis"]["dtick"] == 1
+    assert "text" not in drawn["data"][0]
+    assert "dtick" not in figure([line("daily", WEEK, range(100, 107))])["layout"]["yaxis"]
+    one = figure([line("share", WEEK[:1], [0.5])], y_format=SHARE)
+    assert one["data"][0]["mode"] == "markers+text"
+    assert one["data"][0]["text"].strip() == "50.0\u00a0%"
+    assert "dtick" not in one["layout"]["yaxis"]
+    assert figure([bars("players", WEEK[:1], [5])])["data"][0]["text"].strip() == "5"
+
+
+def test_rates_of_few_people_are_grey_with_their_number() -> None:
+    assert wording.FEW_PEOPLE == 20
+    full, cover = rate("share", WEEK[:5], [0.1, 0.2, 0.3, 0.4, 0.5], [20, 20, 20, 19, 20])
+    assert full["line"]["color"] != GREY
+    assert full["customdata"] == ["", "", "", " of 19 players", ""]
+    # grey from the neighbour before to the one after
+    assert (cover["y"], cover["line"]["color"]) == ([None, None, 0.3, 0.4, 0.5], GREY)
+    (all_few,) = rate("share", WEEK[:2], [0, 1], [1, 1])
+    assert (all_few["line"]["color"], all_few["customdata"][0]) == (GREY, " of 1 player")
+    assert len(rate("share", WEEK[:2], [0, 1], [20, None])) == 1
+    # what covers a day alone does not print its value once more
+    alone = rate("share", [WEEK[0], WEEK[2]], [0.1, 0.2], [50, 3])
+    assert [trace["mode"] for trace in figure(alone)["data"]] == ["lines+markers"] * 2
+    # a missing day has no number
+    assert rate("share", [*WEEK[:1], LATER], [0, 1], [3, 4])[0]["customdata"][1] == ""
+    assert str(parts.rate_cell("50 %", 19)) == (
+        "Td(children=['50 %', Small(' of 19')], className='few')"
+    )
+    assert parts.rate_cell("50 %", 20) == "50 %"
+    grey = str(parts.headline("d1", "Day 1", "50 %", "up", "came back", 1))
+    assert "came back; of 1 player" in grey
+    assert "headline few" in grey
+    assert "'up'" not in grey
+
+
+@pytest.mark.usefixtures("holed")
+def test_pages_of_few_players_say_so_everywhere() -> None:
+    page = shown("/", "?title=sprint&from=2025-01-01&to=2025-01-07")
+    # a week's players, not its player-days: 15 play in the week, 10 a day
+    assert "per active player and day; of 15 players" in page
+    page = shown("/revenue", "?title=sprint&from=2025-01-01&to=2025-01-07")
+    assert "per paying player and day; of 14 payers" in page
+    assert "Td(children=['0.00', Small(' of 5')], className='few')" in page
+    assert "Grey, with their number: of fewer than 20 people." in page
+    page = shown("/regions", "?title=sprint&from=2025-01-01&to=2025-01-01")
+    assert "Td(children=['4.00', Small(' of 10')], className='few')" in page
+
+
+@pytest.mark.usefixtures("holed")
+def test_cells_without_heartbeats_are_in_the_heat_map_and_it_is_the_whole_map() -> None:
+    """Between cells that are apart plotly would draw both larger than they are."""
+    page = shown("/encounters", "?title=sprint")
+    assert "'x': [10.0, 30.0, 50.0, 70.0], 'y': [10.0], 'z': [[5, None, None, 8]]" in page
+    assert "'range': [-100" in page
+
+
+@pytest.mark.usefixtures("holed")
+def test_a_title_whose_yaml_is_gone_has_no_known_currency() -> None:
+    assert "in the title's currency" in shown("/", "?title=gone")
+
+
+@pytest.mark.usefixtures("holed")
+def test_one_day_has_no_plural_and_no_period_of_many_days() -> None:
+    page = shown("/", "?title=sprint&from=2025-01-02&to=2025-01-02")
+    assert "Changes are against the day before, 1 Jan 2025." in page
+    assert "10 players on 2 Jan 2025." in page
+    assert "8 came back from earlier days." in page
+    # each dot with its name and value
+    for text in ("daily 10", "weekly (7 days) 15", "monthly (28 days) 20"):
+        assert f"'text': '{text}'" in page
+    assert "The day before is not published: there is nothing to compare with." in shown(
+        "/", "?title=sprint&from=2025-01-01&to=2025-01-01"
+    )
+    assert not re.search(r"\b1 (days|players|sessions|encounters|beats|marts)\b", page)
+
+
+@pytest.mark.usefixtures("holed")
+def test_charts_of_one_value_are_a_sentence() -> None:
+    assert is_constant(figure([line("sessions", WEEK, [2] * 7)]))
+    assert is_constant(figure([line("sessions", WEEK, [None] * 7)]))
+    assert not is_constant(figure([line("sessions", WEEK, [2] * 6 + [3])]))
+    assert not is_constant(figure([line("sessions", WEEK[:1], [2])]))
+    page = shown("/", "?title=sprint&from=2025-01-01&to=2025-01-07")
+    assert (
+        "Strong('Sessions per active player: '), '2.00 sessions a day per active player. Of 10"
+        in page
+    )
+    assert "id='sessions', className='sentence few'" in page
+    assert "sessions-figure" not in page
+    assert "active-figure" in page
+
+
+def test_lines_have_their_names_at_their_ends_without_overlap() -> None:
+    lines = [line(name, [0, 1, 2][: n + 1], [1.0] * (n + 1), n) for n, name in enumerate("abc")]
+    layout = labelled(figure(lines, x_type="linear", xaxis={"range": [0, 2]}), 300)["layout"]
+    assert layout["showlegend"] is False
+    heights = [label["y"] for label in layout["annotations"]]
+    assert [label["text"] for label in layout["annotations"]] == ["a 1", "b", "c"]
+    low, high = layout["yaxis"]["range"]
+    assert low <= heights[0] < heights[1] < heights[2] <= high
+    # lines differ in more than their colours
+    assert len({(one["line"]["dash"], one["marker"]["symbol"]) for one in lines}) == 3
+
+
+@pytest.mark.usefixtures("few")
+def test_countries_have_names_and_what_is_none_stays_as_it_is() -> None:
+    assert (country_name("BR"), country_name("ZZ"), country_name("br")) == (
+        "Brazil",
+        "Unknown",
+        "br",
+    )
+    page = shown("/regions", "?title=arena")
+    assert "Th(children='Brazil (BR)'" in page
+
+
+@pytest.mark.usefixtures("data")
+def test_the_currency_is_named() -> None:
+    page = shown("/revenue", "?title=sprint")
+    assert "'in USD'" in page
+    assert "revenue in USD" in page
 
 
 def answer(outputs: list[str], inputs: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
@@ -426,7 +597,48 @@ def test_only_loopback_names_are_answered(host: str, status: int) -> None:
     assert response.status_code == status
     if status == 403:
         assert response.text.count("\n") == 1
-        assert "localhost only" in response.text
+        assert "answers as localhost or 127.0.0.1 or [::1] only" in response.text
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("stats.example", 200),
+        ("STATS.example:443", 200),
+        ("statsXexample", 403),
+        ("localhost", 403),
+    ],
+)
+def test_names_that_were_given_are_answered_and_no_others(host: str, status: int) -> None:
+    app = build_app(names=["stats.example", "[fd00::1]"])
+    response = app.server.test_client().get("/_dash-layout", headers={"Host": host})
+    assert response.status_code == status
+
+
+def test_what_is_not_beneath_the_base_path_says_where_the_dashboard_is() -> None:
+    response = build_app("/games/").server.test_client().get("/retention")
+    # links are of the application that was built last
+    build_app()
+    assert response.status_code == 404
+    assert "the dashboard is at /games/, and nothing at '/retention'" in response.text
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--host", "0.0.0.0"], "--host 0.0.0.0 can be reached from other machines"),
+        (["--allow-host", "https://stats.example"], "without scheme, port and path"),
+        (["--base-path", "/../games"], "--base-path wants a path of letters"),
+        (["--host", "no.such.name.invalid", "--allow-host", "a"], "is no address of this machine"),
+    ],
+)
+def test_what_it_cannot_be_served_as_is_one_line(
+    options: list[str], why: str, data_folder: Path
+) -> None:
+    ended = run_sprint(["dashboard", *options], os.environ)
+    assert ended.returncode == 1
+    assert why in " ".join(ended.stderr.split())
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.usefixtures("few")
@@ -457,6 +669,15 @@ def test_history_that_cannot_be_read_says_why(
     assert "Dagster's history (DAGSTER_HOME) could not be read:" in str(response)
     assert "$DAGSTER_HOME is not set" in str(response)
     assert "Traceback" in caplog.text
+
+
+def test_a_page_begins_with_what_is_published_when_it_is_opened(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or each would be drawn twice after a run has published."""
+    client = build_app().server.test_client()
+    monkeypatch.setenv("SPRINT_DATA_DIR", str(folder))
+    assert edition() in client.get("/_dash-layout").text
 
 
 def test_nothing_published_is_refused(data_folder: Path) -> None:

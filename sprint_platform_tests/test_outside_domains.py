@@ -169,14 +169,14 @@ def test_batches_are_built_with_what_they_stand_on(installed: Path) -> None:
     ]
 
 
-def test_they_have_lines_in_the_doctor_and_on_the_quality_page(
+def test_they_have_lines_in_the_doctor_and_on_the_home_page(
     installed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sprint_platform.cli.coverage_report import coverage_rows
-    from sprint_platform.dashboard import quality
+    from sprint_platform.dashboard import home
     from sprint_platform.dashboard.published import published, published_titles
 
-    for module in ("sprint_platform.cli.coverage_report", "sprint_platform.dashboard.quality"):
+    for module in ("sprint_platform.cli.coverage_report", "sprint_platform.dashboard.home"):
         monkeypatch.setattr(f"{module}.yesterday", lambda: date(2025, 1, 3))
     assert sprint("domain", "run", "support") == 0
     assert sprint("domain", "run", "surveys", "--from", "4") == 0
@@ -186,8 +186,7 @@ def test_they_have_lines_in_the_doctor_and_on_the_quality_page(
         "2 not built yet, 2025-01-02 to 2025-01-03: sprint domain run support --missing"
     )
     assert rows["batches of surveys"] == "1 built"
-    [card] = quality._other_domains()
-    shown = str(card)
+    shown = str(home.page(None, None))
     assert "1 day" in shown
     assert "sprint domain run support --missing" in shown
     assert "1 batch" in shown

@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sprint_platform.dashboard.app import draw
+from sprint_platform.dashboard.app import build_app, draw
 from sprint_platform.engines.duckdb_file import connect
 from sprint_platform.engines.load import ensure_title_schemas
 from sprint_platform.operations.realism import (
@@ -611,6 +611,7 @@ def test_the_command_and_the_page_show_what_was_measured(game: Game, data_folder
             "select count(*), count(distinct number) from leap_mart.realism_report"
         ).fetchone()
     assert rows == (20, 18)
+    build_app()
     page = str(draw("/realism", "?title=leap", "", None)[0])
     assert f"Td('{step}')" in page
     assert "Measured on 1 Jan – 9 Jun 2025" in page

@@ -8,13 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 
 from sprint_platform.domain import outside_domains
-from sprint_platform.publish.coverage import (
-    Coverage,
-    coverage,
-    domain_coverage,
-    title_coverage,
-    yesterday,
-)
+from sprint_platform.publish.coverage import Coverage, domain_coverage, title_coverage, yesterday
 from sprint_platform.storage.ledger import Ledger, title_ledger
 from sprint_platform.title import Title
 
@@ -29,6 +23,7 @@ def coverage_rows(games: Iterable[Title]) -> Iterator[tuple[str, str]]:
     from sprint_platform.orchestration.eventlog_models import eventlog_translator
     from sprint_platform.orchestration.storefront_models import StorefrontTranslator
     from sprint_platform.orchestration.title_models import TitleTranslator
+    from sprint_platform.storefront.coverage import store_coverage
     from sprint_platform.storefront.duckdb_target import LEDGER as STORE
     from sprint_platform.transform.dbt_manifest import Node, manifest_at_hand
 
@@ -53,7 +48,7 @@ def coverage_rows(games: Iterable[Title]) -> Iterator[tuple[str, str]]:
             _, outside = before_launch(game, ledger.published_before(game.launch_date))
             lines += [outside] if outside else []
             yield f"days of {game.name}", "\n".join(lines)
-    if found := _store_coverage(STORE):
+    if found := store_coverage():
         old = stale(STORE, StorefrontTranslator(), "sprint storefront build")
         yield "days of the store", "\n".join([*_days(found), *old])
     if standing := EVENTLOG.published_standing():
@@ -76,19 +71,6 @@ def coverage_rows(games: Iterable[Title]) -> Iterator[tuple[str, str]]:
                 build = f"sprint domain run {domain.name} --from {standing.unbuilt[0]} --reuse"
                 lines.append(f"loaded and not built: {behind}: {build}")
             yield f"batches of {domain.name}", "\n".join([*lines, *old])
-
-
-def _store_coverage(ledger: Ledger) -> Coverage | None:
-    """The store's days from the first that is loaded to the last."""
-    standing = ledger.published_standing()
-    if standing is None or not (standing.built or standing.unbuilt):
-        return None
-    loaded = sorted(map(date.fromisoformat, [*standing.built, *standing.unbuilt]))
-    found = coverage(standing, loaded[0], loaded[-1], "sprint storefront build")
-    if not found.gaps or set(loaded).issuperset(found.gaps):
-        return found
-    load = f"sprint storefront generate --from {found.gaps[0]} --to {found.gaps[-1]} --load"
-    return coverage(standing, loaded[0], loaded[-1], f"{load}, then sprint storefront build")
 
 
 def _days(found: Coverage) -> Iterator[str]:

@@ -15,9 +15,12 @@ from dash import dcc, html
 
 from sprint_platform.dashboard import parts, wording
 from sprint_platform.dashboard.charts import (
+    AVERAGE,
+    CLEAR,
     FONT,
     INK,
     SERIES,
+    SMALL_COUNT,
     SYMBOLS,
     axis,
     bars,
@@ -41,6 +44,7 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
     """The replay, encounter rates by day, and where players were. ``replay`` fills in the replay
     for the day and session in the address."""
     return [
+        *parts.missing_days(view),
         html.Section(
             [html.H2("Session replay", id="replay-name"), html.P("…", className="summary")],
             id="replay",
@@ -69,8 +73,11 @@ def _rates(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
             figure(
                 [line("per session", days["period"], days["encounters_per_session"])],
                 y_title=f"{word}s",
+                y_format=AVERAGE,
+                days=view.axis,
             ),
-            f"{wording.count(number)} {word}s in {wording.count(sessions)} sessions:"
+            f"{wording.counted(number, word, f'{word}s')} in"
+            f" {wording.counted(sessions, 'session', 'sessions')}:"
             f" {wording.decimal(number / sessions)} per session.",
             parts.table(
                 f"{word.capitalize()}s by {view.grain}",
@@ -98,6 +105,8 @@ def _rates(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
             figure(
                 [bars("per hour", days["period"], days["encounters_per_session_hour"], 1)],
                 y_title=f"{word}s an hour",
+                y_format=AVERAGE,
+                days=view.axis,
             ),
             parts.between(
                 days["encounters_per_session_hour"], wording.decimal, f"{word}s an hour of session"
@@ -116,7 +125,7 @@ def _heat(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
     if "position_heat_daily" not in view.title.marts:
         return parts.missing(key, name, ["position_heat_daily"], view.title.name)
     cells = encounters.heat(con, view.title, view.first, view.last)
-    _onto_the_map(cells, view.title.name)
+    ends = _onto_the_map(cells, view.title.name)
     if not cells["heartbeats"]:
         return parts.nothing(key, name, "No heartbeat on these days.")
     everywhere, side = sum(cells["heartbeats"]), cells["side"][0]
@@ -131,18 +140,22 @@ def _heat(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
             [
                 {
                     "type": "heatmap",
-                    "x": cells["x"],
-                    "y": cells["y"],
-                    "z": cells["heartbeats"],
+                    **_lattice(cells),
+                    "hoverongaps": False,
+                    "zauto": False,
+                    "zmin": 0,
+                    "zmax": max(cells["heartbeats"]),
                     "colorscale": colour_scale(),
                     "colorbar": {
                         "title": {"text": "heartbeats", "side": "bottom", "font": {"size": 12}},
                         "tickfont": {"size": 12},
+                        "tickformat": ",",
                         "orientation": "h",
-                        "y": -0.12,
+                        "y": -0.16,
                         "yanchor": "top",
                         "thickness": 12,
                         "outlinewidth": 0,
+                        **({"dtick": 1} if max(cells["heartbeats"]) < SMALL_COUNT else {}),
                     },
                     "hovertemplate": "x %{x}, y %{y}: %{z:,} heartbeats<extra></extra>",
                 }
@@ -150,13 +163,14 @@ def _heat(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
             x_type="linear",
             x_title="x",
             y_title="y",
-            xaxis={"constrain": "domain"},
-            yaxis={"scaleanchor": "x", "constrain": "domain", "rangemode": "normal"},
+            xaxis={"constrain": "domain", **ends["x"]},
+            yaxis={"scaleanchor": "x", "constrain": "domain", "rangemode": "normal", **ends["y"]},
             hovermode="closest",
         ),
-        f"{wording.count(everywhere)} heartbeats, seen from above, in cells of {side:g} units. The"
-        f" busiest lies around x {cells['x'][busiest]:g}, y {cells['y'][busiest]:g}; the busiest"
-        f" tenth of the cells has {wording.share(dense)} of them.",
+        f"{wording.counted(everywhere, 'heartbeat', 'heartbeats')}, seen from above, in cells of"
+        f" {side:g} units. The busiest lies around x {cells['x'][busiest]:g},"
+        f" y {cells['y'][busiest]:g}; the busiest tenth of the cells has"
+        f" {wording.share(dense)} of them.",
         parts.table(
             "The busiest cells",
             ["middle (x, y)", "heartbeats", "of all"],
@@ -173,14 +187,14 @@ def _heat(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
     )
 
 
-def _onto_the_map(cells: Columns, title: str) -> None:
+def _onto_the_map(cells: Columns, title: str) -> dict[str, dict[str, Any]]:
     """Adds cells beyond the map's far walls, which hold positions exactly on them, to the last
-    cells within."""
+    cells within. Returns the ranges of the map's axes, x and y."""
     try:
         grid = Title.load(title).grid
     except TitleError:
         # the title's YAML is gone: its map is as large as its cells
-        return
+        return {"x": {}, "y": {}}
     totals: dict[tuple[float, float], float] = {}
     for x, y, side, heartbeats in zip(*cells.values(), strict=True):
         within = (
@@ -192,6 +206,25 @@ def _onto_the_map(cells: Columns, title: str) -> None:
     cells["y"] = [y for _, y in totals]
     cells["heartbeats"] = list(totals.values())
     cells["side"] = cells["side"][: len(totals)]
+    return {"x": {"range": list(grid.x)}, "y": {"range": list(grid.y)}}
+
+
+def _lattice(cells: Columns) -> dict[str, Any]:
+    """The cells as a heat map's x, y and z. Those without heartbeats are in it, as None: plotly
+    would draw their neighbours larger."""
+    side = cells["side"][0]
+    x, y = (
+        [min(cells[name]) + side * n for n in range(round(_width(cells[name]) / side) + 1)]
+        for name in ("x", "y")
+    )
+    z: list[list[int | None]] = [[None] * len(x) for _ in y]
+    for at_x, at_y, heartbeats in zip(cells["x"], cells["y"], cells["heartbeats"], strict=True):
+        z[round((at_y - y[0]) / side)][round((at_x - x[0]) / side)] = heartbeats
+    return {"x": x, "y": y, "z": z}
+
+
+def _width(values: list[float]) -> float:
+    return max(values) - min(values)
 
 
 def replay(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
@@ -219,6 +252,11 @@ def replay(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
         className="chooser",
     )
     shown: list[Any] = [heading, chooser]
+    if view.day is not None and view.day != day:
+        other = (
+            f"No session on {wording.day(view.day)} among these days; this is {wording.day(day)}."
+        )
+        shown.append(html.P(other, className="warning", role="status"))
     name, coverage = view.title.name, view.title.coverage
     if coverage is not None and day in coverage.pruned:
         up_to = wording.day(coverage.pruned[-1])
@@ -254,8 +292,8 @@ def _days_select(days: Columns, chosen: date, word: str) -> html.Select:
     return html.Select(
         [
             html.Option(
-                f"{wording.day(day)} · {wording.count(number)} sessions,"
-                f" {wording.count(met)} {word}s",
+                f"{wording.day(day)} · {wording.counted(number, 'session', 'sessions')},"
+                f" {wording.counted(met, word, f'{word}s')}",
                 value=str(day),
                 selected=day == chosen,
             )
@@ -267,7 +305,11 @@ def _days_select(days: Columns, chosen: date, word: str) -> html.Select:
 
 def _sessions_select(listed: Columns, chosen: UUID, word: str) -> html.Select:
     options = [
-        (session, f"{_number(met, word)}, {wording.duration(seconds)} · {str(session)[-12:]}")
+        (
+            session,
+            f"{wording.counted(met, word, f'{word}s')}, {wording.duration(seconds)}"
+            f" · {str(session)[-12:]}",
+        )
         for session, met, seconds in zip(*listed.values(), strict=True)
     ]
     if all(session != chosen for session, _ in options):
@@ -281,10 +323,6 @@ def _sessions_select(listed: Columns, chosen: UUID, word: str) -> html.Select:
     )
 
 
-def _number(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
-
-
 def _player(
     beats: list[Beat], meetings: list[Meeting], game: Title, names: dict[int, str]
 ) -> list[Any]:
@@ -292,9 +330,10 @@ def _player(
     last, word = len(beats) - 1, game.encounters.word
     begin = beats[0].at
     summary = (
-        f"{len(names)} teams,"
-        f" {max(len(beat.players) for beat in beats)} players, {len(beats)} beats of"
-        f" {game.heartbeat_seconds} s from {begin:%H:%M:%S} UTC; {_number(len(meetings), word)}."
+        f"{wording.counted(len(names), 'team', 'teams')},"
+        f" {wording.counted(max(len(beat.players) for beat in beats), 'player', 'players')},"
+        f" {wording.counted(len(beats), 'beat', 'beats')} of {game.heartbeat_seconds} s from"
+        f" {begin:%H:%M:%S} UTC; {wording.counted(len(meetings), word, f'{word}s')}."
         f" Teams come into one when their middles (the numbered marks) are at most"
         f" {game.encounters.distance:g} units apart, in three dimensions; a line joins them until"
         " it ends."
@@ -427,8 +466,8 @@ def _map(game: Title) -> dict[str, Any]:
         "data": [],
         "layout": {
             "font": {"family": FONT, "size": 13, "color": INK},
-            "paper_bgcolor": "#ffffff",
-            "plot_bgcolor": "#fafbfd",
+            "paper_bgcolor": CLEAR,
+            "plot_bgcolor": CLEAR,
             "margin": {"l": 44, "r": 8, "t": 30, "b": 36},
             "dragmode": False,
             "showlegend": True,

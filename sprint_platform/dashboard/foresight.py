@@ -8,7 +8,7 @@ import duckdb
 from dash import html
 
 from sprint_platform.dashboard import parts, wording
-from sprint_platform.dashboard.charts import figure, line
+from sprint_platform.dashboard.charts import SHARE, figure, line, rate
 from sprint_platform.dashboard.published import Columns
 from sprint_platform.dashboard.queries import foresight
 from sprint_platform.dashboard.view import View
@@ -54,7 +54,7 @@ def _segments(view: View, found: Columns) -> html.Section:
     ]  # fmt: skip
     rows = [
         [
-            html.Td(who, className="words"),
+            who,
             html.Td(item, className="words"),
             html.Td(level, className="words"),
             wording.count(players),
@@ -66,7 +66,8 @@ def _segments(view: View, found: Columns) -> html.Section:
             revenue_high,
         ) in zip(*(found[name] for name in names), strict=True)
     ]  # fmt: skip
-    headings = ["players", "item", "price", "how many", "buyers in 14 days", "revenue in 30 days"]
+    headings = ["players", "item", "price", "how many", "buyers in 14 days"]
+    headings.append(f"{view.title.currency} in 30 days")
     week = wording.day(found["year_week"][0]) if found["year_week"] else ""
     return parts.card(
         "segments",
@@ -88,7 +89,12 @@ def _calibration(label: str, found: Columns) -> html.Section:
     key = label.split("_")[0]
     off = sum(abs(s - c) for s, c in zip(said, came, strict=True)) / max(len(said), 1)
     rows = [
-        [str(number), wording.count(players), wording.share(s), wording.share(c)]
+        [
+            str(number),
+            wording.count(players),
+            wording.share(s),
+            parts.rate_cell(wording.share(c), players),
+        ]
         for number, players, s, c in zip(found["bin"], found["players"], said, came, strict=True)
     ]
     return parts.chart(
@@ -96,19 +102,20 @@ def _calibration(label: str, found: Columns) -> html.Section:
         f"Who will {LABELS[label]}: said and come",
         figure(
             [
-                line("what came", said, came, mode="lines+markers"),
+                *rate("what came", said, came, found["players"], mode="lines+markers"),
                 line("as said", [0, 1], [0, 1], 4),
             ],
             x_type="linear",
             x_title="chance that was said",
             y_title="share that came so",
-            y_format=".0%",
-            xaxis={"tickformat": ".0%"},
+            y_format=SHARE,
+            xaxis={"tickformat": SHARE},
             hovermode="closest",
         ),
         f"Of ten groups by chance, what came is {wording.share(off)} off on average.",
         parts.table("Chance and share", ["group", "players", "said", "came"], rows),
         note="The near test: weeks that no model has seen.",
+        people=found["players"],
     )
 
 
@@ -119,7 +126,7 @@ def _scores(view: View, found: Columns) -> html.Section:
     ]  # fmt: skip
     rows = [
         [
-            html.Td(f"{LABELS[label]}, {period} test", className="words"),
+            f"{LABELS[label]}, {period} test",
             html.Td(f"{model} (served)" if served else model, className="words"),
             *(_figure(value) for value in values),
         ]
@@ -149,7 +156,7 @@ def _scores(view: View, found: Columns) -> html.Section:
 def _importance(found: Columns) -> html.Section:
     rows = [
         [
-            html.Td(LABELS[label], className="words"),
+            LABELS[label],
             html.Td(feature, className="words"),
             _figure(lost),
         ]

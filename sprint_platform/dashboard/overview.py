@@ -8,26 +8,37 @@ import duckdb
 from dash import html
 
 from sprint_platform.dashboard import parts, wording
-from sprint_platform.dashboard.charts import bars, figure, line
+from sprint_platform.dashboard.charts import (
+    AVERAGE,
+    COUNT,
+    SHARE,
+    bars,
+    figure,
+    labelled,
+    line,
+    rate,
+)
 from sprint_platform.dashboard.published import Columns
 from sprint_platform.dashboard.queries import activity
 from sprint_platform.dashboard.view import View
 
-HEADLINES = (
-    ("Daily active players", "active_players", wording.count, False, "on average"),
-    ("Monthly active players", "monthly_active_players", wording.count, False, "on the last day"),
-    ("Stickiness", "stickiness", wording.share, True, "daily of monthly active"),
-    ("New players", "new_players", wording.count, False, ""),
-    ("Sessions", "sessions_per_active_player", wording.decimal, False, "per active player and day"),
+EACH_DAY = "per active player and day"
+HEADLINES: tuple[parts.Headline, ...] = (
+    ("Daily active players", "active_players", wording.average, False, parts.ON_AVERAGE, ""),
     (
-        "Play time",
-        "play_time_per_active_player",
-        wording.duration,
+        "Monthly active players",
+        "monthly_active_players",
+        wording.count,
         False,
-        "per active player and day",
+        "on the last day",
+        "",
     ),
-    ("Revenue", "revenue", wording.money, False, "in the title's currency"),
-    ("ARPDAU", "arpdau", wording.money, False, "revenue per active player and day"),
+    ("Stickiness", "stickiness", wording.share, True, "daily of monthly active", "players"),
+    ("New players", "new_players", wording.count, False, "", ""),
+    ("Sessions", "sessions_per_active_player", wording.decimal, False, EACH_DAY, "players"),
+    ("Play time", "play_time_per_active_player", wording.duration, False, EACH_DAY, "players"),
+    ("Revenue", "revenue", wording.money, False, "in {currency}", ""),
+    ("ARPDAU", "arpdau", wording.money, False, f"{{currency}} {EACH_DAY}", "players"),
 )
 
 
@@ -35,10 +46,10 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
     """The headline numbers, and the charts of activity below them."""
     days = activity.daily(con, view.title, view.first, view.last, view.country)
     if not any(days.get("active_players", [])) and not any(days.get("revenue", [])):
-        return [*parts.missing_days(view), parts.no_days(view)]
+        return [*parts.missing_days(view, tail=True), parts.no_days(view)]
     table = activity.daily(con, view.title, view.first, view.last, view.country, view.grain)
     shown: list[Any] = [
-        *parts.missing_days(view),
+        *parts.missing_days(view, tail=True),
         _headlines(con, view),
         _active(view, days, table),
         _stickiness(view, days, table),
@@ -59,8 +70,10 @@ def _active(view: View, days: Columns, table: Columns) -> html.Section:
     daily, monthly = days["active_players"], days["monthly_active_players"]
     most = max(range(len(daily)), key=lambda place: daily[place])
     span = (
-        f"{wording.count(daily[0])} players on {wording.day(days['period'][0])}."
+        f"{wording.counted(daily[0], 'player', 'players')} on {wording.day(days['period'][0])}."
         if len(daily) == 1
+        else f"{wording.counted(daily[0], 'player', 'players')} on each of {len(daily)} days."
+        if min(daily) == max(daily)
         else f"Between {wording.count(min(daily))} and {wording.count(max(daily))} players a day,"
         f" most on {wording.day(days['period'][most])}."
     )
@@ -69,23 +82,29 @@ def _active(view: View, days: Columns, table: Columns) -> html.Section:
         if monthly[-1] is None
         else f"{wording.count(monthly[-1])} in the 28 days to the last day."
     )
+    drawn = figure(
+        [
+            line("daily", days["period"], daily),
+            line("weekly (7 days)", days["period"], days["weekly_active_players"], 1),
+            line("monthly (28 days)", days["period"], monthly, 2),
+        ],
+        y_title="players",
+        days=view.axis,
+    )
     return parts.chart(
         "active",
         "Active players",
-        figure(
-            [
-                line("daily", days["period"], daily),
-                line("weekly (7 days)", days["period"], days["weekly_active_players"], 1),
-                line("monthly (28 days)", days["period"], monthly, 2),
-            ],
-            y_title="players",
-        ),
+        labelled(drawn, 300) if len(daily) == 1 else drawn,
         f"{span} {last}",
         parts.table(
             f"Active players by {view.grain}",
             ["", "daily, on average", "weekly, last day", "monthly, last day"],
             [
-                [wording.period(period, view.grain), *map(wording.count, figures)]
+                [
+                    wording.period(period, view.grain),
+                    wording.average(figures[0]),
+                    *map(wording.count, figures[1:]),
+                ]
                 for period, *figures in zip(
                     table["period"],
                     table["active_players"],
@@ -114,21 +133,26 @@ def _not_known(days: Columns) -> str | None:
 
 
 def _stickiness(view: View, days: Columns, table: Columns) -> html.Section:
+    people = days["monthly_active_players"]
     return parts.chart(
         "stickiness",
         "Stickiness",
         figure(
-            [line("stickiness", days["period"], days["stickiness"])],
+            rate("stickiness", days["period"], days["stickiness"], people),
             y_title="daily of monthly active",
-            y_format=".0%",
+            y_format=SHARE,
+            days=view.axis,
         ),
         parts.between(days["stickiness"], wording.share, "of the players of 28 days play on a day"),
         parts.table(
             f"Stickiness by {view.grain}",
             ["", "daily of monthly active"],
-            parts.period_rows(view, table, ("stickiness", wording.share)),
+            parts.period_rows(
+                view, table, ("stickiness", wording.share), people="monthly_active_players"
+            ),
         ),
         note=_not_known(days),
+        people=people,
     )
 
 
@@ -145,14 +169,20 @@ def _new_and_returning(view: View, days: Columns, table: Columns) -> html.Sectio
             ],
             y_title="players a day",
             barmode="stack",
+            days=view.axis,
         ),
-        f"{wording.counted(new, 'player', 'players')} signed up. On an average day"
-        f" {wording.count(returning / len(days['period']))} came back from earlier days.",
+        f"{wording.counted(new, 'player', 'players')} signed up. "
+        + (
+            f"{wording.count(returning)} came back from earlier days."
+            if len(days["period"]) == 1
+            else f"On an average day {wording.average(returning / len(days['period']))} came back"
+            " from earlier days."
+        ),
         parts.table(
             f"New and returning players by {view.grain}",
             ["", "new", "returning, a day on average"],
             parts.period_rows(
-                view, table, ("new_players", wording.count), ("returning_players", wording.count)
+                view, table, ("new_players", wording.count), ("returning_players", wording.average)
             ),
         ),
     )
@@ -163,13 +193,19 @@ def _sessions(view: View, days: Columns, table: Columns) -> html.Section:
     return parts.chart(
         "sessions",
         "Sessions per active player",
-        figure([line("sessions", days["period"], days[column])], y_title="sessions a day"),
+        figure(
+            rate("sessions", days["period"], days[column], days["players"]),
+            y_title="sessions a day",
+            y_format=AVERAGE,
+            days=view.axis,
+        ),
         parts.between(days[column], wording.decimal, "sessions a day per active player"),
         parts.table(
             f"Sessions per active player by {view.grain}",
             ["", "sessions a day"],
-            parts.period_rows(view, table, (column, wording.decimal)),
+            parts.period_rows(view, table, (column, wording.decimal), people="players"),
         ),
+        people=days["players"],
     )
 
 
@@ -179,13 +215,19 @@ def _play_time(view: View, days: Columns, table: Columns) -> html.Section:
     return parts.chart(
         "play-time",
         "Play time per active player",
-        figure([line("minutes", days["period"], minutes)], y_title="minutes a day"),
+        figure(
+            rate("minutes", days["period"], minutes, days["players"]),
+            y_title="minutes a day",
+            y_format=AVERAGE,
+            days=view.axis,
+        ),
         parts.between(days[column], wording.duration, "a day per active player"),
         parts.table(
             f"Play time per active player by {view.grain}",
             ["", "play time a day"],
-            parts.period_rows(view, table, (column, wording.duration)),
+            parts.period_rows(view, table, (column, wording.duration), people="players"),
         ),
+        people=days["players"],
     )
 
 
@@ -213,18 +255,21 @@ def _concurrency(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Sectio
     if unknown := sum(peak is None for peak in peaks["peak"]):
         gaps = f"Not known on {unknown} of {len(peaks['peak'])} days, whose day before is missing."
         note = f"{note} {gaps}" if note else gaps
+    online = moments["players_online"]
+    online_at_once = figure(
+        [
+            line("peak of the day", peaks["period"], peaks["peak"]),
+            line("average", peaks["period"], peaks["average"], 1),
+        ],
+        y_title="players",
+        days=view.axis,
+    )
     hours = [place for place, moment in enumerate(moments["moment"]) if moment.endswith(":00")]
     return [
         parts.chart(
             "concurrency",
             "Players online at once",
-            figure(
-                [
-                    line("peak of the day", peaks["period"], peaks["peak"]),
-                    line("average", peaks["period"], peaks["average"], 1),
-                ],
-                y_title="players",
-            ),
+            labelled(online_at_once, 260) if len(peaks["period"]) == 1 else online_at_once,
             f"At most {wording.count(peaks['peak'][most])}, on"
             f" {wording.day(peaks['period'][most])}.",
             parts.table(
@@ -241,21 +286,22 @@ def _concurrency(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Sectio
             "time-of-day",
             "Players online by time of day",
             figure(
-                [line("players", moments["moment"], moments["players_online"])],
-                y_title="players, on average",
+                [line("players", moments["moment"], online)],
+                y_title="players" if len(peaks["period"]) == 1 else "players, on average",
+                y_format=COUNT if len(peaks["period"]) == 1 else AVERAGE,
                 x_type="category",
                 x_title="UTC",
-                xaxis={"tickvals": moments["moment"][::36]},
+                xaxis={"tickvals": moments["moment"][::72]},
             ),
             f"Busiest at {moments['moment'][busiest]} UTC, with"
-            f" {wording.decimal(moments['players_online'][busiest])} players online on average.",
+            f" {wording.counted(online[busiest], 'player', 'players')} online."
+            if len(peaks["period"]) == 1
+            else f"Busiest at {moments['moment'][busiest]} UTC, with"
+            f" {wording.decimal(online[busiest])} players online on average.",
             parts.table(
                 "Players online by hour (UTC), on average",
                 ["at", "players"],
-                [
-                    [moments["moment"][place], wording.decimal(moments["players_online"][place])]
-                    for place in hours
-                ],
+                [[moments["moment"][place], wording.decimal(online[place])] for place in hours],
             ),
             note=note,
         ),

@@ -8,9 +8,10 @@ from typing import Any
 from dash import dcc, html
 
 from sprint_platform.dashboard import wording
-from sprint_platform.dashboard.charts import Figure
+from sprint_platform.dashboard.charts import Figure, is_constant
+from sprint_platform.dashboard.countries import country_name
 from sprint_platform.dashboard.published import Columns
-from sprint_platform.dashboard.view import View
+from sprint_platform.dashboard.view import Dates, View
 
 # Charts have no zoom and no export, and a finger on one scrolls the page.
 CONFIG: Any = {
@@ -29,8 +30,22 @@ def aria(role: str = "", **attributes: str) -> dict[str, Any]:
     return {"role": role, **named} if role else named
 
 
-def headline(key: str, name: str, value: str, change: Part = None, note: str = "") -> html.Div:
-    """One number, with its change against the period before."""
+def headline(
+    key: str,
+    name: str,
+    value: str,
+    change: Part = None,
+    note: str = "",
+    people: float | None = None,
+    of: tuple[str, str] = ("player", "players"),
+) -> html.Div:
+    """One number, with its change against the period before. Where it is a rate of few ``people``
+    it is grey, with their number and without a change."""
+    few = False
+    if value != wording.NONE and wording.is_few(people):
+        few, change = True, None
+        number = f"of {wording.counted(people, *of)}"
+        note = f"{note}; {number}" if note else number
     items: list[Part] = [
         html.Dt(name),
         html.Dd(value, className="value", id=f"headline-{key}"),
@@ -39,7 +54,7 @@ def headline(key: str, name: str, value: str, change: Part = None, note: str = "
         items.append(html.Dd(change, className="change"))
     if note:
         items.append(html.Dd(note, className="note"))
-    return html.Div(items, className="headline")
+    return html.Div(items, className="headline few" if few else "headline")
 
 
 def change(now: float | None, before: float | None, *, points: bool = False) -> Part:
@@ -72,9 +87,16 @@ def chart(
     note: Part = None,
     height: int | str = 260,
     wide: bool = False,
+    people: Sequence[float | None] = (),
+    always: bool = False,
 ) -> html.Section:
     """A figure with its name, a summary in a sentence, and a table of its numbers. ``height`` is in
-    pixels, or a CSS length."""
+    pixels, or a CSS length; rates are of so many ``people``. Of a figure of one and the same value
+    the sentence alone (see ``sentences_last``), unless ``always`` is set."""
+    if is_constant(figure) and not always:
+        return _constant(key, name, summary, note, people)
+    if few := few_note(people):
+        note = few if note is None else [f"{few} ", *([note] if isinstance(note, str) else note)]
     parts: list[Part] = [
         html.H2(name, id=f"{key}-name"),
         html.P(summary, className="summary", id=f"{key}-summary"),
@@ -93,13 +115,41 @@ def chart(
     if note is not None:
         parts.append(html.P(note, className="note"))
     if table is not None:
-        parts.append(
-            html.Details(
-                [html.Summary("The numbers as a table", id=f"{key}-open"), table],
-                className="numbers",
-            )
-        )
+        scrolls, download = table.children
+        opens = html.Summary("The numbers as a table", id=f"{key}-open")
+        parts.append(html.Div([html.Details([opens, scrolls]), download], className="numbers"))
     return card(key, parts, wide=wide)
+
+
+def _constant(
+    key: str, name: str, summary: str, note: Part, people: Sequence[float | None]
+) -> html.Section:
+    """A chart of one and the same value as a sentence."""
+    known = [number for number in people if number is not None]
+    few = bool(known) and wording.is_few(min(known))
+    if few:
+        most = wording.counted(max(known), "person", "people")
+        summary += f" Of {most}{' at most' if min(known) < max(known) else ''}."
+    if isinstance(note, str):
+        summary += f" {note}"
+    return _sentence(key, name, summary, few=few)
+
+
+def _sentence(key: str, name: str, text: str, *, few: bool = False) -> html.Section:
+    named: list[Part] = [html.Strong(f"{name}: "), text]
+    return html.Section(named, id=key, className="sentence few" if few else "sentence")
+
+
+def sentences_last(shown: Sequence[Part]) -> list[Part]:
+    """The parts of a page, with the sentences in place of charts in one card at its end."""
+    sentences = [
+        part for part in shown if str(getattr(part, "className", "")).startswith("sentence")
+    ]
+    rest = [part for part in shown if part not in sentences]
+    if not sentences:
+        return rest
+    heading = html.H2("Without a chart", id="sentences-name")
+    return [*rest, card("sentences", [heading, *sentences], wide=True)]
 
 
 def card(key: str, parts: Sequence[Part], *, wide: bool = False) -> html.Section:
@@ -116,13 +166,13 @@ def table(
     caption: str, headings: Sequence[str], rows: Sequence[Sequence[Part]], key: str = ""
 ) -> html.Div:
     """A table whose first column names its rows; the others hold numbers. Where it is too wide it
-    scrolls, also by keyboard."""
+    scrolls, also by keyboard. Below it is a button for its numbers as a file (assets/csv.js)."""
     body = [
         html.Tr([html.Th(row[0], scope="row"), *(_cell(value) for value in row[1:])])
         for row in rows
     ]
     identity: dict[str, Any] = {"id": key} if key else {}
-    return html.Div(
+    scrolls = html.Div(
         html.Table(
             [
                 html.Caption(caption),
@@ -138,16 +188,42 @@ def table(
         role="region",
         **aria(label=caption),
     )
+    download = html.Button(
+        ["CSV", html.Span(f" of the numbers: {caption}", className="unseen")],
+        type="button",
+        className="csv",
+    )
+    return html.Div([scrolls, download], className="numbers")
 
 
-def _column(place: int, heading: str, rows: Sequence[Sequence[Part]]) -> html.Th:
+def _column(place: int, heading: str, rows: Sequence[Sequence[Part]]) -> html.Th | html.Td:
     """A column's heading, aligned as its words or numbers."""
     first = rows[0][place] if rows else None
+    if isinstance(first, html.Button):
+        return html.Td(className="action")
     words = isinstance(first, html.Td) and "words" in (getattr(first, "className", "") or "")
-    return html.Th(heading, scope="col", className="words" if words else "numbers")
+    # of a table by day, week or month
+    name = heading or html.Span("period", className="unseen")
+    return html.Th(name, scope="col", className="words" if words else None)
+
+
+def rate_cell(text: str, people: float | None) -> Part:
+    """A table's cell with a rate of so many people: grey where they are few, with their number."""
+    if text != wording.NONE and wording.is_few(people):
+        return html.Td([text, html.Small(f" of {wording.count(people)}")], className="few")
+    return text
+
+
+def few_note(people: Sequence[float | None]) -> str | None:
+    """The note on rates of so many people; None where they are never few."""
+    if not any(wording.is_few(number) for number in people):
+        return None
+    return f"Grey, with their number: of fewer than {wording.FEW_PEOPLE} people."
 
 
 def _cell(value: Part) -> html.Td:
+    if isinstance(value, html.Button):
+        return html.Td(value, className="action")
     return value if isinstance(value, html.Td) else html.Td(value)
 
 
@@ -172,15 +248,20 @@ def missing(key: str, name: str, marts: Sequence[str], title: str) -> html.Secti
     )
 
 
-def nothing(key: str, name: str, why: str) -> html.Section:
-    """The section in place of a chart without rows for these days and this country."""
-    return card(key, [html.H2(name, id=f"{key}-name"), html.P(why, className="none")])
+def nothing(key: str, name: str, why: str, *, wide: bool = False) -> html.Section:
+    """The sentence in place of a chart without rows for these days and this country; ``wide``, the
+    section in place of the page's only or first one."""
+    if wide:
+        return card(
+            key, [html.H2(name, id=f"{key}-name"), html.P(why, className="none")], wide=True
+        )
+    return _sentence(key, name, why)
 
 
 def no_days(view: View) -> html.Section:
     """The section in place of a page's charts where nobody played or bought on its days."""
     title = view.title
-    where = f" in {view.country}" if view.country else ""
+    where = f" ({country_name(view.country)})" if view.country else ""
     parts: list[Part] = [
         html.H2("No days to show", id="empty-name"),
         html.P(
@@ -200,45 +281,82 @@ def no_days(view: View) -> html.Section:
 
 
 # A headline's name, its column, the function that formats it, whether a change of it is in
-# percentage points, and a note.
-Headline = tuple[str, str, Callable[[Any], str], bool, str]
+# percentage points, a note ({currency} is the title's), and of a rate the column that says of how
+# many it is.
+Headline = tuple[str, str, Callable[[Any], str], bool, str, str]
+# What such a column counts, one and several.
+COUNTED = {
+    "players": ("player", "players"),
+    "payers": ("payer", "payers"),
+    "orders": ("order", "orders"),
+    "sessions": ("visit", "visits"),
+    "checkouts": ("checkout", "checkouts"),
+}
+# The note on a figure that is an average of days, where there are several.
+ON_AVERAGE = "on average"
 
 
 def headline_section(
     view: View, headlines: Sequence[Headline], now: Mapping[str, Any], before: Mapping[str, Any]
 ) -> html.Section:
     """The headline numbers of a page, with their change from ``before``, which may be empty."""
-    numbers = [
-        headline(
-            column.replace("_", "-"),
-            name,
-            as_text(now[column]),
-            change(now[column], before.get(column), points=points),
-            note,
-        )
-        for name, column, as_text, points, note in headlines
-    ]
+    numbers = headline_numbers(
+        headlines,
+        now,
+        before,
+        lambda note: (
+            ""
+            if view.days == 1 and note == ON_AVERAGE
+            else note.format(currency=view.title.currency)
+        ),
+    )
     before_these = "day" if view.days == 1 else f"{view.days} days"
     compared = (
         f"Changes are against the {before_these} before, {wording.span(*view.before)}."
         if view.before
+        else "The day before is not published: there is nothing to compare with."
+        if view.days == 1
         else "There are not as many days before these, without a gap, to compare them with."
     )
     if now["days"] < view.days:
-        compared += f" Averages are of the {now['days']} of {view.days} days that have numbers."
+        have = "has" if now["days"] == 1 else "have"
+        compared += f" Averages are of the {now['days']} of {view.days} days that {have} numbers."
     return headline_card(numbers, compared)
 
 
-def missing_days(view: View) -> list[Part]:
+def headline_numbers(
+    headlines: Sequence[Headline],
+    now: Mapping[str, Any],
+    before: Mapping[str, Any],
+    as_note: Callable[[str], str] = str,
+) -> list[html.Div]:
+    """The headlines' numbers, with their change from ``before``; ``as_note`` fills their notes."""
+    return [
+        headline(
+            column.replace("_", "-"),
+            name,
+            as_text(now[column]),
+            None
+            if wording.is_few(before.get(people))
+            else change(now[column], before.get(column), points=points),
+            as_note(note),
+            now[people] if people else None,
+            COUNTED.get(people, ("", "")),
+        )
+        for name, column, as_text, points, note, people in headlines
+    ]
+
+
+def missing_days(view: View, *, tail: bool = False) -> list[Part]:
     """The number of missing days of the title and the command that builds them; empty where none
-    is missing."""
+    is missing. With ``tail`` also those after the last built day."""
     coverage = view.title.coverage
     if coverage is None:
         return []
     lines: list[Part] = []
     for days, class_name, what in (
         (coverage.gaps, "warning", "missing, and what looks back over them is not known"),
-        (coverage.tail, "note", "not built yet"),
+        (coverage.tail if tail else (), "note", "not built yet"),
     ):
         if days:
             span = wording.span(days[0], days[-1])
@@ -265,13 +383,17 @@ def headline_card(numbers: Sequence[html.Div], note: str) -> html.Section:
 
 
 def period_rows(
-    view: View, table: Columns, *columns: tuple[str, Callable[[Any], str]]
-) -> list[list[str]]:
-    """A table's rows: the period, and each column as its function formats it."""
+    view: Dates, table: Columns, *columns: tuple[str, Callable[[Any], str]], people: str = ""
+) -> list[list[Part]]:
+    """A table's rows: the period, and each column as its function formats it. Where the columns are
+    rates, ``people`` is the column that says of how many people."""
     return [
         [
             wording.period(period, view.grain),
-            *(as_text(table[column][n]) for column, as_text in columns),
+            *(
+                rate_cell(as_text(table[column][n]), table[people][n] if people else None)
+                for column, as_text in columns
+            ),
         ]
         for n, period in enumerate(table["period"])
     ]

@@ -6,7 +6,7 @@ open would read old views, so each request opens its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -45,15 +45,37 @@ class PublishedTitle:
     last: date | None
     days: int
     coverage: Coverage | None
+    # its ISO 4217 code; a studio's files say theirs in each record
+    currency: str = "the title's currency"
 
     @property
     def word(self) -> str:
-        """The title's word for an encounter, from its tables' names."""
-        return "conflict" if any("conflict" in mart for mart in self.marts) else "encounter"
+        return word_of(self.marts)
 
     @property
     def schema(self) -> str:
         return f"{self.name}_mart"
+
+
+def word_of(marts: Iterable[str]) -> str:
+    """A title's word for an encounter, from its marts' names."""
+    return "conflict" if any("conflict" in mart for mart in marts) else "encounter"
+
+
+@dataclass(frozen=True)
+class PublishedDomain:
+    """The web store or the event log, where something of it is published: its marts; the first and
+    last of its days and how many there are; its missing days; and its batches (none of a domain
+    without). ``days_table`` is a temporary table of its days, a column ``day``."""
+
+    schema: str
+    marts: frozenset[str]
+    days_table: str
+    first: date
+    last: date
+    days: int
+    coverage: Coverage | None = None
+    batches: tuple[int, ...] = ()
 
 
 def edition() -> str:
@@ -73,6 +95,14 @@ def published() -> Iterator[duckdb.DuckDBPyConnection]:
         raise NothingPublished(f"there is no {published_path()}")
     with open_published() as con:
         yield con
+
+
+def published_marts(con: duckdb.DuckDBPyConnection, schema: str) -> frozenset[str]:
+    """The published marts of a schema."""
+    found = con.execute(
+        "select view_name from duckdb_views() where not internal and schema_name = ?", [schema]
+    )
+    return frozenset(mart for (mart,) in found.fetchall())
 
 
 def published_titles(con: duckdb.DuckDBPyConnection) -> Mapping[str, frozenset[str]]:
@@ -103,10 +133,14 @@ def published_title(
             f" from {name}_mart.kpi_daily"
         ).fetchall()[0]
     try:
-        coverage = title_coverage(Title.load(name), yesterday())
+        game = Title.load(name)
     except TitleError:
-        coverage = None
-    return PublishedTitle(name, marts, first, last, days, coverage)
+        return PublishedTitle(name, marts, first, last, days, None)
+    coverage = title_coverage(game, yesterday())
+    if game.simulation is None:
+        return PublishedTitle(name, marts, first, last, days, coverage)
+    currency = game.simulation.spending.currency
+    return PublishedTitle(name, marts, first, last, days, coverage, currency)
 
 
 def read_columns(

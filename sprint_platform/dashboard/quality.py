@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -11,8 +12,6 @@ from sprint_platform.dashboard import parts, wording
 from sprint_platform.dashboard.charts import bars, figure
 from sprint_platform.dashboard.queries import quality
 from sprint_platform.dashboard.view import View
-from sprint_platform.domain import outside_domains
-from sprint_platform.publish.coverage import domain_coverage, yesterday
 from sprint_platform.title import Title, TitleError
 
 if TYPE_CHECKING:
@@ -44,38 +43,6 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
         *_rejects(con, view),
         _days(view),
         _freshness(con, view),
-        *_other_domains(),
-    ]
-
-
-def _other_domains() -> list[html.Section]:
-    """The built and missing days of the domains from outside, and the commands that build them."""
-    rows: list[list[Any]] = []
-    for domain in outside_domains():
-        command = f"sprint domain run {domain.name}"
-        if (standing := domain.ledger.published_standing()) is None:
-            rows.append([domain.name, wording.count(0), wording.NONE, html.Code(command)])
-        elif found := domain_coverage(domain, yesterday()):
-            rest = html.Code(found.command) if found.missing else wording.NONE
-            built = wording.counted(len(found.built), "day", "days")
-            rows.append([domain.name, built, wording.count(found.missing), rest])
-        else:
-            behind = f"{command} --from {standing.unbuilt[0]}" if standing.unbuilt else None
-            built = wording.counted(len(standing.built), "batch", "batches")
-            rest = html.Code(behind) if behind else wording.NONE
-            rows.append([domain.name, built, wording.count(len(standing.unbuilt)), rest])
-    if not rows:
-        return []
-    headings = ["domain", "built", "missing", "what builds them"]
-    return [
-        parts.card(
-            "domains",
-            [
-                html.H2("Other domains", id="domains-name"),
-                parts.table("Domains from outside", headings, rows, key="domains-table"),
-            ],
-            wide=True,
-        )
     ]
 
 
@@ -103,7 +70,7 @@ def _days(view: View) -> html.Section:
         [
             html.H2("Days", id="days-name"),
             html.P(text, className="summary"),
-            *parts.missing_days(view),
+            *parts.missing_days(view, tail=True),
         ],
         wide=True,
     )
@@ -119,11 +86,16 @@ def _rejects(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
             f"Not published yet: {view.title.schema}.landing_rejects_daily. A landing publishes it:"
         )
         command = f" sprint land --title {view.title.name}"
-        return [parts.nothing(key, name, missing + command)]
+        return [parts.nothing(key, name, missing + command, wide=True)]
     found = quality.rejects(con, view.title, view.first, view.last)
     if not found["reason"]:
-        return [parts.nothing(key, name, "None on these days.")]
+        return [parts.nothing(key, name, "None on these days.", wide=True)]
     days = quality.rejects_by_day(con, view.title, view.first, view.last)
+    refused = dict(zip(days["period"], days["records"], strict=True))
+    # landing may refuse records of days before and after those of the key figures
+    first = min([view.axis.first, *refused])
+    last = max([view.axis.last, *refused])
+    axis = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     without_day = sum(found["without_day"])
     with_day = sum(found["records"]) - without_day
     text = f"{wording.count(with_day) if with_day else 'None'} on"
@@ -135,7 +107,10 @@ def _rejects(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
         parts.chart(
             key,
             name,
-            figure([bars("records", days["period"], days["records"], 1)], y_title="records a day"),
+            figure(
+                [bars("records", axis, [refused.get(day, 0) for day in axis], 1)],
+                y_title="records a day",
+            ),
             text,
             parts.table(
                 "Refused records by reason",
@@ -158,6 +133,7 @@ def _rejects(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
             if without_day
             else None,
             wide=True,
+            always=True,
         )
     ]
 
@@ -191,12 +167,12 @@ def _freshness(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
         if without_rows
         else "all of them"
     )
-    text = f"{len(found['mart'])} marts; the daily ones go to {wording.day(latest)}"
+    text = f"{wording.counted(len(found['mart']), 'mart', 'marts')}; the daily ones go to"
     return parts.card(
         "freshness",
         [
             html.H2("What is published", id="freshness-name"),
-            html.P(f"{text}, {rest}.", className="summary"),
+            html.P(f"{text} {wording.day(latest)}, {rest}.", className="summary"),
             parts.table(
                 f"Marts of {view.title.name}",
                 ["mart", "period", "first", "last", "rows"],
@@ -267,9 +243,12 @@ def _checks(title: str, checks: list[CheckResult]) -> html.Section:
         for asset in assets
     ]
     text = (
-        f"All {len(checks)} checks passed when they were asked last."
-        if not failed
-        else f"{len(failed)} of {len(checks)} checks failed when they were asked last."
+        f"{len(failed)} of {wording.counted(len(checks), 'check', 'checks')} failed when they were"
+        " asked last."
+        if failed
+        else "The only check passed when it was asked last."
+        if len(checks) == 1
+        else f"All {len(checks)} checks passed when they were asked last."
     )
     return parts.card(
         "checks",

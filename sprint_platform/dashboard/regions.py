@@ -8,7 +8,17 @@ import duckdb
 from dash import html
 
 from sprint_platform.dashboard import parts, wording
-from sprint_platform.dashboard.charts import SERIES, Trace, bars, figure, line
+from sprint_platform.dashboard.charts import (
+    AVERAGE,
+    SERIES,
+    Trace,
+    bars,
+    faded,
+    figure,
+    labelled,
+    line,
+)
+from sprint_platform.dashboard.countries import country_name
 from sprint_platform.dashboard.published import Columns
 from sprint_platform.dashboard.queries import regions
 from sprint_platform.dashboard.view import View
@@ -18,8 +28,10 @@ COUNTRIES_DRAWN = 15
 # As many lines as there are colours.
 COUNTRIES_TRACED = len(SERIES)
 
+HEIGHT = 260
+
 COLUMNS = (
-    ("active players a day", "active_players", wording.count),
+    ("active players a day", "active_players", wording.average),
     ("new players", "new_players", wording.count),
     ("sessions", "sessions", wording.count),
     ("play time", "play_time_seconds", wording.duration),
@@ -28,45 +40,81 @@ COLUMNS = (
     ("ARPDAU", "arpdau", wording.money),
     ("conversion", "payer_conversion", wording.share),
 )
+RATES = ("play_time_per_active_player", "arpdau", "payer_conversion")
 
 
 def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
     """Play time, players and revenue by country, as bars and as one table."""
     found = regions.by_country(con, view.title, view.first, view.last)
     if not found["country"]:
-        return [parts.no_days(view)]
+        return [*parts.missing_days(view), parts.no_days(view)]
     hours = [seconds / 3600 for seconds in found["play_time_seconds"]]
+    money = view.title.currency
     return [
-        _bars("play-time", "Play time", found, hours, "hours played", wording.count, 0),
-        _bars("revenue", "Revenue", found, found["revenue"], "revenue", wording.money, 1),
+        *parts.missing_days(view),
+        _bars("play-time", "Play time", found, hours, "hours played", _hours, 0),
+        _bars("revenue", "Revenue", found, found["revenue"], f"in {money}", wording.money, 1),
         _active(con, view, found),
-        _bars("arpdau", "Revenue per active player", found, found["arpdau"], "ARPDAU", _paid, 2),
+        _bars(
+            "arpdau",
+            "Revenue per active player (ARPDAU)",
+            found,
+            found["arpdau"],
+            f"{money} a day",
+            wording.money,
+            2,
+            rates=True,
+        ),
         _table(view, found),
     ]
 
 
-def _paid(value: float | None) -> str:
-    return f"{wording.money(value)} a day"
+def _hours(value: float) -> str:
+    return f"{wording.average(value)} h"
 
 
 def _bars(
-    key: str, name: str, found: Columns, values: list[Any], what: str, as_text: Any, nth: int
+    key: str,
+    name: str,
+    found: Columns,
+    values: list[Any],
+    what: str,
+    as_text: Any,
+    nth: int,
+    *,
+    rates: bool = False,
 ) -> html.Section:
-    """A chart with a bar for each of the largest countries, the largest on top."""
+    """A chart with a bar for each of the largest countries, the largest on top. ``rates`` are grey
+    where they are of few people."""
     ranked = sorted(
-        ((value or 0, country) for value, country in zip(values, found["country"], strict=True)),
-        key=lambda pair: (-pair[0], pair[1]),
+        (
+            (value or 0, country_name(country), people if rates else None)
+            for value, country, people in zip(
+                values, found["country"], found["players"], strict=True
+            )
+        ),
+        key=lambda bar: (-bar[0], bar[1]),
     )
     drawn = ranked[:COUNTRIES_DRAWN][::-1]
+    longest = ranked[0][0]
+    people = [number for _, _, number in drawn]
     trace: Trace = {
-        **bars(what, [value for value, _ in drawn], [], nth),
-        "y": [country for _, country in drawn],
+        **faded(bars(what, [value for value, _, _ in drawn], [], nth), people),
+        "y": [country for _, country, _ in drawn],
         "orientation": "h",
-        "text": [as_text(value) for value, _ in drawn],
-        "textposition": "auto",
+        "text": [
+            f"{as_text(value)} of {wording.counted(number, 'player', 'players')}"
+            if wording.is_few(number)
+            else as_text(value)
+            for value, _, number in drawn
+        ],
+        # a short bar has no room for its number
+        "textposition": ["auto" if value > longest / 6 else "outside" for value, _, _ in drawn],
+        "cliponaxis": False,
         "hovertemplate": "%{y}: %{text}<extra></extra>",
     }
     where, most, least = ranked[0][1], as_text(ranked[0][0]), as_text(ranked[-1][0])
+    unit = " a day" if rates else ""
     rest = f" The {COUNTRIES_DRAWN} largest are drawn." if len(ranked) > COUNTRIES_DRAWN else ""
     return parts.chart(
         key,
@@ -75,15 +123,22 @@ def _bars(
             [trace],
             x_type="linear",
             x_title=what,
-            xaxis={"showgrid": True, "rangemode": "tozero"},
+            xaxis={"tickformat": AVERAGE, "showgrid": True, "rangemode": "tozero"},
             yaxis={"type": "category", "tickformat": "", "showgrid": False},
             hovermode="closest",
             bargap=0.3,
         ),
-        f"Most in {where}: {most}; least in {ranked[-1][1]}: {least}.{rest}"
-        if len(ranked) > 1
-        else f"All in {where}: {most}.",
-        note=["The numbers are in ", html.A("the table of all countries", href="#countries"), "."],
+        f"{where}: {most}{unit}, the only country."
+        if len(ranked) == 1
+        else f"{most}{unit} in each country."
+        if ranked[0][0] == ranked[-1][0]
+        else f"Most: {where}, {most}{unit}; least: {ranked[-1][1]}, {least}.{rest}",
+        note=[
+            "The numbers are in ",
+            html.A("the table of all countries", href="#countries"),
+            ".",
+        ],
+        people=people,
         height=60 + 34 * max(len(drawn), 3),
     )
 
@@ -97,6 +152,8 @@ def _active(con: duckdb.DuckDBPyConnection, view: View, found: Columns) -> html.
     )
     traced = [country for _, country in order[:COUNTRIES_TRACED]]
     days = sorted(set(times["period"]))
+    largest = order[0]
+    when = wording.day(days[0]) if len(days) == 1 else "an average day"
     played = {
         (period, country): players for period, country, players in zip(*times.values(), strict=True)
     }
@@ -109,40 +166,59 @@ def _active(con: duckdb.DuckDBPyConnection, view: View, found: Columns) -> html.
     return parts.chart(
         "active",
         "Active players by country",
-        figure(
-            [
-                line(name, days, [played.get((day, name), 0) for day in days], nth)
-                for nth, name in enumerate(traced)
-            ],
-            y_title="players a day",
-            showlegend=True,
+        labelled(
+            figure(
+                [
+                    line(
+                        country_name(code),
+                        days,
+                        [played.get((day, code), 0) for day in days],
+                        nth,
+                    )
+                    for nth, code in enumerate(traced)
+                ],
+                y_title="players a day",
+                days=view.axis,
+            ),
+            HEIGHT,
         ),
-        f"On an average day {wording.count(order[0][0])} play in {order[0][1]}.{rest}",
+        f"{country_name(largest[1])} has {wording.average(largest[0])} on {when}.{rest}",
         parts.table(
             f"Active players a day by {view.grain}",
-            ["", *traced],
+            ["", *map(country_name, traced)],
             [
                 [
                     wording.period(period, view.grain),
-                    *(wording.count(cells.get((period, country), 0)) for country in traced),
+                    *(wording.average(cells.get((period, country), 0)) for country in traced),
                 ]
                 for period in sorted(set(table["period"]))
             ],
         ),
+        height=HEIGHT,
     )
 
 
 def _table(view: View, found: Columns) -> html.Section:
+    few = parts.few_note(found["players"])
     return parts.card(
         "countries",
         [
             html.H2("All countries", id="countries-name"),
-            html.P("ZZ is where the country is not known.", className="summary"),
+            *([html.P(few, className="summary")] if few else []),
             parts.table(
                 f"Countries, {wording.span(view.first, view.last)}",
                 ["country", *(heading for heading, _, _ in COLUMNS)],
                 [
-                    [country, *(as_text(found[column][n]) for _, column, as_text in COLUMNS)]
+                    [
+                        _with_code(country),
+                        *(
+                            parts.rate_cell(
+                                as_text(found[column][n]),
+                                found["players"][n] if column in RATES else None,
+                            )
+                            for _, column, as_text in COLUMNS
+                        ),
+                    ]
                     for n, country in enumerate(found["country"])
                 ],
                 key="country-table",
@@ -150,3 +226,10 @@ def _table(view: View, found: Columns) -> html.Section:
         ],
         wide=True,
     )
+
+
+def _with_code(country: str) -> str:
+    """The country's name and its code, which an address may have; the code alone where it has no
+    name."""
+    name = country_name(country)
+    return name if name == country else f"{name} ({country})"

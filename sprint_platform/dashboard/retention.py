@@ -8,11 +8,14 @@ import duckdb
 from dash import html
 
 from sprint_platform.dashboard import parts, wording
-from sprint_platform.dashboard.charts import colour_of, figure, ink_on, line
+from sprint_platform.dashboard.charts import SHARE, Trace, figure, labelled, rate
+from sprint_platform.dashboard.countries import country_name
+from sprint_platform.dashboard.heat_map import heat_map
 from sprint_platform.dashboard.published import Columns
 from sprint_platform.dashboard.queries import retention
 from sprint_platform.dashboard.view import View
 
+HEIGHT = 260
 HEADLINE_DAYS = (1, 7, 30, 90)
 # Up to so many days, each has a cohort of its own.
 DAYS_ALONE = 14
@@ -21,24 +24,23 @@ DAYS_ALONE = 14
 def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
     """Headline retention, the retention curve, and the cohorts as a heat map."""
     if "cohort_retention" not in view.title.marts:
-        return [parts.missing("cohorts", "Cohorts", ["cohort_retention"], view.title.name)]
+        missing = parts.missing("cohorts", "Cohorts", ["cohort_retention"], view.title.name)
+        return [*parts.missing_days(view), missing]
     curve = retention.curve(con, view.title, view.first, view.last, view.country)
     if not curve["day_number"]:
-        where = f" in {view.country}" if view.country else ""
-        return [
-            parts.nothing(
-                "cohorts",
-                "Cohorts",
-                f"Nobody signed up{where} on {wording.span(view.first, view.last)}, or a day after"
-                " them is not published yet. Choose earlier days.",
-            )
-        ]
+        where = f" ({country_name(view.country)})" if view.country else ""
+        days = wording.span(view.first, view.last)
+        why = f"Nobody signed up on {days}{where}, or no later day is published yet."
+        if (first := view.title.first) is not None and first < view.first:
+            why += " Choose earlier days."
+        return [*parts.missing_days(view), parts.nothing("cohorts", "Cohorts", why, wide=True)]
     before = retention.curve(con, view.title, *view.before, view.country) if view.before else None
     others = retention.curve(con, view.title, view.first, view.last, None) if view.country else None
     # a single day may have too few sign-ups for a retention
     grain = "day" if view.days <= DAYS_ALONE else "month" if view.grain == "month" else "week"
     cohorts = retention.cohorts(con, view.title, view.first, view.last, view.country, grain)
     return [
+        *parts.missing_days(view),
         _headlines(view, curve, before),
         _curve(view, curve, others),
         _cohorts(cohorts, grain),
@@ -47,7 +49,11 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
 
 def _headlines(view: View, curve: Columns, before: Columns | None) -> html.Section:
     now = dict(zip(curve["day_number"], curve["retention"], strict=True))
-    then = dict(zip(before["day_number"], before["retention"], strict=True)) if before else {}
+    then = {}
+    if before:
+        values = zip(before["day_number"], before["retention"], before["players"], strict=True)
+        then = {number: value for number, value, old in values if not wording.is_few(old)}
+    people = dict(zip(curve["day_number"], curve["players"], strict=True))
     numbers = [
         parts.headline(
             f"d{number}",
@@ -55,6 +61,7 @@ def _headlines(view: View, curve: Columns, before: Columns | None) -> html.Secti
             wording.share(now.get(number)),
             parts.change(now.get(number), then.get(number), points=True),
             "played on that day" if number in now else "that day is not published",
+            people.get(number),
         )
         for number in HEADLINE_DAYS
     ]
@@ -67,99 +74,89 @@ def _headlines(view: View, curve: Columns, before: Columns | None) -> html.Secti
 
 
 def _curve(view: View, curve: Columns, others: Columns | None) -> html.Section:
-    name = view.country or "all countries"
-    lines = [_line(name, curve, 0)]
+    name = country_name(view.country) if view.country else "all countries"
+    lines = _line(name, curve, 0)
     if others:
-        lines.append(_line("all countries", others, 1))
+        lines += _line("all countries", others, 1)
     values = ", ".join(
         f"day {number}: {wording.share(value)}"
         for number, value in zip(curve["day_number"], curve["retention"], strict=True)
     )
+    widest = max(curve["day_number"])
+    drawn = figure(
+        lines,
+        y_title="of the players",
+        y_format=SHARE,
+        x_type="linear",
+        x_title="days after signing up",
+        xaxis={"tickvals": _apart(curve["day_number"]), "range": [0, widest * 1.03]},
+        hovermode="closest",
+    )
     return parts.chart(
         "curve",
         "Retention curve",
-        figure(
-            lines,
-            y_title="of the players",
-            y_format=".0%",
-            x_type="linear",
-            x_title="days after signing up",
-            xaxis={"tickvals": curve["day_number"]},
-            hovermode="closest",
-        ),
-        f"Retention of {name}: {values}.",
+        labelled(drawn, HEIGHT) if others else drawn,
+        f"{name[:1].upper()}{name[1:]}: {values}.",
         parts.table(
             "Retention by days after signing up",
             ["day", "retention", "came back", "of players"],
             [
                 [
                     f"D{number}",
-                    wording.share(value),
+                    parts.rate_cell(wording.share(value), players),
                     wording.count(retained),
                     wording.count(players),
                 ]
                 for number, players, retained, value in zip(*curve.values(), strict=True)
             ],
         ),
+        people=[*curve["players"], *(others["players"] if others else [])],
+        height=HEIGHT,
         wide=True,
     )
 
 
-def _line(name: str, curve: Columns, nth: int) -> dict[str, Any]:
-    return line(
+def _apart(numbers: list[int]) -> list[int]:
+    """The numbers, ascending, without those whose ticks would be written over the one before."""
+    chosen = numbers[:1]
+    for number in numbers[1:]:
+        if number - chosen[-1] > numbers[-1] / 12:
+            chosen.append(number)
+    return chosen
+
+
+def _line(name: str, curve: Columns, nth: int) -> list[Trace]:
+    return rate(
         name,
         curve["day_number"],
         curve["retention"],
+        curve["players"],
         nth,
         mode="lines+markers",
-        hovertemplate="day %{x}: %{y:.1%}<extra>%{fullData.name}</extra>",
+        hovertemplate="day %{x}: %{y:.1%}%{customdata}<extra>%{fullData.name}</extra>",
     )
 
 
 def _cohorts(found: Columns, grain: str) -> html.Section:
-    """The heat map as a table: its cells have the numbers and are coloured by them."""
-    numbers = sorted(set(found["day_number"]))
-    sizes: dict[Any, int] = {}
-    cells: dict[tuple[Any, int], float | None] = {}
-    for cohort, number, players, value in zip(*found.values(), strict=True):
-        sizes[cohort] = players
-        cells[cohort, number] = value
-    strongest = max((value for value in cells.values() if value is not None), default=0) or 1
-    rows = [
-        [
-            wording.period(cohort, grain),
-            wording.count(sizes[cohort]),
-            *(_cell(cells.get((cohort, number)), strongest) for number in numbers),
-        ]
-        for cohort in sizes
-    ]
+    sizes = dict(zip(found["cohort"], found["players"], strict=True))
     note = (
         ""
         if grain == "day"
         else f" A {grain}'s cell is of those of its players who are that many days old."
     )
-    return parts.card(
+    return heat_map(
         "cohorts",
-        [
-            html.H2("Cohorts", id="cohorts-name"),
-            html.P(
-                f"Each row is the players who signed up in a {grain}; the darker, the more of"
-                f" them came back.{note}",
-                className="summary",
-            ),
-            parts.table(
-                f"Retention of cohorts by {grain} of sign-up",
-                ["signed up", "players", *(f"D{number}" for number in numbers)],
-                rows,
-                key="cohort-table",
-            ),
-        ],
+        "Cohorts",
+        f"Each row is the players who signed up {'on' if grain == 'day' else 'in'} a {grain}; the"
+        f" more a cell stands out, the more of them came back.{note}",
+        f"Retention of cohorts by {grain} of sign-up",
+        ("signed up", "players"),
+        {number: f"D{number}" for number in sorted(set(found["day_number"]))},
+        {cohort: (wording.period(cohort, grain), size) for cohort, size in sizes.items()},
+        {
+            (cohort, number): (value, old)
+            for cohort, number, _, old, value in zip(*found.values(), strict=True)
+        },
+        wording.share,
         wide=True,
     )
-
-
-def _cell(value: float | None, strongest: float) -> html.Td:
-    if value is None:
-        return html.Td(wording.NONE, className="void")
-    colour = colour_of(value / strongest)
-    return html.Td(wording.share(value), style={"backgroundColor": colour, "color": ink_on(colour)})

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import TypeGuard
 
 NONE = "–"
+# A rate or a cohort of fewer people is grey, with their number: it says little of all others.
+FEW_PEOPLE = 20
 
 
 def count(value: float | None) -> str:
@@ -12,9 +15,21 @@ def count(value: float | None) -> str:
     return NONE if value is None else f"{value:,.0f}"
 
 
-def counted(number: int, one: str, several: str) -> str:
+def counted(number: float, one: str, several: str) -> str:
     """A number of things: "1 day", "2,000 days"."""
     return f"{count(number)} {one if number == 1 else several}"
+
+
+def is_few(people: float | None) -> TypeGuard[float]:
+    """Whether so many people are too few for a rate; of an unknown number nobody knows."""
+    return people is not None and people < FEW_PEOPLE
+
+
+def average(value: float | None) -> str:
+    """An average of counts: whole from 10 on, below it with one decimal where it has any."""
+    if value is None:
+        return NONE
+    return count(value) if value >= 10 or value == round(value) else f"{value:.1f}"
 
 
 def decimal(value: float | None) -> str:

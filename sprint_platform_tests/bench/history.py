@@ -90,7 +90,7 @@ def _first_page() -> float | None:
         with chromium() as browser:
             page = browser.new_page()
             began = time.perf_counter()
-            page.goto(f"http://127.0.0.1:{server.effective_port}")
+            page.goto(f"http://127.0.0.1:{server.effective_port}/overview")
             page.wait_for_function(DRAWN)
             return time.perf_counter() - began
     finally:

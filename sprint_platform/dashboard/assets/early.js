@@ -10,7 +10,7 @@
       // Dash waits for window.Plotly where it is set; the library replaces it
       window.Plotly = new Promise((loaded, failed) => {
         const script = document.createElement("script");
-        script.src = "/_dash-component-suites/plotly/package_data/plotly.min.js";
+        script.src = document.getElementById("charts-library").href;
         script.onload = loaded;
         script.onerror = failed;
         document.head.append(script);

@@ -12,27 +12,38 @@
     select.value = chosen;
   };
 
+  // of the page that is shown: an address of before there was a Home has another
+  let path = "/";
+
   // called by Dash with the state that the server read from the address
   const show = (state) => {
     const form = document.getElementById("switches");
-    form.hidden = !state;
+    form.hidden = !state || !state.uses.length;
     if (!state) return;
+    path = state.path;
+    document.title = [state.page, state.of, "Sprint dashboard"].filter(Boolean).join(" · ");
     const fields = form.elements;
-    fill(fields.title, state.titles.map((name) => [name, name]), state.title);
-    fill(
-      fields.country,
-      [["", "all"], ...state.countries.map((code) => [code, code === "ZZ" ? "ZZ (unknown)" : code])],
-      state.country
-    );
-    for (const name of ["from", "to"]) {
-      fields[name].min = state.min;
-      fields[name].max = state.max;
-      // not in the focused field: it would replace a half-typed day
-      if (document.activeElement !== fields[name]) fields[name].value = state[name];
+    const uses = (name) => state.uses.includes(name);
+    fields.title.closest("label").hidden = !uses("title");
+    fields.country.closest("label").hidden = !uses("country");
+    form.querySelector(".dates").hidden = !uses("dates");
+    if (uses("title")) {
+      fill(fields.title, state.titles.map((name) => [name, name]), state.title);
+      fill(fields.country, [["", "all"], ...state.countries], state.country);
     }
-    form.querySelector(".dates").hidden = !state.uses.includes("dates");
-    fields.country.closest("label").hidden = !state.uses.includes("country");
-    document.title = `${state.page} · ${state.title} · Sprint dashboard`;
+    if (uses("dates")) {
+      for (const name of ["from", "to"]) {
+        fields[name].min = state.min;
+        fields[name].max = state.max;
+        // not in the focused field: it would replace a half-typed day
+        if (document.activeElement !== fields[name]) fields[name].value = state[name];
+      }
+    }
+    // on a phone the tabs scroll (scrollIntoView would also begin the Tab key's way anew, here)
+    for (const tabs of document.querySelectorAll("nav")) {
+      const here = tabs.querySelector(".tab.here");
+      if (here) tabs.scrollLeft = here.offsetLeft - (tabs.clientWidth - here.offsetWidth) / 2;
+    }
   };
 
   const ask = (changed) => {
@@ -41,12 +52,12 @@
       if (value) query.set(name, value);
       else query.delete(name);
     }
-    dash_clientside.set_props("address", { search: query.size ? `?${query}` : "" });
+    dash_clientside.set_props("address", { pathname: path, search: query.size ? `?${query}` : "" });
   };
 
   // Links between pages and periods do not reload the page: only changed parts are fetched.
   document.addEventListener("click", (event) => {
-    const link = event.target.closest("a.tab, a.period");
+    const link = event.target.closest("a.tab, a.period, a.page-link");
     if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     const { pathname, search } = new URL(link.href);
@@ -66,7 +77,8 @@
       } else {
         // both ends: a missing one would change with the data
         const { title, from, to } = field.form.elements;
-        ask({ title: title.value, from: from.value, to: to.value });
+        const days = { from: from.value, to: to.value };
+        ask(title.closest("label").hidden ? days : { title: title.value, ...days });
       }
     } else if (field.id === "replay-day") {
       ask({ day: field.value, session: "" });

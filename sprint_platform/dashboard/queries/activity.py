@@ -25,7 +25,9 @@ def totals(
 ) -> dict[str, Any]:
     """One row of key figures over the days. ``days`` counts the days on which anybody played or
     bought in any country; active players are the average over them. Weekly and monthly active
-    players are null where days of their 7 or 28 are missing; stickiness is over the other days."""
+    players are null where days of their 7 or 28 are missing; stickiness is over the other days.
+    ``players`` is how many people at least stand behind the figures, the most that are counted once
+    in a day, or in a week or 28 days of these; ``payers``, how many of them at most paid."""
     return read_row(
         con,
         f"""
@@ -37,6 +39,16 @@ def totals(
                 bool_and(monthly_active_players is not null) filter (calendar_date = $last)
                     as month_is_known
             from {title.schema}.kpi_daily where calendar_date between $first and $last
+        ),
+        most as (
+            select max(active) as in_a_day
+            from (
+                select greatest(sum(active_players), sum(payers)) as active
+                from {title.schema}.kpi_daily
+                where calendar_date between $first and $last
+                    and ($country is null or country = $country)
+                group by calendar_date
+            )
         ),
         figures as (
             select
@@ -69,8 +81,14 @@ def totals(
             play_time_seconds / nullif(player_days, 0) as play_time_per_active_player,
             revenue::double / nullif(player_days, 0) as arpdau,
             revenue::double / nullif(payer_days, 0) as arppu,
-            payer_days / nullif(player_days, 0) as payer_conversion
-        from figures cross join days
+            payer_days / nullif(player_days, 0) as payer_conversion,
+            greatest(
+                in_a_day,
+                if($last - $first >= 6 and week_is_known, weekly_players, null),
+                if($last - $first >= 27 and month_is_known, monthly_players, null)
+            ) as players,
+            least(players, payer_days) as payers
+        from figures cross join days cross join most
         """,
         {"first": first, "last": last, "country": country},
     )
@@ -88,7 +106,8 @@ def daily(
     weekly and monthly ones on its last day, sums of all else and shares of sums. A day on which
     nobody of the country played has zeros; an unpublished day has no row. Averages are over the
     days that have rows; weekly and monthly players are null where days of their 7 or 28 are
-    missing."""
+    missing. ``players`` and ``payers`` are those of ``totals`` in the period."""
+    counted = {"day": "null", "week": "weekly", "month": "monthly"}[grain]
     return read_columns(
         con,
         f"""
@@ -135,7 +154,10 @@ def daily(
             sum(payers) as payer_days,
             sum(revenue)::double / nullif(sum(active), 0) as arpdau,
             sum(revenue)::double / nullif(sum(payers), 0) as arppu,
-            sum(payers) / nullif(sum(active), 0) as payer_conversion
+            sum(payers) / nullif(sum(active), 0) as payer_conversion,
+            greatest(max(active), max(figures.payers), arg_max({counted}, calendar_date))
+                as players,
+            least(players, payer_days) as payers
         from figures
         group by period
         order by period

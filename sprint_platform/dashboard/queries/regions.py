@@ -13,7 +13,7 @@ def by_country(
     con: duckdb.DuckDBPyConnection, title: PublishedTitle, first: date, last: date
 ) -> Columns:
     """One row per country, the most played first: its active players a day on average, its sums
-    over the days, and shares of sums."""
+    over the days, and shares of sums; ``players`` as in ``activity.totals``."""
     return read_columns(
         con,
         f"""
@@ -30,7 +30,15 @@ def by_country(
             sum(play_time_seconds) / nullif(sum(active_players), 0) as play_time_per_active_player,
             sum(revenue) as revenue,
             sum(revenue)::double / nullif(sum(active_players), 0) as arpdau,
-            sum(payers) / nullif(sum(active_players), 0) as payer_conversion
+            sum(payers) / nullif(sum(active_players), 0) as payer_conversion,
+            greatest(
+                max(active_players),
+                max(payers),
+                if($last - $first >= 6,
+                    max(weekly_active_players) filter (calendar_date = $last), null),
+                if($last - $first >= 27,
+                    max(monthly_active_players) filter (calendar_date = $last), null)
+            ) as players
         from {title.schema}.kpi_daily cross join days
         where calendar_date between $first and $last
         group by country order by play_time_seconds desc, country

@@ -18,7 +18,7 @@ def cohorts(
     grain: str,
 ) -> Columns:
     """One row per cohort (day, week or month of sign-up) and number of days after it: the cohort's
-    players, and the retention of those who are that many days old by now."""
+    players, those of them who are that many days old by now, and their retention."""
     return read_columns(
         con,
         f"""
@@ -37,6 +37,7 @@ def cohorts(
             cohort,
             day_number,
             max(old_enough) over (partition by cohort) as players,
+            old_enough,
             retained / nullif(old_enough, 0) as retention
         from counted order by cohort, day_number
         """,
