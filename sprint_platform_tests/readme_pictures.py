@@ -67,7 +67,7 @@ def draw_graph(browser: Browser) -> None:
         page.goto(f"{address}/asset-groups~key%3A%22sprint%2F*%22/")
         expect(page.get_by_text("sprint_encounters", exact=True).first).to_be_visible()
         page.wait_for_load_state("networkidle")
-        save(page.screenshot(clip={"x": 0, "y": 0, "width": 1440, "height": 640}), "graph")
+        save(page.screenshot(clip={"x": 565, "y": 380, "width": 840, "height": 180}), "graph")
 
 
 @contextmanager
