@@ -6,6 +6,7 @@ Arrow stream. Why there is none stands on standard error, in one line.
 """
 
 import json
+import signal
 import sys
 
 import duckdb
@@ -53,6 +54,10 @@ def _connection(path: str, pattern: str) -> duckdb.DuckDBPyConnection:
 
 
 def main() -> None:
+    # a process inherits what the one that started it ignores or holds back
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
     asked = json.load(sys.stdin)
     _limit(asked["bytes"], asked["seconds"])
     # the pattern matches the path alone; it is another text where the name has letters of patterns
