@@ -284,7 +284,10 @@ def spoilt(warehouse: DbtWarehouse) -> Any:
             con.execute(fault)
         for relation, column in DUPLICATED.items():
             january = f"where {column} between '2024-12-30' and '2025-01-10'" if column else ""
-            con.execute(f"insert into {relation} select * from {relation} {january} limit 1")
+            added = con.execute(
+                f"insert into {relation} from {relation} {january} limit 1"
+            ).fetchone()
+            assert added == (1,), f"{relation} has no row that could stand there twice"
     yield warehouse
     shutil.move(sound, database)
 
