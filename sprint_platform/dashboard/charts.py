@@ -340,7 +340,7 @@ def faded(
 
 
 def hatched(trace: Trace) -> Trace:
-    """The bars, to be told from others where both are grey."""
+    """The bars, hatched: they differ from others where both are grey."""
     return {**trace, "marker": {**trace["marker"], "pattern": {"shape": "/", "solidity": 0.2}}}
 
 

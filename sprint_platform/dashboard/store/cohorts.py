@@ -176,16 +176,16 @@ def _segments(con: duckdb.DuckDBPyConnection, view: DomainView) -> list[html.Sec
                     ),
                 ],
                 x_type="category",
-                x_title="orders that they kept",
+                x_title="net orders",
                 y_title="share",
                 y_format=SHARE,
             ),
             f"{wording.share(buyers / customers)} of"
-            f" {wording.counted(customers, 'customer', 'customers')} have ordered something that"
-            f" they kept.{tenth}",
+            f" {wording.counted(customers, 'customer', 'customers')} have an order that they"
+            f" neither cancelled nor returned.{tenth}",
             parts.table(
-                "Customers by orders that they kept",
-                ["orders kept", "customers", "orders", "revenue", "… per order"],
+                "Customers by net orders",
+                ["net orders", "customers", "orders", "revenue", "… per order"],
                 [
                     [
                         name,

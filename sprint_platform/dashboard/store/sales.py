@@ -16,7 +16,9 @@ from sprint_platform.dashboard.view import DomainView
 
 # More bars than this are hard to read; the table has all countries.
 COUNTRIES_DRAWN = 12
-SETTLED = "Orders of the last 30 days may still be cancelled or returned."
+SETTLED = (
+    "Net orders are neither cancelled nor returned; those of the last 30 days may still become so."
+)
 
 HEADLINES: tuple[parts.Headline, ...] = (
     ("Revenue", "revenue", wording.money, False, "US dollars that the store keeps", ""),
@@ -26,7 +28,7 @@ HEADLINES: tuple[parts.Headline, ...] = (
         "revenue_per_order",
         wording.money,
         False,
-        "US dollars per order kept",
+        "US dollars per net order",
         "orders",
     ),
     ("Pieces", "pieces_per_order", wording.decimal, False, "per order", "orders"),
@@ -68,7 +70,7 @@ def page(con: duckdb.DuckDBPyConnection, view: DomainView) -> list[Any]:
 
 def _revenue(view: DomainView, now: dict[str, Any], days: Columns, table: Columns) -> html.Section:
     most = max(range(len(days["revenue"])), key=lambda place: days["revenue"][place])
-    kept = now["revenue"] / now["gross"] if now["gross"] else None
+    net = now["revenue"] / now["gross"] if now["gross"] else None
     day, revenue = wording.day(days["period"][most]), wording.money(days["revenue"][most])
     best = f"; most on {day}, {revenue}" if len(days["period"]) > 1 else ""
     return parts.chart(
@@ -86,7 +88,7 @@ def _revenue(view: DomainView, now: dict[str, Any], days: Columns, table: Column
             barmode="stack",
         ),
         f"Of prices of {wording.money(now['gross'])} US dollars the store keeps"
-        f" {wording.share(kept)}{best}.",
+        f" {wording.share(net)}{best}.",
         parts.table(
             f"What orders are worth by {view.grain}, in US dollars",
             ["", "prices", "discounts", "cancelled and returned", "revenue"],
@@ -113,7 +115,7 @@ def _orders(view: DomainView, now: dict[str, Any], days: Columns, table: Columns
         "Orders",
         figure(
             [
-                bars("kept", days["period"], days["kept_orders"], 0),
+                bars("net", days["period"], days["kept_orders"], 0),
                 bars("cancelled", days["period"], days["cancelled_orders"], 1),
                 bars("returned", days["period"], days["returned_orders"], 4),
             ],
@@ -127,7 +129,7 @@ def _orders(view: DomainView, now: dict[str, Any], days: Columns, table: Columns
         else f"{wording.counted(now['orders'], 'order', 'orders')}.",
         parts.table(
             f"Orders by {view.grain}",
-            ["", "placed", "cancelled", "returned", "kept"],
+            ["", "placed", "cancelled", "returned", "net"],
             parts.period_rows(
                 view,
                 table,
@@ -173,7 +175,7 @@ def _per_order(view: DomainView, days: Columns, table: Columns) -> html.Section:
             y_format=MONEY,
             days=view.axis,
         ),
-        parts.between(days[column], wording.money, "US dollars per order that was kept"),
+        parts.between(days[column], wording.money, "US dollars per net order"),
         parts.table(
             f"Revenue per order by {view.grain}, in US dollars",
             ["", "per order"],
