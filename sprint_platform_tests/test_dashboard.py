@@ -20,7 +20,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from playwright.sync_api import Browser, Download, Locator, Page, expect
+from playwright.sync_api import Browser, Download, Locator, Page, Route, expect
 from waitress import create_server
 
 from sprint_platform.dashboard.app import PAGES, TITLE_PAGES, build_app
@@ -107,8 +107,9 @@ def ask(query: str) -> list[tuple[Any, ...]]:
 
 
 def drawn(page: Page) -> None:
-    """Waits until every chart of the page is drawn."""
+    """Waits until every chart of the page is drawn, and nothing is under way."""
     expect(page.locator("main h1")).to_be_visible()
+    expect(page.locator("main")).not_to_have_attribute("data-dash-is-loading", "true")
     graphs = page.locator("main .dash-graph")
     for place in range(graphs.count()):
         expect(graphs.nth(place).locator(".main-svg").first).to_be_attached()
@@ -320,8 +321,6 @@ def test_for_everybody_on_every_screen(page: Page) -> None:
         if path.path == "/quality":
             expect(page.locator("#check-table")).to_be_visible()
         page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true })")
-        expect(page.locator("main")).not_to_have_attribute("data-dash-is-loading", "true")
-        expect(page.locator("main")).to_have_css("opacity", "1")
         assert page.evaluate("() => document.documentElement.scrollWidth") <= 390, path.path
         # the tabs scroll to the one that is shown, also those of a domain's pages
         for tab in page.locator(".tab.here").all():
@@ -331,9 +330,44 @@ def test_for_everybody_on_every_screen(page: Page) -> None:
         assert serious_faults(page) == [], path.path
         page.set_viewport_size({"width": 1440, "height": 900})
         page.emulate_media(color_scheme="light")
+        drawn(page)
         assert page.evaluate(FAINT_CHARTS) == [], path.path
         assert serious_faults(page, *DEPENDS_ON_THE_SCREEN) == [], path.path
 
+
+def test_a_page_stays_readable_while_the_next_is_under_way(page: Page) -> None:
+    page.goto("/?title=sprint")
+    drawn(page)
+    main = page.locator("main")
+    held: list[Route] = []
+
+    def hold_a_page(route: Route) -> None:
+        if "page.children" in (route.request.post_data or ""):
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/_dash-update-component*", hold_a_page)
+    page.locator("#tab-retention").click()
+    expect(main).to_have_attribute("data-dash-is-loading", "true")
+    assert main.evaluate(BAR) == "visible"
+    expect(main).to_have_css("opacity", "1")
+    assert serious_faults(page, "color-contrast") == []
+    for route in held:
+        route.continue_()
+    page.unroute("**/_dash-update-component*")
+    shows(page.locator("h1"), "Retention")
+    drawn(page)
+    assert main.evaluate(BAR) == "none"
+
+
+# Whether the bar at the top is there, once it would have appeared.
+BAR = """async (main) => {
+  const running = main.getAnimations({ subtree: true });
+  await Promise.all(running.filter((a) => a.animationName === 'appear').map((a) => a.finished));
+  const bar = getComputedStyle(main, '::before');
+  return bar.content === 'none' ? 'none' : bar.visibility;
+}"""
 
 # axe's rules whose findings another width or another scheme may change.
 DEPENDS_ON_THE_SCREEN = ("color-contrast", "scrollable-region-focusable")
