@@ -52,6 +52,7 @@ class Game:
         self.sessions = [(day, row) for day, row in records.all("sessions")]
         self.heartbeats = [(day, row) for day, row in records.all("heartbeats")]
         self.purchases = [(day, row) for day, row in records.all("transactions")]
+        self.paid = [(day, row) for day, row in self.purchases if row["purchase_price"]]
         # of each player and day of play, its sessions
         self.played: dict[tuple[UUID, date], list[Row]] = defaultdict(list)
         for day, row in self.sessions:
@@ -107,6 +108,11 @@ def expected_kpis(
     }
 
 
+def paying(purchases: Iterable[Row]) -> set[UUID]:
+    """Who bought something that costs something."""
+    return {row["player_id"] for row in purchases if row["purchase_price"]}
+
+
 def _kpi_daily(game: Game) -> list[Row]:
     rows = []
     for day in game.game_days:
@@ -136,7 +142,7 @@ def _kpi_daily(game: Game) -> list[Row]:
                 if d == day and game.home(row["player_id"]) == country
             ]  # fmt: skip
             of[country]["purchases"] += len(bought)
-            of[country]["payers"] += len({row["player_id"] for row in bought})
+            of[country]["payers"] += len(paying(bought))
             of[country]["revenue"] += sum(row["purchase_price"] for row in bought)
         lacks_week, lacks_month = (game.lacks(day - n * DAY, day) for n in (6, 27))
         for country, totals in of.items():
@@ -248,7 +254,7 @@ def _cohort_revenue(game: Game) -> list[Row]:
                     "day_number": number,
                     "calendar_date": here,
                     "cohort_players": len(players),
-                    "payers": len({row["player_id"] for row in bought}),
+                    "payers": len(paying(bought)),
                     "revenue": sum((row["purchase_price"] for row in bought), Decimal(0)),
                     "cumulative_revenue": paid,
                     "lifetime_value": None if paid is None else float(paid) / len(players),
@@ -259,7 +265,7 @@ def _cohort_revenue(game: Game) -> list[Row]:
 
 def _concentration(game: Game) -> list[Row]:
     spent: dict[date, dict[UUID, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
-    for day, row in game.purchases:
+    for day, row in game.paid:
         spent[month_of(day)][row["player_id"]] += row["purchase_price"]
     rows = []
     for month, of in spent.items():
@@ -284,19 +290,19 @@ def _concentration(game: Game) -> list[Row]:
 
 def _rfm(game: Game) -> list[Row]:
     rows = []
-    for month in {month_of(day) for day, _ in game.purchases}:
+    for month in {month_of(day) for day, _ in game.paid}:
         first, end = month_of(month, -2), month_of(month, 1)
-        payers: dict[UUID, list[tuple[date, Decimal]]] = defaultdict(list)
-        for day, row in game.purchases:
+        payments: dict[UUID, list[tuple[date, Decimal]]] = defaultdict(list)
+        for day, row in game.paid:
             if first <= day < end:
-                payers[row["player_id"]].append((day, row["purchase_price"]))
+                payments[row["player_id"]].append((day, row["purchase_price"]))
         measures = {
             player: (
                 (end - DAY - max(day for day, _ in bought)).days,
                 len(bought),
                 sum(price for _, price in bought),
             )
-            for player, bought in payers.items()
+            for player, bought in payments.items()
         }
         for player, (recency, frequency, monetary) in measures.items():
             # in fifths of all payers: those who are not better

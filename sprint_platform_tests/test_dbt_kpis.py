@@ -51,8 +51,12 @@ KPIS = (
 
 
 def add_day(records: Records, rng: np.random.Generator, day: date, players: list[Any]) -> None:
-    """A random day, and sessions that a moment's count may get wrong."""
+    """A random day, a purchase that costs nothing, and sessions that a moment's count may get
+    wrong."""
     add_random_day(records, rng, day, players)
+    purchases = records.of["transactions"][day]
+    free = {"transaction_id": id_of(day, 90), "player_id": players[-1]}
+    purchases.append({**purchases[0], **free, "purchase_price": Decimal("0.00")})
     midnight = datetime.combine(day, datetime.min.time())
     seat = {"session_id": id_of(day, 20), "player_id": players[0], "team_id": 1}
     # over midnight, to the second of a moment, and one within it
