@@ -76,7 +76,7 @@ class EventStorage(SqliteEventLogStorage):
         home = Path(instance.storage_directory()).parent
         super().__init__(str(home / "history" / "runs"), self._inst_data)
         # within a transaction on the index, what it calls joins it
-        self._db_lock = threading.RLock()
+        self._db_lock = threading.RLock()  # type: ignore[assignment]
         super().register_instance(instance)
 
     @classmethod
@@ -155,7 +155,7 @@ class EventStorage(SqliteEventLogStorage):
                 ),
                 [row for _, row in mirrored],
             )
-            numbers = list(stored.scalars())
+            numbers: list[int] = list(stored.scalars())
             of_assets = []
             for (event, _), number in zip(mirrored, numbers, strict=True):
                 if event.dagster_event_type in ASSET_EVENTS:
@@ -180,7 +180,7 @@ class EventStorage(SqliteEventLogStorage):
             "evaluation_event_timestamp": self._event_insert_timestamp(event),
             "evaluation_event_storage_id": event_id,
         }
-        partitions = subset.get_partition_keys() if subset else [None]
+        partitions: list[str | None] = [*subset.get_partition_keys()] if subset else [None]
         with self.index_connection() as connection:
             connection.execute(
                 AssetCheckExecutionsTable.insert(),

@@ -38,9 +38,7 @@ class Process:
 
 @contextmanager
 def fresh_folders() -> Iterator[dict[str, str]]:
-    """The environment of commands that write to a new data folder and a new Dagster home. What
-    Python compiles is kept, as it is by default: with PYTHONDONTWRITEBYTECODE, which many
-    containers have, each command would compile the platform again."""
+    """The environment of commands that write to a new data folder and a new Dagster home."""
     folder = Path(tempfile.mkdtemp(prefix="sprint-bench-"))
     (folder / "home").mkdir()
     (folder / "data").mkdir()
@@ -49,9 +47,8 @@ def fresh_folders() -> Iterator[dict[str, str]]:
     before = {name: os.environ.get(name) for name in mine}
     os.environ.update(mine)
     try:
-        kept = {n: value for n, value in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"}
         yield {
-            **kept,
+            **os.environ,
             "DBT_PROFILES_DIR": str(dbt_project_dir()),
             "PYTHONPATH": str(project_root()),
         }
