@@ -1,8 +1,8 @@
 """Dagster's history of events in SQLite, with fewer connections and transactions.
 
 The files and their records are those of Dagster's own storage. That opens a database anew for each
-statement and stores each event by itself: a fifth of the time of a small run, and three quarters of
-that of a year.
+statement, stores each event by itself, asks for the tables' columns with each, and writes an event
+as JSON once for each of its records: of a check over a year that is 365 times.
 """
 
 # private names of Dagster's are overridden here: test_event_storage.py holds the records of both
