@@ -159,6 +159,10 @@ def build_app(base_path: str = "/", names: Collection[str] = LOOPBACK_NAMES) -> 
     _refuse_other_names(app, names)
     _answer_beside_the_base_path(app, base_path)
     _add_security_headers(app)
+    # for a process's first parameter DuckDB imports numpy, and pandas where it is installed: at the
+    # start, not while somebody waits for the first page
+    with duckdb.connect() as con:
+        con.execute("select ?", [0])
     return app
 
 

@@ -24,7 +24,8 @@ from sprint_platform.places import data_dir, database_path, duckdb_temp_dir, pub
 
 # A day of a million players goes through the graph with this much (docs/scale.md).
 MOST_MEMORY_MIB = 3 * 1024
-# With less even a small day spills to the disk.
+# With less even a small day spills to the disk. The limit goes by steps of as much: dbt parses the
+# project anew, for some seconds, when its profile has another one than before.
 LEAST_MEMORY_MIB = 512
 
 
@@ -34,15 +35,15 @@ class NetworkDiskError(SprintError):
 
 def memory_limit() -> str:
     """How much memory DuckDB takes before it spills to the disk: ``SPRINT_DUCKDB_MEMORY``, or a
-    quarter of what is free, 512 MiB to 3 GiB."""
+    quarter of what is free in steps of 512 MiB, up to 3 GiB."""
     return settings().duckdb_memory or _quarter_of_the_free()
 
 
 # once for a process: DuckDB opens a file a second time only with the options of the first
 @cache
 def _quarter_of_the_free() -> str:
-    quarter = free_memory() // 4 >> 20
-    return f"{min(max(quarter, LEAST_MEMORY_MIB), MOST_MEMORY_MIB)}MiB"
+    steps = (free_memory() // 4 >> 20) // LEAST_MEMORY_MIB
+    return f"{min(max(steps, 1) * LEAST_MEMORY_MIB, MOST_MEMORY_MIB)}MiB"
 
 
 def duckdb_options() -> dict[str, str | bool | int | float | list[str]]:

@@ -10,7 +10,8 @@ published, or in which another model failed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -18,7 +19,7 @@ from pathlib import Path
 import duckdb
 
 from sprint_platform.core.duckdb_paths import glob_of, quoted
-from sprint_platform.core.whole_file import whole_file
+from sprint_platform.core.whole_file import temporary_beside, whole_file
 from sprint_platform.engines.database_identity import count_publication
 from sprint_platform.places import published_dir
 from sprint_platform.publish.views import NO_ROWS, publish_views
@@ -99,25 +100,20 @@ def _publish_mart(
         [mart.name, mart.column is not None],
     ).fetchall()
     stamps: dict[str, str] = {}
+    to_write = []
     for file, stamp, passed in built:
         path, published = folder / f"{file}.parquet", before.files.get(file) if before else None
         if same_columns and published == stamp and path.exists():
             stamps[file] = stamp
         elif passed:
-            where = f" where {mart.file_of(mart.column)} = '{file}'" if mart.column else ""
-            if mart.column and mart.period != "batch":
-                # by its bounds: DuckDB skips what lies outside of them
-                where = (
-                    f" where {mart.column} >= date '{file}'"
-                    f" and {mart.column} < date '{file}' + interval 1 {mart.file}"
-                )
-            _write(con, f"select * from {mart.relation}{where}", path)
+            to_write.append(file)
             stamps[file] = stamp
-            done.written += 1
         else:
             done.withheld.setdefault(mart.name, []).append(file)
             if published is not None:
                 stamps[file] = published
+    _write_files(con, mart, folder, to_write)
+    done.written += len(to_write)
     held = {NO_ROWS, *(f"{file}.parquet" for file, _, _ in built)}
     gone = [path for path in folder.glob("*.parquet") if path.name not in held]
     if gone and _is_unsettled(con, ledger, mart):
@@ -251,6 +247,50 @@ def _folder(ledger: Ledger, mart: str) -> Path:
     folder = published_dir() / ledger.name / mart
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _write_files(
+    con: duckdb.DuckDBPyConnection, mart: Mart, folder: Path, files: Sequence[str]
+) -> None:
+    """Writes these files of the mart, ascending."""
+    if mart.column is None or mart.period == "batch":
+        for file in files:
+            where = f" where {mart.file_of(mart.column)} = '{file}'" if mart.column else ""
+            _write(con, f"select * from {mart.relation}{where}", folder / f"{file}.parquet")
+        return
+    if not files:
+        return
+    # by its bounds: DuckDB skips what lies outside of them
+    within = (
+        f"select *{{file}} from {mart.relation} where {mart.column} >= date '{{first}}'"
+        f" and {mart.column} < date '{{last}}' + interval 1 {mart.file}"
+    )
+    if len(files) == 1:
+        [file] = files
+        query = within.format(file="", first=file, last=file)
+        _write(con, query, folder / f"{file}.parquet")
+        return
+    # a year of days in one query: each by itself would read its neighbours' rows, too
+    column = f", {mart.file_of(mart.column)} as published_file"
+    query = within.format(file=column, first=files[0], last=files[-1])
+    with temporary_beside(folder / "files") as parts:
+        con.execute(
+            # in order, so that nearly every file is written by one thread, in one part
+            f"copy (from ({query}) where published_file in (select unnest(?))"
+            f" order by published_file) to '{quoted(parts)}'"
+            " (format parquet, compression zstd, partition_by (published_file))",
+            [list(files)],
+        )
+        for file in files:
+            written = list((parts / f"published_file={file}").glob("*.parquet"))
+            if len(written) == 1:
+                os.replace(written[0], folder / f"{file}.parquet")
+                continue
+            query = within.format(file="", first=file, last=file)
+            if written:
+                names = ", ".join(f"'{quoted(glob_of(part))}'" for part in written)
+                query = f"from read_parquet([{names}], hive_partitioning = false)"
+            _write(con, query, folder / f"{file}.parquet")
 
 
 def _write(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:

@@ -27,6 +27,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sprint_platform.core.duckdb_paths import quoted
@@ -350,12 +351,19 @@ class Ledger:
         """For each published mart the column with a row's period and the kind of period (day, week,
         month, batch); (None, None) for a mart without. ``marts`` gives each mart's columns: a mart
         that the version before published is known by them."""
-        with duckdb.connect() as con:
-            known = self.published_marts(con)
+        known: dict[str, tuple[str | None, str | None]] = {}
+        if self.path.exists():
+            # where pandas is installed, it would be imported for a table of Arrow's in DuckDB, for
+            # pq.read_table and for a value to compare with: that takes longer than any question
+            with pq.ParquetFile(self.path) as file:
+                noted = file.read(["name", "view_schema", "period_column", "period_kind"])
+            of_marts = noted.filter(pc.is_valid(noted["view_schema"])).to_pydict()
+            periods = zip(of_marts["period_column"], of_marts["period_kind"], strict=True)
+            known = dict(zip(of_marts["name"], periods, strict=True))
         found: dict[str, tuple[str | None, str | None]] = {}
         for mart, columns in marts.items():
             if mart in known:
-                found[mart] = (known[mart].column, known[mart].period)
+                found[mart] = known[mart]
                 continue
             column = next((name for name in columns if name in PERIOD_COLUMNS), None)
             found[mart] = (column, PERIOD_COLUMNS[column] if column else None)

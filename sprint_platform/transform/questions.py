@@ -223,10 +223,11 @@ def _published_day(
     column, _ = ledger.published_periods({mart: columns})[mart]
     if column is None:
         raise QuestionError(f"{relation} has no days, of which one could be asked")
+    # not as a parameter: for the first of a process, DuckDB imports pandas where it is installed
+    asked_for = f"date '{wanted}'" if wanted else "null"
     row = con.execute(
         f"select min({column}), max({column}), date_trunc('{period}', max({column}))::date,"
-        f" count(*) filter (where date_trunc('{period}', {column}) = ?) from {relation}",
-        [wanted],
+        f" count(*) filter (where date_trunc('{period}', {column}) = {asked_for}) from {relation}"
     ).fetchone()
     assert row is not None
     first, last, first_of_last, rows = row
