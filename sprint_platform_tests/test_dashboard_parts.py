@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import socket
@@ -14,6 +15,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from dash import html
 
 from sprint_platform.dashboard import parts, wording
 from sprint_platform.dashboard.app import build_app, draw, draw_replay
@@ -346,17 +348,43 @@ def holed(holed_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("holed")
 def test_pages_say_how_many_days_are_missing_and_what_builds_them() -> None:
+    builds = "sprint run --title sprint --missing"
     for path in ("/", "/retention", "/revenue", "/regions", "/encounters", "/quality"):
         page = shown(path, "?title=sprint")
         assert "8 – 27 Jan 2025: 20 days are missing" in page
-        if path not in ("/", "/quality"):
-            assert page.count("Code('sprint run --title sprint --missing')") == 1
-            continue
-        # which days are missing at the end is news, not a fault: two pages have it
-        assert re.search(r"29 Jan 2025 – [^:]*: [\d,]+ days are not built yet", page)
-        assert page.count("Code('sprint run --title sprint --missing')") == 2
-    assert "8 are built, 1 – 28 Jan 2025." in shown("/quality", "?title=sprint")
+        # the hole alone: the command for all days would make the years after it too
+        assert page.count(f"Code('{builds} --to 2025-01-27')") == 1
+        assert page.count(f"Code('{builds}')") == (path == "/quality")
+    # a history that ends is no hole
+    assert "Later days are not built yet." in shown("/", "?title=sprint")
+    assert "Later days" not in shown("/", f"?title=sprint&to={WEEK[-1]}")
+    home = shown("/home", "")
+    assert f"20 days are missing in between: ', Code('{builds} --to 2025-01-27')" in home
+    assert f"Later days are not built yet: ', Code('{builds}')" in home
+    page = shown("/quality", "?title=sprint")
+    assert re.search(r"29 Jan 2025 – [^:]*: [\d,]+ days are not built yet", page)
+    assert "8 are built, 1 – 28 Jan 2025." in page
     assert "Which days are missing is not known" in shown("/quality", "?title=gone")
+
+
+def test_no_card_is_alone_in_its_row() -> None:
+    def widths(*names: str) -> list[str]:
+        cards = {
+            "half": parts.card("half", []),
+            "wide": parts.card("wide", [], wide=True),
+            "tall": parts.card("tall", [], tall=True),
+            "sentence": parts.nothing("sentence", "Sales", "None."),
+        }
+        shown = parts.arranged([html.Div(), *(copy.copy(cards[name]) for name in names)])
+        return [part.className.removeprefix("card") for part in shown[1:]]
+
+    assert widths("half", "half") == ["", ""]
+    assert widths("half", "half", "half", "wide", "half") == ["", "", " wide", " wide", " wide"]
+    # the sentences have a row of their own
+    assert widths("half", "sentence", "half", "half") == ["", "", " wide", " wide"]
+    # two lie beside a tall one, or none: the style makes that as wide as the row
+    assert widths("tall", "half", "half") == [" tall", "", ""]
+    assert widths("tall", "half", "sentence") == [" tall", " wide", " wide"]
 
 
 @pytest.mark.usefixtures("holed")

@@ -184,6 +184,7 @@ def _heat(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
             ],
         ),
         height="min(520px, 90vw)",
+        tall=True,
     )
 
 

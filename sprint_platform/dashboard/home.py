@@ -91,7 +91,7 @@ def _title(con: duckdb.DuckDBPyConnection, name: str, marts: frozenset[str]) -> 
                     ("Revenue", wording.money(now["revenue"]), "on the last day"),
                 ],
             ),
-            _state(title.coverage),
+            *_state(title.coverage),
         ]
     return _card(title.name, title.name, href("/overview", None, title=title.name), lines)
 
@@ -116,7 +116,7 @@ def _store(con: duckdb.DuckDBPyConnection | None) -> html.Section:
                 ],
             )
         )
-    lines += [_state(found.coverage), *_further_days(found.last), *_elsewhere(of)]
+    lines += [*_state(found.coverage), *_further_days(found.last), *_elsewhere(of)]
     return _card("store", of.name.capitalize(), href("/store"), lines)
 
 
@@ -191,21 +191,19 @@ def _numbers(key: str, numbers: list[tuple[str, str, str]]) -> html.Dl:
     )
 
 
-def _state(coverage: Coverage | None) -> html.P:
-    """Whether days are missing, and the command that builds them."""
+def _state(coverage: Coverage | None) -> list[html.P]:
+    """Whether days are missing or come later, and the commands that build them."""
     if coverage is None:
-        return html.P("Which days are missing is not known.", className="note")
-    if not coverage.missing:
-        return html.P("No day is missing.", className="note")
-    counts = [
-        f"{wording.counted(len(days), 'day is', 'days are')} {what}"
-        for days, what in ((coverage.gaps, "missing in between"), (coverage.tail, "not built yet"))
-        if days
-    ]
-    return html.P(
-        [f"{wording.joined(counts)}: ", html.Code(coverage.command)],
-        className="warning" if coverage.gaps else "note",
-    )
+        return [html.P("Which days are missing is not known.", className="note")]
+    lines = []
+    if coverage.gaps:
+        missing = wording.counted(len(coverage.gaps), "day is", "days are")
+        gaps, command = f"{missing} missing in between: ", html.Code(coverage.gap_command)
+        lines.append(html.P([gaps, command], className="warning"))
+    if coverage.tail:
+        later, command = "Later days are not built yet: ", html.Code(coverage.command)
+        lines.append(html.P([later, command], className="note"))
+    return lines or [html.P("No day is missing.", className="note")]
 
 
 def _elsewhere(of: domains.Domain) -> list[html.P]:

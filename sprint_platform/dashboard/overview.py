@@ -46,10 +46,10 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
     """The headline numbers, and the charts of activity below them."""
     days = activity.daily(con, view.title, view.first, view.last, view.country)
     if not any(days.get("active_players", [])) and not any(days.get("revenue", [])):
-        return [*parts.missing_days(view, tail=True), parts.no_days(view)]
+        return [*parts.missing_days(view), parts.no_days(view)]
     table = activity.daily(con, view.title, view.first, view.last, view.country, view.grain)
     shown: list[Any] = [
-        *parts.missing_days(view, tail=True),
+        *parts.missing_days(view),
         _headlines(con, view),
         _active(view, days, table),
         _stickiness(view, days, table),

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 from dash import html
 
-from sprint_platform.dashboard import parts, wording
+from sprint_platform.dashboard import parts, retention_curve, wording
 from sprint_platform.dashboard.charts import SHARE, Trace, figure, labelled, rate
 from sprint_platform.dashboard.countries import country_name
 from sprint_platform.dashboard.heat_map import heat_map
@@ -78,10 +78,6 @@ def _curve(view: View, curve: Columns, others: Columns | None) -> html.Section:
     lines = _line(name, curve, 0)
     if others:
         lines += _line("all countries", others, 1)
-    values = ", ".join(
-        f"day {number}: {wording.share(value)}"
-        for number, value in zip(curve["day_number"], curve["retention"], strict=True)
-    )
     widest = max(curve["day_number"])
     drawn = figure(
         lines,
@@ -89,40 +85,19 @@ def _curve(view: View, curve: Columns, others: Columns | None) -> html.Section:
         y_format=SHARE,
         x_type="linear",
         x_title="days after signing up",
-        xaxis={"tickvals": _apart(curve["day_number"]), "range": [0, widest * 1.03]},
+        xaxis={"tickvals": retention_curve.ticks(curve), "range": [0, widest * 1.03]},
         hovermode="closest",
     )
     return parts.chart(
         "curve",
         "Retention curve",
         labelled(drawn, HEIGHT) if others else drawn,
-        f"{name[:1].upper()}{name[1:]}: {values}.",
-        parts.table(
-            "Retention by days after signing up",
-            ["day", "retention", "came back", "of players"],
-            [
-                [
-                    f"D{number}",
-                    parts.rate_cell(wording.share(value), players),
-                    wording.count(retained),
-                    wording.count(players),
-                ]
-                for number, players, retained, value in zip(*curve.values(), strict=True)
-            ],
-        ),
+        f"{name[:1].upper()}{name[1:]}: {retention_curve.values(curve)}.",
+        retention_curve.table("Retention by days after signing up", curve),
         people=[*curve["players"], *(others["players"] if others else [])],
         height=HEIGHT,
         wide=True,
     )
-
-
-def _apart(numbers: list[int]) -> list[int]:
-    """The numbers, ascending, without those whose ticks would be written over the one before."""
-    chosen = numbers[:1]
-    for number in numbers[1:]:
-        if number - chosen[-1] > numbers[-1] / 12:
-            chosen.append(number)
-    return chosen
 
 
 def _line(name: str, curve: Columns, nth: int) -> list[Trace]:

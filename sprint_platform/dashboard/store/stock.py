@@ -51,8 +51,7 @@ def page(con: duckdb.DuckDBPyConnection, view: DomainView) -> list[Any]:
             _worth(view, days, table),
             *out,
             categories,
-            # beside the categories where their row has room
-            _lowest(found, day, wide=bool(out)),
+            _lowest(found, day),
         ]
     return [*domains.missing_days(view), *shown]
 
@@ -193,7 +192,7 @@ def _categories(found: Columns, day: date) -> html.Section:
     )
 
 
-def _lowest(found: Columns, day: date, *, wide: bool) -> html.Section:
+def _lowest(found: Columns, day: date) -> html.Section:
     rows = [
         [
             name or f"product {product}",
@@ -222,5 +221,4 @@ def _lowest(found: Columns, day: date, *, wide: bool) -> html.Section:
                 key="lowest-table",
             ),
         ],
-        wide=wide,
     )
