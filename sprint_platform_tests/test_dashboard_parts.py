@@ -157,6 +157,18 @@ def test_days_that_nothing_can_be_counted_from_are_left_out(path: str) -> None:
 
 
 @pytest.mark.usefixtures("data")
+def test_the_last_days_sign_ups_have_no_retention_yet() -> None:
+    page = shown("/retention", f"?title=sprint&from={LAST}&to={LAST}")
+    assert (
+        "7 players signed up on 1 Mar 2025: who of them comes back is known once later days are"
+        " built. Choose earlier days."
+    ) in page
+    assert "Nobody signed up on 1 Jun 2025." in shown(
+        "/retention", "?title=sprint&from=2025-06-01&to=2025-06-01"
+    )
+
+
+@pytest.mark.usefixtures("data")
 def test_weekly_rates_an_hour_are_of_the_sessions_whose_length_is_known() -> None:
     monday = date(2025, 2, 3)
     with published() as con:
@@ -468,7 +480,10 @@ def test_counts_have_ticks_at_whole_numbers_and_one_value_is_printed() -> None:
     assert one["data"][0]["mode"] == "markers+text"
     assert one["data"][0]["text"].strip() == "50.0\u00a0%"
     assert "dtick" not in one["layout"]["yaxis"]
-    assert figure([bars("players", WEEK[:1], [5])])["data"][0]["text"].strip() == "5"
+    assert figure([bars("players", WEEK[:1], [5])])["data"][0]["text"] == "5"
+    # on one another, those of nothing have no value: it would stand over another's
+    stacked = figure([bars(str(n), WEEK[:1], [n]) for n in (5, 0, 2)], barmode="stack")["data"]
+    assert [trace.get("text") for trace in stacked] == ["5", None, "2"]
 
 
 def test_rates_of_few_people_are_grey_with_their_number() -> None:

@@ -76,6 +76,8 @@ def figure(
         "hovermode": "x unified",
         "hoverlabel": {"bgcolor": PAPER, "bordercolor": GRID, "font": {"color": INK}},
         "dragmode": False,
+        # plotly would write on narrow bars in letters that nobody can read
+        "uniformtext": {"minsize": 10, "mode": "hide"},
         "xaxis": axis(
             x_title,
             type=x_type,
@@ -147,19 +149,24 @@ def _with_value(trace: Trace, nth: int, y_format: str, named: bool) -> Trace:
         return trace
     if trace.get("orientation") == "h":
         return trace
-    # dots of one day lie side by side or on one another: their values do not
-    places = ("middle right", "middle left", "top center", "bottom center")
-    name = f"{trace['name']} " if named and dot else ""
-    return {
-        **trace,
-        **({"mode": "markers+text"} if dot else {}),
-        "text": f" {name}{_only_value(trace, y_format)} ",
-        "textposition": places[nth % 4] if dot else "outside",
-        "textfont": {"color": INK},
-        # of a bar with others on it the value is inside
-        **({} if dot else {"insidetextfont": {"color": PAPER}}),
-        "cliponaxis": False,
-    }
+    # on others a bar of nothing is nowhere, and its value would stand over theirs
+    if not dot and named and not any(_known(trace["y"])):
+        return trace
+    value = {"textfont": {"color": INK}, "cliponaxis": False}
+    if dot:
+        # dots of one day lie side by side or on one another: their values do not
+        places = ("middle right", "middle left", "top center", "bottom center")
+        name = f"{trace['name']} " if named else ""
+        text = f" {name}{_only_value(trace, y_format)} "
+        value |= {"mode": "markers+text", "text": text, "textposition": places[nth % 4]}
+    else:
+        value |= {
+            "text": _only_value(trace, y_format).replace(" of ", "<br>of "),
+            "textposition": "outside",
+            # of a bar with others on it the value is inside
+            "insidetextfont": {"color": PAPER},
+        }
+    return {**trace, **value}
 
 
 def is_constant(drawn: Figure) -> bool:

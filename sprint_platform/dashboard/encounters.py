@@ -183,7 +183,7 @@ def _heat(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
                 for n in order[:20]
             ],
         ),
-        height="min(520px, 90vw)",
+        height="min(600px, 90vw)",
         tall=True,
     )
 
@@ -308,7 +308,8 @@ def _sessions_select(listed: Columns, chosen: UUID, word: str) -> html.Select:
     options = [
         (
             session,
-            f"{wording.counted(met, word, f'{word}s')}, {wording.duration(seconds)}"
+            # those of two pairs of teams may be at the same time
+            f"{wording.counted(met, word, f'{word}s')}, together {wording.duration(seconds)}"
             f" · {str(session)[-12:]}",
         )
         for session, met, seconds in zip(*listed.values(), strict=True)
@@ -469,7 +470,7 @@ def _map(game: Title) -> dict[str, Any]:
             "font": {"family": FONT, "size": 13, "color": INK},
             "paper_bgcolor": CLEAR,
             "plot_bgcolor": CLEAR,
-            "margin": {"l": 44, "r": 8, "t": 30, "b": 36},
+            "margin": {"l": 44, "r": 18, "t": 30, "b": 36},
             "dragmode": False,
             "showlegend": True,
             "legend": {"orientation": "h", "x": 0, "y": 1.03, "yanchor": "bottom"},

@@ -31,7 +31,7 @@ def page(con: duckdb.DuckDBPyConnection | None, search: str | None) -> list[Any]
     """A card for each published title, the store and the event log, and what is not there yet.
     ``con`` is None where nothing is published at all."""
     titles = published_titles(con) if con else {}
-    return [
+    shown = [
         html.Div(
             [
                 html.H1("Home"),
@@ -46,6 +46,7 @@ def page(con: duckdb.DuckDBPyConnection | None, search: str | None) -> list[Any]
         *_other_titles(titles),
         *_other_domains(),
     ]
+    return parts.arranged(shown)
 
 
 def _begin() -> html.Section:

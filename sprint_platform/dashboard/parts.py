@@ -248,7 +248,7 @@ def empty(name: str, why: str, command: str = "") -> html.Section:
     """The section in place of a page without data: why, and the command to run."""
     parts: list[Part] = [html.H2(name, id="empty-name"), html.P(why)]
     if command:
-        parts += [html.P("To make it, run"), html.Pre(html.Code(command))]
+        parts += [html.P("Run this:"), html.Pre(html.Code(command))]
     return card("empty", parts, wide=True)
 
 

@@ -319,7 +319,10 @@ def _runs(title: str, runs: list[PastRun]) -> html.Section:
         [
             name,
             html.P(
-                f"The last one: {runs[0].status}. The log of each is in Dagster's UI: sprint ui",
+                [
+                    f"The last one: {runs[0].status}. The log of each is in Dagster's UI: ",
+                    html.Code("sprint ui"),
+                ],
                 className="summary",
             ),
             *(

@@ -12,7 +12,7 @@ from sprint_platform.dashboard.charts import SHARE, Trace, figure, labelled, rat
 from sprint_platform.dashboard.countries import country_name
 from sprint_platform.dashboard.heat_map import heat_map
 from sprint_platform.dashboard.published import Columns
-from sprint_platform.dashboard.queries import retention
+from sprint_platform.dashboard.queries import activity, retention
 from sprint_platform.dashboard.view import View
 
 HEIGHT = 260
@@ -28,12 +28,8 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
         return [*parts.missing_days(view), missing]
     curve = retention.curve(con, view.title, view.first, view.last, view.country)
     if not curve["day_number"]:
-        where = f" ({country_name(view.country)})" if view.country else ""
-        days = wording.span(view.first, view.last)
-        why = f"Nobody signed up on {days}{where}, or no later day is published yet."
-        if (first := view.title.first) is not None and first < view.first:
-            why += " Choose earlier days."
-        return [*parts.missing_days(view), parts.nothing("cohorts", "Cohorts", why, wide=True)]
+        nobody = parts.nothing("cohorts", "Cohorts", _no_cohort(con, view), wide=True)
+        return [*parts.missing_days(view), nobody]
     before = retention.curve(con, view.title, *view.before, view.country) if view.before else None
     others = retention.curve(con, view.title, view.first, view.last, None) if view.country else None
     # a single day may have too few sign-ups for a retention
@@ -45,6 +41,20 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
         _curve(view, curve, others),
         _cohorts(cohorts, grain),
     ]
+
+
+def _no_cohort(con: duckdb.DuckDBPyConnection, view: View) -> str:
+    """Why nobody of these days has a retention."""
+    where = f" ({country_name(view.country)})" if view.country else ""
+    days = wording.span(view.first, view.last)
+    new = activity.totals(con, view.title, view.first, view.last, view.country)["new_players"]
+    if not new:
+        return f"Nobody signed up on {days}{where}."
+    why = f"{wording.counted(new, 'player', 'players')} signed up on {days}{where}: who of them"
+    why += " comes back is known once later days are built."
+    if (first := view.title.first) is not None and first < view.first:
+        why += " Choose earlier days."
+    return why
 
 
 def _headlines(view: View, curve: Columns, before: Columns | None) -> html.Section:

@@ -279,7 +279,7 @@ def _concentration(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
             x_type="category",
             xaxis={"tickvals": labels, "ticktext": _short(months["year_month"]), "tickangle": 0},
             barmode="group",
-            bargap=0.6 if len(labels) == 1 else 0.2,
+            bargap=0.3 if len(labels) == 1 else 0.2,
             bargroupgap=0.05,
         ),
         f"In {labels[-1]} the top 1\u00a0% of payers brought"
