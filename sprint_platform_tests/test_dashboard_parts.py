@@ -417,7 +417,7 @@ def test_over_a_hole_nothing_is_compared_averaged_or_known_that_is_not() -> None
         assert read_view(con, "?from=2025-01-28&to=2025-01-28").before is None
     page = shown("/", f"?title=sprint&from={LATER}&to={LATER}")
     assert "10 players on 28 Jan 2025. How many" in page
-    assert "There is none on these days." in page
+    assert "'Not known on this day: monthly active players and stickiness" in page
     assert "Not known: of each of these days the day before is missing" in page
     page = shown("/revenue", "?title=sprint")
     assert "have paid 4.00 each by day 2." in page

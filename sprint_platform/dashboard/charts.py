@@ -30,6 +30,8 @@ SERIES = ("#0072b2", "#c44e00", "#00795a", "#a3478a", "#3f4a55")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
 DAY_MILLISECONDS = 24 * 3600 * 1000
+# So many bars of days have room between them.
+DAYS_WITH_ROOM = 120
 # Below this number plotly would put ticks at halves of a player.
 SMALL_COUNT = 8
 # Formats of numbers on axes: counts, averages, amounts, shares.
@@ -373,11 +375,13 @@ def _with_gaps(points: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
 
 def bars(name: str, x: Sequence[Any], y: Sequence[Any], nth: int = 0, **properties: Any) -> Trace:
     """Bars in the ``nth`` colour. Bars of days are nearly a day wide: plotly takes the width from
-    the nearest two, and a single day's bar would be too thin to see."""
+    the nearest two, and a single day's bar would be too thin to see. Those of many days have no
+    room between them: it would be less than a pixel, seen here and there."""
+    room = 0.15 if len(x) <= DAYS_WITH_ROOM else 0
     of_days = bool(x) and isinstance(x[0], date)
     return {
         "type": "bar",
-        **({"width": 0.85 * DAY_MILLISECONDS} if of_days else {}),
+        **({"width": (1 - room) * DAY_MILLISECONDS} if of_days else {}),
         "name": name,
         "x": list(x),
         "y": list(y),
@@ -442,7 +446,8 @@ def across(
         "y": list(labels)[::-1],
         "orientation": "h",
         "text": list(texts)[::-1],
-        "textposition": "auto",
+        # nothing is written in no bar
+        "textposition": ["auto" if value else "outside" for value in values][::-1],
         "hovertemplate": "%{y}: %{text}<extra></extra>",
     }
     return figure(
@@ -452,6 +457,7 @@ def across(
         xaxis={
             "showgrid": True,
             "rangemode": "tozero",
+            "tickformat": MONEY,
             **(_ticks_of(values) if all(value == round(value) for value in values) else {}),
         },
         yaxis={"type": "category", "tickformat": "", "showgrid": False},

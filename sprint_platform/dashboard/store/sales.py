@@ -208,9 +208,7 @@ def _countries(found: Columns) -> html.Section:
     return parts.chart(
         "countries",
         "Where orders go",
-        across(
-            drawn, revenue[: len(drawn)], list(map(wording.money, revenue)), "revenue, US dollars"
-        ),
+        across(drawn, revenue[: len(drawn)], wording.amounts(revenue), "revenue, US dollars"),
         f"{where}: {wording.money(revenue[0])} US dollars.{rest}",
         parts.table(
             "Countries of delivery",

@@ -93,6 +93,7 @@ def _headlines(days: Columns, found: Columns | None) -> html.Section:
 
 
 def _worth(view: DomainView, days: Columns, table: Columns) -> html.Section:
+    unknown = days["worth"].count(None)
     return parts.chart(
         "worth",
         "What the stock is worth",
@@ -115,6 +116,9 @@ def _worth(view: DomainView, days: Columns, table: Columns) -> html.Section:
                 ("worth", wording.money),
             ),
         ),
+        note=f"Not known on {unknown} of {len(days['worth'])} days, before which days are missing."
+        if unknown
+        else None,
     )
 
 
@@ -178,7 +182,7 @@ def _categories(found: Columns, day: date) -> html.Section:
     return parts.chart(
         "categories",
         "Categories",
-        across(names, worth, list(map(wording.money, worth)), "US dollars, at cost"),
+        across(names, worth, wording.amounts(worth), "US dollars, at cost"),
         f"Most lies in {names[0]}: {wording.money(worth[0])} US dollars{share}.",
         parts.table(
             f"Stock by category on {wording.day(day)}",
