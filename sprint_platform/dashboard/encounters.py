@@ -23,7 +23,6 @@ from sprint_platform.dashboard.charts import (
     SMALL_COUNT,
     SYMBOLS,
     axis,
-    bars,
     colour_scale,
     figure,
     line,
@@ -103,7 +102,7 @@ def _rates(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
             "rates-per-hour",
             f"{word.capitalize()}s per hour of session",
             figure(
-                [bars("per hour", days["period"], days["encounters_per_session_hour"], 1)],
+                [line("per hour", days["period"], days["encounters_per_session_hour"])],
                 y_title=f"{word}s an hour",
                 y_format=AVERAGE,
                 days=view.axis,
@@ -310,12 +309,12 @@ def _sessions_select(listed: Columns, chosen: UUID, word: str) -> html.Select:
             session,
             # those of two pairs of teams may be at the same time
             f"{wording.counted(met, word, f'{word}s')}, together {wording.duration(seconds)}"
-            f" · {str(session)[-12:]}",
+            f" · {str(session)[-8:]}",
         )
         for session, met, seconds in zip(*listed.values(), strict=True)
     ]
     if all(session != chosen for session, _ in options):
-        options.insert(0, (chosen, f"{str(chosen)[-12:]}"))
+        options.insert(0, (chosen, f"{str(chosen)[-8:]}"))
     return html.Select(
         [
             html.Option(text, value=str(session), selected=session == chosen)
