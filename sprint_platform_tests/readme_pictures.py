@@ -69,7 +69,7 @@ def draw(page: Page, address: str, name: str, replayed: bool = False) -> None:
 def draw_graph(browser: Browser) -> None:
     """Draws in Dagster's lineage what the encounters of the title sprint come from, with its groups
     open, as ``docs/graph.png``."""
-    page = browser.new_page(viewport={"width": 1720, "height": 900}, device_scale_factor=1.5)
+    page = browser.new_page(viewport={"width": 1720, "height": 1200}, device_scale_factor=1.5)
     groups = [f"sprint_{name}" for name in ("dim", "raw", "stage", "encounters")]
     asked = f"asset-groups~{quote(GRAPH, safe='')}/?expanded="
     asked += quote(",".join(f"global@global:{group}" for group in groups))
