@@ -637,6 +637,8 @@ def test_days_without_anybody_say_what_to_run(page: Page) -> None:
     expect(page.locator("#empty code")).to_have_text(
         "sprint run --title sprint --from 2025-06-01 --to 2025-06-07"
     )
+    page.set_viewport_size({"width": 390, "height": 900})
+    assert serious_faults(page, "scrollable-region-focusable") == []
     page.goto("/?title=nosuch&from=yesterday")
     expect(page.locator(".warning").first).to_contain_text("no published title “nosuch”")
     expect(page.locator(".warning").nth(1)).to_contain_text("“yesterday”")
