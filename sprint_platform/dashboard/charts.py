@@ -457,13 +457,27 @@ def across(
         xaxis={
             "showgrid": True,
             "rangemode": "tozero",
-            "tickformat": MONEY,
+            # as long as these, numbers side by side would lie askew on a phone
+            "tickformat": "~s" if max(values, default=0) >= 10_000 else MONEY,
             **(_ticks_of(values) if all(value == round(value) for value in values) else {}),
         },
         yaxis={"type": "category", "tickformat": "", "showgrid": False},
         hovermode="closest",
         bargap=0.3,
     )
+
+
+def steps(
+    names: Sequence[str],
+    counts: Sequence[float],
+    shares: Sequence[float],
+    what: str,
+    nth: int = 0,
+) -> Figure:
+    """A figure of the steps of a funnel: below each name its count, at its bar its share of all. (A
+    bar of a phone has no room for both.)"""
+    named = [f"{name}<br>{wording.count(count)}" for name, count in zip(names, counts, strict=True)]
+    return across(named, counts, list(map(wording.share, shares)), what, nth)
 
 
 def across_height(rows: int) -> int:

@@ -8,7 +8,7 @@ import duckdb
 from dash import html
 
 from sprint_platform.dashboard import domains, parts, retention_curve, wording
-from sprint_platform.dashboard.charts import SHARE, across, across_height, bars, figure, rate
+from sprint_platform.dashboard.charts import SHARE, across_height, bars, figure, rate, steps
 from sprint_platform.dashboard.heat_map import heat_map
 from sprint_platform.dashboard.published import Columns
 from sprint_platform.dashboard.queries import eventlog
@@ -163,16 +163,7 @@ def _steps(con: duckdb.DuckDBPyConnection, view: DomainView) -> list[html.Sectio
         parts.chart(
             "steps",
             "How far sessions get",
-            across(
-                names,
-                found["sessions"],
-                [
-                    f"{wording.count(sessions)} ({wording.share(share)})"
-                    for sessions, share in zip(found["sessions"], found["share"], strict=True)
-                ],
-                "sessions",
-                2,
-            ),
+            steps(names, found["sessions"], found["share"], "sessions", 2),
             f"In {wording.share(found['share'][-1])} of"
             f" {wording.counted(found['sessions'][0], 'session', 'sessions')} a chapter is"
             " completed.",

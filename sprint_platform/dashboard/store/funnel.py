@@ -8,7 +8,7 @@ import duckdb
 from dash import html
 
 from sprint_platform.dashboard import domains, parts, wording
-from sprint_platform.dashboard.charts import MUTED, SHARE, across, across_height, figure, line
+from sprint_platform.dashboard.charts import MUTED, SHARE, across_height, figure, line, steps
 from sprint_platform.dashboard.published import Columns
 from sprint_platform.dashboard.queries import store
 from sprint_platform.dashboard.view import DomainView
@@ -61,15 +61,7 @@ def _steps(now: dict[str, Any]) -> html.Section:
     return parts.chart(
         "steps",
         "From visit to order",
-        across(
-            names,
-            counts,
-            [
-                f"{wording.count(count)} ({wording.share(share)})"
-                for count, share in zip(counts, shares, strict=True)
-            ],
-            "visits",
-        ),
+        steps(names, counts, shares, "visits"),
         f"{wording.share(shares[-1])} of {wording.counted(counts[0], 'visit', 'visits')} end with"
         f" an order. Most are lost where they would have {names[worst]}:"
         f" {wording.share(1 - (went_on[worst] or 0))} of those who had come so far.",
