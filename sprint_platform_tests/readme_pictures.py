@@ -18,14 +18,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FloatRect, Page, expect
 from waitress import create_server
 
 from sprint_platform.core.project import installed_root
 from sprint_platform.dashboard.app import build_app
 from sprint_platform_tests.browser import chromium
+
+# One mart, and all that it comes from: every asset of a title is more than a picture can show.
+GRAPH = '+key:"sprint/encounter_summary_daily"'
+# Pixels around the graph.
+MARGIN = 16
 
 
 def main() -> None:
@@ -61,13 +67,33 @@ def draw(page: Page, address: str, name: str, replayed: bool = False) -> None:
 
 
 def draw_graph(browser: Browser) -> None:
-    """Draws the groups of the title sprint in Dagster's lineage, as ``docs/graph.png``."""
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    """Draws in Dagster's lineage what the encounters of the title sprint come from, with its groups
+    open, as ``docs/graph.png``."""
+    page = browser.new_page(viewport={"width": 1720, "height": 1200}, device_scale_factor=1.5)
+    groups = [f"sprint_{name}" for name in ("dim", "raw", "stage", "encounters")]
+    asked = f"asset-groups~{quote(GRAPH, safe='')}/?expanded="
+    asked += quote(",".join(f"global@global:{group}" for group in groups))
     with dagster_ui() as address:
-        page.goto(f"{address}/asset-groups~key%3A%22sprint%2F*%22/")
-        expect(page.get_by_text("sprint_encounters", exact=True).first).to_be_visible()
+        page.goto(f"{address}/{asked}")
+        for name in (*groups, "dim_players", "stage_encounters"):
+            expect(page.locator("svg").get_by_text(name, exact=True)).to_be_visible()
         page.wait_for_load_state("networkidle")
-        save(page.screenshot(clip={"x": 565, "y": 380, "width": 840, "height": 180}), "graph")
+        boxes = [box.bounding_box() for box in page.locator("svg foreignObject").all()]
+        left, top, right, bottom = zip(
+            *(
+                (box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"])
+                for box in boxes
+                if box
+            ),
+            strict=True,
+        )
+        clip: FloatRect = {
+            "x": min(left) - MARGIN,
+            "y": min(top) - MARGIN,
+            "width": max(right) - min(left) + 2 * MARGIN,
+            "height": max(bottom) - min(top) + 2 * MARGIN,
+        }
+        save(page.screenshot(clip=clip), "graph")
 
 
 @contextmanager

@@ -90,7 +90,8 @@ def test_doctor_says_what_is_missing_and_what_builds_it(data_folder: Path) -> No
     built, gap, rest, outdated = rows["days of sprint"].splitlines()
     assert outdated == "8 made by another version of it: sprint run --title sprint --stale"
     assert built == "8 built, 2025-01-01 to 2025-02-01"
-    assert gap == "24 missing, 2025-01-08 to 2025-01-31: sprint run --title sprint --missing"
+    fills = "sprint run --title sprint --missing --to 2025-01-31"
+    assert gap == f"24 missing, 2025-01-08 to 2025-01-31: {fills}"
     assert re.match(r"[\d,]+ not built yet, 2025-02-02 to .*: sprint run --title sprint", rest)
     assert rows["days of the store"].splitlines() == [
         "2 built, 2025-01-01 to 2025-01-02",

@@ -325,6 +325,7 @@ def test_for_everybody_on_every_screen(page: Page) -> None:
         # the tabs scroll to the one that is shown, also those of a domain's pages
         for tab in page.locator(".tab.here").all():
             expect(tab).to_be_in_viewport(ratio=0.9)
+        assert page.evaluate(CUT_OFF) == [], path.path
         assert page.evaluate(NAMELESS) == [], path.path
         assert page.evaluate(FAINT_CHARTS) == [], path.path
         assert serious_faults(page) == [], path.path
@@ -462,6 +463,16 @@ FAINT_CHARTS = """() => {
     if (found < 4.5) faint.push(`${text.textContent.slice(0, 40)}: ${found.toFixed(2)}`);
   }
   return faint;
+}"""
+
+# Tables that do not show that they scroll, and numbers that are wider than their box.
+CUT_OFF = """() => {
+  const wider = (which) =>
+    [...document.querySelectorAll(which)].filter((e) => e.scrollWidth > e.clientWidth);
+  return [
+    ...wider('.scrolls').filter((table) => getComputedStyle(table).boxShadow === 'none'),
+    ...wider('.headline, .headline > *'),
+  ].map((e) => e.innerText.slice(0, 60));
 }"""
 
 # Of what axe has no rule for.
@@ -626,6 +637,8 @@ def test_days_without_anybody_say_what_to_run(page: Page) -> None:
     expect(page.locator("#empty code")).to_have_text(
         "sprint run --title sprint --from 2025-06-01 --to 2025-06-07"
     )
+    page.set_viewport_size({"width": 390, "height": 900})
+    assert serious_faults(page, "scrollable-region-focusable") == []
     page.goto("/?title=nosuch&from=yesterday")
     expect(page.locator(".warning").first).to_contain_text("no published title “nosuch”")
     expect(page.locator(".warning").nth(1)).to_contain_text("“yesterday”")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import socket
@@ -14,6 +15,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from dash import html
 
 from sprint_platform.dashboard import parts, wording
 from sprint_platform.dashboard.app import build_app, draw, draw_replay
@@ -152,6 +154,18 @@ def test_days_that_nothing_can_be_counted_from_are_left_out(path: str) -> None:
         # the farthest days that are taken
         assert read_view(con, "?from=1970-01-01&to=2199-12-31").before is None
     assert "is left out" in shown(path, "?from=2025-01-01&to=9999-12-31")
+
+
+@pytest.mark.usefixtures("data")
+def test_the_last_days_sign_ups_have_no_retention_yet() -> None:
+    page = shown("/retention", f"?title=sprint&from={LAST}&to={LAST}")
+    assert (
+        "7 players signed up on 1 Mar 2025: who of them comes back is known once later days are"
+        " built. Choose earlier days."
+    ) in page
+    assert "Nobody signed up on 1 Jun 2025." in shown(
+        "/retention", "?title=sprint&from=2025-06-01&to=2025-06-01"
+    )
 
 
 @pytest.mark.usefixtures("data")
@@ -346,17 +360,43 @@ def holed(holed_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("holed")
 def test_pages_say_how_many_days_are_missing_and_what_builds_them() -> None:
+    builds = "sprint run --title sprint --missing"
     for path in ("/", "/retention", "/revenue", "/regions", "/encounters", "/quality"):
         page = shown(path, "?title=sprint")
         assert "8 – 27 Jan 2025: 20 days are missing" in page
-        if path not in ("/", "/quality"):
-            assert page.count("Code('sprint run --title sprint --missing')") == 1
-            continue
-        # which days are missing at the end is news, not a fault: two pages have it
-        assert re.search(r"29 Jan 2025 – [^:]*: [\d,]+ days are not built yet", page)
-        assert page.count("Code('sprint run --title sprint --missing')") == 2
-    assert "8 are built, 1 – 28 Jan 2025." in shown("/quality", "?title=sprint")
+        # the hole alone: the command for all days would make the years after it too
+        assert page.count(f"Code('{builds} --to 2025-01-27')") == 1
+        assert page.count(f"Code('{builds}')") == (path == "/quality")
+    # a history that ends is no hole
+    assert "Later days are not built yet." in shown("/", "?title=sprint")
+    assert "Later days" not in shown("/", f"?title=sprint&to={WEEK[-1]}")
+    home = shown("/home", "")
+    assert f"20 days are missing in between: ', Code('{builds} --to 2025-01-27')" in home
+    assert f"Later days are not built yet: ', Code('{builds}')" in home
+    page = shown("/quality", "?title=sprint")
+    assert re.search(r"29 Jan 2025 – [^:]*: [\d,]+ days are not built yet", page)
+    assert "8 are built, 1 – 28 Jan 2025." in page
     assert "Which days are missing is not known" in shown("/quality", "?title=gone")
+
+
+def test_no_card_is_alone_in_its_row() -> None:
+    def widths(*names: str) -> list[str]:
+        cards = {
+            "half": parts.card("half", []),
+            "wide": parts.card("wide", [], wide=True),
+            "tall": parts.card("tall", [], tall=True),
+            "sentence": parts.nothing("sentence", "Sales", "None."),
+        }
+        shown = parts.arranged([html.Div(), *(copy.copy(cards[name]) for name in names)])
+        return [part.className.removeprefix("card") for part in shown[1:]]
+
+    assert widths("half", "half") == ["", ""]
+    assert widths("half", "half", "half", "wide", "half") == ["", "", " wide", " wide", " wide"]
+    # the sentences have a row of their own
+    assert widths("half", "sentence", "half", "half") == ["", "", " wide", " wide"]
+    # two lie beside a tall one, or none: the style makes that as wide as the row
+    assert widths("tall", "half", "half") == [" tall", "", ""]
+    assert widths("tall", "half", "sentence") == [" tall", " wide", " wide"]
 
 
 @pytest.mark.usefixtures("holed")
@@ -377,7 +417,7 @@ def test_over_a_hole_nothing_is_compared_averaged_or_known_that_is_not() -> None
         assert read_view(con, "?from=2025-01-28&to=2025-01-28").before is None
     page = shown("/", f"?title=sprint&from={LATER}&to={LATER}")
     assert "10 players on 28 Jan 2025. How many" in page
-    assert "There is none on these days." in page
+    assert "'Not known on this day: monthly active players and stickiness" in page
     assert "Not known: of each of these days the day before is missing" in page
     page = shown("/revenue", "?title=sprint")
     assert "have paid 4.00 each by day 2." in page
@@ -440,7 +480,10 @@ def test_counts_have_ticks_at_whole_numbers_and_one_value_is_printed() -> None:
     assert one["data"][0]["mode"] == "markers+text"
     assert one["data"][0]["text"].strip() == "50.0\u00a0%"
     assert "dtick" not in one["layout"]["yaxis"]
-    assert figure([bars("players", WEEK[:1], [5])])["data"][0]["text"].strip() == "5"
+    assert figure([bars("players", WEEK[:1], [5])])["data"][0]["text"] == "5"
+    # on one another, those of nothing have no value: it would stand over another's
+    stacked = figure([bars(str(n), WEEK[:1], [n]) for n in (5, 0, 2)], barmode="stack")["data"]
+    assert [trace.get("text") for trace in stacked] == ["5", None, "2"]
 
 
 def test_rates_of_few_people_are_grey_with_their_number() -> None:

@@ -77,9 +77,12 @@ def _days(found: Coverage) -> Iterator[str]:
     yield f"{len(found.built):,} built{_span(found.built)}"
     if found.pruned:
         yield f"{len(found.pruned):,} of them pruned up to {found.pruned[-1]}: their marts stay"
-    for days, what in ((found.gaps, "missing"), (found.tail, "not built yet")):
+    for days, what, command in (
+        (found.gaps, "missing", found.gap_command),
+        (found.tail, "not built yet", found.command),
+    ):
         if days:
-            yield f"{len(days):,} {what}{_span(days)}: {found.command}"
+            yield f"{len(days):,} {what}{_span(days)}: {command}"
 
 
 def _span(days: Sequence[date]) -> str:

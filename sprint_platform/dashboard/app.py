@@ -284,7 +284,7 @@ def _drawn(page: Page, search: str | None) -> tuple[list[Any], list[Any], dict[s
 
 
 def _parts(page: Page, con: duckdb.DuckDBPyConnection, view: Dates) -> list[Any]:
-    return parts.sentences_last(page.draw(con, view))
+    return parts.arranged(page.draw(con, view))
 
 
 def draw_replay(search: str | None) -> list[Any]:

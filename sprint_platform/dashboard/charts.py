@@ -30,6 +30,8 @@ SERIES = ("#0072b2", "#c44e00", "#00795a", "#a3478a", "#3f4a55")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
 DAY_MILLISECONDS = 24 * 3600 * 1000
+# So many bars of days have room between them.
+DAYS_WITH_ROOM = 120
 # Below this number plotly would put ticks at halves of a player.
 SMALL_COUNT = 8
 # Formats of numbers on axes: counts, averages, amounts, shares.
@@ -76,6 +78,8 @@ def figure(
         "hovermode": "x unified",
         "hoverlabel": {"bgcolor": PAPER, "bordercolor": GRID, "font": {"color": INK}},
         "dragmode": False,
+        # plotly would write on narrow bars in letters that nobody can read
+        "uniformtext": {"minsize": 10, "mode": "hide"},
         "xaxis": axis(
             x_title,
             type=x_type,
@@ -147,19 +151,24 @@ def _with_value(trace: Trace, nth: int, y_format: str, named: bool) -> Trace:
         return trace
     if trace.get("orientation") == "h":
         return trace
-    # dots of one day lie side by side or on one another: their values do not
-    places = ("middle right", "middle left", "top center", "bottom center")
-    name = f"{trace['name']} " if named and dot else ""
-    return {
-        **trace,
-        **({"mode": "markers+text"} if dot else {}),
-        "text": f" {name}{_only_value(trace, y_format)} ",
-        "textposition": places[nth % 4] if dot else "outside",
-        "textfont": {"color": INK},
-        # of a bar with others on it the value is inside
-        **({} if dot else {"insidetextfont": {"color": PAPER}}),
-        "cliponaxis": False,
-    }
+    # on others a bar of nothing is nowhere, and its value would stand over theirs
+    if not dot and named and not any(_known(trace["y"])):
+        return trace
+    value = {"textfont": {"color": INK}, "cliponaxis": False}
+    if dot:
+        # dots of one day lie side by side or on one another: their values do not
+        places = ("middle right", "middle left", "top center", "bottom center")
+        name = f"{trace['name']} " if named else ""
+        text = f" {name}{_only_value(trace, y_format)} "
+        value |= {"mode": "markers+text", "text": text, "textposition": places[nth % 4]}
+    else:
+        value |= {
+            "text": _only_value(trace, y_format).replace(" of ", "<br>of "),
+            "textposition": "outside",
+            # of a bar with others on it the value is inside
+            "insidetextfont": {"color": PAPER},
+        }
+    return {**trace, **value}
 
 
 def is_constant(drawn: Figure) -> bool:
@@ -366,11 +375,13 @@ def _with_gaps(points: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
 
 def bars(name: str, x: Sequence[Any], y: Sequence[Any], nth: int = 0, **properties: Any) -> Trace:
     """Bars in the ``nth`` colour. Bars of days are nearly a day wide: plotly takes the width from
-    the nearest two, and a single day's bar would be too thin to see."""
+    the nearest two, and a single day's bar would be too thin to see. Those of many days have no
+    room between them: it would be less than a pixel, seen here and there."""
+    room = 0.15 if len(x) <= DAYS_WITH_ROOM else 0
     of_days = bool(x) and isinstance(x[0], date)
     return {
         "type": "bar",
-        **({"width": 0.85 * DAY_MILLISECONDS} if of_days else {}),
+        **({"width": (1 - room) * DAY_MILLISECONDS} if of_days else {}),
         "name": name,
         "x": list(x),
         "y": list(y),
@@ -435,7 +446,8 @@ def across(
         "y": list(labels)[::-1],
         "orientation": "h",
         "text": list(texts)[::-1],
-        "textposition": "auto",
+        # nothing is written in no bar
+        "textposition": ["auto" if value else "outside" for value in values][::-1],
         "hovertemplate": "%{y}: %{text}<extra></extra>",
     }
     return figure(
@@ -445,12 +457,27 @@ def across(
         xaxis={
             "showgrid": True,
             "rangemode": "tozero",
+            # as long as these, numbers side by side would lie askew on a phone
+            "tickformat": "~s" if max(values, default=0) >= 10_000 else MONEY,
             **(_ticks_of(values) if all(value == round(value) for value in values) else {}),
         },
         yaxis={"type": "category", "tickformat": "", "showgrid": False},
         hovermode="closest",
         bargap=0.3,
     )
+
+
+def steps(
+    names: Sequence[str],
+    counts: Sequence[float],
+    shares: Sequence[float],
+    what: str,
+    nth: int = 0,
+) -> Figure:
+    """A figure of the steps of a funnel: below each name its count, at its bar its share of all. (A
+    bar of a phone has no room for both.)"""
+    named = [f"{name}<br>{wording.count(count)}" for name, count in zip(names, counts, strict=True)]
+    return across(named, counts, list(map(wording.share, shares)), what, nth)
 
 
 def across_height(rows: int) -> int:

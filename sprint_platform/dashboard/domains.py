@@ -192,17 +192,13 @@ def headlines(
 
 
 def missing_days(view: DomainView) -> list[html.Div]:
-    """Which days between those that are built are not, and the commands that build them; empty
-    where none is missing."""
-    gaps = [*view.coverage.gaps, *view.coverage.tail] if view.coverage else []
-    if not gaps or view.coverage is None:
+    """Which of the days that are loaded, or lie between them, are not built, and the commands that
+    build them; empty where all are."""
+    if view.coverage is None or not view.coverage.missing:
         return []
-    what = "1 day is missing" if len(gaps) == 1 else f"{wording.count(len(gaps))} days are missing"
-    line = html.P(
-        [f"{wording.span(gaps[0], gaps[-1])}: {what}. ", html.Code(view.coverage.command)],
-        className="warning",
-    )
-    return [html.Div([line], id="missing-days", className="wide")]
+    days = [*view.coverage.gaps, *view.coverage.tail]
+    line = parts.unbuilt(days, "missing", view.coverage.command, "warning")
+    return [html.Div(line, id="missing-days", className="wide")]
 
 
 def no_days(view: DomainView, why: str) -> html.Section:

@@ -23,7 +23,6 @@ from sprint_platform.dashboard.charts import (
     SMALL_COUNT,
     SYMBOLS,
     axis,
-    bars,
     colour_scale,
     figure,
     line,
@@ -103,7 +102,7 @@ def _rates(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
             "rates-per-hour",
             f"{word.capitalize()}s per hour of session",
             figure(
-                [bars("per hour", days["period"], days["encounters_per_session_hour"], 1)],
+                [line("per hour", days["period"], days["encounters_per_session_hour"])],
                 y_title=f"{word}s an hour",
                 y_format=AVERAGE,
                 days=view.axis,
@@ -183,7 +182,8 @@ def _heat(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
                 for n in order[:20]
             ],
         ),
-        height="min(520px, 90vw)",
+        height="min(600px, 90vw)",
+        tall=True,
     )
 
 
@@ -307,13 +307,14 @@ def _sessions_select(listed: Columns, chosen: UUID, word: str) -> html.Select:
     options = [
         (
             session,
-            f"{wording.counted(met, word, f'{word}s')}, {wording.duration(seconds)}"
-            f" · {str(session)[-12:]}",
+            # those of two pairs of teams may be at the same time
+            f"{wording.counted(met, word, f'{word}s')}, together {wording.duration(seconds)}"
+            f" · {str(session)[-8:]}",
         )
         for session, met, seconds in zip(*listed.values(), strict=True)
     ]
     if all(session != chosen for session, _ in options):
-        options.insert(0, (chosen, f"{str(chosen)[-12:]}"))
+        options.insert(0, (chosen, f"{str(chosen)[-8:]}"))
     return html.Select(
         [
             html.Option(text, value=str(session), selected=session == chosen)
@@ -468,7 +469,7 @@ def _map(game: Title) -> dict[str, Any]:
             "font": {"family": FONT, "size": 13, "color": INK},
             "paper_bgcolor": CLEAR,
             "plot_bgcolor": CLEAR,
-            "margin": {"l": 44, "r": 8, "t": 30, "b": 36},
+            "margin": {"l": 44, "r": 18, "t": 30, "b": 36},
             "dragmode": False,
             "showlegend": True,
             "legend": {"orientation": "h", "x": 0, "y": 1.03, "yanchor": "bottom"},

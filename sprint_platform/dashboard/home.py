@@ -31,7 +31,7 @@ def page(con: duckdb.DuckDBPyConnection | None, search: str | None) -> list[Any]
     """A card for each published title, the store and the event log, and what is not there yet.
     ``con`` is None where nothing is published at all."""
     titles = published_titles(con) if con else {}
-    return [
+    shown = [
         html.Div(
             [
                 html.H1("Home"),
@@ -46,6 +46,7 @@ def page(con: duckdb.DuckDBPyConnection | None, search: str | None) -> list[Any]
         *_other_titles(titles),
         *_other_domains(),
     ]
+    return parts.arranged(shown)
 
 
 def _begin() -> html.Section:
@@ -91,7 +92,7 @@ def _title(con: duckdb.DuckDBPyConnection, name: str, marts: frozenset[str]) -> 
                     ("Revenue", wording.money(now["revenue"]), "on the last day"),
                 ],
             ),
-            _state(title.coverage),
+            *_state(title.coverage),
         ]
     return _card(title.name, title.name, href("/overview", None, title=title.name), lines)
 
@@ -116,7 +117,7 @@ def _store(con: duckdb.DuckDBPyConnection | None) -> html.Section:
                 ],
             )
         )
-    lines += [_state(found.coverage), *_further_days(found.last), *_elsewhere(of)]
+    lines += [*_state(found.coverage), *_further_days(found.last), *_elsewhere(of)]
     return _card("store", of.name.capitalize(), href("/store"), lines)
 
 
@@ -191,21 +192,19 @@ def _numbers(key: str, numbers: list[tuple[str, str, str]]) -> html.Dl:
     )
 
 
-def _state(coverage: Coverage | None) -> html.P:
-    """Whether days are missing, and the command that builds them."""
+def _state(coverage: Coverage | None) -> list[html.P]:
+    """Whether days are missing or come later, and the commands that build them."""
     if coverage is None:
-        return html.P("Which days are missing is not known.", className="note")
-    if not coverage.missing:
-        return html.P("No day is missing.", className="note")
-    counts = [
-        f"{wording.counted(len(days), 'day is', 'days are')} {what}"
-        for days, what in ((coverage.gaps, "missing in between"), (coverage.tail, "not built yet"))
-        if days
-    ]
-    return html.P(
-        [f"{wording.joined(counts)}: ", html.Code(coverage.command)],
-        className="warning" if coverage.gaps else "note",
-    )
+        return [html.P("Which days are missing is not known.", className="note")]
+    lines = []
+    if coverage.gaps:
+        missing = wording.counted(len(coverage.gaps), "day is", "days are")
+        gaps, command = f"{missing} missing in between: ", html.Code(coverage.gap_command)
+        lines.append(html.P([gaps, command], className="warning"))
+    if coverage.tail:
+        later, command = "Later days are not built yet: ", html.Code(coverage.command)
+        lines.append(html.P([later, command], className="note"))
+    return lines or [html.P("No day is missing.", className="note")]
 
 
 def _elsewhere(of: domains.Domain) -> list[html.P]:

@@ -46,10 +46,10 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
     """The headline numbers, and the charts of activity below them."""
     days = activity.daily(con, view.title, view.first, view.last, view.country)
     if not any(days.get("active_players", [])) and not any(days.get("revenue", [])):
-        return [*parts.missing_days(view, tail=True), parts.no_days(view)]
+        return [*parts.missing_days(view), parts.no_days(view)]
     table = activity.daily(con, view.title, view.first, view.last, view.country, view.grain)
     shown: list[Any] = [
-        *parts.missing_days(view, tail=True),
+        *parts.missing_days(view),
         _headlines(con, view),
         _active(view, days, table),
         _stickiness(view, days, table),
@@ -126,14 +126,26 @@ def _not_known(days: Columns) -> str | None:
     if not unknown:
         return None
     return (
-        f"Not known on {unknown} of {len(days['period'])} days: monthly active players and"
+        f"Not known on {_of(unknown, len(days['period']))}: monthly active players and"
         " stickiness, as days are missing of the 28 that they look back over; weekly ones where"
         " days are missing of 7."
     )
 
 
+def _of(some: int, days: int) -> str:
+    if some < days:
+        return f"{some} of {days} days"
+    return "any of these days" if days > 1 else "this day"
+
+
 def _stickiness(view: View, days: Columns, table: Columns) -> html.Section:
     people = days["monthly_active_players"]
+    summary = parts.between(
+        days["stickiness"], wording.share, "of the players of 28 days play on a day"
+    )
+    note = _not_known(days)
+    if note and not any(people):
+        summary, note = note, None
     return parts.chart(
         "stickiness",
         "Stickiness",
@@ -143,7 +155,7 @@ def _stickiness(view: View, days: Columns, table: Columns) -> html.Section:
             y_format=SHARE,
             days=view.axis,
         ),
-        parts.between(days["stickiness"], wording.share, "of the players of 28 days play on a day"),
+        summary,
         parts.table(
             f"Stickiness by {view.grain}",
             ["", "daily of monthly active"],
@@ -151,7 +163,7 @@ def _stickiness(view: View, days: Columns, table: Columns) -> html.Section:
                 view, table, ("stickiness", wording.share), people="monthly_active_players"
             ),
         ),
-        note=_not_known(days),
+        note=note,
         people=people,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from dash import dcc, html
@@ -87,12 +88,13 @@ def chart(
     note: Part = None,
     height: int | str = 260,
     wide: bool = False,
+    tall: bool = False,
     people: Sequence[float | None] = (),
     always: bool = False,
 ) -> html.Section:
     """A figure with its name, a summary in a sentence, and a table of its numbers. ``height`` is in
     pixels, or a CSS length; rates are of so many ``people``. Of a figure of one and the same value
-    the sentence alone (see ``sentences_last``), unless ``always`` is set."""
+    the sentence alone (see ``arranged``), unless ``always`` is set."""
     if is_constant(figure) and not always:
         return _constant(key, name, summary, note, people)
     if few := few_note(people):
@@ -118,7 +120,7 @@ def chart(
         scrolls, download = table.children
         opens = html.Summary("The numbers as a table", id=f"{key}-open")
         parts.append(html.Div([html.Details([opens, scrolls]), download], className="numbers"))
-    return card(key, parts, wide=wide)
+    return card(key, parts, wide=wide, tall=tall)
 
 
 def _constant(
@@ -140,24 +142,39 @@ def _sentence(key: str, name: str, text: str, *, few: bool = False) -> html.Sect
     return html.Section(named, id=key, className="sentence few" if few else "sentence")
 
 
-def sentences_last(shown: Sequence[Part]) -> list[Part]:
-    """The parts of a page, with the sentences in place of charts in one card at its end."""
-    sentences = [
-        part for part in shown if str(getattr(part, "className", "")).startswith("sentence")
-    ]
+def arranged(shown: Sequence[Part]) -> list[Part]:
+    """The parts of a page, with the sentences in place of charts in one card at its end, and no
+    card alone in a row of two."""
+    sentences = [part for part in shown if "sentence" in _classes(part)]
     rest = [part for part in shown if part not in sentences]
-    if not sentences:
-        return rest
-    heading = html.H2("Without a chart", id="sentences-name")
-    return [*rest, card("sentences", [heading, *sentences], wide=True)]
+    if sentences:
+        heading = html.H2("Without a chart", id="sentences-name")
+        rest.append(card("sentences", [heading, *sentences], wide=True))
+    halves: list[Part] = []
+    for part in [*rest, None]:
+        if "card" in _classes(part) and "wide" not in _classes(part):
+            halves.append(part)
+            continue
+        # a tall one lies beside two others
+        if (len(halves) + sum("tall" in _classes(half) for half in halves)) % 2:
+            halves[-1].className += " wide"
+        halves = []
+    return rest
 
 
-def card(key: str, parts: Sequence[Part], *, wide: bool = False) -> html.Section:
-    """A section of a page; its heading has the id ``<key>-name``."""
+def _classes(part: Part) -> list[str]:
+    return str(getattr(part, "className", "")).split()
+
+
+def card(
+    key: str, parts: Sequence[Part], *, wide: bool = False, tall: bool = False
+) -> html.Section:
+    """A section of a page; its heading has the id ``<key>-name``. Two lie in a row, beside a
+    ``tall`` one two below each other; a ``wide`` one has a row of its own."""
     return html.Section(
         list(parts),
         id=key,
-        className="card wide" if wide else "card",
+        className=" ".join(["card", *["wide"] * wide, *["tall"] * tall]),
         **aria(labelledby=f"{key}-name"),
     )
 
@@ -231,7 +248,7 @@ def empty(name: str, why: str, command: str = "") -> html.Section:
     """The section in place of a page without data: why, and the command to run."""
     parts: list[Part] = [html.H2(name, id="empty-name"), html.P(why)]
     if command:
-        parts += [html.P("To make it, run"), html.Pre(html.Code(command))]
+        parts += [html.P("Run this:"), html.Pre(html.Code(command))]
     return card("empty", parts, wide=True)
 
 
@@ -321,6 +338,8 @@ def headline_section(
     if now["days"] < view.days:
         have = "has" if now["days"] == 1 else "have"
         compared += f" Averages are of the {now['days']} of {view.days} days that {have} numbers."
+    if view.title.coverage and view.title.coverage.tail and view.last == view.title.last:
+        compared += " Later days are not built yet."
     return headline_card(numbers, compared)
 
 
@@ -347,25 +366,25 @@ def headline_numbers(
     ]
 
 
-def missing_days(view: View, *, tail: bool = False) -> list[Part]:
-    """The number of missing days of the title and the command that builds them; empty where none
-    is missing. With ``tail`` also those after the last built day."""
+def missing_days(view: View) -> list[Part]:
+    """The days that are missing between the title's days, and the command that builds them; empty
+    where none is. Those after its last day are not missing: its history ends there."""
     coverage = view.title.coverage
-    if coverage is None:
+    if coverage is None or not coverage.gaps:
         return []
-    lines: list[Part] = []
-    for days, class_name, what in (
-        (coverage.gaps, "warning", "missing, and what looks back over them is not known"),
-        (coverage.tail if tail else (), "note", "not built yet"),
-    ):
-        if days:
-            span = wording.span(days[0], days[-1])
-            number = "1 day is" if len(days) == 1 else f"{wording.count(len(days))} days are"
-            whole = len(days) == (days[-1] - days[0]).days + 1
-            where = f"{span}: {number} {what}. " if whole else f"{number} {what} ({span}). "
-            builds = " builds it." if len(days) == 1 else " builds them."
-            lines.append(html.P([where, html.Code(coverage.command), builds], className=class_name))
-    return [html.Div(lines, id="missing-days", className="wide")] if lines else []
+    what = "missing, and what looks back over them is not known"
+    line = unbuilt(coverage.gaps, what, coverage.gap_command, "warning")
+    return [html.Div(line, id="missing-days", className="wide")]
+
+
+def unbuilt(days: Sequence[date], what: str, command: str, class_name: str) -> html.P:
+    """How many days are ``what``, where they lie, and the command that builds them."""
+    span = wording.span(days[0], days[-1])
+    number = wording.counted(len(days), "day is", "days are")
+    whole = len(days) == (days[-1] - days[0]).days + 1
+    where = f"{span}: {number} {what}. " if whole else f"{number} {what} ({span}). "
+    builds = " builds it." if len(days) == 1 else " builds them."
+    return html.P([where, html.Code(command), builds], className=class_name)
 
 
 def headline_card(numbers: Sequence[html.Div], note: str) -> html.Section:

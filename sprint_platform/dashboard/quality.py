@@ -65,12 +65,16 @@ def _days(view: View) -> html.Section:
                 f" {wording.counted(len(coverage.pruned), 'day', 'days')} are gone, their figures"
                 " stay."
             )
+    later = []
+    if coverage and coverage.tail:
+        later = [parts.unbuilt(coverage.tail, "not built yet", coverage.command, "note")]
     return parts.card(
         "days",
         [
             html.H2("Days", id="days-name"),
             html.P(text, className="summary"),
-            *parts.missing_days(view, tail=True),
+            *parts.missing_days(view),
+            *later,
         ],
         wide=True,
     )
@@ -315,7 +319,10 @@ def _runs(title: str, runs: list[PastRun]) -> html.Section:
         [
             name,
             html.P(
-                f"The last one: {runs[0].status}. The log of each is in Dagster's UI: sprint ui",
+                [
+                    f"The last one: {runs[0].status}. The log of each is in Dagster's UI: ",
+                    html.Code("sprint ui"),
+                ],
                 className="summary",
             ),
             *(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import duckdb
@@ -53,7 +54,7 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
     return [
         *parts.missing_days(view),
         _bars("play-time", "Play time", found, hours, "hours played", _hours, 0),
-        _bars("revenue", "Revenue", found, found["revenue"], f"in {money}", wording.money, 1),
+        _bars("revenue", "Revenue", found, found["revenue"], f"in {money}", wording.amounts, 1),
         _active(con, view, found),
         _bars(
             "arpdau",
@@ -61,7 +62,7 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
             found,
             found["arpdau"],
             f"{money} a day",
-            wording.money,
+            wording.amounts,
             2,
             rates=True,
         ),
@@ -69,8 +70,8 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
     ]
 
 
-def _hours(value: float) -> str:
-    return f"{wording.average(value)} h"
+def _hours(values: list[float]) -> list[str]:
+    return [f"{wording.average(value)} h" for value in values]
 
 
 def _bars(
@@ -79,7 +80,7 @@ def _bars(
     found: Columns,
     values: list[Any],
     what: str,
-    as_text: Any,
+    as_texts: Callable[[list[float]], list[str]],
     nth: int,
     *,
     rates: bool = False,
@@ -95,6 +96,7 @@ def _bars(
         ),
         key=lambda bar: (-bar[0], bar[1]),
     )
+    texts = as_texts([value for value, _, _ in ranked])
     drawn = ranked[:COUNTRIES_DRAWN][::-1]
     longest = ranked[0][0]
     people = [number for _, _, number in drawn]
@@ -103,17 +105,17 @@ def _bars(
         "y": [country for _, country, _ in drawn],
         "orientation": "h",
         "text": [
-            f"{as_text(value)} of {wording.counted(number, 'player', 'players')}"
+            f"{text} of {wording.counted(number, 'player', 'players')}"
             if wording.is_few(number)
-            else as_text(value)
-            for value, _, number in drawn
+            else text
+            for text, (_, _, number) in zip(texts[: len(drawn)][::-1], drawn, strict=True)
         ],
         # a short bar has no room for its number
         "textposition": ["auto" if value > longest / 6 else "outside" for value, _, _ in drawn],
         "cliponaxis": False,
         "hovertemplate": "%{y}: %{text}<extra></extra>",
     }
-    where, most, least = ranked[0][1], as_text(ranked[0][0]), as_text(ranked[-1][0])
+    where, most, least = ranked[0][1], texts[0], texts[-1]
     unit = " a day" if rates else ""
     rest = f" The {COUNTRIES_DRAWN} largest are drawn." if len(ranked) > COUNTRIES_DRAWN else ""
     return parts.chart(

@@ -7,12 +7,12 @@ from typing import Any
 import duckdb
 from dash import html
 
-from sprint_platform.dashboard import parts, wording
+from sprint_platform.dashboard import parts, retention_curve, wording
 from sprint_platform.dashboard.charts import SHARE, Trace, figure, labelled, rate
 from sprint_platform.dashboard.countries import country_name
 from sprint_platform.dashboard.heat_map import heat_map
 from sprint_platform.dashboard.published import Columns
-from sprint_platform.dashboard.queries import retention
+from sprint_platform.dashboard.queries import activity, retention
 from sprint_platform.dashboard.view import View
 
 HEIGHT = 260
@@ -28,12 +28,8 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
         return [*parts.missing_days(view), missing]
     curve = retention.curve(con, view.title, view.first, view.last, view.country)
     if not curve["day_number"]:
-        where = f" ({country_name(view.country)})" if view.country else ""
-        days = wording.span(view.first, view.last)
-        why = f"Nobody signed up on {days}{where}, or no later day is published yet."
-        if (first := view.title.first) is not None and first < view.first:
-            why += " Choose earlier days."
-        return [*parts.missing_days(view), parts.nothing("cohorts", "Cohorts", why, wide=True)]
+        nobody = parts.nothing("cohorts", "Cohorts", _no_cohort(con, view), wide=True)
+        return [*parts.missing_days(view), nobody]
     before = retention.curve(con, view.title, *view.before, view.country) if view.before else None
     others = retention.curve(con, view.title, view.first, view.last, None) if view.country else None
     # a single day may have too few sign-ups for a retention
@@ -45,6 +41,20 @@ def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
         _curve(view, curve, others),
         _cohorts(cohorts, grain),
     ]
+
+
+def _no_cohort(con: duckdb.DuckDBPyConnection, view: View) -> str:
+    """Why nobody of these days has a retention."""
+    where = f" ({country_name(view.country)})" if view.country else ""
+    days = wording.span(view.first, view.last)
+    new = activity.totals(con, view.title, view.first, view.last, view.country)["new_players"]
+    if not new:
+        return f"Nobody signed up on {days}{where}."
+    why = f"{wording.counted(new, 'player', 'players')} signed up on {days}{where}: who of them"
+    why += " comes back is known once later days are built."
+    if (first := view.title.first) is not None and first < view.first:
+        why += " Choose earlier days."
+    return why
 
 
 def _headlines(view: View, curve: Columns, before: Columns | None) -> html.Section:
@@ -78,10 +88,6 @@ def _curve(view: View, curve: Columns, others: Columns | None) -> html.Section:
     lines = _line(name, curve, 0)
     if others:
         lines += _line("all countries", others, 1)
-    values = ", ".join(
-        f"day {number}: {wording.share(value)}"
-        for number, value in zip(curve["day_number"], curve["retention"], strict=True)
-    )
     widest = max(curve["day_number"])
     drawn = figure(
         lines,
@@ -89,40 +95,19 @@ def _curve(view: View, curve: Columns, others: Columns | None) -> html.Section:
         y_format=SHARE,
         x_type="linear",
         x_title="days after signing up",
-        xaxis={"tickvals": _apart(curve["day_number"]), "range": [0, widest * 1.03]},
+        xaxis={"tickvals": retention_curve.ticks(curve), "range": [0, widest * 1.03]},
         hovermode="closest",
     )
     return parts.chart(
         "curve",
         "Retention curve",
         labelled(drawn, HEIGHT) if others else drawn,
-        f"{name[:1].upper()}{name[1:]}: {values}.",
-        parts.table(
-            "Retention by days after signing up",
-            ["day", "retention", "came back", "of players"],
-            [
-                [
-                    f"D{number}",
-                    parts.rate_cell(wording.share(value), players),
-                    wording.count(retained),
-                    wording.count(players),
-                ]
-                for number, players, retained, value in zip(*curve.values(), strict=True)
-            ],
-        ),
+        f"{name[:1].upper()}{name[1:]}: {retention_curve.values(curve)}.",
+        retention_curve.table("Retention by days after signing up", curve),
         people=[*curve["players"], *(others["players"] if others else [])],
         height=HEIGHT,
         wide=True,
     )
-
-
-def _apart(numbers: list[int]) -> list[int]:
-    """The numbers, ascending, without those whose ticks would be written over the one before."""
-    chosen = numbers[:1]
-    for number in numbers[1:]:
-        if number - chosen[-1] > numbers[-1] / 12:
-            chosen.append(number)
-    return chosen
 
 
 def _line(name: str, curve: Columns, nth: int) -> list[Trace]:

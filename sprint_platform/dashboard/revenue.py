@@ -219,7 +219,8 @@ def _lifetime_values(con: duckdb.DuckDBPyConnection, view: View) -> html.Section
                 hovermode="closest",
                 x_title="days after signing up",
                 xaxis={
-                    "range": [0, longest],
+                    # the marks of the first day are whole
+                    "range": [-longest / 60, longest],
                     **({"dtick": 1} if longest <= DAYS_WITH_A_TICK else {}),
                 },
             ),
@@ -279,7 +280,7 @@ def _concentration(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
             x_type="category",
             xaxis={"tickvals": labels, "ticktext": _short(months["year_month"]), "tickangle": 0},
             barmode="group",
-            bargap=0.6 if len(labels) == 1 else 0.2,
+            bargap=0.3 if len(labels) == 1 else 0.2,
             bargroupgap=0.05,
         ),
         f"In {labels[-1]} the top 1\u00a0% of payers brought"
@@ -322,6 +323,7 @@ def _segments(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
             f"Not known of {wording.period(found['year_month'][0], 'month')}: days of its three"
             " months are missing.",
         )
+    few = parts.few_note(found["players"])
     everybody, paid = sum(found["players"]), sum(found["monetary"])
     month = wording.period(found["year_month"][0], "month")
     backwards = slice(None, None, -1)
@@ -376,7 +378,10 @@ def _segments(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
                 )
             ],
         ),
-        people=found["players"] if len(found["segment"]) > 1 else (),
+        # the chart's shares are of all payers
+        note=f"In the table, {few[:1].lower()}{few[1:]}"
+        if few and len(found["segment"]) > 1
+        else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import TypeGuard
 
@@ -44,6 +45,12 @@ def money(value: float | None) -> str:
     if value is None:
         return NONE
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:,.2f}"
+
+
+def amounts(values: Sequence[float]) -> list[str]:
+    """Amounts beside each other, as ``money`` has the largest: all with decimals, or none."""
+    whole = any(abs(value) >= 10_000 for value in values)
+    return [f"{value:,.0f}" if whole else f"{value:,.2f}" for value in values]
 
 
 def share(value: float | None) -> str:

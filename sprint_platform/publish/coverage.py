@@ -17,13 +17,14 @@ from sprint_platform.title import Title
 @dataclass(frozen=True)
 class Coverage:
     """Built and missing days, each in ascending order: ``built``; ``gaps``, missing before the last
-    built day; and ``tail``, missing after it. ``command`` builds both. ``pruned`` are those of the
-    built days whose records were pruned."""
+    built day; and ``tail``, missing after it. ``command`` builds both, ``gap_command`` the gaps
+    alone. ``pruned`` are those of the built days whose records were pruned."""
 
     built: tuple[date, ...]
     gaps: tuple[date, ...]
     tail: tuple[date, ...]
     command: str
+    gap_command: str
     pruned: tuple[date, ...] = ()
 
     @property
@@ -43,9 +44,9 @@ def title_coverage(title: Title, last: date) -> Coverage | None:
         built = [d for d in _days(standing.built, title.launch_date) if d not in behind]
         command = f"sprint land --title {title.name}"
         pruned = _days(standing.pruned, title.launch_date)
-        return Coverage(tuple(built), tuple(sorted(behind)), (), command, pruned)
+        return Coverage(tuple(built), tuple(sorted(behind)), (), command, command, pruned)
     command = f"sprint run --title {title.name} --missing"
-    return coverage(standing, title.launch_date, last, command)
+    return coverage(standing, title.launch_date, last, command, "--to")
 
 
 def domain_coverage(domain: Domain, last: date) -> Coverage | None:
@@ -55,21 +56,26 @@ def domain_coverage(domain: Domain, last: date) -> Coverage | None:
     if standing is None or isinstance(domain.periods, Batches):
         return None
     command = f"sprint domain run {domain.name} --missing"
-    return coverage(standing, domain.periods.first, last, command)
+    return coverage(standing, domain.periods.first, last, command, "--to")
 
 
-def coverage(standing: Standing, first: date, last: date, command: str) -> Coverage:
-    """The days from the ``first`` to the ``last``, each of which should be built."""
+def coverage(
+    standing: Standing, first: date, last: date, command: str, until: str = ""
+) -> Coverage:
+    """The days from the ``first`` to the ``last``, each of which should be built. ``until`` is the
+    command's option for its last day, where it has one."""
     built = _days(standing.built, first)
     wanted = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     there = set(built)
     missing = [day for day in wanted if day not in there]
     end = built[-1] if built else date.min
+    gaps = tuple(day for day in missing if day < end)
     return Coverage(
         built,
-        tuple(day for day in missing if day < end),
+        gaps,
         tuple(day for day in missing if day > end),
         command,
+        f"{command} {until} {gaps[-1]}" if until and gaps else command,
         _days(standing.pruned, first),
     )
 

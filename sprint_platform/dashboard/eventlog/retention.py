@@ -7,8 +7,8 @@ from typing import Any
 import duckdb
 from dash import html
 
-from sprint_platform.dashboard import domains, parts, wording
-from sprint_platform.dashboard.charts import SHARE, across, across_height, bars, figure, rate
+from sprint_platform.dashboard import domains, parts, retention_curve, wording
+from sprint_platform.dashboard.charts import SHARE, across_height, bars, figure, rate, steps
 from sprint_platform.dashboard.heat_map import heat_map
 from sprint_platform.dashboard.published import Columns
 from sprint_platform.dashboard.queries import eventlog
@@ -66,10 +66,6 @@ def _headlines(view: DomainView, curve: Columns) -> html.Section:
 
 
 def _curve(curve: Columns) -> html.Section:
-    values = ", ".join(
-        f"day {number}: {wording.share(value)}"
-        for number, value in zip(curve["day_number"], curve["retention"], strict=True)
-    )
     return parts.chart(
         "curve",
         "Retention curve",
@@ -86,23 +82,11 @@ def _curve(curve: Columns) -> html.Section:
             y_format=SHARE,
             x_type="linear",
             x_title="days after the first session",
-            xaxis={"tickvals": curve["day_number"]},
+            xaxis={"tickvals": retention_curve.ticks(curve)},
             hovermode="closest",
         ),
-        f"Retention: {values}.",
-        parts.table(
-            "Retention by days after the first session",
-            ["day", "retention", "came back", "of players"],
-            [
-                [
-                    f"D{number}",
-                    parts.rate_cell(wording.share(value), players),
-                    wording.count(retained),
-                    wording.count(players),
-                ]
-                for number, players, retained, value in zip(*curve.values(), strict=True)
-            ],
-        ),
+        f"Retention: {retention_curve.values(curve)}.",
+        retention_curve.table("Retention by days after the first session", curve),
         note="Later days are of fewer and earlier players: a batch ends for all on the same day.",
         people=curve["players"],
     )
@@ -179,16 +163,7 @@ def _steps(con: duckdb.DuckDBPyConnection, view: DomainView) -> list[html.Sectio
         parts.chart(
             "steps",
             "How far sessions get",
-            across(
-                names,
-                found["sessions"],
-                [
-                    f"{wording.count(sessions)} ({wording.share(share)})"
-                    for sessions, share in zip(found["sessions"], found["share"], strict=True)
-                ],
-                "sessions",
-                2,
-            ),
+            steps(names, found["sessions"], found["share"], "sessions", 2),
             f"In {wording.share(found['share'][-1])} of"
             f" {wording.counted(found['sessions'][0], 'session', 'sessions')} a chapter is"
             " completed.",

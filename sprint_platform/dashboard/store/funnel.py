@@ -8,7 +8,7 @@ import duckdb
 from dash import html
 
 from sprint_platform.dashboard import domains, parts, wording
-from sprint_platform.dashboard.charts import SHARE, across, across_height, figure, line
+from sprint_platform.dashboard.charts import MUTED, SHARE, across_height, figure, line, steps
 from sprint_platform.dashboard.published import Columns
 from sprint_platform.dashboard.queries import store
 from sprint_platform.dashboard.view import DomainView
@@ -20,6 +20,8 @@ STEPS = (
     ("checkouts", "went to the checkout", "checkout_rate"),
     ("purchases", "ordered", "purchase_rate"),
 )
+# The steps side by side below a chart: longer names would lie askew on a phone, and take its room.
+BRIEF = ("visit", "product", "cart", "checkout", "order")
 HEADLINES: tuple[parts.Headline, ...] = (
     ("Visits", "sessions", wording.count, False, "web sessions", ""),
     ("Orders", "purchases", wording.count, False, "visits that ended with one", ""),
@@ -59,15 +61,7 @@ def _steps(now: dict[str, Any]) -> html.Section:
     return parts.chart(
         "steps",
         "From visit to order",
-        across(
-            names,
-            counts,
-            [
-                f"{wording.count(count)} ({wording.share(share)})"
-                for count, share in zip(counts, shares, strict=True)
-            ],
-            "visits",
-        ),
+        steps(names, counts, shares, "visits"),
         f"{wording.share(shares[-1])} of {wording.counted(counts[0], 'visit', 'visits')} end with"
         f" an order. Most are lost where they would have {names[worst]}:"
         f" {wording.share(1 - (went_on[worst] or 0))} of those who had come so far.",
@@ -143,7 +137,7 @@ def _devices(found: Columns) -> html.Section:
             [
                 line(
                     device,
-                    [name for _, name, _ in STEPS],
+                    BRIEF,
                     [
                         found[column][n] / found["sessions"][n] if found["sessions"][n] else None
                         for column, _, _ in STEPS
@@ -154,6 +148,7 @@ def _devices(found: Columns) -> html.Section:
                 for n, device in enumerate(devices)
             ],
             x_type="category",
+            xaxis={"tickangle": 0, "tickfont": {"size": 11, "color": MUTED}},
             y_title="of the device's visits",
             y_format=SHARE,
             showlegend=True,

@@ -41,7 +41,7 @@ def page(con: duckdb.DuckDBPyConnection, view: DomainView) -> list[Any]:
 def _headlines(view: DomainView, found: Columns) -> html.Section:
     pieces, revenue = sum(found["pieces"]), sum(found["revenue"])
     known = [margin for margin in found["margin"] if margin is not None]
-    whole = len(known) == len(found["margin"])
+    unknown = len(found["margin"]) - len(known)
     first, last = f"{view.first:%b %Y}", f"{view.last:%b %Y}"
     return parts.headline_card(
         [
@@ -50,8 +50,10 @@ def _headlines(view: DomainView, found: Columns) -> html.Section:
             parts.headline(
                 "margin",
                 "Margin",
-                wording.share(sum(known) / revenue if whole and revenue else None),
-                note="of the revenue",
+                wording.share(sum(known) / revenue if revenue and not unknown else None),
+                note=f"not known of {wording.counted(unknown, 'product', 'products')}"
+                if unknown
+                else "of the revenue",
             ),
             parts.headline(
                 "returned",
@@ -80,7 +82,7 @@ def _categories(found: Columns) -> html.Section:
     return parts.chart(
         "categories",
         "Categories",
-        across(names, revenues, list(map(wording.money, revenues)), "revenue, US dollars"),
+        across(names, revenues, wording.amounts(revenues), "revenue, US dollars"),
         f"{names[0]} brings most: {wording.money(revenues[0])} US dollars{share}.",
         parts.table(
             "Products by category",

@@ -62,8 +62,26 @@ def page(con: duckdb.DuckDBPyConnection, view: DomainView) -> list[Any]:
         domains.headlines(view, HEADLINES, now, before),
         _revenue(view, now, days, table),
         _orders(view, now, days, table),
-        _discounts(view, days, table),
-        _per_order(view, days, table),
+        _of_orders(
+            view,
+            days,
+            table,
+            "discount_share",
+            "Discounts",
+            "of the prices",
+            of="of the prices of a day's orders",
+            shares=True,
+            note="A sale shows as days on which it is high.",
+        ),
+        _of_orders(
+            view,
+            days,
+            table,
+            "revenue_per_order",
+            "Revenue per order",
+            "US dollars per net order",
+            of="US dollars per net order",
+        ),
         _countries(store.sales_by_country(con, view.domain, view.first, view.last)),
     ]
 
@@ -143,44 +161,35 @@ def _orders(view: DomainView, now: dict[str, Any], days: Columns, table: Columns
     )
 
 
-def _discounts(view: DomainView, days: Columns, table: Columns) -> html.Section:
-    column = "discount_share"
+def _of_orders(
+    view: DomainView,
+    days: Columns,
+    table: Columns,
+    column: str,
+    name: str,
+    unit: str,
+    *,
+    of: str,
+    shares: bool = False,
+    note: str | None = None,
+) -> html.Section:
+    """A rate of a day's orders as a line: amounts of money or, with ``shares``, shares; ``of`` says
+    of what, in the sentence."""
+    as_text = wording.share if shares else wording.money
     return parts.chart(
-        "discounts",
-        "Discounts",
+        column.replace("_", "-"),
+        name,
         figure(
-            [line("discounts", days["period"], days[column])],
-            y_title="of the prices",
-            y_format=SHARE,
+            [line(name.lower(), days["period"], days[column])],
+            y_title=unit,
+            y_format=SHARE if shares else MONEY,
             days=view.axis,
         ),
-        parts.between(days[column], wording.share, "of the prices of a day's orders"),
+        parts.between(days[column], as_text, of),
         parts.table(
-            f"Discounts by {view.grain}",
-            ["", "of the prices"],
-            parts.period_rows(view, table, (column, wording.share)),
+            f"{name} by {view.grain}", ["", unit], parts.period_rows(view, table, (column, as_text))
         ),
-        note="A sale shows as days on which it is high.",
-    )
-
-
-def _per_order(view: DomainView, days: Columns, table: Columns) -> html.Section:
-    column = "revenue_per_order"
-    return parts.chart(
-        "per-order",
-        "Revenue per order",
-        figure(
-            [line("revenue", days["period"], days[column])],
-            y_title="US dollars per order",
-            y_format=MONEY,
-            days=view.axis,
-        ),
-        parts.between(days[column], wording.money, "US dollars per net order"),
-        parts.table(
-            f"Revenue per order by {view.grain}, in US dollars",
-            ["", "per order"],
-            parts.period_rows(view, table, (column, wording.money)),
-        ),
+        note=note,
     )
 
 
@@ -199,9 +208,7 @@ def _countries(found: Columns) -> html.Section:
     return parts.chart(
         "countries",
         "Where orders go",
-        across(
-            drawn, revenue[: len(drawn)], list(map(wording.money, revenue)), "revenue, US dollars"
-        ),
+        across(drawn, revenue[: len(drawn)], wording.amounts(revenue), "revenue, US dollars"),
         f"{where}: {wording.money(revenue[0])} US dollars.{rest}",
         parts.table(
             "Countries of delivery",

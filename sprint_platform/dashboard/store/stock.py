@@ -51,8 +51,7 @@ def page(con: duckdb.DuckDBPyConnection, view: DomainView) -> list[Any]:
             _worth(view, days, table),
             *out,
             categories,
-            # beside the categories where their row has room
-            _lowest(found, day, wide=bool(out)),
+            _lowest(found, day),
         ]
     return [*domains.missing_days(view), *shown]
 
@@ -94,6 +93,7 @@ def _headlines(days: Columns, found: Columns | None) -> html.Section:
 
 
 def _worth(view: DomainView, days: Columns, table: Columns) -> html.Section:
+    unknown = days["worth"].count(None)
     return parts.chart(
         "worth",
         "What the stock is worth",
@@ -116,6 +116,9 @@ def _worth(view: DomainView, days: Columns, table: Columns) -> html.Section:
                 ("worth", wording.money),
             ),
         ),
+        note=f"Not known on {unknown} of {len(days['worth'])} days, before which days are missing."
+        if unknown
+        else None,
     )
 
 
@@ -179,7 +182,7 @@ def _categories(found: Columns, day: date) -> html.Section:
     return parts.chart(
         "categories",
         "Categories",
-        across(names, worth, list(map(wording.money, worth)), "US dollars, at cost"),
+        across(names, worth, wording.amounts(worth), "US dollars, at cost"),
         f"Most lies in {names[0]}: {wording.money(worth[0])} US dollars{share}.",
         parts.table(
             f"Stock by category on {wording.day(day)}",
@@ -193,7 +196,7 @@ def _categories(found: Columns, day: date) -> html.Section:
     )
 
 
-def _lowest(found: Columns, day: date, *, wide: bool) -> html.Section:
+def _lowest(found: Columns, day: date) -> html.Section:
     rows = [
         [
             name or f"product {product}",
@@ -222,5 +225,4 @@ def _lowest(found: Columns, day: date, *, wide: bool) -> html.Section:
                 key="lowest-table",
             ),
         ],
-        wide=wide,
     )
