@@ -273,6 +273,13 @@ def test_days_without_a_purchase_are_not_days_without_players() -> None:
 
 
 @pytest.mark.usefixtures("few")
+def test_in_place_of_a_mart_is_the_run_of_the_published_days_that_are_shown() -> None:
+    page = shown("/retention", "?title=arena&from=2025-02-01&to=2025-02-28")
+    assert "Not published yet: arena_mart.cohort_retention." in page
+    assert "sprint run --title arena --from 2025-02-01 --to 2025-02-09 --reuse" in page
+
+
+@pytest.mark.usefixtures("few")
 def test_a_mart_without_rows_on_a_day_without_encounters_is_not_late() -> None:
     assert "the daily ones go to 9 Feb 2025, all that have rows." in shown(
         "/quality", "?title=arena"

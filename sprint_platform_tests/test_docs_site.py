@@ -155,7 +155,7 @@ def test_an_exposure_names_what_is_read(manifest: dict[str, Any], reader: str, d
     words = re.findall(r"\w+", re.sub(r"\{[^{}]*word\}", "encounter", code_of(reader)))
     read = marts.union({"event_heartbeat"} if domain == "title" else ()).intersection(words)
     depends_on = {unique_id.rpartition(".")[2] for unique_id in exposure["depends_on"]["nodes"]}
-    assert depends_on == read
+    assert depends_on == read, f"exposures.yml: what {reader} depends on is not what it reads"
 
 
 def test_no_page_names_a_folder_of_this_machine(site: Path) -> None:

@@ -96,7 +96,7 @@ def test_groups_fit_a_screen(graph: dg.AssetGraph, title: str) -> None:
         f"{title}_{part}": words(title, names)
         for group, names in GROUPS.items()
         for part in words(title, {group})
-    }
+    }, "GROUPS has not each mart where its YAML's group has it"
 
 
 def test_the_stores_layers_lie_apart(graph: dg.AssetGraph) -> None:

@@ -59,7 +59,7 @@ def _rates(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
     word, mart = view.title.word, f"{view.title.word}_rates_daily"
     name = f"{word.capitalize()}s per session"
     if mart not in view.title.marts:
-        return [parts.missing("rates", name, [mart], view.title.name)]
+        return [parts.missing("rates", name, [mart], view)]
     days = encounters.rates(con, view.title, view.first, view.last, "day")
     if not days["period"]:
         return [parts.nothing("rates", name, "No session on these days.")]
@@ -122,7 +122,7 @@ def _rates(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
 def _heat(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
     key, name = "heat", "Where players were"
     if "position_heat_daily" not in view.title.marts:
-        return parts.missing(key, name, ["position_heat_daily"], view.title.name)
+        return parts.missing(key, name, ["position_heat_daily"], view)
     cells = encounters.heat(con, view.title, view.first, view.last)
     ends = _onto_the_map(cells, view.title.name)
     if not cells["heartbeats"]:
@@ -233,7 +233,7 @@ def replay(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
     heading = html.H2("Session replay", id="replay-name")
     mart = f"session_close_{word}s_daily"
     if mart not in view.title.marts:
-        return parts.missing("replay", "Session replay", [mart], view.title.name).children
+        return parts.missing("replay", "Session replay", [mart], view).children
     days = encounters.days_with_sessions(con, view.title, view.first, view.last)
     if not days["calendar_day"]:
         return [heading, html.P("No session on these days.", className="none")]

@@ -246,11 +246,7 @@ def _play_time(view: View, days: Columns, table: Columns) -> html.Section:
 def _concurrency(con: duckdb.DuckDBPyConnection, view: View) -> list[html.Section]:
     """Charts of players online at once, of all countries: the mart has no country."""
     if "concurrency_5_minutes" not in view.title.marts:
-        return [
-            parts.missing(
-                "concurrency", "Players online", ["concurrency_5_minutes"], view.title.name
-            )
-        ]
+        return [parts.missing("concurrency", "Players online", ["concurrency_5_minutes"], view)]
     peaks = activity.peaks(con, view.title, view.first, view.last)
     if not peaks["period"]:
         return [parts.nothing("concurrency", "Players online", "No session on these days.")]

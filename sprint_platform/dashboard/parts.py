@@ -252,15 +252,18 @@ def empty(name: str, why: str, command: str = "") -> html.Section:
     return card("empty", parts, wide=True)
 
 
-def missing(key: str, name: str, marts: Sequence[str], title: str) -> html.Section:
-    """The section in place of a chart whose mart is not published."""
+def missing(key: str, name: str, marts: Sequence[str], view: View) -> html.Section:
+    """The section in place of a chart whose mart is not published, with the command for its days:
+    those of any other run would leave the chart without rows."""
+    title, days = view.title.name, view.axis
     names = wording.joined([f"{title}_mart.{mart}" for mart in marts])
+    command = f"sprint run --title {title} --from {days.first} --to {days.last} --reuse"
     return card(
         key,
         [
             html.H2(name, id=f"{key}-name"),
-            html.P(f"Not published yet: {names}. A run of any day builds and publishes it:"),
-            html.Pre(html.Code(f"sprint run --title {title}")),
+            html.P(f"Not published yet: {names}. A run builds and publishes it for its own days:"),
+            html.Pre(html.Code(command)),
         ],
     )
 

@@ -24,7 +24,7 @@ DAYS_ALONE = 14
 def page(con: duckdb.DuckDBPyConnection, view: View) -> list[Any]:
     """Headline retention, the retention curve, and the cohorts as a heat map."""
     if "cohort_retention" not in view.title.marts:
-        missing = parts.missing("cohorts", "Cohorts", ["cohort_retention"], view.title.name)
+        missing = parts.missing("cohorts", "Cohorts", ["cohort_retention"], view)
         return [*parts.missing_days(view), missing]
     curve = retention.curve(con, view.title, view.first, view.last, view.country)
     if not curve["day_number"]:

@@ -170,7 +170,7 @@ def _conversion(view: View, days: Columns, table: Columns) -> html.Section:
 def _lifetime_values(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
     key, name = "lifetime-value", "Lifetime value by cohort"
     if "cohort_revenue" not in view.title.marts:
-        return parts.missing(key, name, ["cohort_revenue"], view.title.name)
+        return parts.missing(key, name, ["cohort_revenue"], view)
     grain = "week" if view.days <= DAYS_IN_WEEKS else "month"
     found = revenue.lifetime_values(con, view.title, view.first, view.last, view.country, grain)
     curves: dict[Any, dict[int, float]] = {}
@@ -252,7 +252,7 @@ def _lifetime_values(con: duckdb.DuckDBPyConnection, view: View) -> html.Section
 def _concentration(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
     key, name = "concentration", "Where the revenue comes from"
     if "spender_concentration_monthly" not in view.title.marts:
-        return parts.missing(key, name, ["spender_concentration_monthly"], view.title.name)
+        return parts.missing(key, name, ["spender_concentration_monthly"], view)
     months = revenue.concentration(con, view.title, view.first, view.last)
     if not months["year_month"]:
         return parts.nothing(key, name, "Nobody bought in the months of these days.")
@@ -312,7 +312,7 @@ def _concentration(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
 def _segments(con: duckdb.DuckDBPyConnection, view: View) -> html.Section:
     key, name = "segments", "Payers by recency, frequency and value (RFM)"
     if "player_rfm_monthly" not in view.title.marts:
-        return parts.missing(key, name, ["player_rfm_monthly"], view.title.name)
+        return parts.missing(key, name, ["player_rfm_monthly"], view)
     found = revenue.segments(con, view.title, view.last, view.country)
     if not found["segment"]:
         return parts.nothing(key, name, "Nobody bought in these months.")
