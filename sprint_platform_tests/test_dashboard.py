@@ -339,6 +339,8 @@ def test_for_everybody_on_every_screen(page: Page) -> None:
 def test_a_page_stays_readable_while_the_next_is_under_way(page: Page) -> None:
     page.goto("/?title=sprint")
     drawn(page)
+    # nor does a text take its colour slowly, when the scheme changes
+    assert page.evaluate(IN_TRANSITION) == []
     main = page.locator("main")
     held: list[Route] = []
 
@@ -361,6 +363,9 @@ def test_a_page_stays_readable_while_the_next_is_under_way(page: Page) -> None:
     drawn(page)
     assert main.evaluate(BAR) == "none"
 
+
+IN_TRANSITION = """() => [...document.querySelectorAll('*')]
+  .filter((e) => getComputedStyle(e).transitionDuration !== '0s').map((e) => e.id || e.tagName)"""
 
 # Whether the bar at the top is there, once it would have appeared.
 BAR = """async (main) => {

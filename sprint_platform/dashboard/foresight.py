@@ -87,6 +87,8 @@ def _segments(view: View, found: Columns) -> html.Section:
 def _calibration(label: str, found: Columns) -> html.Section:
     said, came = found["predicted"], found["came"]
     key = label.split("_")[0]
+    # as far as there are points: few buy, and the groups of an axis to 100 % would be one blot
+    most = max([*said, *came], default=1) or 1
     off = sum(abs(s - c) for s, c in zip(said, came, strict=True)) / max(len(said), 1)
     rows = [
         [
@@ -103,13 +105,14 @@ def _calibration(label: str, found: Columns) -> html.Section:
         figure(
             [
                 *rate("what came", said, came, found["players"], mode="lines+markers"),
-                line("as said", [0, 1], [0, 1], 4),
+                line("as said", [0, most], [0, most], 4),
             ],
             x_type="linear",
             x_title="chance that was said",
             y_title="share that came so",
             y_format=SHARE,
             xaxis={"tickformat": SHARE},
+            margin={"r": 24},
             hovermode="closest",
         ),
         f"Of ten groups by chance, what came is {wording.share(off)} off on average.",
