@@ -23,7 +23,10 @@
 {% macro compute_encounters(centroids, condition, distance, gap_seconds, beat) %}
 {#- whole seconds where beats are whole ones: their times have the same part of a second -#}
 {%- set beat_is_whole = beat[1] == 1 and beat[0] % 1000000 == 0 -%}
-{%- set pair = 'event_date, session_id, team_1_id, team_2_id' -%}
+{%- set clock = epoch_seconds if beat_is_whole else epoch_microseconds -%}
+{%- set gap = gap_seconds | int * (1 if beat_is_whole else 1000000) -%}
+{#- the most selective keys come first: engines compare them in order -#}
+{%- set pair = 'session_id, team_1_id, team_2_id, event_date' -%}
 {#- written out twice below: DuckDB would make a copy of a CTE that is read twice -#}
 {%- set position_sums -%}
         select
@@ -97,43 +100,55 @@ close_beats as (
     from close_pairs
 ),
 
-marked_beats as (
+-- Close beats of the same stretch of time no longer than the gap are of one encounter: each stretch is
+-- then one row, and there are far fewer to put in order.
+stretches as (
+    select
+        {{ pair }},
+        min(event_datetime) as first_beat,
+        max(event_datetime) as last_beat,
+        count(*) as close_heartbeats,
+        min(distance) as distance
+    from close_beats
+    group by {{ pair }}, {{ whole_quotient(clock('event_datetime'), gap + 1) }}
+),
+
+marked_stretches as (
     select
         *,
         case
-            {%- set clock = epoch_seconds if beat_is_whole else epoch_microseconds %}
-            when {{ clock('event_datetime') }}
-                - lag({{ clock('event_datetime') }}) over (
-                    partition by {{ pair }} order by event_datetime
-                ) <= {{ gap_seconds | int * (1 if beat_is_whole else 1000000) }} then 0
+            when {{ clock('first_beat') }}
+                - lag({{ clock('last_beat') }}) over (
+                    partition by {{ pair }} order by first_beat
+                ) <= {{ gap }} then 0
             else 1
         end as starts_encounter
-    from close_beats
+    from stretches
 ),
 
-numbered_beats as (
+numbered_stretches as (
     select
         *,
         sum(starts_encounter) over (
-            partition by {{ pair }} order by event_datetime rows unbounded preceding
+            partition by {{ pair }} order by first_beat rows unbounded preceding
         ) as encounter_number
-    from marked_beats
+    from marked_stretches
 )
 
 select
     session_id,
     team_1_id,
     team_2_id,
-    min(event_datetime) as encounter_start,
+    min(first_beat) as encounter_start,
     {% if beat_is_whole -%}
-    {{ dbt.dateadd('second', beat[0] // 1000000, 'max(event_datetime)') }} as encounter_end,
+    {{ dbt.dateadd('second', beat[0] // 1000000, 'max(last_beat)') }} as encounter_end,
     {%- else -%}
-    {{ dbt.dateadd('microsecond', beat[0] // beat[1], 'max(event_datetime)') }} as encounter_end,
+    {{ dbt.dateadd('microsecond', beat[0] // beat[1], 'max(last_beat)') }} as encounter_end,
     {%- endif %}
-    cast(count(*) as integer) as close_heartbeats,
+    cast(sum(close_heartbeats) as integer) as close_heartbeats,
     cast(min(distance) as double) / 10000 as min_distance,
     event_date
-from numbered_beats
+from numbered_stretches
 group by {{ pair }}, encounter_number
 {%- endmacro %}
 

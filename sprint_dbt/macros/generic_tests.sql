@@ -19,14 +19,11 @@ having count(*) > 1
 {% endtest %}
 
 {# No two rows agree in all of these columns and in the moment. Where all moments of a group lie in beats
-   of their own, none is there twice, and that one number per group shows: a quarter of the time that
+   of their own, none is there twice, and that few numbers per group show: a fraction of the time that
    unique_combination takes over heartbeats. Other groups are suspects, and compared in full. #}
 {% test unique_moments(model, columns, moment) %}
 with suspects as (
-    select {{ columns | join(', ') }}
-    from {{ model }}
-    group by {{ columns | join(', ') }}
-    having {{ may_repeat(moment) }}
+    {{ groups_that_may_repeat(model, columns, moment) }}
 )
 
 select
@@ -43,20 +40,28 @@ group by {% for column in columns + [moment] %}tested.{{ column }}{{ ', ' if not
 having count(*) > 1
 {% endtest %}
 
-{# A condition on a group of rows: two of their moments may be the same. It may be true of others. #}
-{% macro may_repeat(moment) -%}
-    {{ return(adapter.dispatch('may_repeat')(moment)) }}
+{# A query: the values of the columns of which two rows may have the same moment, each once. They may be
+   more than those that have. #}
+{% macro groups_that_may_repeat(model, columns, moment) -%}
+    {{ return(adapter.dispatch('groups_that_may_repeat')(model, columns, moment)) }}
 {%- endmacro %}
 
-{% macro default__may_repeat(moment) -%}
-    count(*) > 1
+{% macro default__groups_that_may_repeat(model, columns, moment) -%}
+    select {{ columns | join(', ') }}
+    from {{ model }}
+    group by {{ columns | join(', ') }}
+    having count(*) > 1
 {%- endmacro %}
 
-{# A bit for each beat, of 126: more rows than bits are in two rounds, or in one beat. #}
-{% macro duckdb__may_repeat(moment) -%}
+{# A bit for each of the 64 beats that are counted together: of more rows than bits two are in one
+   beat. #}
+{% macro duckdb__groups_that_may_repeat(model, columns, moment) -%}
     {%- set beat, parts = beat_microseconds() -%}
     {%- set number = '(epoch_us(' ~ moment ~ ') * ' ~ parts ~ ' // ' ~ beat ~ ')' -%}
-    count(*) > bit_count(bit_or(cast(1 as hugeint) << cast(mod({{ number }}, 126) as integer)))
+    select distinct {{ columns | join(', ') }}
+    from {{ model }}
+    group by {{ columns | join(', ') }}, {{ number }} >> 6
+    having count(*) > bit_count(bit_or(cast(1 as ubigint) << cast({{ number }} & 63 as ubigint)))
 {%- endmacro %}
 
 {# Every rule (what must hold: its condition) holds in every row; null counts as broken. A failing

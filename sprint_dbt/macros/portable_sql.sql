@@ -221,8 +221,17 @@
 {# The quotient of a whole number and a positive one, rounded to a whole number, half away from zero,
    as a double. Engines round doubles that lie half between two numbers differently. #}
 {% macro rounded_quotient(dividend, divisor) -%}
+    {{ return(adapter.dispatch('rounded_quotient')(dividend, divisor)) }}
+{%- endmacro %}
+
+{% macro default__rounded_quotient(dividend, divisor) -%}
     (
         case when {{ dividend }} < 0 then -1 else 1 end
         * {{ whole_quotient('(2 * abs(' ~ dividend ~ ') + ' ~ divisor ~ ')', '2 * ' ~ divisor) }}
     )
+{%- endmacro %}
+
+{# It rounds halves away from zero; a quotient that is not a half is no half as a double either. #}
+{% macro duckdb__rounded_quotient(dividend, divisor) -%}
+    round(cast({{ dividend }} as double) / ({{ divisor }}))
 {%- endmacro %}
