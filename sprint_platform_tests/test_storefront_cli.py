@@ -202,7 +202,7 @@ def test_a_store_is_extended_day_by_day(
     for day in ("2025-01-07", "2025-01-06", "2025-01-08", "2025-01-07"):
         more = sprint("generate", "--from", day, "--to", day, "--load")
         assert more.returncode == 0, more.stderr
-        assert "1 days loaded" in more.stdout
+        assert "1 day loaded" in more.stdout
     assert files_of(folder) == files_of(elsewhere)
     assert held(folder) == held(elsewhere)
     # the first days, unless others are said

@@ -379,7 +379,7 @@ def _print_files(written: list[Written]) -> None:
 
 
 def _print_seconds(where: str, days: int, seconds: float) -> None:
-    line = f"{days:,} days loaded into {where} in {seconds:.1f} s"
+    line = f"{days:,} {'day' if days == 1 else 'days'} loaded into {where} in {seconds:.1f} s"
     out.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
