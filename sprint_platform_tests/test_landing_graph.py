@@ -392,7 +392,7 @@ def test_the_replay_shows_the_encounters_of_the_list_and_the_teams_labels(
     assert "ended" not in sprint("land", "--title", "arena")
     assert encounters_by_day() == {"2025-01-01": 1}
     replay = str(draw_replay("?title=arena"))
-    assert "1 encounter, 30 s" in replay
+    assert "1 encounter, together 30 s" in replay
     assert "from 12:00:00 UTC; 1 encounter." in replay
     assert "'at': '12:00:30'" in replay
     assert "1 (blue) and 2 (red)" in replay
