@@ -40,6 +40,7 @@ def mix_scalar(*words: int) -> int:
     return state
 
 
+@lru_cache(maxsize=4_096)
 def stream_key(seed: int, stream: str, day: int = 0) -> int:
     """The key of one kind of decision (``stream``) of one world (``seed``) on one day.
 
@@ -132,7 +133,7 @@ def picker(weights: Sequence[float]) -> npt.NDArray[np.uint8]:
 
 def pick(table: npt.NDArray, draw: U64) -> npt.NDArray:
     """The entries of a 65,536-entry table at the draws' upper 16 bits."""
-    return table[(draw >> np.uint64(48)).astype(np.intp)]
+    return table.take((draw >> np.uint64(48)).view(np.int64))
 
 
 @lru_cache(maxsize=64)

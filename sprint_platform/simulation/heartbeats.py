@@ -25,6 +25,7 @@ from sprint_platform.simulation.movement.registry import Model, models
 from sprint_platform.title import Title, TitleError
 
 I32 = npt.NDArray[np.int32]
+F32 = npt.NDArray[np.float32]
 
 # Players whose paths are made at a time: a third-level cache still holds an axis of them, and with
 # fewer a call costs more than what it does.
@@ -75,27 +76,45 @@ class Paths:
         player_ids: npt.NDArray[np.void],
     ) -> pa.Table:
         """The heartbeats of these player-sessions as one table of the contract's ``heartbeats``."""
-        beats = self.beats(rows)
-        total = int(beats.sum())
+        # sessions of a like length are made together, so that few of the dense beats are unused
+        order = np.lexsort((rows.session, rows.session_length))
+        counts = self.beats(rows)[order]
+        seed, ordinal = self.title.seed, day.toordinal()
+        draw = mix(stream_key(seed, "path", ordinal), (rows.number * 8 + rows.around)[order])
+        session, first = rows.session[order], rows.leader[order]
+        place = np.empty(len(rows), np.int64)
+        place[order] = np.arange(len(rows))
+        leader = place[first]
+        way, width = self._map.ways(
+            mix(stream_key(seed, "spawn", ordinal), session),
+            rows.team[order].astype(np.int64) - 1,
+            rows.teams[order],
+            order - first,
+            rows.session_length[order] // self.title.whole_beat,
+        )
+        begin = midnight(day) + rows.start[order] * MICROSECONDS
+
+        total = int(counts.sum())
         axes = [np.empty(total, np.int32) for _ in range(3)]
         moment = np.empty(total, np.int64)
         between = self.title.whole_beat * MICROSECONDS
-        # sessions of a like length are made together, so that few of the dense beats are unused
-        session_of = np.cumsum(np.r_[False, rows.session[1:] != rows.session[:-1]])
-        order = np.lexsort((rows.session, rows.session_length))
         done = 0
-        for step in _whole_sessions(session_of[order], PLAYERS_PER_STEP):
-            part = order[step]
-            count = beats[part]
+        for step in _whole_sessions(session, PLAYERS_PER_STEP):
+            count = counts[step]
             stop = done + int(count.sum())
-            self._positions(rows, part, count, day, [axis[done:stop] for axis in axes])
-            first = np.cumsum(count) - count
+            self._positions(
+                draw[step],
+                leader[step] - step.start,
+                way[:, :, step],
+                width[:, :, step],
+                count,
+                [axis[done:stop] for axis in axes],
+            )
             # a row's time is its number in the step, in beats, from when beat 0 would have been
-            begin = midnight(day) + rows.start[part] * MICROSECONDS - first * between
+            zero = begin[step] - (np.cumsum(count) - count) * between
             np.multiply(np.arange(stop - done), between, out=moment[done:stop])
-            moment[done:stop] += np.repeat(begin, count)
+            moment[done:stop] += np.repeat(zero, count)
             done = stop
-        counts = beats[order]
         return table_of(
             "heartbeats",
             [
@@ -109,47 +128,45 @@ class Paths:
 
     def _positions(
         self,
-        rows: PlayerSessions,
-        part: npt.NDArray[np.int64],
+        draw: npt.NDArray[np.uint64],
+        leader: npt.NDArray[np.int64],
+        way: F32,
+        width: F32,
         count: npt.NDArray[np.int64],
-        day: date,
         out: list[I32],
     ) -> None:
-        """Fills ``out`` with the x, y and z of the rows ``part`` (whole sessions), row by row."""
+        """Fills ``out`` with the x, y and z of player-sessions (whole sessions), row by row.
+        ``leader`` is where each player's leader is among them, ``way`` and ``width`` are the map's
+        for them, ``count`` is how many beats each has."""
         beats = int(count.max(initial=1))
-        seed, ordinal = self.title.seed, day.toordinal()
-        entity = rows.number[part] * 8 + rows.around[part]
-        draw = mix(stream_key(seed, "path", ordinal), entity)
         choice = pick(self._choice, draw)
-        way = np.empty((3, part.size, beats), np.int32)
+        # model after model, and where each player's displacements are among them
+        made = np.empty((3, draw.size, beats), np.int32)
+        at = np.empty(draw.size, np.int64)
+        done = 0
         for index, model in enumerate(self._models):
             which = np.flatnonzero(choice == index)
             if which.size:
-                way[:, which] = model(remix(draw[which], index), beats, self._reach)
+                stop = done + which.size
+                made[:, done:stop] = model(remix(draw[which], index), beats, self._reach)
+                at[which] = np.arange(done, stop)
+                done = stop
 
-        place = np.empty(len(rows), np.int64)
-        place[part] = np.arange(part.size)
-        leader = place[rows.leader[part]]
-        key = mix(stream_key(seed, "spawn", ordinal), rows.session[part])
-        team = rows.team[part].astype(np.int64) - 1
-        spawn = self._map.spawns(key, team, rows.teams[part], part - rows.leader[part])
-        places = [self._map.places(key, team, move) for move in range(-(-beats // self._map.stay))]
-        dense = (np.arange(beats) < count[:, None]).reshape(-1)
-        where = np.flatnonzero(dense)
+        lead = at[leader]
+        played = np.tri(beats + 1, beats, -1, dtype=np.bool_).take(count, axis=0)
         for axis in range(3):
-            path = way[axis]
+            path = made[axis].take(at, axis=0)
             # a follower's own path gives way to the leader's, by the share of cohesion
-            led = path[leader]
+            led = made[axis].take(lead, axis=0)
             led -= path
             led *= np.int32(self._cohesion)
             led >>= COHESION_BITS
             path += led
             _fold(path, self._map.fold[axis])
-            self._map.move(path, axis, spawn[axis], places)
+            self._map.move(path, axis, way[axis], width[axis])
             np.clip(path, 0, self._extent[axis], out=path)
             path += np.int32(self._low[axis])
-            # the other mode writes to a copy first
-            np.take(path.reshape(-1), where, out=out[axis], mode="clip")
+            out[axis][:] = path[played]
 
 
 def _whole_sessions(session: npt.NDArray[np.int64], players: int) -> Iterator[slice]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sprint_platform.draws import below, cosine, mix, pick, picker, remix, stream_key
 
 I32 = npt.NDArray[np.int32]
+F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 
 # A match's teams spawn on a circle, this far from its middle: as shares of half the map in 1/256,
@@ -79,49 +80,64 @@ class Map:
         self._shares = np.stack(
             [(width << _SHARE_BITS) // far for width, far in zip(widths, self.fold, strict=True)]
         ).astype(np.int32)
+        # by axis, where each place begins: folded displacements begin with 0
+        far = np.array(self.fold)[:, None]
+        self._begins = (self.middles - (far * self._shares >> _SHARE_BITS)).astype(np.int32)
         ground = self.middles[:2].astype(np.int64)
         apart = ((ground[:, :, None] - ground[:, None, :]) ** 2).sum(axis=0)
         self._nearest = np.argsort(apart, axis=1, kind="stable")[:, 1 : 1 + _NEAREST]
 
-    def places(self, key: npt.NDArray[np.uint64], team: I64, move: int) -> I64:
-        """The place of each player's team after the match's ``move``-th move, from 0. ``key`` is
-        the match's draw, ``team`` counts from 0."""
+    def ways(
+        self, key: npt.NDArray[np.uint64], team: I64, teams: I64, member: I64, beats: I64
+    ) -> tuple[F32, F32]:
+        """What ``move`` needs to know of players, as whole numbers of shape (3, columns, players).
+
+        The first are the spawn point, 1 and, for each move of the match, the middle of the team's
+        next place and where it begins; the second are 1 and each place's width. ``key`` is the
+        match's draw, ``team`` and ``member`` (of the team) count from 0; ``beats``, of the match,
+        ascends: moves that a match is too short for are 0.
+        """
+        moves = -(-int(beats.max(initial=0)) // self.stay)
+        way = np.zeros((3, 2 + 2 * moves, key.size), np.float32)
+        width = np.zeros((3, 1 + moves, key.size), np.float32)
+        way[:, 0] = self._spawns(key, team, teams, member)
+        way[:, 1] = width[:, 0] = 1
+        for move in range(moves):
+            begin = int(np.searchsorted(beats, move * self.stay, side="right"))
+            place = self._places(key[begin:], team[begin:], move)
+            way[:, 2 + 2 * move, begin:] = self.middles.take(place, axis=1)
+            way[:, 3 + 2 * move, begin:] = self._begins.take(place, axis=1)
+            width[:, 1 + move, begin:] = self._shares.take(place, axis=1)
+        return way, width
+
+    def move(self, path: I32, axis: int, way: F32, width: F32) -> None:
+        """Moves displacements, folded and of shape (players, beats), along the way of each player's
+        team, in place: from the spawn point to its first place, and after each stay to the next.
+        ``way`` and ``width`` are what ``ways`` has for the axis. What players do on the way is
+        about the way, and at a place as wide as the place.
+
+        Positions are whole numbers below 2^18 and weights below 2^6, so that the products' sums are
+        exact. In slices of a few beats the same would take three times as long.
+        """
+        widest = self.extent[axis] * WIDEST >> 9
+        weights, widths = _way(path.shape[1], self.stay, self.walk, self.fold[axis], widest)
+        path *= _product(width, widths)
+        path >>= _SHARE_BITS
+        along = _product(way, weights)
+        along >>= WALK_BITS
+        path += along
+
+    def _places(self, key: npt.NDArray[np.uint64], team: I64, move: int) -> I64:
+        """The place of each player's team after the match's ``move``-th move, from 0."""
         common = pick(self._popular, remix(key, stream_key(self._seed, "place", move)))
         own = mix(stream_key(self._seed, "own place", move), key + team.astype(np.uint64))
         near = self._nearest[common, below(own << np.uint64(8), _NEAREST)]
         return np.where((own >> np.uint64(56)) < _TOGETHER, common, near).astype(np.int64)
 
-    def move(self, path: I32, axis: int, spawn: I32, places: list[I64]) -> None:
-        """Moves displacements, folded and of shape (players, beats), along the way of each player's
-        team, in place: from ``spawn`` to its first place, and after each stay to the next. What
-        players do on the way is about the way, and at a place as wide as the place.
-
-        Positions are whole numbers below 2^18 and weights below 2^6, so that the products' sums are
-        exact. In slices of a few beats the same would take three times as long.
-        """
-        far = self.fold[axis]
-        beats = path.shape[1]
-        widest = self.extent[axis] * WIDEST >> 9
-        weights, widths = _way(beats, self.stay, self.walk, far, widest)
-        middles = [self.middles[axis][place] for place in places]
-        shares = [self._shares[axis][place] for place in places]
-        # where a place begins on the axis: folded displacements begin with 0
-        begins = [
-            middle - (far * share >> _SHARE_BITS)
-            for middle, share in zip(middles, shares, strict=True)
-        ]
-        ones = np.ones(len(spawn), np.int32)
-        path *= _product([*shares, ones], widths)
-        path >>= _SHARE_BITS
-        way = _product([spawn, *middles, *begins, ones], weights)
-        way >>= WALK_BITS
-        path += way
-
-    def spawns(
+    def _spawns(
         self, key: npt.NDArray[np.uint64], team: I64, teams: I64, member: I64
-    ) -> tuple[I32, I32, I32]:
-        """Where each player starts. ``key`` is the match's draw, ``team`` and ``member`` (of the
-        team) count from 0.
+    ) -> tuple[I64, I64, I64]:
+        """Where each player starts.
 
         Teams stand evenly on a circle, whose place, size and turn differ by match; a team's players
         at the corners of a square of 1.2 to 2 units. On the smallest grid (20 units) five teams are
@@ -147,7 +163,7 @@ class Map:
         y += (member >> 1) * gap
         up = self.extent[2]
         z = up // 4 + ((height * (up // 2)) >> 16)
-        return x.astype(np.int32), y.astype(np.int32), z.astype(np.int32)
+        return x, y, z
 
     def _middles(self, key: npt.NDArray[np.uint64]) -> tuple[npt.NDArray, npt.NDArray]:
         draw = remix(key, stream_key(self._seed, "middle"))
@@ -166,20 +182,17 @@ def _on_circle(size: int, share: I64, at: I64, cos: I64) -> I64:
     return half - free + ((2 * free * at) >> 16) + ((cos * radius) >> 14)
 
 
-def _product(columns: list[I32], weights: npt.NDArray[np.float32]) -> I32:
-    """The columns, each of shape (players,), times the weights of shape (columns, beats)."""
-    result: I32 = (np.stack(columns, axis=1).astype(np.float32) @ weights).astype(np.int32)
+def _product(columns: F32, weights: F32) -> I32:
+    """The first columns, each of shape (players,), times the weights of shape (columns, beats)."""
+    result: I32 = (columns[: len(weights)].T @ weights).astype(np.int32)
     return result
 
 
 @lru_cache(maxsize=512)
-def _way(
-    beats: int, stay_beats: int, walk_beats: int, far: int, widest: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """By beat, in 1/2^5, what of the spawn point, of each place's middle, of where each place
-    begins and of 1 a position is made; and in 1/2^8, what of each place's share and of 1 a
-    displacement keeps. A way is as wide as the widest place at both ends and a quarter of that in
-    its middle."""
+def _way(beats: int, stay_beats: int, walk_beats: int, far: int, widest: int) -> tuple[F32, F32]:
+    """By beat, in 1/2^5, what of the spawn point, of 1, and of each place's middle and beginning a
+    position is made; and in 1/2^8, what of 1 and of each place's share a displacement keeps. A way
+    is as wide as the widest place at both ends and a quarter of that in its middle."""
     whole = 1 << WALK_BITS
     moves = -(-beats // stay_beats)
     position = np.zeros((2 * moves + 2, moves * stay_beats), np.float32)
@@ -193,11 +206,11 @@ def _way(
         begin = move * stay_beats
         walk = slice(begin, begin + walk_beats)
         stay = slice(begin + walk_beats, begin + stay_beats)
-        # from the spawn point, which stands before the first place
-        position[move, walk] += whole - gone
-        position[move + 1, walk] += gone
-        position[-1, walk] = -whole * (far * about >> _SHARE_BITS)
-        position[moves + 1 + move, stay] = whole
-        width[move, stay] = 1
-        width[-1, walk] = about
+        # from the spawn point, or from the middle of the place before
+        position[2 * move if move else 0, walk] += whole - gone
+        position[2 + 2 * move, walk] += gone
+        position[1, walk] = -whole * (far * about >> _SHARE_BITS)
+        position[3 + 2 * move, stay] = whole
+        width[1 + move, stay] = 1
+        width[0, walk] = about
     return position[:, :beats], width[:, :beats]

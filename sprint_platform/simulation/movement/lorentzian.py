@@ -26,13 +26,16 @@ def paths(
 ) -> npt.NDArray[np.int32]:
     """Displacements in hundredths, shape (3, players, beats); see the package."""
     blocks = -(-(beats - 1) // 4)
-    noise = np.empty((key.size, max(blocks, 1)), "<u8")
+    noise = np.empty((blocks, key.size), "<u8")
     for block in range(blocks):
-        noise[:, block] = remix(key, stream_key(0, "lorentzian", block))
-    pick = noise.view("<u2")[:, : beats - 1]
+        noise[block] = remix(key, stream_key(0, "lorentzian", block))
+    # beat after beat, all players' steps: sums along a player's are four times as slow
+    pick = noise.view("<u2").reshape(blocks, key.size, 4).transpose(0, 2, 1)
+    pick = pick.reshape(4 * blocks, key.size)[: beats - 1].astype(np.int64)
     out = np.zeros((3, key.size, beats), np.int32)
     for axis, steps in enumerate(_steps(reach)):
-        np.cumsum(steps[pick], axis=1, out=out[axis, :, 1:])
+        step = steps.take(pick)
+        out[axis, :, 1:] = np.add.accumulate(step, axis=0, out=step).T
     return out
 
 
