@@ -66,7 +66,7 @@ def main(
         path.write_text(json.dumps(report, indent=1) + "\n")
 
     if only in ("all", "rates"):
-        with graph_runs.fresh_folders():
+        with graph_runs.fresh_folders(), rates.one_core():
             for rate in rates.measure():
                 seed = f"{rate.over_seed:,.0f} x" if rate.over_seed else ""
                 promise = f">= {rate.target / 1e6:g} M/s" if rate.target else ""
