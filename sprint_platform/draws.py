@@ -99,6 +99,7 @@ def below(draw: U64, n: int | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return (top_bits(draw) * n) >> 32
 
 
+@lru_cache(maxsize=1_024)
 def threshold(probability: float | Fraction) -> int:
     """The probability in 1/2^32: a draw succeeds where ``top_bits(draw) < threshold(p)``."""
     return int(Fraction(probability).limit_denominator(10**9) * ONE)
