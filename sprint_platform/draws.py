@@ -27,6 +27,13 @@ _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _MULTIPLY_1 = 0xBF58476D1CE4E5B9
 _MULTIPLY_2 = 0x94D049BB133111EB
+# as numpy has them: to make one takes as long as to use it on a small array
+_GOLDEN_STEP = np.uint64(_GOLDEN)
+_FINALIZER = (
+    (np.uint64(30), np.uint64(_MULTIPLY_1)),
+    (np.uint64(27), np.uint64(_MULTIPLY_2)),
+)
+_LAST_SHIFT = np.uint64(31)
 
 
 def mix_scalar(*words: int) -> int:
@@ -60,16 +67,15 @@ def mix(key: int, entity: npt.NDArray[np.integer]) -> U64:
 
     ``entity`` holds integers of any type, for example player numbers; the result has its shape.
     """
-    flat = np.ascontiguousarray(entity).reshape(-1)
-    out = np.empty(flat.size, np.uint64)
+    out = np.array(entity, np.uint64, order="C")
+    flat = out.reshape(-1)
     spare = np.empty(min(STEP, flat.size), np.uint64)
     for start in range(0, flat.size, STEP):
-        x = out[start : start + STEP]
-        t = spare[: x.size]
-        np.multiply(flat[start : start + STEP].astype(np.uint64), np.uint64(_GOLDEN), out=x)
-        np.add(x, np.uint64(key), out=x)
-        _finalize(x, t)
-    return out.reshape(np.shape(entity))
+        x = flat[start : start + STEP]
+        x *= _GOLDEN_STEP
+        x += np.uint64(key)
+        _finalize(x, spare[: x.size])
+    return out
 
 
 def remix(draw: U64, key: int) -> U64:
@@ -79,14 +85,12 @@ def remix(draw: U64, key: int) -> U64:
 
 def _finalize(x: U64, t: U64) -> None:
     """splitmix64's finalizer, in place; ``t`` is scratch of the same size."""
-    np.right_shift(x, np.uint64(30), out=t)
-    np.bitwise_xor(x, t, out=x)
-    np.multiply(x, np.uint64(_MULTIPLY_1), out=x)
-    np.right_shift(x, np.uint64(27), out=t)
-    np.bitwise_xor(x, t, out=x)
-    np.multiply(x, np.uint64(_MULTIPLY_2), out=x)
-    np.right_shift(x, np.uint64(31), out=t)
-    np.bitwise_xor(x, t, out=x)
+    for shift, factor in _FINALIZER:
+        np.right_shift(x, shift, out=t)
+        x ^= t
+        x *= factor
+    np.right_shift(x, _LAST_SHIFT, out=t)
+    x ^= t
 
 
 def top_bits(draw: U64, bits: int = 32) -> npt.NDArray[np.int64]:
