@@ -424,35 +424,104 @@ def test_a_log_on_a_full_disk_is_no_stack_trace(
     assert "Logging error" not in capsys.readouterr().err
 
 
-def test_rows_outside_the_window_are_refused(warehouse: DbtWarehouse, tmp_path: Path) -> None:
-    """A model that forgets the window's filter fails, and its table stays as it was."""
-    project = tmp_path / "forgetful"
+# in the meta of a model's YAML, by model
+IN_META = {
+    "forgetful": {"period_column": "event_date", "period": "day"},
+    "without_period": {"period": "day"},
+    "misspelt": {"period_column": "evnt_date"},
+    "without_end": {"span_key": "session_id", "span_start": "event_date"},
+    "without_batch": {},
+    "new": {},
+}
+STRATEGIES = {"without_end": "replace_span", "without_batch": "replace_batch"}
+# of the model that has all, by test
+ARGUMENTS = {
+    "unique_combination": {},
+    "unique_moments": {"columns": ["session_id"]},
+    "reconciles_with": {"keys": {"event_date": "event_date"}, "sums": {"event_date": "1"}},
+}
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of models that forget the window's filter, whose YAML lacks what it must say."""
+    project = tmp_path_factory.mktemp("faulty") / "forgetful"
     shutil.copytree(
         dbt_project_dir(),
         project,
         ignore=shutil.ignore_patterns("seeds", "tests", "analyses"),
     )
-    stage = project / "models" / "title" / "stage"
-    for path in (project / "models" / "title").rglob("*.*"):
+    folder = project / "models" / "title"
+    for path in folder.rglob("*.*"):
         if path.stem not in ("fact_session", "sources", "terms"):
             path.unlink()
-    (stage / "forgetful.sql").write_text(
-        "select session_id, event_date from {{ ref('fact_session') }}"
-    )
     columns = [
         {"name": "session_id", "data_type": "uuid"},
         {"name": "event_date", "data_type": "date"},
     ]
-    model = {
-        "name": "forgetful",
-        "config": {"meta": {"period_column": "event_date", "period": "day"}},
-        "columns": columns,
-    }
-    (stage / "forgetful.yml").write_text(yaml.safe_dump({"models": [model]}))
+    models = []
+    for name, meta in IN_META.items():
+        (folder / "stage" / f"{name}.sql").write_text(
+            "select session_id, event_date from {{ ref('fact_session') }}"
+        )
+        strategy = STRATEGIES.get(name, "replace_period")
+        config = {"meta": meta, "incremental_strategy": strategy}
+        models.append({"name": name, "config": config, "columns": columns})
+    models[0]["data_tests"] = [
+        {test: {"name": test, "arguments": arguments}} for test, arguments in ARGUMENTS.items()
+    ]
+    (folder / "stage" / "models.yml").write_text(yaml.safe_dump({"models": models}))
+    (folder / "nowhere.sql").write_text("select 1 as one")
+    nowhere = {"name": "nowhere", "columns": [{"name": "one", "data_type": "integer"}]}
+    (folder / "nowhere.yml").write_text(yaml.safe_dump({"models": [nowhere]}))
+    return project
+
+
+def test_rows_outside_the_window_are_refused(warehouse: DbtWarehouse, faulty: Path) -> None:
+    """A model that forgets the window's filter fails, and its table stays as it was."""
     command = ("run", "--select", "forgetful")
-    assert warehouse.dbt(SPRINT, *command, project=project).success
+    assert warehouse.dbt(SPRINT, *command, project=faulty).success
     before = warehouse.rows("sprint_stage.forgetful")
-    run = warehouse.dbt(SPRINT, *command, project=project, window=(JANUARY[3], JANUARY[4]))
+    run = warehouse.dbt(SPRINT, *command, project=faulty, window=(JANUARY[3], JANUARY[4]))
     assert "lie outside the window's periods" in run.messages["forgetful"]
     assert "filter the model with in_window('event_date')" in run.messages["forgetful"]
     assert warehouse.rows("sprint_stage.forgetful") == before
+
+
+def test_what_yaml_must_say_is_asked_for_in_one_line(warehouse: DbtWarehouse, faulty: Path) -> None:
+    """Of models that are there and of a new one; nothing is replaced, and nothing is left."""
+    there = [name for name in IN_META if name != "new"]
+    with warehouse.connect() as con:
+        for name in there:
+            con.execute(
+                f"create or replace table sprint_stage.{name} as select session_id, event_date"
+                " from sprint_raw.event_session limit 1"
+            )
+    before = [warehouse.rows(f"sprint_stage.{name}") for name in there]
+    # the tests of forgetful alone: it would fail itself
+    faults = ("without_period", "misspelt", "without_end", "without_batch", "new", "nowhere")
+    run = warehouse.dbt(
+        SPRINT,
+        *("build", "--select", *faults, *ARGUMENTS),
+        project=faulty,
+        window=(JANUARY[3], JANUARY[4]),
+    )
+    named = "name one of the model's columns (session_id, event_date)"
+    for name, reason in {
+        "without_period": f"is missing, and replace_period replaces rows by it: {named}",
+        "misspelt": "period_column in the meta of its YAML is 'evnt_date'",
+        "without_end": "span_end in the meta of its YAML is missing",
+        "without_batch": "batch_column in the meta of its YAML is missing",
+        "new": "period_column in the meta of its YAML is missing",
+        "nowhere": "dbt_project.yml has no schema for its folder",
+    }.items():
+        assert f"{name}: " in run.messages[name], run.messages[name]
+        assert reason in run.messages[name]
+    for test, argument in {
+        "unique_combination": "columns",
+        "unique_moments": "moment",
+        "reconciles_with": "to",
+    }.items():
+        assert f"parameter '{argument}' was not provided" in run.messages[test]
+    assert [warehouse.rows(f"sprint_stage.{name}") for name in there] == before
+    assert not warehouse.relations() & {"sprint_stage.new", "main.nowhere"}
