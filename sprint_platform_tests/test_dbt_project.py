@@ -312,6 +312,10 @@ def test_every_data_test_fails_on_its_fault(spoilt: DbtWarehouse, manifest: dict
     # the wrong rows are printed, not only their number
     assert "event_session_source_rows (1 of " in run.log
     assert "broken_rule kills and deaths are not negative" in run.log
+    assert "birth_year 19," in run.messages["dim_players_source_rows"]
+    assert "display_name" not in run.messages["dim_players_source_rows"]
+    doubled = "country XX, year_week 2024-12-30, copies 6"
+    assert doubled in run.messages["country_weekly_revenue_key"]
 
     # a run sees its own days: in April all is well, but for the seeds, which have no days
     run = spoilt.dbt(SPRINT, *command, window=(APRIL[0], APRIL[-1] + DAY))
