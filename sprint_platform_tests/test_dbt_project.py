@@ -19,6 +19,7 @@ import yaml
 from sqlglot import exp
 
 from sprint_platform.eventlog.warehouse import in_duckdb
+from sprint_platform.operations.seconds_columns import SECONDS
 from sprint_platform.places import dbt_project_dir
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.transform.dbt_manifest import graph_manifest
@@ -125,6 +126,17 @@ def test_sources_are_the_contracts_datasets() -> None:
         assert tables[name]["config"]["meta"]["period_column"] == dataset.partition_column
 
 
+def test_the_sums_of_seconds_are_those_that_follow_the_beat() -> None:
+    declared = {
+        (path.stem, column["name"])
+        for path in (dbt_project_dir() / "models").rglob("*.yml")
+        for model in yaml.safe_load(path.read_text()).get("models", [])
+        for column in model.get("columns", [])
+        if "SPRINT_SECONDS_TYPE" in column["data_type"]
+    }
+    assert set(SECONDS) == declared, "operations/seconds_columns.py: SECONDS"
+
+
 def test_catalogue_seed_has_the_contracts_types(manifest: dict[str, Any]) -> None:
     seed = manifest["nodes"]["seed.sprint_dbt.dim_products"]
     assert seed["config"]["column_types"] == {
@@ -139,6 +151,15 @@ PLAIN_VIEW = r"(--.*\n|{{ config.*\n)*\s*select\s[\w,\s]+\sfrom {{ (source|ref)\
 GROUPED_BY_KEY = {"stage_centroids": "centroids_count_their_heartbeats"}
 
 
+def with_a_key(manifest: dict[str, Any]) -> set[str]:
+    """What has a test of its key, by unique id."""
+    return {
+        node["depends_on"]["nodes"][0]
+        for node in data_tests(manifest).values()
+        if node.get("test_metadata", {}).get("name") in ("unique_combination", "unique_moments")
+    }
+
+
 def is_plain_view(node: dict[str, Any]) -> bool:
     """Whether the model is a view of each row of one relation, column by column."""
     is_view = node["config"].get("materialized") == "view"
@@ -146,11 +167,7 @@ def is_plain_view(node: dict[str, Any]) -> bool:
 
 
 def test_everything_is_described_keyed_and_under_contract(manifest: dict[str, Any]) -> None:
-    keyed = {
-        node["depends_on"]["nodes"][0]
-        for node in data_tests(manifest).values()
-        if node.get("test_metadata", {}).get("name") in ("unique_combination", "unique_moments")
-    }
+    keyed = with_a_key(manifest)
     nodes = [n for n in manifest["nodes"].values() if n["resource_type"] in ("model", "seed")]
     for node in (*nodes, *manifest["sources"].values()):
         name = node["name"]
@@ -203,34 +220,7 @@ def test_every_data_test_belongs_to_one_asset(manifest: dict[str, Any]) -> None:
 
 # --- what dbt's tests catch ----------------------------------------------------------------------
 
-DUPLICATED = {
-    "sprint_raw.event_signons": "event_date",
-    "sprint_raw.event_session": "event_date",
-    "sprint_raw.event_heartbeat": "event_date",
-    "sprint_raw.event_transaction": "event_date",
-    "sprint_dim.dim_players": "signup_date",
-    "sprint_stage.stage_centroids": "event_date",
-    "sprint_stage.stage_encounters": "event_date",
-    "sprint_mart.encounter_summary_daily": "calendar_day",
-    "sprint_mart.session_close_encounters_daily": "calendar_day",
-    "sprint_mart.player_activity_daily": "calendar_date",
-    "sprint_mart.country_monthly_playtime": "year_month",
-    "sprint_mart.country_weekly_revenue": "year_week",
-    "sprint_mart.player_consecutive_days_monthly": "year_month",
-    "sprint_mart.player_stats_lifetime": "first_played",
-    "sprint_mart.kpi_daily": "calendar_date",
-    "sprint_mart.cohort_retention": "calendar_date",
-    "sprint_mart.concurrency_5_minutes": "calendar_date",
-    "sprint_mart.cohort_revenue": "calendar_date",
-    "sprint_mart.spender_concentration_monthly": "year_month",
-    "sprint_mart.player_rfm_monthly": "year_month",
-    "sprint_mart.player_churn_weekly": "year_week",
-    "sprint_mart.encounter_rates_daily": "calendar_day",
-    "sprint_mart.position_heat_daily": "calendar_date",
-    "sprint_dim.dim_countries": None,
-    "sprint_dim.dim_products": None,
-}
-# every one breaks another test; all in January
+# every one breaks another test; all in January. Keys are broken by `doubled_rows`
 FAULTS = (
     "update sprint_raw.event_signons set platform = 'abacus' where event_date < '2025-01-09'",
     "update sprint_raw.event_session set kills = -1 where event_date = '2025-01-04'",
@@ -269,8 +259,24 @@ FAULTS = (
 )
 
 
+def doubled_rows(manifest: dict[str, Any]) -> dict[str, str]:
+    """By table with a key: the statement that repeats a row of January's, or a seed's."""
+    statements = {}
+    keyed = with_a_key(manifest)
+    for unique_id, node in {**manifest["nodes"], **manifest["sources"]}.items():
+        if unique_id not in keyed and node["name"] not in GROUPED_BY_KEY:
+            continue
+        if not set(OTHER_DOMAINS).intersection(node["config"]["tags"]):
+            meta = node["config"]["meta"]
+            column = meta.get("period_column") or meta.get("span_start")
+            days = f" where {column} between '2024-12-30' and '2025-01-10'" if column else ""
+            table = node["relation_name"]
+            statements[table] = f"insert into {table} from {table}{days} limit 1"
+    return statements
+
+
 @pytest.fixture
-def spoilt(warehouse: DbtWarehouse) -> Any:
+def spoilt(warehouse: DbtWarehouse, manifest: dict[str, Any]) -> Any:
     """The warehouse with faults in January, which are gone after the test."""
     database = warehouse.folder / "sprint.duckdb"
     sound = shutil.copy(database, warehouse.folder / "sound.duckdb")
@@ -282,11 +288,8 @@ def spoilt(warehouse: DbtWarehouse) -> Any:
         )
         for fault in FAULTS:
             con.execute(fault)
-        for relation, column in DUPLICATED.items():
-            january = f"where {column} between '2024-12-30' and '2025-01-10'" if column else ""
-            added = con.execute(
-                f"insert into {relation} from {relation} {january} limit 1"
-            ).fetchone()
+        for relation, doubled in doubled_rows(manifest).items():
+            added = con.execute(doubled).fetchone()
             assert added == (1,), f"{relation} has no row that could stand there twice"
     yield warehouse
     shutil.move(sound, database)
@@ -303,12 +306,16 @@ def test_every_data_test_fails_on_its_fault(spoilt: DbtWarehouse, manifest: dict
     run = spoilt.dbt(SPRINT, *command, window=january)
     assert run.status.keys() == tests
     without = sorted(tests - run.unsuccessful)
-    assert run.unsuccessful == tests, f"DUPLICATED and FAULTS hold nothing that fails {without}"
+    assert run.unsuccessful == tests, f"FAULTS: nothing in it fails {without}"
     warned = {name for name, status in run.status.items() if status == "warn"}
     assert warned == {"purchases_of_known_products"}
     # the wrong rows are printed, not only their number
     assert "event_session_source_rows (1 of " in run.log
     assert "broken_rule kills and deaths are not negative" in run.log
+    assert "birth_year 19," in run.messages["dim_players_source_rows"]
+    assert "display_name" not in run.messages["dim_players_source_rows"]
+    doubled = "country XX, year_week 2024-12-30, copies 6"
+    assert doubled in run.messages["country_weekly_revenue_key"]
 
     # a run sees its own days: in April all is well, but for the seeds, which have no days
     run = spoilt.dbt(SPRINT, *command, window=(APRIL[0], APRIL[-1] + DAY))
@@ -421,35 +428,104 @@ def test_a_log_on_a_full_disk_is_no_stack_trace(
     assert "Logging error" not in capsys.readouterr().err
 
 
-def test_rows_outside_the_window_are_refused(warehouse: DbtWarehouse, tmp_path: Path) -> None:
-    """A model that forgets the window's filter fails, and its table stays as it was."""
-    project = tmp_path / "forgetful"
+# in the meta of a model's YAML, by model
+IN_META = {
+    "forgetful": {"period_column": "event_date", "period": "day"},
+    "without_period": {"period": "day"},
+    "misspelt": {"period_column": "evnt_date"},
+    "without_end": {"span_key": "session_id", "span_start": "event_date"},
+    "without_batch": {},
+    "new": {},
+}
+STRATEGIES = {"without_end": "replace_span", "without_batch": "replace_batch"}
+# of the model that has all, by test
+ARGUMENTS = {
+    "unique_combination": {},
+    "unique_moments": {"columns": ["session_id"]},
+    "reconciles_with": {"keys": {"event_date": "event_date"}, "sums": {"event_date": "1"}},
+}
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of models that forget the window's filter, whose YAML lacks what it must say."""
+    project = tmp_path_factory.mktemp("faulty") / "forgetful"
     shutil.copytree(
         dbt_project_dir(),
         project,
         ignore=shutil.ignore_patterns("seeds", "tests", "analyses"),
     )
-    stage = project / "models" / "title" / "stage"
-    for path in (project / "models" / "title").rglob("*.*"):
+    folder = project / "models" / "title"
+    for path in folder.rglob("*.*"):
         if path.stem not in ("fact_session", "sources", "terms"):
             path.unlink()
-    (stage / "forgetful.sql").write_text(
-        "select session_id, event_date from {{ ref('fact_session') }}"
-    )
     columns = [
         {"name": "session_id", "data_type": "uuid"},
         {"name": "event_date", "data_type": "date"},
     ]
-    model = {
-        "name": "forgetful",
-        "config": {"meta": {"period_column": "event_date", "period": "day"}},
-        "columns": columns,
-    }
-    (stage / "forgetful.yml").write_text(yaml.safe_dump({"models": [model]}))
+    models = []
+    for name, meta in IN_META.items():
+        (folder / "stage" / f"{name}.sql").write_text(
+            "select session_id, event_date from {{ ref('fact_session') }}"
+        )
+        strategy = STRATEGIES.get(name, "replace_period")
+        config = {"meta": meta, "incremental_strategy": strategy}
+        models.append({"name": name, "config": config, "columns": columns})
+    models[0]["data_tests"] = [
+        {test: {"name": test, "arguments": arguments}} for test, arguments in ARGUMENTS.items()
+    ]
+    (folder / "stage" / "models.yml").write_text(yaml.safe_dump({"models": models}))
+    (folder / "nowhere.sql").write_text("select 1 as one")
+    nowhere = {"name": "nowhere", "columns": [{"name": "one", "data_type": "integer"}]}
+    (folder / "nowhere.yml").write_text(yaml.safe_dump({"models": [nowhere]}))
+    return project
+
+
+def test_rows_outside_the_window_are_refused(warehouse: DbtWarehouse, faulty: Path) -> None:
+    """A model that forgets the window's filter fails, and its table stays as it was."""
     command = ("run", "--select", "forgetful")
-    assert warehouse.dbt(SPRINT, *command, project=project).success
+    assert warehouse.dbt(SPRINT, *command, project=faulty).success
     before = warehouse.rows("sprint_stage.forgetful")
-    run = warehouse.dbt(SPRINT, *command, project=project, window=(JANUARY[3], JANUARY[4]))
+    run = warehouse.dbt(SPRINT, *command, project=faulty, window=(JANUARY[3], JANUARY[4]))
     assert "lie outside the window's periods" in run.messages["forgetful"]
     assert "filter the model with in_window('event_date')" in run.messages["forgetful"]
     assert warehouse.rows("sprint_stage.forgetful") == before
+
+
+def test_what_yaml_must_say_is_asked_for_in_one_line(warehouse: DbtWarehouse, faulty: Path) -> None:
+    """Of models that are there and of a new one; nothing is replaced, and nothing is left."""
+    there = [name for name in IN_META if name != "new"]
+    with warehouse.connect() as con:
+        for name in there:
+            con.execute(
+                f"create or replace table sprint_stage.{name} as select session_id, event_date"
+                " from sprint_raw.event_session limit 1"
+            )
+    before = [warehouse.rows(f"sprint_stage.{name}") for name in there]
+    # the tests of forgetful alone: it would fail itself
+    faults = ("without_period", "misspelt", "without_end", "without_batch", "new", "nowhere")
+    run = warehouse.dbt(
+        SPRINT,
+        *("build", "--select", *faults, *ARGUMENTS),
+        project=faulty,
+        window=(JANUARY[3], JANUARY[4]),
+    )
+    named = "name one of the model's columns (session_id, event_date)"
+    for name, reason in {
+        "without_period": f"is missing, and replace_period replaces rows by it: {named}",
+        "misspelt": "period_column in the meta of its YAML is 'evnt_date'",
+        "without_end": "span_end in the meta of its YAML is missing",
+        "without_batch": "batch_column in the meta of its YAML is missing",
+        "new": "period_column in the meta of its YAML is missing",
+        "nowhere": "dbt_project.yml has no schema for its folder",
+    }.items():
+        assert f"{name}: " in run.messages[name], run.messages[name]
+        assert reason in run.messages[name]
+    for test, argument in {
+        "unique_combination": "columns",
+        "unique_moments": "moment",
+        "reconciles_with": "to",
+    }.items():
+        assert f"parameter '{argument}' was not provided" in run.messages[test]
+    assert [warehouse.rows(f"sprint_stage.{name}") for name in there] == before
+    assert not warehouse.relations() & {"sprint_stage.new", "main.nowhere"}

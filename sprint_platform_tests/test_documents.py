@@ -209,6 +209,12 @@ def test_readme_leads_to_every_guide() -> None:
     assert guides <= set(re.findall(r"\]\(([^)#\s]+)", text_of("README.md")))
 
 
+def test_the_desk_has_every_mart_of_a_title() -> None:
+    marts = {path.stem for path in (ROOT / "sprint_dbt/models/title/mart").glob("*.sql")}
+    rows = set(re.findall(r"^\| `(\w+)` \|", text_of("docs/desk.md"), re.MULTILINE))
+    assert rows >= marts, "docs/desk.md, Key figures: a row for each mart"
+
+
 def test_what_the_code_names_of_the_guides_is_there() -> None:
     for path in (*ROOT.glob("sprint_*/**/*.py"), *ROOT.glob("sprint_dbt/**/*.yml")):
         for guide, anchor in re.findall(r"\b(docs/[\w/-]+\.md)(?:#([\w-]+))?", path.read_text()):

@@ -225,6 +225,7 @@ def test_every_data_test_fails_on_its_fault(changing: EventlogWarehouse) -> None
     # the wrong rows are printed, not only their number
     assert "broken_rule the country is known" in run.log
     assert "broken_rule start and end are times" in run.log
+    assert "copies 2" in run.messages["fct_sessions_key"]
 
     # a run sees its own batches: in batch 3 all is well, but for the tables that have none
     seen = changing.build("3", *command)

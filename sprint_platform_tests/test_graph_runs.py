@@ -401,8 +401,11 @@ def test_a_failed_dbt_test_names_itself_and_blocks_what_stands_on_it(graph: Grap
     assert "non_negative_playtime" in line
     assert "\n" not in line.strip()
     assert "country_monthly_playtime" not in {asset for asset, _ in built(result)}
-    failed = {e.check_name for e in result.get_asset_check_evaluations() if not e.passed}
-    assert "non_negative_playtime" in failed
+    failed = {e.check_name: e for e in result.get_asset_check_evaluations() if not e.passed}
+    # the wrong rows, for example, and not only their number
+    wrong = str(failed["non_negative_playtime"].description)
+    assert "calendar_date 2025-01-02" in wrong
+    assert wrong.split("; ")[0] in line
 
 
 def test_a_partition_without_players_says_what_to_make_first(graph: Graph) -> None:

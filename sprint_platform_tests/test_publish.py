@@ -16,7 +16,7 @@ from sprint_platform.core.errors import SprintError
 from sprint_platform.engines.duckdb_file import connect
 from sprint_platform.engines.load import load_partitions
 from sprint_platform.places import published_dir
-from sprint_platform.publish import views
+from sprint_platform.publish import marts, views
 from sprint_platform.publish.marts import (
     Mart,
     publish,
@@ -194,6 +194,38 @@ def test_few_rows_a_day_are_a_file_a_month(warehouse: duckdb.DuckDBPyConnection)
     build(warehouse, by_month, where="period < '2025-02-01'")
     publish(warehouse, LEDGER, [by_month])
     assert {path.stem for path in folder.glob("2025-*.parquet")} == {"2025-02-01"}
+
+
+def test_a_period_that_is_written_in_parts_is_whole(
+    warehouse: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads that meet in a day write a part each, and many where one file at a time is open."""
+    warehouse.execute("set threads = 4; set partitioned_write_max_open_files = 1")
+    warehouse.execute(
+        "create table sprint_mart.large as"
+        " select date '2025-01-01' + (n // 100000)::int as calendar_date, n from range(500000) t(n)"
+    )
+    large = Mart("sprint_mart.large", "sprint_mart", "calendar_date", "day", "day")
+    build(warehouse, large)
+    write, merged = marts._write, []
+
+    def noted(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+        if query.startswith("from read_parquet(["):
+            merged.append(path.stem)
+        write(con, query, path)
+
+    monkeypatch.setattr(marts, "_write", noted)
+    publish(warehouse, LEDGER, [large])
+    assert merged, "no day came in parts: what this test is about did not happen"
+    days = (
+        "select calendar_date, count(*), count(distinct n), sum(n) from sprint_mart.large"
+        " group by calendar_date order by calendar_date"
+    )
+    assert read(days) == warehouse.execute(days).fetchall()
+    assert read("select column_name from (describe sprint_mart.large)") == [
+        ("calendar_date",),
+        ("n",),
+    ]
 
 
 def test_a_period_that_became_empty_loses_its_file(warehouse: duckdb.DuckDBPyConnection) -> None:

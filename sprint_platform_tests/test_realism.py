@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -505,7 +506,9 @@ def test_retention_is_also_held_against_the_titles_own(
         found = by_id(measure(warehouse, title))["d1"]
         return found.verdict, found.why
 
-    assert verdict(value + 1.4) == (Verdict.GREEN, "")
+    green, why = verdict(value + 1.4)
+    assert green is Verdict.GREEN
+    assert re.fullmatch(r"in the band, of \d+ players who signed up .*", why)
     red, why = verdict(value + 1.6)
     assert red is Verdict.RED
     assert why.startswith("1.6 points below the title's own")

@@ -118,6 +118,11 @@ def test_weekly_models_are_duckdbs_and_read_sparks_tables(places: dict[str, Plac
             "cast(null as string) as country",
             "country is null in a new row",
         ),
+        (
+            "with sessions as (",
+            "{{ config(meta={'period_column': none}) }}\nwith sessions as (",
+            "period_column in the meta of its YAML is missing",
+        ),
     ],
 )
 def test_a_row_that_must_not_be_there_fails_its_model(

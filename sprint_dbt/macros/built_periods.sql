@@ -10,6 +10,7 @@
 
 {# Post-hook of every model: replaces the model's notes of the periods that were just replaced. #}
 {% macro record_built() %}
+    {% if execute %}{% do require_meta() %}{% endif %}
     {% set ledger = ledger_schema(model) if execute else none %}
     {% if ledger is none %}{{ return('') }}{% endif %}
     {% set meta, config = model.config.meta, model.config %}

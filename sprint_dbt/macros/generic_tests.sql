@@ -4,6 +4,7 @@
 {# No two rows agree in all of these columns. A repeated hash only makes a suspect, which is then
    compared in full: half the time and memory of grouping by long keys. #}
 {% test unique_combination(model, columns) %}
+{%- do require_arguments({'columns': columns}) %}
 with suspects as (
     select suspect
     from (select {{ row_hash(columns) }} as suspect from {{ model }}) as hashed
@@ -22,6 +23,7 @@ having count(*) > 1
    of their own, none is there twice, and that few numbers per group show: a fraction of the time that
    unique_combination takes over heartbeats. Other groups are suspects, and compared in full. #}
 {% test unique_moments(model, columns, moment) %}
+{%- do require_arguments({'columns': columns, 'moment': moment}) %}
 with suspects as (
     {{ groups_that_may_repeat(model, columns, moment) }}
 )
@@ -92,6 +94,7 @@ where broken_rule is not null
 {% test reconciles_with(
     model, to, keys, sums, to_date=none, period='day', back_days=0, forward_days=0, to_batch=none
 ) %}
+{%- do require_arguments({'to': to}) %}
 select
     {%- for key in keys %}
     {{ key }},
@@ -139,6 +142,7 @@ having
    to_date   its day
    parents   {column of the model: column of `to`}; the first is the number that ascends #}
 {% test finds_its(model, to, to_date, parents) %}
+{%- do require_arguments({'to_date': to_date}) %}
 {%- set child, parent = (parents.items() | list)[0] %}
 with children as (
     select * from {{ model }}

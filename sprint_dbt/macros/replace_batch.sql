@@ -3,6 +3,7 @@
    removes those that no raw table holds any more. Fails when a new row lies outside the run's
    batches. #}
 {% macro get_incremental_replace_batch_sql(arg_dict) %}
+    {% do require_meta() %}
     {% set batch_column = model.config.meta.batch_column %}
     {% set replaced = in_batches(batch_column) %}
     {% set outside = run_query(

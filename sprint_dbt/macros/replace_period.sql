@@ -2,6 +2,7 @@
    back_days, forward_days): replaces exactly the periods that the window touches, in one transaction,
    so that a day that became empty leaves no row. Fails when a new row lies outside them. #}
 {% macro get_incremental_replace_period_sql(arg_dict) %}
+    {% do require_meta() %}
     {% set meta = model.config.meta %}
     {% set replaced = in_replaced_window(meta) %}
     {% set outside = run_query(
@@ -23,6 +24,7 @@
    span_start, span_end): replaces the rows whose span meets the window and those that have a new
    row. The model must give a row for every one of them that still exists. #}
 {% macro get_incremental_replace_span_sql(arg_dict) %}
+    {% do require_meta() %}
     {% set meta = model.config.meta %}
     {{ delete_and_insert(
         arg_dict,

@@ -10,6 +10,7 @@
    A row outside the window's periods, and a null in a column that must have none, fail the job before it
    has replaced anything. #}
 {% materialization incremental, adapter='spark', supported_languages=['sql'] -%}
+    {%- do require_meta() -%}
     {%- set meta = config.get('meta', {}) -%}
     {%- set period_column = meta.period_column -%}
     {%- set target_relation = this.incorporate(type='table') -%}

@@ -71,8 +71,8 @@ def built_table(
 
 def print_build(built: Built) -> None:
     """Prints the result of a domain's dbt run. Raises Stop where it failed."""
-    for line in built.wrong_rows:
-        problems.print(f"[yellow]wrong[/] {escape(line)}", highlight=False, soft_wrap=True)
+    for line in built.warnings:
+        problems.print(f"[yellow]warning[/] {escape(line)}", highlight=False, soft_wrap=True)
     if built.failure:
         raise Stop(built.failure)
     out.print(

@@ -86,7 +86,7 @@ class Figure:
 @dataclass(frozen=True)
 class Measured:
     """A figure of a title: its value (None where it has none), of how many ``figure.of``, the
-    title's own where it states one, and whether it is as published, with the reason where not."""
+    title's own where it states one, and whether it is as published, with the reason."""
 
     figure: Figure
     value: float | None
@@ -228,8 +228,9 @@ def measure(con: duckdb.DuckDBPyConnection, title: Title) -> Report:
             why = "what it is a share of is 0"
         else:
             verdict, why = _verdict(figure, value, own)
+            why = f"{why}, of {observed:,} {figure.of}"
             if figure.own is not None and own is None and title.simulation is not None:
-                why = f"{why}; the title states no retention of its own".removeprefix("; ")
+                why += "; the title states no retention of its own"
         known = value if verdict in (Verdict.GREEN, Verdict.RED) else None
         measured.append(Measured(figure, known, observed, own, verdict, why))
     return Report(title.name, first, last, missing, tuple(measured))
@@ -311,7 +312,7 @@ def _verdict(figure: Figure, value: float, own: float | None) -> tuple[Verdict, 
     if own is not None and figure.within is not None and abs(value - own) > figure.within:
         side = "below" if value < own else "above"
         return Verdict.RED, f"{abs(value - own):.1f} points {side} the title's own {own:g} %"
-    return Verdict.GREEN, ""
+    return Verdict.GREEN, "in the band"
 
 
 def _store(con: duckdb.DuckDBPyConnection, found: Report) -> None:

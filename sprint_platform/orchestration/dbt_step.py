@@ -214,9 +214,13 @@ def build_nodes(
                 if watch and window:
                     watch(f"{name}/dbt", window.start, 1)
                 glances.add_to(context, event)
-                yield from DbtCoreCliEventMessage(event, {}).to_default_asset_events(
+                for made in DbtCoreCliEventMessage(event, {}).to_default_asset_events(
                     manifest, translator, context
-                )
+                ):
+                    if isinstance(made, dg.AssetCheckResult) and event["wrong_rows"]:
+                        yield made._replace(description=event["wrong_rows"])
+                    else:
+                        yield made
     if stray := stray_relations(translator.schemas, result):
         raise ClearFailure(f"dbt built {', '.join(stray)}: outside the schemas of {name}")
     return result

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sprint_platform.core.locks import hold
 from sprint_platform.engines.duckdb_file import connect, warehouse_lock
@@ -22,20 +21,17 @@ from sprint_platform.transform.dbt_runner import (
     stray_relations,
 )
 
-if TYPE_CHECKING:
-    from dbt_common.events.base_types import EventMsg
-
 
 @dataclass(frozen=True)
 class Built:
-    """What a dbt run did. ``failure`` is one line, None where nothing failed; ``wrong_rows`` are
-    examples of the rows that failed tests found."""
+    """What a dbt run did. ``failure`` is one line, None where nothing failed; ``warnings`` a line
+    for each test that found something and stops nothing."""
 
     models: int
     tests: int
     seconds: float
     failure: str | None
-    wrong_rows: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def build_models(
@@ -60,16 +56,9 @@ def build_models(
     ]
     if target != "duckdb":
         arguments += ["--target", target]
-    wrong_rows: list[str] = []
-
-    def on_event(event: EventMsg) -> None:
-        # a line of macros/test_materialization.sql
-        if event.info.name == "JinjaLogInfo":
-            wrong_rows.append(event.data.msg)
-
     if target == "duckdb":
         with hold(warehouse_lock(), f"sprint {domain} build"):
-            result = dbt_result_in_duckdb(arguments, environment, [on_event])
+            result = dbt_result_in_duckdb(arguments, environment)
             failure = failure_line(domain, result)
             if stray := stray_relations(translator.schemas, result):
                 failure = f"dbt built {', '.join(stray)}: outside the schemas of {domain}"
@@ -78,7 +67,7 @@ def build_models(
                     translator.ledger.forget_others(con, translator.models(manifest))
                     publish(con, translator.ledger, translator.marts(manifest))
     else:
-        result = dbt_result(arguments, environment, [on_event])
+        result = dbt_result(arguments, environment)
         failure = failure_line(domain, result)
     done = node_results(result)
     return Built(
@@ -86,5 +75,5 @@ def build_models(
         tests=sum(r.node.resource_type == "test" for r in done),
         seconds=time.perf_counter() - began,
         failure=failure,
-        wrong_rows=tuple(wrong_rows),
+        warnings=tuple(f"{r.node.name}: {r.message}" for r in done if r.status == "warn"),
     )

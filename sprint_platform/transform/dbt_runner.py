@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 # More failures than these are only counted.
 FAILURES_SHOWN = 5
+# What a failure shows of the rows that a test found: some three keys.
+LETTERS_OF_ROWS = 300
 RESULT_EVENTS = {"LogModelResult", "LogSeedResult", "LogTestResult"}
 # The variables that limit a dbt run to one title and window, or to some batches.
 RUN_VARIABLES = {
@@ -190,24 +193,49 @@ def project_arguments(name: str, project: Path | None = None) -> list[str]:
     ]
 
 
+class WrongRows:
+    """Examples of the rows that failed tests found: the lines of macros/test_materialization.sql,
+    taken from dbt's events."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[str]] = {}
+
+    def note(self, event: EventMsg) -> None:
+        """Takes the row of the event, where it has one: `<test> (1 of 3): <row>`."""
+        if event.info.name == "JinjaLogInfo":
+            row = event.data.msg.partition(": ")[2]
+            self._rows.setdefault(event.data.node_info.unique_id, []).append(row)
+
+    def of(self, test: str) -> str:
+        """The rows of the test of that unique id, one after the other; '' where it found none."""
+        return "; ".join(self._rows.get(test, []))
+
+
 def dbt_result(
     arguments: list[str],
     environment: Mapping[str, str],
     callbacks: list[Callable[[EventMsg], None]] | None = None,
+    wrong_rows: WrongRows | None = None,
 ) -> dbtRunnerResult:
-    """Runs dbt. Its database connections are closed afterwards: they would keep the file locked."""
+    """Runs dbt. The message of a failed test ends with examples of its rows, which ``wrong_rows``
+    has whole. dbt's database connections are closed afterwards: they would keep the file locked."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
+    wrong_rows = wrong_rows or WrongRows()
     with _environment(environment), _silent_logging_errors():
         try:
             # never with manifest=: names would be those of the title it was parsed for
-            result = dbtRunner(callbacks=callbacks).invoke(arguments)
+            result = dbtRunner(callbacks=[wrong_rows.note, *(callbacks or [])]).invoke(arguments)
         finally:
             DuckDBConnectionManager.close_all_connections()
     # in the main thread dbt cancels its queries, and reports the signal like any other failure
     if isinstance(result.exception, (KeyboardInterrupt, SystemExit)):
         raise result.exception
+    for each in node_results(result):
+        if rows := wrong_rows.of(each.node.unique_id):
+            # between words: of half an id `sprint forget` would find nothing to take away
+            each.message = f"{each.message}: {shorten(rows, LETTERS_OF_ROWS, placeholder=' …')}"
     return result
 
 
@@ -231,9 +259,10 @@ def dbt_events(
     environment: Mapping[str, str],
     at_once: Callable[[dict[str, Any]], None] | None = None,
 ) -> Generator[dict[str, Any], None, dbtRunnerResult]:
-    """Runs dbt in the DuckDB file, and yields every model's and test's result as it comes; returns
-    dbt's result. The caller has the file open, as ``dbt_result_in_duckdb`` has: other programs
-    cannot come in between.
+    """Runs dbt in the DuckDB file, and yields every model's and test's result as it comes, with
+    examples of the rows that a failed test found as ``wrong_rows``; returns dbt's result. The
+    caller has the file open, as ``dbt_result_in_duckdb`` has: other programs cannot come in
+    between.
 
     dbt works in a thread of its own, so that its next model runs while Dagster stores the last
     result. When the run is stopped, so is dbt: the models that are being built are rolled back, and
@@ -245,19 +274,21 @@ def dbt_events(
     waiting: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
     finished: list[dbtRunnerResult] = []
     stopping = threading.Event()
+    wrong_rows = WrongRows()
 
     def on_event(event: EventMsg) -> None:
         if stopping.is_set() and event.info.name in ("LogStartLine", "SQLQuery"):
             raise RuntimeError("the run was stopped")
         if event.info.name in RESULT_EVENTS:
             result = msg_to_dict(event)
+            result["wrong_rows"] = wrong_rows.of(result["data"]["node_info"]["unique_id"])
             if at_once:
                 at_once(result)
             waiting.put(result)
 
     def run() -> None:
         try:
-            finished.append(dbt_result(arguments, environment, [on_event]))
+            finished.append(dbt_result(arguments, environment, [on_event], wrong_rows))
         finally:
             waiting.put(None)
 
