@@ -23,7 +23,7 @@ from sprint_platform.places import dbt_project_dir
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.transform.dbt_manifest import graph_manifest
 from sprint_platform.transform.dbt_runner import dbt_result, project_environment
-from sprint_platform_tests.dbt_runs import OTHER_DOMAINS, DbtWarehouse, landed_title
+from sprint_platform_tests.dbt_runs import OTHER_DOMAINS, DbtRun, DbtWarehouse, landed_title
 from sprint_platform_tests.game_records import PLAYERS, Records, add_random_day, known_players
 
 SPRINT = landed_title("sprint", distance=50, gap_seconds=180)
@@ -421,8 +421,9 @@ def test_a_log_on_a_full_disk_is_no_stack_trace(
     assert "Logging error" not in capsys.readouterr().err
 
 
-def test_rows_outside_the_window_are_refused(warehouse: DbtWarehouse, tmp_path: Path) -> None:
-    """A model that forgets the window's filter fails, and its table stays as it was."""
+def test_a_model_that_is_wrong_replaces_nothing(warehouse: DbtWarehouse, tmp_path: Path) -> None:
+    """A model that forgets the window's filter, or has other columns than its table, fails, and its
+    table stays as it was. One that reads its own table finds there what it is to replace."""
     project = tmp_path / "forgetful"
     shutil.copytree(
         dbt_project_dir(),
@@ -433,9 +434,8 @@ def test_rows_outside_the_window_are_refused(warehouse: DbtWarehouse, tmp_path: 
     for path in (project / "models" / "title").rglob("*.*"):
         if path.stem not in ("fact_session", "sources", "terms"):
             path.unlink()
-    (stage / "forgetful.sql").write_text(
-        "select session_id, event_date from {{ ref('fact_session') }}"
-    )
+    forgets = "select session_id, event_date from {{ ref('fact_session') }}"
+    (stage / "forgetful.sql").write_text(forgets)
     columns = [
         {"name": "session_id", "data_type": "uuid"},
         {"name": "event_date", "data_type": "date"},
@@ -446,10 +446,29 @@ def test_rows_outside_the_window_are_refused(warehouse: DbtWarehouse, tmp_path: 
         "columns": columns,
     }
     (stage / "forgetful.yml").write_text(yaml.safe_dump({"models": [model]}))
-    command = ("run", "--select", "forgetful")
-    assert warehouse.dbt(SPRINT, *command, project=project).success
+
+    def run(window: tuple[date, date] | None = (JANUARY[3], JANUARY[4])) -> DbtRun:
+        return warehouse.dbt(SPRINT, "run", "--select", "forgetful", project=project, window=window)
+
+    assert run(None).success
     before = warehouse.rows("sprint_stage.forgetful")
-    run = warehouse.dbt(SPRINT, *command, project=project, window=(JANUARY[3], JANUARY[4]))
-    assert "lie outside the window's periods" in run.messages["forgetful"]
-    assert "filter the model with in_window('event_date')" in run.messages["forgetful"]
+    assert any(row["event_date"] == JANUARY[3] for row in before)
+    refused = run()
+    assert "lie outside the window's periods" in refused.messages["forgetful"]
+    assert "filter the model with in_window('event_date')" in refused.messages["forgetful"]
+    assert warehouse.rows("sprint_stage.forgetful") == before
+
+    remembers = forgets + " where {{ in_window('event_date') }}"
+    in_itself = " and session_id in (select session_id from {{ this }})"
+    (stage / "forgetful.sql").write_text(remembers + in_itself)
+    again = run()
+    assert again.success, again.messages
+    assert again.times_written == {"forgetful": 2}
+    assert warehouse.rows("sprint_stage.forgetful") == before
+
+    columns.append({"name": "country", "data_type": "varchar"})
+    (stage / "forgetful.yml").write_text(yaml.safe_dump({"models": [model]}))
+    (stage / "forgetful.sql").write_text(remembers.replace("_date from", "_date, country from"))
+    refused = run()
+    assert "out of sync" in refused.messages["forgetful"]
     assert warehouse.rows("sprint_stage.forgetful") == before
