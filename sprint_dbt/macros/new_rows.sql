@@ -20,7 +20,7 @@
 {%- endmacro %}
 
 {# The new rows, to be inserted from. One whose `column` is null or outside of what is replaced (a
-   condition) is an error, before anything is replaced or together with it:
+   condition) is an error, and nothing is replaced:
 
    outside   what the row is outside of, in words
    filter    what the model should filter with #}
