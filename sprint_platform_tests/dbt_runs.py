@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -49,6 +51,17 @@ class DbtRun:
     def unsuccessful(self) -> set[str]:
         """Nodes that failed, warned or were skipped."""
         return {name for name, status in self.status.items() if status not in ("success", "pass")}
+
+    @property
+    def times_written(self) -> Counter[str]:
+        """How often each new row was written, by table: dbt may put them into another first."""
+        written = re.findall(
+            r"^\s*(?:create\s+temporary\s+table|insert\s+into)"
+            r"\s+(?:\"\w+\"\.)*\"(\w+?)(?:__dbt_tmp\w*)?\"",
+            self.log,
+            re.MULTILINE,
+        )
+        return Counter(written)
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,12 @@ def test_a_run_replaces_its_days_and_nothing_else(built: tuple[DbtWarehouse, Rec
         window=(changed, changed + DAY),
     )
     assert not run.unsuccessful, run.messages
+    # only what reads the rows that it replaces puts the new ones aside first
+    written = run.times_written
+    assert {*STAGES, *MARTS} <= written.keys()
+    assert {table: times for table, times in written.items() if times > 1} == {
+        "player_stats_lifetime": 2
+    }
     # another window is no reason to parse the project again
     assert "no changes found, skipping parsing" in run.log
     assert_marts_equal_brute_force(warehouse, records)

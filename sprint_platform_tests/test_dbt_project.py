@@ -24,7 +24,7 @@ from sprint_platform.places import dbt_project_dir
 from sprint_platform.telemetry.contracts import DATASETS
 from sprint_platform.transform.dbt_manifest import graph_manifest
 from sprint_platform.transform.dbt_runner import dbt_result, project_environment
-from sprint_platform_tests.dbt_runs import OTHER_DOMAINS, DbtWarehouse, landed_title
+from sprint_platform_tests.dbt_runs import OTHER_DOMAINS, DbtRun, DbtWarehouse, landed_title
 from sprint_platform_tests.game_records import PLAYERS, Records, add_random_day, known_players
 
 SPRINT = landed_title("sprint", distance=50, gap_seconds=180)
@@ -481,14 +481,41 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
-def test_rows_outside_the_window_are_refused(warehouse: DbtWarehouse, faulty: Path) -> None:
-    """A model that forgets the window's filter fails, and its table stays as it was."""
-    command = ("run", "--select", "forgetful")
-    assert warehouse.dbt(SPRINT, *command, project=faulty).success
+def test_a_model_that_is_wrong_replaces_nothing(
+    warehouse: DbtWarehouse, faulty: Path, tmp_path: Path
+) -> None:
+    """A model that forgets the window's filter, or has other columns than its table, fails, and its
+    table stays as it was. One that reads its own table finds there what it is to replace."""
+    project = tmp_path / "forgetful"
+    shutil.copytree(faulty, project)
+    stage = project / "models" / "title" / "stage"
+
+    def run(window: tuple[date, date] | None = (JANUARY[3], JANUARY[4])) -> DbtRun:
+        return warehouse.dbt(SPRINT, "run", "--select", "forgetful", project=project, window=window)
+
+    assert run(None).success
     before = warehouse.rows("sprint_stage.forgetful")
-    run = warehouse.dbt(SPRINT, *command, project=faulty, window=(JANUARY[3], JANUARY[4]))
-    assert "lie outside the window's periods" in run.messages["forgetful"]
-    assert "filter the model with in_window('event_date')" in run.messages["forgetful"]
+    assert any(row["event_date"] == JANUARY[3] for row in before)
+    refused = run()
+    assert "lie outside the window's periods" in refused.messages["forgetful"]
+    assert "filter the model with in_window('event_date')" in refused.messages["forgetful"]
+    assert warehouse.rows("sprint_stage.forgetful") == before
+
+    sql = stage / "forgetful.sql"
+    remembers = sql.read_text() + " where {{ in_window('event_date') }}"
+    sql.write_text(remembers + " and session_id in (select session_id from {{ this }})")
+    again = run()
+    assert again.success, again.messages
+    assert again.times_written == {"forgetful": 2}
+    assert warehouse.rows("sprint_stage.forgetful") == before
+
+    models = yaml.safe_load((stage / "models.yml").read_text())
+    [model] = [model for model in models["models"] if model["name"] == "forgetful"]
+    model["columns"] = [*model["columns"], {"name": "country", "data_type": "varchar"}]
+    (stage / "models.yml").write_text(yaml.safe_dump(models))
+    sql.write_text(remembers.replace("_date from", "_date, country from"))
+    refused = run()
+    assert "out of sync" in refused.messages["forgetful"]
     assert warehouse.rows("sprint_stage.forgetful") == before
 
 

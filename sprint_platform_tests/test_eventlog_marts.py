@@ -161,6 +161,7 @@ def test_a_run_replaces_its_batches_and_no_other(changing: EventlogWarehouse, lo
         con.execute(f"update eventlog_mart.fct_game_events set score = -1 where {marked}")
     run = changing.build("1,2", environment={"SPRINT_AS_OF": "2011-04-10"})
     assert not run.unsuccessful, run.messages
+    assert [run.times_written[name] for name in MARTS] == [1] * len(MARTS)
     expected = expected_marts(changed, as_of={1: date(2011, 4, 10)})
     for event in expected["fct_game_events"]:
         if event["event_name"] == "game_closed" and event["load_batch_id"] == 3:

@@ -251,6 +251,7 @@ def test_days_of_a_loaded_store_are_built_in_any_order(
     for first, end in ((60, 75), (5, 6), (6, 60), (0, 5)):
         run = parts.dbt_run(window(first, end), "run")
         assert not run.unsuccessful, (first, run.messages)
+        assert set(run.times_written.values()) == {1}, run.times_written
     assert parts.models() == built
 
 

@@ -5,19 +5,14 @@
     {% do require_meta() %}
     {% set meta = model.config.meta %}
     {% set replaced = in_replaced_window(meta) %}
-    {% set outside = run_query(
-        "select count(*), min(" ~ meta.period_column ~ "), max(" ~ meta.period_column ~ ")"
-        ~ " from " ~ arg_dict.temp_relation
-        ~ " where " ~ meta.period_column ~ " is null or not (" ~ replaced ~ ")"
-    ).rows[0] %}
-    {% if outside[0] > 0 %}
-        {% do exceptions.raise_compiler_error(
-            model.name ~ ": " ~ outside[0] ~ " new rows lie outside the window's periods (" ~ replaced
-            ~ "), from " ~ outside[1] ~ " to " ~ outside[2] ~ ": nothing was replaced; filter the model"
-            ~ " with in_window('" ~ meta.period_column ~ "')"
-        ) %}
-    {% endif %}
-    {{ delete_and_insert(arg_dict, replaced) }}
+    {% set new_rows = new_rows_inside(
+        arg_dict.temp_relation,
+        meta.period_column,
+        replaced,
+        outside="the window's periods",
+        filter="in_window('" ~ meta.period_column ~ "')"
+    ) %}
+    {{ delete_and_insert(arg_dict, replaced, new_rows) }}
 {% endmacro %}
 
 {# Incremental strategy for a model of one row per key with a span of days (meta: span_key,
@@ -29,25 +24,26 @@
     {{ delete_and_insert(
         arg_dict,
         "(" ~ span_meets_window(meta.span_start, meta.span_end) ~ ") or " ~ meta.span_key
-        ~ " in (select " ~ meta.span_key ~ " from " ~ arg_dict.temp_relation ~ ")"
+        ~ " in (select " ~ meta.span_key ~ " from " ~ arg_dict.temp_relation ~ ")",
+        arg_dict.temp_relation
     ) }}
 {% endmacro %}
 
-{# Replaces the target's rows that meet the condition by the temporary relation's. One transaction:
+{# Replaces the target's rows that meet the condition by the new rows. One transaction:
    dbt opens it where engines have it so; for Snowflake it is written out, as dbt's own strategies do. #}
-{% macro delete_and_insert(arg_dict, condition) -%}
-    {{ return(adapter.dispatch('delete_and_insert')(arg_dict, condition)) }}
+{% macro delete_and_insert(arg_dict, condition, new_rows) -%}
+    {{ return(adapter.dispatch('delete_and_insert')(arg_dict, condition, new_rows)) }}
 {%- endmacro %}
 
-{% macro default__delete_and_insert(arg_dict, condition) %}
+{% macro default__delete_and_insert(arg_dict, condition, new_rows) %}
     {%- set columns = arg_dict.dest_columns | map(attribute='quoted') | join(', ') -%}
     delete from {{ arg_dict.target_relation }} where {{ condition }};
     insert into {{ arg_dict.target_relation }} ({{ columns }})
-    select {{ columns }} from {{ arg_dict.temp_relation }};
+    select {{ columns }} from {{ new_rows }};
 {% endmacro %}
 
-{% macro snowflake__delete_and_insert(arg_dict, condition) %}
+{% macro snowflake__delete_and_insert(arg_dict, condition, new_rows) %}
     begin;
-    {{ default__delete_and_insert(arg_dict, condition) }}
+    {{ default__delete_and_insert(arg_dict, condition, new_rows) }}
     commit;
 {% endmacro %}
