@@ -22,10 +22,15 @@ from sprint_platform.transform import dbt_runner
 
 # the path of the database, and options that hold the path of its temporary files
 PATHS = {"path", "config_options"}
-# What macros make names of, with what they take where it is not set. dbt does not parse a name anew
-# when one of these changes; of every other variable it knows the files that read it, and parses
-# those.
-OF_NAMES = {"SPRINT_TITLE": "sprint", "SPRINT_WORD": "encounter", "DBT_TARGET": ""}
+# what limits a run changes no parse
+OF_A_RUN = {
+    "SPRINT_LAUNCH_DATE",
+    "SPRINT_WINDOW_START",
+    "SPRINT_WINDOW_END",
+    "SPRINT_BATCHES",
+    "SPRINT_AS_OF",
+    "SPRINT_DEFINITIONS",
+}
 
 
 @contextmanager
@@ -59,9 +64,12 @@ def _patch_dbt(patch: pytest.MonkeyPatch, folder: Path) -> None:
     def places(loader: Any) -> tuple[Path, Path]:
         """Where dbt has what it parsed, and where it is for all."""
         target = Path(loader.root_project.project_target_path)
+        # names that a macro makes of a variable are not parsed anew when the variable changes
+        names = sorted(dbt_runner.RUN_VARIABLES - OF_A_RUN)
         same = [
             str(loader.root_project.project_root),
-            *(os.environ.get(name) or value for name, value in OF_NAMES.items()),
+            *target.parts[-2:],
+            *(os.environ.get(name, "") for name in names),
         ]
         digest = hashlib.blake2b("\0".join(same).encode(), digest_size=8).hexdigest()
         return target / PARTIAL_PARSE_FILE_NAME, folder / digest
