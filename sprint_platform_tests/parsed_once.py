@@ -24,6 +24,7 @@ from sprint_platform.transform import dbt_runner
 PATHS = {"path", "config_options"}
 # what limits a run changes no parse
 OF_A_RUN = {
+    "SPRINT_LAUNCH_DATE",
     "SPRINT_WINDOW_START",
     "SPRINT_WINDOW_END",
     "SPRINT_BATCHES",

@@ -144,7 +144,7 @@ def assert_kpis(warehouse: DbtWarehouse, records: Records, missing: Collection[d
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, records: Records) -> DbtWarehouse:
     """All days, built and tested at once."""
-    warehouse = DbtWarehouse(tmp_path_factory.mktemp("kpis"))
+    warehouse = DbtWarehouse(tmp_path_factory.mktemp("kpis"), log_level="info")
     warehouse.create_tables(GAME)
     load(warehouse, records, DAYS)
     build(warehouse, DAYS[0], DAYS[-1])
