@@ -313,11 +313,9 @@ def test_the_same_commands_in_snowflake(sprint: Sprint, folder: Path) -> None:
         (folder / "eventlog/raw_players.manifest.json").unlink()
         recreated = sprint("load", "--to", "snowflake", "--mode", "recreate", **variables)
         assert recreated.returncode == 0, recreated.stderr
-        failed = sprint("build", "--to", "snowflake", **variables)
-        assert failed.returncode == 1
-        *examples, line = failed.stderr.strip().splitlines()
+        line = one_line(sprint("build", "--to", "snowflake", **variables))
         assert "stg_players_rows" in line
-        assert "nightmare" in examples[0]
+        assert "nightmare" in line
         wrong = {**variables, "SNOWFLAKE_PASSWORD": "of another"}
         line = one_line(sprint("build", "--to", "snowflake", **wrong))
         assert "SNOWFLAKE_PASSWORD" in line
